@@ -1,0 +1,2 @@
+// Command backlot is every service of Backlot in one binary.
+package main

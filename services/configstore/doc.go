@@ -1,0 +1,3 @@
+// Package configstore holds typed, versioned configuration on Raft. See service
+// for the wiring.
+package configstore

@@ -1,0 +1,2 @@
+// Package rules compiles and evaluates risk rules. See service for the wiring.
+package rules

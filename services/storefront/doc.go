@@ -1,0 +1,3 @@
+// Package storefront owns videos, prices, viewers, orders and entitlements. See
+// service for the wiring.
+package storefront

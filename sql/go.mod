@@ -1,0 +1,3 @@
+module github.com/backlot-video/backlot/sql
+
+go 1.26.0

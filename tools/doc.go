@@ -1,0 +1,2 @@
+// Package tools pins the light code generators of the house, run by go tool.
+package tools
