@@ -8,6 +8,12 @@ require (
 	github.com/backlot-video/backlot/sql v0.0.0
 )
 
+require (
+	github.com/Eyevinn/mp4ff v0.56.0 // indirect
+	gocloud.dev v0.47.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+)
+
 replace (
 	github.com/backlot-video/backlot/kit => ../../kit
 	github.com/backlot-video/backlot/proto => ../../proto
