@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,62 +19,50 @@ import (
 	"time"
 )
 
-// TestMain lets the test binary play the children too: `<binary> child MODE`.
+// scripts are the children that the tests run.
+var scripts = map[string]string{
+	"exit":        `echo "bad thing: number $1" >&2; exit $1`,
+	"die":         `kill -$1 $$`,
+	"wait":        `printf 'frame=1\nout_time_us=1\nprogress=continue\n'; exec sleep 3600`,
+	"deaf":        `trap '' TERM; printf 'frame=1\nout_time_us=1\nprogress=continue\n'; exec sleep 3600`,
+	"tick":        `for i in 1 2 3 4 5 6 7 8; do printf "frame=$i\nout_time_us=$i\nprogress=continue\n"; sleep 0.05; done`,
+	"parent":      `sleep 3600 & echo $! >$1`,
+	"environment": `env`,
+}
+
+func child(mode string, args ...string) Command {
+	return Command{Path: "/bin/sh", Args: append([]string{"-c", scripts[mode], mode}, args...)}
+}
+
+// TestMain lets the test binary play a parent that is killed.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == "child" {
-		play(os.Args[2], os.Args[3:])
+	if len(os.Args) == 4 && os.Args[1] == "play" {
+		if err := play(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
 
-func play(mode string, args []string) {
-	switch mode {
-	case "exit":
-		fmt.Fprintln(os.Stderr, "bad thing: number", args[0])
-		code, _ := strconv.Atoi(args[0])
-		os.Exit(code)
-	case "deaf":
-		signal.Ignore(syscall.SIGTERM)
-		fmt.Println("frame=1\nout_time_us=1\nprogress=continue")
-		time.Sleep(time.Hour)
-	case "wait":
-		fmt.Println("frame=1\nout_time_us=1\nprogress=continue")
-		time.Sleep(time.Hour)
-	case "tick":
-		for i := 1; i <= 20; i++ {
-			fmt.Printf("frame=%d\nout_time_us=%d\nprogress=continue\n", i, i)
-			time.Sleep(20 * time.Millisecond)
+func play(role, dir string) error {
+	if role == "supervisor" {
+		s, err := New(dir, slog.New(slog.DiscardHandler))
+		if err == nil {
+			_, err = s.Run(context.Background(), child("wait"))
 		}
-	case "parent":
-		child := exec.Command(os.Args[0], "child", "wait")
-		if err := child.Start(); err != nil {
-			os.Exit(3)
-		}
-		_ = os.WriteFile(args[0], []byte(strconv.Itoa(child.Process.Pid)), 0o600)
-	case "environment":
-		fmt.Println(strings.Join(os.Environ(), "\n"))
-	case "supervisor":
-		s, err := New(args[0], slog.New(slog.DiscardHandler))
-		if err != nil {
-			os.Exit(3)
-		}
-		_, _ = s.Run(context.Background(), Command{Path: os.Args[0], Args: []string{"child", "wait"}})
-	case "record":
-		// A child on record that no parent's death ends, as on macOS.
-		child := exec.Command(os.Args[0], "child", "wait")
-		child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		if err := child.Start(); err != nil {
-			os.Exit(3)
-		}
-		if _, err := (records{dir: args[0]}).note(child.Process.Pid, "wait"); err != nil {
-			os.Exit(3)
-		}
+		return err
 	}
-}
-
-func child(mode string, args ...string) Command {
-	return Command{Path: os.Args[0], Args: append([]string{"child", mode}, args...)}
+	// A child on record that no parent's death ends, as on macOS.
+	c := child("wait")
+	cmd := exec.Command(c.Path, c.Args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	_, err := records{dir: dir}.note(cmd.Process.Pid, "wait")
+	return err
 }
 
 func newSupervisor(t *testing.T) *Supervisor {
@@ -119,11 +106,7 @@ func TestRunTellsHowTheChildEnded(t *testing.T) {
 	} {
 		t.Run(test.mode+test.arg, func(t *testing.T) {
 			t.Parallel()
-			c := child(test.mode, test.arg)
-			if test.mode == "die" { // Go's runtime would handle some of these signals
-				c = Command{Path: "/bin/sh", Args: []string{"-c", "kill -" + test.arg + " $$"}}
-			}
-			result, err := s.Run(t.Context(), c)
+			result, err := s.Run(t.Context(), child(test.mode, test.arg))
 			if result.End != test.want || EndOf(err) != test.want {
 				t.Errorf("end %s, error %v; want %s", result.End, err, test.want)
 			}
@@ -205,7 +188,7 @@ func TestGrandchildrenEndWithTheChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, err := strconv.Atoi(string(text))
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +211,7 @@ func TestChildSeesNoSecretsOfOurEnvironment(t *testing.T) {
 
 func TestNoChildSurvivesTheSupervisor(t *testing.T) {
 	dir := t.TempDir()
-	parent := exec.Command(os.Args[0], "child", "supervisor", dir)
+	parent := exec.Command(os.Args[0], "play", "supervisor", dir)
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +234,7 @@ func TestNoChildSurvivesTheSupervisor(t *testing.T) {
 
 func TestSweepKillsAnOrphanAndSparesItsNamesake(t *testing.T) {
 	dir := t.TempDir()
-	if err := exec.Command(os.Args[0], "child", "record", dir).Run(); err != nil {
+	if err := exec.Command(os.Args[0], "play", "record", dir).Run(); err != nil {
 		t.Fatal(err)
 	}
 	pid := recordedPID(t, dir)
