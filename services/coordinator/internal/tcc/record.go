@@ -1,0 +1,48 @@
+package tcc
+
+import "fmt"
+
+// Status is what a record says of a branch in a phase. The numbers are stored.
+type Status int
+
+// The statuses.
+const (
+	// StatusStarted: the phase is about to be called for the first time. The
+	// first Confirm or Cancel that starts is the decision.
+	StatusStarted Status = 1
+	// StatusSucceeded: the participant has done it.
+	StatusSucceeded Status = 2
+	// StatusRefused: the participant said no to Try.
+	StatusRefused Status = 3
+	// StatusFailed: a call ended without an answer; the next one is due.
+	StatusFailed Status = 4
+	// StatusExhausted: the last allowed call failed; none is due.
+	StatusExhausted Status = 5
+	// StatusResumed: an operator has asked for the phase again.
+	StatusResumed Status = 6
+)
+
+var statusNames = []string{
+	1: "started", 2: "succeeded", 3: "refused", 4: "failed", 5: "exhausted", 6: "resumed",
+}
+
+func (s Status) String() string { return name(statusNames, int(s)) }
+
+// Record is one entry of a transaction's log.
+type Record struct {
+	Sequence int // from 1, without gaps
+	Branch   int // index into Spec.Branches
+	Phase    Phase
+	Status   Status
+	Attempt  int    // calls made in the phase when the record was written, the one about to be made included
+	Problem  string // why, for Refused, Failed, Exhausted and the Started of a decision to cancel
+}
+
+// String is the record as transcripts show it.
+func (r Record) String() string {
+	text := fmt.Sprintf("%d branch=%d %v %v attempt=%d", r.Sequence, r.Branch, r.Phase, r.Status, r.Attempt)
+	if r.Problem != "" {
+		text += fmt.Sprintf(" (%s)", r.Problem)
+	}
+	return text
+}

@@ -1,0 +1,127 @@
+package tcc
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrLog is wrapped by Restore's error for a log that no Machine has written.
+var ErrLog = errors.New("inconsistent transaction log")
+
+// Restore makes the Machine that wrote this log. The log may end anywhere
+// between two appends; it must start with the first record.
+func Restore(spec Spec, limit int, log []Record) (*Machine, error) {
+	m := New(spec, limit)
+	for _, record := range log {
+		if err := m.check(record); err != nil {
+			return nil, err
+		}
+		m.apply(record)
+	}
+	return m, nil
+}
+
+// check refuses records that would contradict what is there.
+func (m *Machine) check(record Record) error {
+	fault := func(why string) error { return fmt.Errorf("%w: record %v: %s", ErrLog, record, why) }
+	switch {
+	case record.Sequence != m.sequence+1:
+		return fault(fmt.Sprintf("follows record %d", m.sequence))
+	case record.Branch < 0 || record.Branch >= len(m.branches):
+		return fault("no such branch")
+	case record.Phase < Try || record.Phase > Cancel || record.Status < StatusStarted || record.Status > StatusResumed:
+		return fault("unknown phase or status")
+	case m.state.Ended():
+		return fault("the transaction has ended")
+	case m.spec.Mode == Saga && record.Phase == Confirm:
+		return fault("a saga has no Confirm")
+	case m.phase != Try && record.Phase != m.phase:
+		return fault(fmt.Sprintf("decided for %v", m.phase))
+	case record.Status == StatusStarted && record.Phase == Confirm && !m.allTried():
+		return fault("not every branch is tried")
+	case record.Status != StatusStarted && record.Phase != m.phase:
+		return fault("the phase has not started")
+	}
+	return nil
+}
+
+// allTried reports whether every Try has succeeded.
+func (m *Machine) allTried() bool {
+	for _, branch := range m.branches {
+		if branch.State == BranchIdle || branch.State == BranchTrying || branch.State == BranchRefused {
+			return false
+		}
+	}
+	return true
+}
+
+// A branch's state while a phase is called, and after it has succeeded.
+var (
+	underWay = [...]BranchState{Try: BranchTrying, Confirm: BranchConfirming, Cancel: BranchCancelling}
+	done     = [...]BranchState{Try: BranchTried, Confirm: BranchConfirmed, Cancel: BranchCancelled}
+)
+
+// apply is the only place where a transaction changes.
+func (m *Machine) apply(record Record) {
+	m.sequence = record.Sequence
+	branch := &m.branches[record.Branch]
+	branch.Attempts = record.Attempt
+	switch record.Status {
+	case StatusStarted:
+		m.phase = record.Phase
+		branch.State = underWay[record.Phase]
+		if record.Problem != "" {
+			m.problem = record.Problem
+		}
+	case StatusSucceeded:
+		branch.State = done[record.Phase]
+	case StatusRefused:
+		branch.State, branch.LastError = BranchRefused, record.Problem
+	case StatusFailed:
+		branch.LastError = record.Problem
+	case StatusExhausted:
+		branch.exhausted, branch.LastError = true, record.Problem
+	case StatusResumed:
+		branch.exhausted = false
+	}
+	m.state = m.derive()
+}
+
+// derive is the transaction's state from its phase and its branches.
+func (m *Machine) derive() State {
+	open, stuck := 0, 0
+	for i, branch := range m.branches {
+		switch {
+		case branch.exhausted:
+			stuck++
+		case m.inFlight(i), branch.State == BranchTried && m.phase != Try, branch.State == BranchRefused && m.phase != Try:
+			open++
+		case branch.State == BranchIdle && m.phase == Try:
+			open++
+		}
+	}
+	switch m.phase {
+	case Confirm:
+		return settled(open, stuck, Confirming, Confirmed)
+	case Cancel:
+		if m.spec.Mode == Saga && stuck > 0 {
+			return Parked // compensations go in order, so none is under way
+		}
+		return settled(open, stuck, Cancelling, Cancelled)
+	}
+	if m.spec.Mode == Saga && open == 0 && m.sequence > 0 && m.allTried() {
+		return Confirmed
+	}
+	return Trying
+}
+
+func settled(open, stuck int, active, ended State) State {
+	switch {
+	case open > 0:
+		return active
+	case stuck > 0:
+		return Parked
+	default:
+		return ended
+	}
+}
