@@ -1,0 +1,28 @@
+-- name: AddCoordinator :exec
+INSERT INTO coordinators (id, tenant_id, host, lease_until)
+VALUES (sqlc.arg(id), sqlc.arg(tenant_id), sqlc.arg(host), sqlc.arg(lease_until));
+
+-- RenewCoordinator changes nothing once the lease is over.
+-- name: RenewCoordinator :execrows
+UPDATE coordinators SET lease_until = sqlc.arg(lease_until)
+WHERE id = sqlc.arg(id) AND lease_until >= sqlc.arg(now);
+
+-- name: EndCoordinator :exec
+UPDATE coordinators SET lease_until = 0 WHERE id = sqlc.arg(id);
+
+-- PurgeCoordinators forgets those that nobody can be waiting for.
+-- name: PurgeCoordinators :execrows
+DELETE FROM coordinators
+WHERE lease_until < sqlc.arg(before) AND NOT EXISTS (
+    SELECT 1 FROM transactions
+    WHERE transactions.owner = coordinators.id AND transactions.state IN (1, 2, 4)
+);
+
+-- TakeOver gives transactions of dead coordinators a new owner: of those
+-- whose lease is over, and of earlier starts on the same host.
+-- name: TakeOver :execrows
+UPDATE transactions SET owner = sqlc.arg(owner)
+WHERE state IN (1, 2, 4) AND owner <> sqlc.arg(owner) AND owner IN (
+    SELECT dead.id FROM coordinators AS dead
+    WHERE dead.lease_until < sqlc.arg(now) OR dead.host = sqlc.arg(host)
+);
