@@ -1,0 +1,305 @@
+package syntax
+
+// Span is a range of byte offsets in the source: [Start, End).
+type Span struct{ Start, End int32 }
+
+// Fault is one thing wrong with a source.
+type Fault struct {
+	Span    Span
+	Message string // lower case, names what was found
+	Help    string // what to write instead; may be empty
+}
+
+// Ident is a name as it stands in the source, without backquotes.
+type Ident struct {
+	Name string
+	Span Span
+}
+
+// Comment is the text from '#' to the end of its line.
+type Comment struct {
+	Text     string
+	Span     Span
+	Trailing bool // something stands before it on its line
+}
+
+// File is a parsed source. Items holds rules, lists and tests in order.
+type File struct {
+	Source   string
+	Items    []Item
+	Rules    []*Rule
+	Lists    []*List
+	Tests    []*Test
+	Comments []Comment
+}
+
+// Item is a *Rule, a *List or a *Test.
+type Item interface{ ItemSpan() Span }
+
+// State tells how far a rule is released.
+type State uint8
+
+// The states of a rule. Live is the default.
+const (
+	Live State = iota
+	Shadow
+	Canary
+)
+
+// Action is what a rule asks for, in rising strictness.
+type Action uint8
+
+// The actions. Allow is the verdict when nothing fires.
+const (
+	Allow Action = iota + 1
+	Challenge
+	Review
+	Deny
+)
+
+// Rule is one rule.
+type Rule struct {
+	Span      Span
+	Name      Ident
+	Title     *Literal // what it is for; may be nil
+	Priority  int64
+	Tags      []Ident
+	State     State
+	CanaryPPM int64 // share of a canary, parts per million
+	Percent   string
+	CanaryBy  *Path // whose stable hash chooses
+	When      Expr
+	Action    Action
+	Score     int64
+	HasScore  bool
+	Reason    *Ident
+}
+
+// List is a named list written in the source.
+type List struct {
+	Span    Span
+	Name    Ident
+	Entries []*Literal // strings and addresses
+}
+
+// Test is a case that a ruleset must pass.
+type Test struct {
+	Span     Span
+	Name     *Literal
+	Given    *Object
+	Expect   Action
+	ExpectAs Span // of the action
+	Score    *Literal
+	Because  []Ident
+}
+
+// ItemSpan implements Item.
+func (r *Rule) ItemSpan() Span { return r.Span }
+
+// ItemSpan implements Item.
+func (l *List) ItemSpan() Span { return l.Span }
+
+// ItemSpan implements Item.
+func (t *Test) ItemSpan() Span { return t.Span }
+
+// Object is the value in braces of a test's fact.
+type Object struct {
+	Span   Span
+	Fields []Field
+}
+
+// Array is a list of values in a test's fact or in an `in` test.
+type Array struct {
+	Span  Span
+	Elems []Expr
+}
+
+// Field is one entry of an Object. Key is a *Path or a *Window.
+type Field struct {
+	Key   Expr
+	Value Expr // *Literal, *Object or *Array
+}
+
+// Expr is a node of an expression.
+type Expr interface{ ExprSpan() Span }
+
+// LiteralKind is the form of a literal.
+type LiteralKind uint8
+
+// The forms of literals and where Literal keeps their value.
+const (
+	IntLit      LiteralKind = iota // Int
+	FloatLit                       // Float
+	MoneyLit                       // Int minor units, Str currency
+	DurationLit                    // Int microseconds
+	TimeLit                        // Int Unix microseconds
+	StringLit                      // Str
+	RegexLit                       // Str
+	BoolLit                        // Int 0 or 1
+	AddressLit                     // Str
+)
+
+// Literal is a constant. Raw is its text in the source.
+type Literal struct {
+	Span  Span
+	Kind  LiteralKind
+	Int   int64
+	Float float64
+	Str   string
+	Raw   string
+}
+
+// Path names a field: `amount`, `billing.country`.
+type Path struct {
+	Span  Span
+	Parts []Ident
+}
+
+// Op is an operator.
+type Op uint8
+
+// The operators.
+const (
+	OpOr Op = iota + 1
+	OpAnd
+	OpEq
+	OpNe
+	OpLt
+	OpLe
+	OpGt
+	OpGe
+	OpContains
+	OpStartsWith
+	OpEndsWith
+	OpMatches
+	OpAdd
+	OpSub
+	OpMul
+	OpDiv
+	OpMod
+	OpDefault
+)
+
+// Logic is a chain of `and` or of `or`: Terms has at least two.
+type Logic struct {
+	Span  Span
+	Op    Op
+	Terms []Expr
+}
+
+// Binary is `X Op Y`.
+type Binary struct {
+	Span   Span
+	Op     Op
+	OpSpan Span
+	X, Y   Expr
+}
+
+// Not is `not X`.
+type Not struct {
+	Span Span
+	X    Expr
+}
+
+// Neg is `-X`.
+type Neg struct {
+	Span Span
+	X    Expr
+}
+
+// Paren is `(X)`, kept for the formatter.
+type Paren struct {
+	Span Span
+	X    Expr
+}
+
+// Call is `hour(at, "UTC")`.
+type Call struct {
+	Span Span
+	Func Ident
+	Args []Expr
+}
+
+// Window is a velocity function: `sum(amount by card over 1h)`.
+type Window struct {
+	Span Span
+	Func Ident
+	Of   *Path // event counted or field aggregated
+	By   *Path
+	Over *Literal
+}
+
+// Quantifier is `any item in items (...)` or `all ...`.
+type Quantifier struct {
+	Span Span
+	All  bool
+	Var  Ident
+	List *Path
+	Body Expr
+}
+
+// Missing is `X is missing` or, with Not, `X is not missing`.
+type Missing struct {
+	Span Span
+	X    Expr
+	Not  bool
+}
+
+// In is `X in Set` or, with Not, `X not in Set`. Set is a *Array, a *Range,
+// a *NamedList, a *CIDR or a *Path of a list.
+type In struct {
+	Span Span
+	X    Expr
+	Not  bool
+	Set  Expr
+}
+
+// Range is `Lo..Hi`, both ends included.
+type Range struct {
+	Span   Span
+	Lo, Hi Expr
+}
+
+// NamedList is `list @name`.
+type NamedList struct {
+	Span Span
+	Name Ident // without '@'
+}
+
+// CIDR is `cidr 10.0.0.0/8` or `cidr [a, b]`.
+type CIDR struct {
+	Span  Span
+	Elems []*Literal
+	Many  bool // written with brackets
+}
+
+// The spans of expressions.
+func (x *Literal) ExprSpan() Span    { return x.Span }
+func (x *Path) ExprSpan() Span       { return x.Span }
+func (x *Logic) ExprSpan() Span      { return x.Span }
+func (x *Binary) ExprSpan() Span     { return x.Span }
+func (x *Not) ExprSpan() Span        { return x.Span }
+func (x *Neg) ExprSpan() Span        { return x.Span }
+func (x *Paren) ExprSpan() Span      { return x.Span }
+func (x *Call) ExprSpan() Span       { return x.Span }
+func (x *Window) ExprSpan() Span     { return x.Span }
+func (x *Quantifier) ExprSpan() Span { return x.Span }
+func (x *Missing) ExprSpan() Span    { return x.Span }
+func (x *In) ExprSpan() Span         { return x.Span }
+func (x *Range) ExprSpan() Span      { return x.Span }
+func (x *NamedList) ExprSpan() Span  { return x.Span }
+func (x *CIDR) ExprSpan() Span       { return x.Span }
+func (x *Object) ExprSpan() Span     { return x.Span }
+func (x *Array) ExprSpan() Span      { return x.Span }
+
+// String returns the path as it is written, without backquotes.
+func (x *Path) String() string {
+	if len(x.Parts) == 1 {
+		return x.Parts[0].Name
+	}
+	text := x.Parts[0].Name
+	for _, part := range x.Parts[1:] {
+		text += "." + part.Name
+	}
+	return text
+}

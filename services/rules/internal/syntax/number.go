@@ -1,0 +1,195 @@
+package syntax
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// number lexes what begins with a digit: integers (1_000), decimals (2.5),
+// money (500.00 CNY), durations (1h30m), times (2026-11-22T02:00+08:00) and
+// IPv4 addresses and prefixes (10.0.0.0/8).
+func (l *lexer) number() token {
+	if tok, ok := l.timestamp(); ok {
+		return tok
+	}
+	if end := l.dotted(); end > 0 {
+		if tok, ok := l.address(end); ok {
+			return tok
+		}
+		return l.fail(l.pos, end, "bad IP address '"+l.src[l.pos:end]+"'", "as in 10.0.0.1 or 10.0.0.0/8")
+	}
+	if tok, ok := l.address6(); ok {
+		return tok
+	}
+	start := l.pos
+	whole, overflow, i := l.digits(start)
+	end, decimals := i, -1
+	if i+1 < len(l.src) && l.src[i] == '.' && isDigit(l.src[i+1]) {
+		for end = i + 1; end < len(l.src) && isDigit(l.src[end]); end++ {
+		}
+		decimals = end - i - 1
+	}
+	if code := l.currencyAt(end); code != "" {
+		return l.money(start, end, decimals, code)
+	}
+	if end < len(l.src) && isLetter(l.src[end]) {
+		if decimals < 0 {
+			return l.duration()
+		}
+		return l.fail(start, l.identEnd(end), "a number cannot be followed by letters", "durations are written in whole units, as in 1h30m")
+	}
+	l.pos = end
+	tok := token{kind: tokLiteral, lit: IntLit, num: whole, span: Span{int32(start), int32(end)}}
+	if decimals >= 0 {
+		value, err := strconv.ParseFloat(strings.ReplaceAll(l.src[start:end], "_", ""), 64)
+		if err != nil {
+			return l.fail(start, end, "number out of range", "")
+		}
+		tok.lit, tok.num, tok.float = FloatLit, 0, value
+		return tok
+	}
+	if overflow {
+		return l.fail(start, end, "number out of range", "the largest is 9223372036854775807")
+	}
+	return tok
+}
+
+// digits reads digits and underscores from i.
+func (l *lexer) digits(i int) (value int64, overflow bool, end int) {
+	for ; i < len(l.src); i++ {
+		c := l.src[i]
+		if c == '_' && i+1 < len(l.src) && isDigit(l.src[i+1]) {
+			continue
+		}
+		if !isDigit(c) {
+			break
+		}
+		if value > (math.MaxInt64-int64(c-'0'))/10 {
+			overflow = true
+			continue
+		}
+		value = value*10 + int64(c-'0')
+	}
+	return value, overflow, i
+}
+
+// dotted returns the end of what has the form of an IPv4 address, or 0.
+func (l *lexer) dotted() int {
+	i, dots := l.pos, 0
+	for i < len(l.src) && (isDigit(l.src[i]) || l.src[i] == '.') {
+		if l.src[i] == '.' {
+			if i+1 >= len(l.src) || !isDigit(l.src[i+1]) {
+				return 0
+			}
+			dots++
+		}
+		i++
+	}
+	if dots != 3 {
+		return 0
+	}
+	if i+1 < len(l.src) && l.src[i] == '/' && isDigit(l.src[i+1]) {
+		for i++; i < len(l.src) && isDigit(l.src[i]); i++ {
+		}
+	}
+	return i
+}
+
+// currencyAt returns the three capital letters that follow i, after spaces.
+func (l *lexer) currencyAt(i int) string {
+	for i < len(l.src) && l.src[i] == ' ' {
+		i++
+	}
+	if i+3 > len(l.src) || l.identEnd(i) != i+3 {
+		return ""
+	}
+	for _, c := range []byte(l.src[i : i+3]) {
+		if c < 'A' || c > 'Z' {
+			return ""
+		}
+	}
+	return l.src[i : i+3]
+}
+
+// money lexes an amount; the number is [start, end) with so many decimals, or
+// -1 where it has no point.
+func (l *lexer) money(start, end, decimals int, code string) token {
+	stop := end + strings.Index(l.src[end:], code) + 3
+	want, ok := currencies[code]
+	if !ok {
+		names := make([]string, 0, len(currencies))
+		for name := range currencies {
+			names = append(names, name)
+		}
+		return l.fail(stop-3, stop, "unknown currency '"+code+"'", Suggest(code, names))
+	}
+	if decimals > want {
+		return l.fail(start, end, "amounts in "+code+" have "+strconv.Itoa(want)+" decimals", "")
+	}
+	digits := strings.ReplaceAll(strings.ReplaceAll(l.src[start:end], "_", ""), ".", "")
+	digits += "000"[:want-max(decimals, 0)]
+	minor, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		return l.fail(start, stop, "amount out of range", "")
+	}
+	l.pos = stop
+	return token{kind: tokLiteral, lit: MoneyLit, num: minor, text: code, span: Span{int32(start), int32(stop)}}
+}
+
+var units = map[string]time.Duration{
+	"us": time.Microsecond, "ms": time.Millisecond, "s": time.Second, "m": time.Minute,
+	"h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour,
+}
+
+// duration lexes 7d, 1h30m, 500ms. Its value is in microseconds.
+func (l *lexer) duration() token {
+	start, i := l.pos, l.pos
+	var total int64
+	for i < len(l.src) && isDigit(l.src[i]) {
+		value, overflow, unit := l.digits(i)
+		end := unit
+		for end < len(l.src) && isLetter(l.src[end]) {
+			end++
+		}
+		size, ok := units[l.src[unit:end]]
+		if !ok {
+			return l.fail(start, max(end, l.identEnd(unit)), "unknown unit '"+l.src[unit:end]+"'", "units are us, ms, s, m, h, d and w, as in 1h30m")
+		}
+		micros := size.Microseconds()
+		if overflow || value > (math.MaxInt64-total)/micros {
+			return l.fail(start, end, "duration out of range", "")
+		}
+		total += value * micros
+		i = end
+	}
+	l.pos = i
+	return token{kind: tokLiteral, lit: DurationLit, num: total, span: Span{int32(start), int32(i)}}
+}
+
+// timestamp lexes an RFC 3339 time; seconds may be left out.
+func (l *lexer) timestamp() (token, bool) {
+	s := l.src[l.pos:]
+	if len(s) < 11 || s[4] != '-' || s[7] != '-' || s[10] != 'T' {
+		return token{}, false
+	}
+	end := 11
+	for end < len(s) && (isDigit(s[end]) || s[end] == ':' || (s[end] == '.' && end+1 < len(s) && isDigit(s[end+1]))) {
+		end++
+	}
+	switch {
+	case end < len(s) && s[end] == 'Z':
+		end++
+	case end+6 <= len(s) && (s[end] == '+' || s[end] == '-'):
+		end += 6
+	}
+	for _, layout := range [...]string{"2006-01-02T15:04Z07:00", time.RFC3339Nano} {
+		if at, err := time.Parse(layout, s[:end]); err == nil {
+			start := l.pos
+			l.pos += end
+			return token{kind: tokLiteral, lit: TimeLit, num: at.UnixMicro(), span: Span{int32(start), int32(l.pos)}}, true
+		}
+	}
+	return l.fail(l.pos, l.pos+end, "bad time '"+s[:end]+"'", "as in 2026-11-22T02:00+08:00"), true
+}
