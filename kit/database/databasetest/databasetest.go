@@ -1,0 +1,60 @@
+// Package databasetest runs a test on every engine that kit/database knows.
+//
+//	databasetest.go  Each and Open
+//	postgres.go      a PostgreSQL server of the test binary's own
+//
+// It is for tests only. Tests that it gives a database may run in parallel.
+package databasetest
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"github.com/backlot-video/backlot/kit/database"
+)
+
+// EachFS runs suite twice, as subtests: on SQLite and on a real PostgreSQL, each
+// time on a database of its own with the given migrations and nothing else.
+func EachFS(t *testing.T, service string, migrations fs.FS, suite func(t *testing.T, db *database.DB)) {
+	t.Helper()
+	for _, dialect := range []database.Dialect{database.SQLite, database.PostgreSQL} {
+		t.Run(string(dialect), func(t *testing.T) {
+			suite(t, Open(t, Config(t, dialect, service), migrations))
+		})
+	}
+}
+
+var schemas atomic.Int64
+
+// Config is that of a new, empty database, which lasts as long as the test.
+func Config(t testing.TB, dialect database.Dialect, service string) database.Config {
+	t.Helper()
+	cfg := database.Config{
+		Service: service, DataDir: t.TempDir(),
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	if dialect == database.PostgreSQL {
+		cfg.URL = PostgresURL(t)
+		cfg.Schema = fmt.Sprintf("%s_%d_%d", service, os.Getpid(), schemas.Add(1))
+	}
+	return cfg
+}
+
+// Open opens cfg's database and closes it when the test ends.
+func Open(t testing.TB, cfg database.Config, migrations fs.FS) *database.DB {
+	t.Helper()
+	db, err := database.Open(t.Context(), cfg, migrations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}

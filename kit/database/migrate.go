@@ -1,0 +1,38 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/pressly/goose/v3"
+)
+
+// migrate applies what is missing. The kit's tables and a service's own are
+// numbered apart, so a lower number may come later.
+func migrate(ctx context.Context, cfg Config, db *sql.DB, dialect Dialect, migrations fs.FS) error {
+	dialects := map[Dialect]goose.Dialect{SQLite: goose.DialectSQLite3, PostgreSQL: goose.DialectPostgres}
+	provider, err := goose.NewProvider(dialects[dialect], db, migrations,
+		goose.WithAllowOutofOrder(true), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	current, newest, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > newest {
+		return fmt.Errorf("%w: it has migration %d, this program knows %d", ErrNewer, current, newest)
+	}
+	applied, err := provider.Up(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if len(applied) > 0 {
+		cfg.Log.LogAttrs(ctx, slog.LevelInfo, "database migrated", slog.String("service", cfg.Service),
+			slog.String("engine", string(dialect)), slog.Int64("from", current), slog.Int64("to", newest))
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+func openSQLite(ctx context.Context, cfg Config, measured *metrics, migrations fs.FS) (*DB, error) {
+	if cfg.DataDir == "" {
+		return nil, errors.New("config has neither a data folder nor a URL")
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(filepath.Join(cfg.DataDir, cfg.Service+".db"))
+	if err != nil {
+		return nil, err
+	}
+	write, err := openFile(path, 1, "_txlock", "immediate")
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, cfg, write, SQLite, migrations); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), write.Close())
+	}
+	read, err := openFile(path, max(4, runtime.GOMAXPROCS(0)), "_pragma", "query_only(1)")
+	if err != nil {
+		return nil, errors.Join(err, write.Close())
+	}
+	writer := startWriter(cfg, write, measured)
+	return &DB{
+		dialect: SQLite, read: read, write: write,
+		run: writer.do, stop: writer.stop, metrics: measured,
+	}, nil
+}
+
+// openFile opens a pool of at most size connections that stay open.
+func openFile(path string, size int, option, value string) (*sql.DB, error) {
+	query := url.Values{"_pragma": {
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"journal_size_limit(67108864)",
+	}}
+	query.Add(option, value)
+	source := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}
+	db, err := sql.Open("sqlite", source.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	return db, nil
+}

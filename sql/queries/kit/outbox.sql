@@ -1,0 +1,33 @@
+-- NextSequence takes the shard's next number: the proposed one, or one more
+-- than the last where that is not less.
+-- name: NextSequence :one
+INSERT INTO outbox_shards (shard, last_sequence)
+VALUES (sqlc.arg(shard), sqlc.arg(proposed))
+ON CONFLICT (shard) DO UPDATE SET last_sequence =
+    CASE WHEN excluded.last_sequence > outbox_shards.last_sequence THEN excluded.last_sequence
+         ELSE outbox_shards.last_sequence + 1 END
+RETURNING last_sequence;
+
+-- name: AddToOutbox :exec
+INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
+VALUES (sqlc.arg(id), sqlc.arg(tenant_id), sqlc.arg(sequence), sqlc.arg(envelope), sqlc.arg(created_at), 0);
+
+-- name: ListUnsent :many
+SELECT id, envelope, created_at FROM outbox
+WHERE sent_at = 0
+ORDER BY sequence, id
+LIMIT sqlc.arg(max_rows);
+
+-- name: MarkSent :exec
+UPDATE outbox SET sent_at = sqlc.arg(sent_at) WHERE id = sqlc.arg(id);
+
+-- MarkAllUnsent makes every row that is still kept due again.
+-- name: MarkAllUnsent :execrows
+UPDATE outbox SET sent_at = 0 WHERE sent_at > 0;
+
+-- name: PurgeSent :execrows
+DELETE FROM outbox WHERE id IN (
+    SELECT old.id FROM outbox AS old
+    WHERE old.sent_at > 0 AND old.sent_at < sqlc.arg(before)
+    ORDER BY old.sent_at LIMIT sqlc.arg(max_rows)
+);
