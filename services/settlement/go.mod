@@ -8,6 +8,8 @@ require (
 	github.com/backlot-video/backlot/sql v0.0.0
 )
 
+require pgregory.net/rapid v1.3.0 // indirect
+
 replace (
 	github.com/backlot-video/backlot/kit => ../../kit
 	github.com/backlot-video/backlot/proto => ../../proto
