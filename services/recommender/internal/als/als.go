@@ -83,6 +83,7 @@ func (c Config) Validate() error {
 		check(c.Steps >= 1, "steps: %d is below 1", c.Steps),
 		check(c.Alpha > 0 && c.Alpha <= 1, "alpha: %g is not in (0, 1]", c.Alpha),
 		check(c.Lambda > 0, "lambda: %g is not positive", c.Lambda),
+		check(c.Exponent > 0 && c.Exponent <= 2, "exponent: %g is not in (0, 2]", c.Exponent),
 		check(c.Workers >= 1, "workers: %d is below 1", c.Workers),
 	)
 }

@@ -155,9 +155,9 @@ func TestTrainStopsWhenCancelled(t *testing.T) {
 }
 
 func TestConfigReportsAllFaults(t *testing.T) {
-	err := Config{Factors: -1, Sweeps: -1, Steps: -1, Alpha: 2, Lambda: -1, Workers: -1}.Validate()
+	err := Config{Factors: -1, Sweeps: -1, Steps: -1, Alpha: 2, Lambda: -1, Exponent: 3, Workers: -1}.Validate()
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok || len(joined.Unwrap()) != 6 {
+	if !ok || len(joined.Unwrap()) != 7 {
 		t.Errorf("got %v", err)
 	}
 	if _, err := Train(t.Context(), twoTastes(t, 3, 3), Config{Alpha: 2}); err == nil {
