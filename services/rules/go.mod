@@ -8,6 +8,8 @@ require (
 	github.com/backlot-video/backlot/sql v0.0.0
 )
 
+require google.golang.org/protobuf v1.36.12 // indirect
+
 replace (
 	github.com/backlot-video/backlot/kit => ../../kit
 	github.com/backlot-video/backlot/proto => ../../proto

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/backlot-video/backlot/kit/money"
 )
 
 // number lexes what begins with a digit: integers (1_000), decimals (2.5),
@@ -117,19 +119,15 @@ func (l *lexer) currencyAt(i int) string {
 // -1 where it has no point.
 func (l *lexer) money(start, end, decimals int, code string) token {
 	stop := end + strings.Index(l.src[end:], code) + 3
-	want, ok := currencies[code]
-	if !ok {
-		names := make([]string, 0, len(currencies))
-		for name := range currencies {
-			names = append(names, name)
-		}
-		return l.fail(stop-3, stop, "unknown currency '"+code+"'", Suggest(code, names))
+	want, known := money.Exponent(code)
+	if !known {
+		return l.fail(stop-3, stop, "unknown currency '"+code+"'", similarCurrency(code))
 	}
 	if decimals > want {
 		return l.fail(start, end, "amounts in "+code+" have "+strconv.Itoa(want)+" decimals", "")
 	}
 	digits := strings.ReplaceAll(strings.ReplaceAll(l.src[start:end], "_", ""), ".", "")
-	digits += "000"[:want-max(decimals, 0)]
+	digits += "0000"[:want-max(decimals, 0)]
 	minor, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil {
 		return l.fail(start, stop, "amount out of range", "")
