@@ -1,0 +1,71 @@
+package rpc
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	policyv1 "github.com/backlot-video/backlot/proto/gen/backlot/policy/v1"
+)
+
+// Defaults of policy.v1.CallPolicy; a field that is absent or zero means them.
+const (
+	DefaultTimeout      = 5 * time.Second
+	DefaultFailurePPM   = 500_000
+	DefaultMinCalls     = 20
+	DefaultWindow       = 10 * time.Second
+	DefaultOpen         = 2 * time.Second
+	DefaultMaxInFlight  = 1024
+	DefaultMaxAttempts  = 3
+	DefaultBudgetPPM    = 200_000
+	DefaultBackoff      = 20 * time.Millisecond
+	partsPerMillion     = 1_000_000
+	maxBackoffDoublings = 10
+)
+
+// policy is a CallPolicy with its defaults filled in.
+type policy struct {
+	timeout     time.Duration
+	maxInFlight int64
+	breaker     breakerPolicy
+	retry       retryPolicy
+}
+
+type breakerPolicy struct {
+	failurePPM uint64
+	minCalls   uint64
+	window     time.Duration
+	open       time.Duration
+}
+
+type retryPolicy struct {
+	maxAttempts int
+	budgetPPM   uint64
+	backoff     time.Duration
+}
+
+func policyOf(p *policyv1.CallPolicy) policy {
+	breaker, retry := p.GetBreaker(), p.GetRetry()
+	return policy{
+		timeout:     durationOf(p.GetTimeout(), DefaultTimeout),
+		maxInFlight: int64(orDefault(breaker.GetMaxInFlight(), DefaultMaxInFlight)),
+		breaker: breakerPolicy{
+			failurePPM: uint64(orDefault(breaker.GetFailurePpm(), DefaultFailurePPM)),
+			minCalls:   uint64(orDefault(breaker.GetMinCalls(), DefaultMinCalls)),
+			window:     durationOf(breaker.GetWindow(), DefaultWindow),
+			open:       durationOf(breaker.GetOpen(), DefaultOpen),
+		},
+		retry: retryPolicy{
+			maxAttempts: int(orDefault(retry.GetMaxAttempts(), DefaultMaxAttempts)),
+			budgetPPM:   uint64(orDefault(retry.GetBudgetPpm(), DefaultBudgetPPM)),
+			backoff:     durationOf(retry.GetBackoff(), DefaultBackoff),
+		},
+	}
+}
+
+func durationOf(d *durationpb.Duration, fallback time.Duration) time.Duration {
+	if value := d.AsDuration(); value > 0 {
+		return value
+	}
+	return fallback
+}

@@ -1,0 +1,177 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/backlot-video/backlot/proto/rpcdesc"
+)
+
+// ejection is how long an endpoint that could not be reached is passed over
+// while there are others.
+const ejection = time.Second
+
+// pool holds the connections to a service's endpoints and follows the
+// resolver's answers.
+type pool struct {
+	config  *ClientConfig
+	service string
+	turn    atomic.Uint64
+	current atomic.Pointer[members]
+	mu      sync.Mutex // changes of current
+}
+
+// members belong to one answer of the resolver, and are not changed.
+type members struct {
+	answer []Endpoint
+	list   []*member
+}
+
+// member is an endpoint with its connections, which are made when needed.
+type member struct {
+	Endpoint
+	config  *ClientConfig
+	service string
+
+	inFlight atomic.Int64
+	downTill atomic.Int64 // Unix nanoseconds
+	retired  atomic.Bool
+
+	mu      sync.Mutex
+	http    *http.Transport
+	connect map[string]*connectClient // by procedure
+	kitex   map[string]*kitexClient   // by proto service
+}
+
+// pick returns the least loaded member that is usable and not ejected, taking
+// turns among equals; an ejected one where there is no other, nil where there
+// is none at all. The caller releases it.
+func (p *pool) pick(usable func(Endpoint) bool) *member {
+	list := p.members()
+	if len(list) == 0 {
+		return nil
+	}
+	now := p.config.Clock().UnixNano()
+	first := int(p.turn.Add(1) % uint64(len(list)))
+	var best *member
+	var bestDown bool
+	for i := range list {
+		m := list[(first+i)%len(list)]
+		if !usable(m.Endpoint) {
+			continue
+		}
+		down := m.downTill.Load() > now
+		if best == nil || bestDown && !down || bestDown == down && m.inFlight.Load() < best.inFlight.Load() {
+			best, bestDown = m, down
+		}
+	}
+	if best != nil {
+		best.inFlight.Add(1)
+	}
+	return best
+}
+
+func (p *pool) members() []*member {
+	answer := p.config.Resolver.Resolve(p.service)
+	if now := p.current.Load(); now != nil && slices.Equal(now.answer, answer) {
+		return now.list
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	former := p.current.Load()
+	if former == nil {
+		former = &members{}
+	}
+	next := &members{answer: slices.Clone(answer)}
+	for _, endpoint := range answer {
+		next.list = append(next.list, former.find(endpoint, p))
+	}
+	p.current.Store(next)
+	for _, m := range former.list {
+		if !slices.Contains(next.list, m) {
+			m.retire()
+		}
+	}
+	return next.list
+}
+
+// find returns the member of an endpoint, a new one where there is none.
+func (m *members) find(endpoint Endpoint, p *pool) *member {
+	for _, known := range m.list {
+		if known.Endpoint == endpoint {
+			return known
+		}
+	}
+	return &member{Endpoint: endpoint, config: p.config, service: p.service}
+}
+
+func (p *pool) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	former := p.current.Swap(nil)
+	if former == nil {
+		return nil
+	}
+	var faults []error
+	for _, m := range former.list {
+		faults = append(faults, m.retire())
+	}
+	return errors.Join(faults...)
+}
+
+// call makes one try of a unary call, by the fastest way there is.
+func (m *member) call(ctx context.Context, method *rpcdesc.Method, outgoing *call, req proto.Message) error {
+	switch {
+	case m.Local != nil:
+		outgoing.transport = transportLocal
+		return m.Local.Local().Call(ctx, method, req, outgoing.res)
+	case m.KitexAddress != "":
+		outgoing.transport = transportKitex
+		if m.TLS {
+			outgoing.transport = transportGRPC
+		}
+		return m.callKitex(ctx, method, outgoing, req)
+	default:
+		outgoing.transport = transportConnect
+		return m.callConnect(ctx, method, outgoing, req)
+	}
+}
+
+func (m *member) release(unreachable bool) {
+	if unreachable && m.Local == nil {
+		m.downTill.Store(m.config.Clock().Add(ejection).UnixNano())
+	}
+	if m.inFlight.Add(-1) == 0 && m.retired.Load() {
+		_ = m.closeConnections()
+	}
+}
+
+// retire closes the connections once no call is in flight.
+func (m *member) retire() error {
+	m.retired.Store(true)
+	if m.inFlight.Load() == 0 {
+		return m.closeConnections()
+	}
+	return nil
+}
+
+func (m *member) closeConnections() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.http != nil {
+		m.http.CloseIdleConnections()
+	}
+	var faults []error
+	for _, client := range m.kitex {
+		faults = append(faults, client.close())
+	}
+	m.http, m.connect, m.kitex = nil, nil, nil
+	return errors.Join(faults...)
+}

@@ -1,0 +1,47 @@
+package rpc
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"buf.build/go/protovalidate"
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+)
+
+// validator compiles a message type's rules at its first use.
+var validator = sync.OnceValues(func() (protovalidate.Validator, error) {
+	return protovalidate.New()
+})
+
+// validate returns nil or an InvalidArgument that names each field at fault:
+// "prices[0].minor: must be greater than 0", with the violations as a detail.
+func validate(message proto.Message) error {
+	rules, err := validator()
+	if err != nil {
+		return fmt.Errorf("make validator: %w", err)
+	}
+	err = rules.Validate(message)
+	if err == nil {
+		return nil
+	}
+	var invalid *protovalidate.ValidationError
+	if !errors.As(err, &invalid) {
+		return fmt.Errorf("validate %s: %w", message.ProtoReflect().Descriptor().FullName(), err)
+	}
+	texts := make([]string, 0, len(invalid.Violations))
+	for _, violation := range invalid.Violations {
+		text := violation.Proto.GetMessage()
+		if path := protovalidate.FieldPathString(violation.Proto.GetField()); path != "" {
+			text = path + ": " + text
+		}
+		texts = append(texts, text)
+	}
+	shown := connect.NewError(connect.CodeInvalidArgument, errors.New(strings.Join(texts, "; ")))
+	if detail, err := connect.NewErrorDetail(invalid.ToProto()); err == nil {
+		shown.AddDetail(detail)
+	}
+	return shown
+}
