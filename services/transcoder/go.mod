@@ -11,6 +11,7 @@ require (
 require (
 	github.com/Eyevinn/mp4ff v0.56.0 // indirect
 	gocloud.dev v0.47.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
 
