@@ -1,6 +1,6 @@
 // Package databasetest runs a test on every engine that kit/database knows.
 //
-//	databasetest.go  Each and Open
+//	databasetest.go  Each, Config and Open
 //	postgres.go      a PostgreSQL server of the test binary's own
 //
 // It is for tests only. Tests that it gives a database may run in parallel.
@@ -15,10 +15,17 @@ import (
 	"testing"
 
 	"github.com/backlot-video/backlot/kit/database"
+	schema "github.com/backlot-video/backlot/sql"
 )
 
-// EachFS runs suite twice, as subtests: on SQLite and on a real PostgreSQL, each
-// time on a database of its own with the given migrations and nothing else.
+// Each runs suite twice, as subtests: on SQLite and on a real PostgreSQL, each
+// time on an empty database of its own with the service's migrations.
+func Each(t *testing.T, service string, suite func(t *testing.T, db *database.DB)) {
+	t.Helper()
+	EachFS(t, service, schema.Migrations(service), suite)
+}
+
+// EachFS is Each with migrations of the caller's.
 func EachFS(t *testing.T, service string, migrations fs.FS, suite func(t *testing.T, db *database.DB)) {
 	t.Helper()
 	for _, dialect := range []database.Dialect{database.SQLite, database.PostgreSQL} {
