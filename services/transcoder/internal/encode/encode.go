@@ -83,12 +83,9 @@ func filter(m probe.Media, p ladder.Plan) string {
 // Promise returns what the output must hold.
 func Promise(m probe.Media, p ladder.Plan) hls.Promise {
 	promise := hls.Promise{Duration: m.Duration, WholeFile: m.WholeFile, Sound: m.Audio != nil, Renditions: map[string]hls.Size{}}
-	rate := float64(p.RateNum) / float64(p.RateDen)
 	if average := m.Video.FrameRate.Float(); m.WholeFile && average > 0 {
-		// The pictures may be shorter than the file: count them instead.
-		promise.Frames = int64(float64(m.Video.Frames) * rate / average)
-	} else {
-		promise.Frames = int64(m.Duration.Seconds() * rate)
+		// The pictures may be shorter than the file: count them too.
+		promise.Frames = int64(float64(m.Video.Frames) * float64(p.RateNum) / float64(p.RateDen) / average)
 	}
 	if m.Audio != nil {
 		promise.SoundTime = m.Audio.Duration

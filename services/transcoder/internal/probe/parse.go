@@ -132,13 +132,11 @@ func pick(streams []stream, kind string) *stream {
 // length returns the end of a stream on the file's own time line, 0 if the
 // container does not say.
 func length(a answer, s stream) time.Duration {
-	lead := max(0, seconds(s.StartTime)-seconds(a.Format.StartTime))
-	for _, d := range []time.Duration{seconds(s.Duration), clock(s.Tags.Duration)} {
-		if d > 0 {
-			return lead + d
-		}
+	if d := seconds(s.Duration); d > 0 {
+		return d + max(0, seconds(s.StartTime)-seconds(a.Format.StartTime))
 	}
-	return 0
+	// Matroska's tag is the time of the end.
+	return max(0, clock(s.Tags.Duration)-max(0, seconds(a.Format.StartTime)))
 }
 
 func rotation(v stream) int {
