@@ -1,8 +1,10 @@
 -- +goose Up
+-- viewers: how many have an interaction. updated_at 0: not told of yet.
 CREATE TABLE videos (
     tenant_id  TEXT NOT NULL,
     video_id   TEXT NOT NULL,
     available  BOOLEAN NOT NULL,
+    viewers    BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, video_id)
 );
