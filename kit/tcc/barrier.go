@@ -19,7 +19,7 @@ import (
 	"time"
 
 	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
-	"github.com/backlot-video/backlot/sql/gen/kitdb"
+	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
 )
 
 var (
