@@ -1,0 +1,160 @@
+// Package engine runs one embedded etcd member and reaches it in process,
+// without a connection.
+//
+//	engine.go  Config, Engine: start, calls, close
+//	member.go  how the member is set up
+//	log.go     zap to slog
+//
+// It knows nothing of objects. All methods are safe for concurrent use.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
+	"go.etcd.io/etcd/server/v3/storage/mvcc"
+)
+
+// ErrClosed is the end of a watch when the engine stops.
+var ErrClosed = errors.New("engine is closed")
+
+// Config says where the member keeps its data and how large it may grow.
+type Config struct {
+	// DataDir is made where it is missing, for this user only.
+	DataDir string
+	// QuotaBytes bounds the database file; default 2 GiB.
+	QuotaBytes int64
+	// HistoryRevisions are kept for resuming watches; default 10,000. Older
+	// ones are compacted within minutes.
+	HistoryRevisions int64
+	// Log is discarded where nil.
+	Log *slog.Logger
+}
+
+// Limits of one transaction.
+const (
+	MaxTxnOps       = 4096
+	MaxRequestBytes = 16 << 20
+)
+
+func (c Config) withDefaults() Config {
+	if c.QuotaBytes <= 0 {
+		c.QuotaBytes = 2 << 30
+	}
+	if c.HistoryRevisions <= 0 {
+		c.HistoryRevisions = 10_000
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Engine is a running member.
+type Engine struct {
+	etcd  *embed.Etcd
+	kv    pb.KVServer
+	lease pb.LeaseServer
+}
+
+// Start runs a member and returns when it can write.
+func Start(ctx context.Context, config Config) (*Engine, error) {
+	config = config.withDefaults()
+	if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
+		return nil, err
+	}
+	etcd, err := embed.StartEtcd(member(config))
+	if err != nil {
+		return nil, fmt.Errorf("start etcd in %s: %w", config.DataDir, err)
+	}
+	select {
+	case <-etcd.Server.ReadyNotify():
+	case <-etcd.Server.StopNotify():
+		etcd.Close()
+		return nil, fmt.Errorf("start etcd in %s: it stopped", config.DataDir)
+	case <-ctx.Done():
+		etcd.Close()
+		return nil, context.Cause(ctx)
+	}
+	return &Engine{
+		etcd:  etcd,
+		kv:    v3rpc.NewQuotaKVServer(etcd.Server),
+		lease: v3rpc.NewQuotaLeaseServer(etcd.Server),
+	}, nil
+}
+
+// Close stops the member after what it is doing.
+func (e *Engine) Close() { e.etcd.Close() }
+
+// Stopped is closed when the member stops, whether asked or not.
+func (e *Engine) Stopped() <-chan struct{} { return e.etcd.Server.StopNotify() }
+
+// Range reads keys; linearizable unless the request says otherwise.
+func (e *Engine) Range(ctx context.Context, request *pb.RangeRequest) (*pb.RangeResponse, error) {
+	return e.kv.Range(ctx, request)
+}
+
+// Txn runs one transaction.
+func (e *Engine) Txn(ctx context.Context, request *pb.TxnRequest) (*pb.TxnResponse, error) {
+	return e.kv.Txn(ctx, request)
+}
+
+// Grant makes a lease of so many seconds.
+func (e *Engine) Grant(ctx context.Context, seconds int64) (lease int64, err error) {
+	granted, err := e.lease.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: seconds})
+	if err != nil {
+		return 0, err
+	}
+	return granted.GetID(), nil
+}
+
+// Renew makes a lease last its time again, without a write to the log. It is
+// false where the lease has ended.
+func (e *Engine) Renew(ctx context.Context, lease int64) (alive bool, err error) {
+	switch ttl, err := e.etcd.Server.LeaseRenew(ctx, leaseID(lease)); {
+	case errors.Is(err, errLeaseNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	default:
+		return ttl > 0, nil
+	}
+}
+
+// Revoke ends a lease and deletes its keys. One that has ended is no error.
+func (e *Engine) Revoke(ctx context.Context, lease int64) error {
+	_, err := e.lease.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: lease})
+	if isLeaseNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// Revision is the newest revision that this member has applied.
+func (e *Engine) Revision() int64 { return e.etcd.Server.Watchable().Rev() }
+
+// Watch reports the events of keys that begin with prefix, from revision from
+// on, whole revisions in order. Close the stream to end it. The events are
+// shared: do not change them.
+func (e *Engine) Watch(ctx context.Context, prefix string, from int64) (mvcc.WatchStream, error) {
+	stream := e.etcd.Server.Watchable().NewWatchStream()
+	if _, err := stream.Watch(ctx, 0, []byte(prefix), PrefixEnd(prefix), from); err != nil {
+		stream.Close()
+		return nil, err
+	}
+	return stream, nil
+}
+
+// PrefixEnd is the key after all that begin with prefix, which is not empty
+// and does not end in 0xff.
+func PrefixEnd(prefix string) []byte {
+	end := []byte(prefix)
+	end[len(end)-1]++
+	return end
+}

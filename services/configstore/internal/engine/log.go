@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// newZap gives etcd a logger whose warnings and errors go to log. What etcd
+// tells at info level is of interest to its makers only.
+func newZap(log *slog.Logger) *zap.Logger {
+	return zap.New(&bridge{LevelEnabler: zapcore.WarnLevel, log: log.With("component", "etcd")})
+}
+
+// bridge is a zapcore.Core over slog.
+type bridge struct {
+	zapcore.LevelEnabler
+	log *slog.Logger
+}
+
+// With implements zapcore.Core.
+func (b *bridge) With(fields []zapcore.Field) zapcore.Core {
+	return &bridge{LevelEnabler: b.LevelEnabler, log: b.log.With(args(fields)...)}
+}
+
+// Check implements zapcore.Core.
+func (b *bridge) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if b.Enabled(entry.Level) && !expected[entry.Message] {
+		return checked.AddCore(entry, b)
+	}
+	return checked
+}
+
+// Write implements zapcore.Core.
+func (b *bridge) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	level := slog.LevelWarn
+	if entry.Level > zapcore.WarnLevel {
+		level = slog.LevelError
+	}
+	b.log.Log(context.Background(), level, entry.Message, args(fields)...)
+	return nil
+}
+
+// Sync implements zapcore.Core.
+func (b *bridge) Sync() error { return nil }
+
+func args(fields []zapcore.Field) []any {
+	encoder := zapcore.NewMapObjectEncoder()
+	list := make([]any, 0, 2*len(fields))
+	for _, field := range fields {
+		field.AddTo(encoder)
+	}
+	for key, value := range encoder.Fields {
+		list = append(list, key, value)
+	}
+	return list
+}
+
+// expected are warnings that tell of nothing wrong with a lone member that
+// listens nowhere.
+var expected = map[string]bool{}

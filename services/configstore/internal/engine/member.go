@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"errors"
+	"net/url"
+	"strconv"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/lease"
+)
+
+// A lone member elects itself after at most one election timeout and has
+// nobody to send heartbeats to, so both are short: start takes tens of
+// milliseconds instead of up to a second.
+const (
+	aloneTickMs     = 10
+	aloneElectionMs = 50
+)
+
+// member sets etcd up as a cluster of one that listens nowhere: calls are in
+// process, so that any number of engines run on one machine.
+func member(config Config) *embed.Config {
+	c := embed.NewConfig()
+	c.Name = "backlot"
+	c.Dir = config.DataDir
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newZap(config.Log))
+
+	c.ListenPeerUrls, c.ListenClientUrls, c.AdvertiseClientUrls = nil, nil, nil
+	// Members need an address in the member list. Nobody dials this one.
+	c.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
+	c.InitialCluster = c.InitialClusterFromName(c.Name)
+	c.InitialClusterToken = "backlot"
+
+	c.TickMs, c.ElectionMs = aloneTickMs, aloneElectionMs
+	c.PreVote = true
+
+	c.QuotaBackendBytes = config.QuotaBytes
+	c.AutoCompactionMode = embed.CompactorModeRevision
+	c.AutoCompactionRetention = strconv.FormatInt(config.HistoryRevisions, 10)
+	c.MaxTxnOps = MaxTxnOps
+	c.MaxRequestBytes = MaxRequestBytes
+	c.EnableGRPCGateway = false
+	c.WarningApplyDuration = 500 * time.Millisecond
+	c.WarningUnaryRequestDuration = time.Second
+	// Configuration is small: a snapshot every 10,000 entries bounds the log
+	// in memory, 1,000 entries let a slow member catch up.
+	c.SnapshotCount = 10_000
+	c.SnapshotCatchUpEntries = 1_000
+	return c
+}
+
+var errLeaseNotFound = lease.ErrLeaseNotFound
+
+func leaseID(id int64) lease.LeaseID { return lease.LeaseID(id) }
+
+func isLeaseNotFound(err error) bool {
+	return errors.Is(err, lease.ErrLeaseNotFound) || errors.Is(err, rpctypes.ErrGRPCLeaseNotFound)
+}
