@@ -20,10 +20,11 @@ func held(t *testing.T, cfg database.Config) (db *database.DB, release func()) {
 	t.Helper()
 	db = databasetest.Open(t, cfg, migrations())
 	busy, free, freed := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	running := sync.OnceFunc(func() { close(busy) }) // it may run again
 	go func() {
 		defer close(freed)
 		err := db.Write(context.Background(), func(context.Context, *sql.Tx) error {
-			close(busy)
+			running()
 			<-free
 			return nil
 		})
