@@ -1,7 +1,11 @@
 -- +goose Up
+-- node names the data folder that holds an upload's file: only the process
+-- that has the folder may touch the upload and run its job.
+-- state: 1 receiving, 2 finished, 3 discarded.
 CREATE TABLE uploads (
     id          TEXT PRIMARY KEY,
     tenant_id   TEXT NOT NULL,
+    node        TEXT NOT NULL,
     video_id    TEXT NOT NULL,
     creator_id  TEXT NOT NULL,
     filename    TEXT NOT NULL,
@@ -12,11 +16,16 @@ CREATE TABLE uploads (
     created_at  BIGINT NOT NULL,
     updated_at  BIGINT NOT NULL
 );
-CREATE INDEX uploads_by_state ON uploads (state, updated_at);
+CREATE INDEX uploads_by_node ON uploads (node, state, id);
+CREATE INDEX uploads_by_creator ON uploads (tenant_id, creator_id, state);
 
+-- state: 1 queued, 2 probing, 3 transcoding, 4 packaging, 5 succeeded,
+-- 6 failed, 7 cancelled. A queued job is not started before due_at. An ended
+-- job is clean once nothing of it is left but its output, if it has one.
 CREATE TABLE jobs (
     id            TEXT PRIMARY KEY,
     tenant_id     TEXT NOT NULL,
+    node          TEXT NOT NULL,
     upload_id     TEXT NOT NULL REFERENCES uploads (id),
     video_id      TEXT NOT NULL,
     creator_id    TEXT NOT NULL,
@@ -27,14 +36,16 @@ CREATE TABLE jobs (
     source        BYTEA NOT NULL,
     renditions    BYTEA NOT NULL,
     output_prefix TEXT NOT NULL,
-    lease_owner   TEXT NOT NULL,
-    lease_until   BIGINT NOT NULL,
+    due_at        BIGINT NOT NULL,
+    clean         INTEGER NOT NULL,
     created_at    BIGINT NOT NULL,
     updated_at    BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX jobs_by_upload ON jobs (upload_id);
-CREATE INDEX jobs_by_state ON jobs (state, created_at);
+CREATE INDEX jobs_by_node ON jobs (node, state, due_at);
+CREATE INDEX jobs_unclean ON jobs (node, id) WHERE clean = 0;
 CREATE INDEX jobs_by_video ON jobs (tenant_id, video_id, id);
+CREATE INDEX jobs_by_creator ON jobs (tenant_id, creator_id, id);
 
 -- +goose Down
 DROP TABLE jobs;
