@@ -162,7 +162,8 @@ func (r *Record) number(f *field, base int, raw uint64) error {
 	return nil
 }
 
-// store converts a number from the wire. Numbers above int64 are missing.
+// store converts a number from the wire. NaN and numbers above int64 are
+// missing.
 func (f *field) store(slot *Slot, raw uint64, explicit bool) {
 	*slot = Slot{OK: true}
 	switch f.desc.Kind() {
@@ -187,7 +188,10 @@ func (f *field) store(slot *Slot, raw uint64, explicit bool) {
 	default:
 		slot.N = int64(raw)
 	}
-	if !explicit && slot.N == 0 && (f.kind == Enum || f.kind == Time) {
+	switch {
+	case f.kind == Float && math.IsNaN(math.Float64frombits(uint64(slot.N))):
+		*slot = Slot{}
+	case !explicit && slot.N == 0 && (f.kind == Enum || f.kind == Time):
 		slot.OK = false
 	}
 }

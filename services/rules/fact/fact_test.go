@@ -113,8 +113,14 @@ func oracleValue(kind Kind, v protoreflect.Value) Slot {
 		}
 		return Slot{N: int64(x), OK: true}
 	case float32:
+		if x != x {
+			return Slot{}
+		}
 		return Slot{N: int64(math.Float64bits(float64(x))), OK: true}
 	case float64:
+		if x != x {
+			return Slot{}
+		}
 		return Slot{N: int64(math.Float64bits(x)), OK: true}
 	case string:
 		return Slot{S: x, OK: true}
