@@ -21,6 +21,8 @@ type Ranker struct {
 	items   *blas.Matrix // n*d
 	folder  *als.Folder
 	prior   []float32 // standardised popularity, n
+	mean    float64   // of the logarithms behind prior
+	scale   float64   // one over their deviation
 	lengths []float32 // of the rows of items, n
 	vectors sync.Pool // *[]float32 of d
 }
@@ -46,8 +48,14 @@ func New(items *blas.Matrix, counts []uint32, config als.Config) (*Ranker, error
 		r.lengths[i] = float32(math.Sqrt(sum))
 	}
 	items.KeepAlive()
-	standardise(r.prior)
+	r.mean, r.scale = standardise(r.prior)
 	return r, nil
+}
+
+// Prior is the score, on Viewer's scale, that popularity gives a video that
+// viewers have watched.
+func (r *Ranker) Prior(viewers int64) float32 {
+	return float32((math.Log1p(float64(viewers)) - r.mean) * r.scale)
 }
 
 // Close frees the ranker's own memory; none of its methods may be running.
@@ -88,23 +96,25 @@ func (r *Ranker) Similar(i uint32, scores []float32) {
 	}
 }
 
-// standardise shifts and scales x to mean 0 and deviation 1; equal values
-// become 0.
-func standardise(x []float32) {
+// standardise shifts and scales x to mean 0 and deviation 1, and returns
+// the mean there was and the factor; equal values become 0.
+func standardise(x []float32) (mean, scale float64) {
+	if len(x) == 0 {
+		return 0, 0
+	}
 	var sum, squares float64
 	for _, v := range x {
 		sum += float64(v)
 	}
-	mean := sum / float64(len(x))
+	mean = sum / float64(len(x))
 	for _, v := range x {
 		squares += (float64(v) - mean) * (float64(v) - mean)
 	}
-	deviation := math.Sqrt(squares / float64(len(x)))
-	scale := 0.0
-	if deviation > 1e-9 {
+	if deviation := math.Sqrt(squares / float64(len(x))); deviation > 1e-9 {
 		scale = 1 / deviation
 	}
 	for i := range x {
 		x[i] = float32((float64(x[i]) - mean) * scale)
 	}
+	return mean, scale
 }

@@ -3,7 +3,10 @@
 // are k results, however many of the best ones are excluded.
 package topk
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Item is a position in the scores, with its score.
 type Item struct {
@@ -24,6 +27,16 @@ func (b *Bitmap) Add(i uint32) {
 	}
 	b.words[i/64] |= 1 << (i % 64)
 }
+
+// Remove takes position i out of the set.
+func (b *Bitmap) Remove(i uint32) {
+	if int(i/64) < len(b.words) {
+		b.words[i/64] &^= 1 << (i % 64)
+	}
+}
+
+// Clone returns a copy.
+func (b *Bitmap) Clone() *Bitmap { return &Bitmap{words: slices.Clone(b.words)} }
 
 // Has tells whether position i is in the set. A nil set is empty.
 func (b *Bitmap) Has(i uint32) bool {

@@ -23,7 +23,7 @@ import (
 const (
 	cutoff   = 10  // of the metrics
 	heldOut  = 0.2 // of each viewer's views
-	margin   = 1.1 // recall over popularity's that taste must reach to count
+	margin   = 1.1 // worth over popularity's that taste must reach to count
 	minViews = 50  // below, nothing can be measured or learned but popularity
 	// searchViews is the number of views up to which strong regularisation
 	// is tried too: above, the default is right, and costly enough.
@@ -121,7 +121,7 @@ func (t *training) choose(ctx context.Context, views *sparse.Matrix, plan []als.
 	}
 	byPopularity := func(int) []float32 { return popular }
 	best := choice{config: plan[0], popularity: 1}
-	bar := measure(0, byPopularity).Recall * margin
+	bar := worth(measure(0, byPopularity)) * margin
 	final := measure(1, byPopularity)
 	quality := model.Quality{
 		Recall: final.Recall, NDCG: final.NDCG,
@@ -130,8 +130,8 @@ func (t *training) choose(ctx context.Context, views *sparse.Matrix, plan []als.
 	for i, config := range plan {
 		t.run = i
 		err := t.try(ctx, train, config, func(popularity float32, score func(viewer int) []float32) {
-			if recall := measure(0, score).Recall; recall > bar {
-				bar, best = recall, choice{config, popularity}
+			if found := worth(measure(0, score)); found > bar {
+				bar, best = found, choice{config, popularity}
 				final := measure(1, score)
 				quality.Recall, quality.NDCG = final.Recall, final.NDCG
 			}
@@ -142,6 +142,9 @@ func (t *training) choose(ctx context.Context, views *sparse.Matrix, plan []als.
 	}
 	return best, quality, ctx.Err()
 }
+
+// worth is what a choice is chosen by: finding the videos, and early.
+func worth(m eval.Metrics) float64 { return m.Recall + m.NDCG }
 
 // try trains once and calls use for each blend.
 func (t *training) try(ctx context.Context, train *sparse.Matrix, config als.Config, use func(popularity float32, score func(viewer int) []float32)) error {
