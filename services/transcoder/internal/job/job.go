@@ -4,7 +4,7 @@
 //
 //	queued -> probing -> transcoding -> packaging -> succeeded
 //	   ^         |            |             |
-//	   +---------+-- retry ---+-------------+----> failed
+//	   +---------+-- again ---+-------------+----> failed
 //	any of the first four ------------------------> cancelled
 package job
 
@@ -49,8 +49,14 @@ var ErrTransition = errors.New("job is not in a state for that")
 // Whole is the progress of a job that succeeded, in parts per million.
 const Whole = 1_000_000
 
-// MaxAttempts is how often a job is tried.
-const MaxAttempts = 3
+const (
+	// MaxAttempts is how often a job is tried that fails for a passing reason.
+	MaxAttempts = 3
+	// MaxStarts bounds the attempts of a job under which the process dies.
+	MaxStarts = 50
+	// retryDelay times the attempt is the wait before the next one.
+	retryDelay = 5 * time.Second
+)
 
 // Job is one upload being turned into a presentation.
 type Job struct {
@@ -64,6 +70,7 @@ type Job struct {
 	Renditions []Rendition
 	// OutputPrefix is the bucket's folder of what it makes, with a final slash.
 	OutputPrefix string
+	Due          time.Time // a queued job does not start before it
 	Created      time.Time
 	Updated      time.Time
 }
@@ -89,7 +96,7 @@ type Rendition struct {
 func New(id, tenant, upload, video, creator string, now time.Time) Job {
 	return Job{
 		ID: id, TenantID: tenant, UploadID: upload, VideoID: video, CreatorID: creator,
-		State: Queued, OutputPrefix: tenant + "/" + video + "/" + id + "/", Created: now, Updated: now,
+		State: Queued, OutputPrefix: tenant + "/" + video + "/" + id + "/", Due: now, Created: now, Updated: now,
 	}
 }
 
@@ -154,6 +161,21 @@ func (j *Job) Fail(problem string, retry bool, now time.Time) error {
 		return err
 	}
 	j.Problem = problem
+	j.Due = now.Add(time.Duration(j.Attempt) * retryDelay)
+	return nil
+}
+
+// Interrupted puts a job whose process died back into the queue, unless that
+// has happened too often.
+func (j *Job) Interrupted(now time.Time) error {
+	to := Queued
+	if j.Attempt >= MaxStarts {
+		to = Failed
+	}
+	if err := j.move(to, now, Probing, Transcoding, Packaging); err != nil {
+		return err
+	}
+	j.Problem, j.Due = "the transcoder died at this file", now
 	return nil
 }
 

@@ -39,6 +39,9 @@ func TestFailRetriesUntilAttemptsAreUsed(t *testing.T) {
 		if err := j.Fail("x", true, t0); err != nil {
 			t.Fatal(err)
 		}
+		if wait := j.Due.Sub(t0); wait != time.Duration(attempt)*retryDelay {
+			t.Errorf("attempt %d: waits %s", attempt, wait)
+		}
 	}
 	if j.State != Failed || j.Problem != "x" {
 		t.Errorf("got %+v", j)
@@ -77,6 +80,18 @@ func TestProgressNeverFallsNorCompletes(t *testing.T) {
 	}
 }
 
+func TestInterruptionsAreForgivenForLong(t *testing.T) {
+	j := New("j", "main", "u", "v", "c", t0)
+	for start := 1; start <= MaxStarts; start++ {
+		if err := errors.Join(j.Start(t0), j.Interrupted(t0)); err != nil {
+			t.Fatalf("start %d: %v", start, err)
+		}
+	}
+	if j.State != Failed {
+		t.Errorf("got %+v", j)
+	}
+}
+
 // TestAnyOrderOfChangesKeepsTheInvariants tries random changes.
 func TestAnyOrderOfChangesKeepsTheInvariants(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
@@ -86,7 +101,7 @@ func TestAnyOrderOfChangesKeepsTheInvariants(t *testing.T) {
 		for range 20 {
 			before := j
 			var err error
-			switch rng.IntN(8) {
+			switch rng.IntN(9) {
 			case 0:
 				err = j.Start(t0)
 			case 1:
@@ -103,13 +118,15 @@ func TestAnyOrderOfChangesKeepsTheInvariants(t *testing.T) {
 				err = j.Cancel(t0)
 			case 7:
 				j.Advance(rng.Uint32(), t0)
+			case 8:
+				err = j.Interrupted(t0)
 			}
 			switch {
 			case err != nil && (!errors.Is(err, ErrTransition) || j.State != before.State || j.Attempt != before.Attempt):
 				t.Fatalf("seed %d: %v changed %+v to %+v", seed, err, before, j)
 			case before.State.Ended() && j.State != before.State:
 				t.Fatalf("seed %d: %s after %s", seed, j.State, before.State)
-			case (j.Progress == Whole) != (j.State == Succeeded) || j.Attempt < 0 || j.Attempt > MaxAttempts:
+			case (j.Progress == Whole) != (j.State == Succeeded) || j.Attempt < 0 || j.Attempt > MaxStarts:
 				t.Fatalf("seed %d: %+v", seed, j)
 			}
 		}
