@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/object"
+)
+
+// RegisterKind makes a kind known to all members. Registering what is known
+// already writes nothing.
+func (s *Store) RegisterKind(ctx context.Context, name, message string, set *descriptorpb.FileDescriptorSet) error {
+	kind, err := s.kinds.Prepare(name, message, set)
+	if err != nil {
+		return err
+	}
+	return s.registerKind(ctx, kind)
+}
+
+func (s *Store) registerKind(ctx context.Context, kind *object.Kind) error {
+	if known, found := s.kinds.Get(kind.Name); found && known.Same(kind) {
+		return nil
+	}
+	path := kindsRoot + kind.Name
+	stored, err := s.engine.Range(ctx, &pb.RangeRequest{Key: []byte(path)})
+	if err != nil {
+		return fmt.Errorf("register kind %s: %w", kind.Name, err)
+	}
+	var revision int64
+	for _, kv := range stored.GetKvs() {
+		if err := s.takeKind(kv); err != nil {
+			return err
+		}
+		revision = kv.GetModRevision()
+	}
+	if err := s.kinds.Register(kind); err != nil {
+		return err
+	}
+	value, err := encodeKind(kind)
+	if err != nil {
+		return err
+	}
+	written, err := s.engine.Txn(ctx, &pb.TxnRequest{
+		Compare: []*pb.Compare{unchanged(path, revision)},
+		Success: []*pb.RequestOp{putOp(path, value, 0)},
+	})
+	if err != nil {
+		return fmt.Errorf("register kind %s: %w", kind.Name, err)
+	}
+	if !written.GetSucceeded() {
+		return fmt.Errorf("register kind %s: %w", kind.Name, ErrBusy)
+	}
+	s.log.Info("kind registered", "kind", kind.Name, "message", string(kind.Message))
+	return nil
+}
+
+// Kinds lists the kinds, ordered by name.
+func (s *Store) Kinds() []*object.Kind { return s.kinds.List() }
+
+func (s *Store) loadKinds(ctx context.Context) error {
+	stored, err := s.engine.Range(ctx, rangePrefix(kindsRoot))
+	if err != nil {
+		return fmt.Errorf("load kinds: %w", err)
+	}
+	for _, kv := range stored.GetKvs() {
+		if err := s.takeKind(kv); err != nil {
+			return fmt.Errorf("load kinds: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) registerBuiltin(ctx context.Context) error {
+	kinds, err := s.kinds.Builtin()
+	if err != nil {
+		return fmt.Errorf("built-in kinds: %w", err)
+	}
+	for _, kind := range kinds {
+		if err := s.registerKind(ctx, kind); err != nil {
+			return fmt.Errorf("built-in kinds: %w", err)
+		}
+	}
+	return nil
+}
+
+// onKind takes over a kind that any member registered.
+func (s *Store) onKind(event *mvccpb.Event) {
+	if event.GetType() != mvccpb.Event_PUT || !strings.HasPrefix(string(event.GetKv().GetKey()), kindsRoot) {
+		return
+	}
+	if err := s.takeKind(event.GetKv()); err != nil {
+		s.log.Error("stored kind cannot be used", "err", err)
+	}
+}
+
+func (s *Store) takeKind(kv *mvccpb.KeyValue) error {
+	stored := new(configstorev1.Kind)
+	if err := proto.Unmarshal(kv.GetValue(), stored); err != nil {
+		return fmt.Errorf("kind at %s: %w", kv.GetKey(), err)
+	}
+	kind, err := s.kinds.Prepare(stored.GetName(), stored.GetMessage(), stored.GetDescriptors())
+	if err != nil {
+		return fmt.Errorf("kind %s: %w", stored.GetName(), err)
+	}
+	if known, found := s.kinds.Get(kind.Name); found && known.Same(kind) {
+		return nil
+	}
+	return s.kinds.Register(kind)
+}
+
+func encodeKind(kind *object.Kind) ([]byte, error) {
+	set, err := kind.Descriptors()
+	if err != nil {
+		return nil, err
+	}
+	return proto.Marshal(&configstorev1.Kind{Name: kind.Name, Message: string(kind.Message), Descriptors: set})
+}

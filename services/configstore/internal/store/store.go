@@ -1,0 +1,184 @@
+// Package store keeps objects, releases, kinds and instances in the engine.
+//
+//	store.go    Store: open, Get, List
+//	kinds.go    kinds, known to all members
+//	apply.go    Apply: a whole release or nothing, in one transaction
+//	check.go    what is checked of a release before it is written
+//	release.go  what was released
+//	register.go instances under leases
+//	hub.go      one watch of the engine fans out to any number of subscribers
+//	journal.go  the recent changes of one topic
+//	codec.go    objects to and from values; operations of the engine
+//	metrics.go
+//
+// Keys: /backlot/v1/<tenant>/<kind>/<namespace>/<name> are objects,
+// /backlot/releases/<tenant>/<id> releases, /backlot/kinds/<kind> kinds,
+// /backlot/guard/<tenant> a revision that orders releases of kinds that refer
+// to each other. Every write is below /backlot/. It does not know who may do
+// what. All of it is safe for concurrent use.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/engine"
+	"github.com/backlot-video/backlot/services/configstore/internal/object"
+)
+
+var (
+	// ErrNotFound: no such object.
+	ErrNotFound = errors.New("object not found")
+	// ErrCompacted: the changes since a revision are no longer known; list
+	// again. Also the end of a subscriber that was too slow.
+	ErrCompacted = errors.New("revision is out of range, list again")
+	// ErrBusy: others changed the same objects again and again.
+	ErrBusy = errors.New("too many concurrent changes")
+)
+
+const (
+	root         = "/backlot/"
+	releasesRoot = root + "releases/"
+	kindsRoot    = root + "kinds/"
+	guardRoot    = root + "guard/"
+)
+
+// Config holds what a Store needs beside the engine.
+type Config struct {
+	Clock      func() time.Time      // time.Now where nil
+	Log        *slog.Logger          // discarded where nil
+	Registerer prometheus.Registerer // none where nil
+}
+
+// Store is the objects of all tenants.
+type Store struct {
+	engine  *engine.Engine
+	kinds   *object.Kinds
+	hub     *Hub
+	clock   func() time.Time
+	log     *slog.Logger
+	metrics metrics
+	linked  sync.Mutex // held by releases that the guard is needed for
+	running sync.WaitGroup
+	stop    context.CancelFunc
+}
+
+// Open loads the kinds, registers those that come with Backlot, and follows
+// the engine until Close.
+func Open(ctx context.Context, e *engine.Engine, config Config) (*Store, error) {
+	kinds, err := object.NewKinds()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{engine: e, kinds: kinds, clock: config.Clock, log: config.Log}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.hub = newHub(e, s.log, s.onKind)
+	s.metrics = newMetrics(config.Registerer, s.hub)
+	if err := s.loadKinds(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.registerBuiltin(ctx); err != nil {
+		return nil, err
+	}
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.running.Go(func() { s.hub.run(following) })
+	if err := s.hub.waitRevision(ctx, e.Revision()); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends all subscriptions. The engine stays open.
+func (s *Store) Close() {
+	s.stop()
+	s.running.Wait()
+}
+
+// Hub fans out changes.
+func (s *Store) Hub() *Hub { return s.hub }
+
+// Get reads one object.
+func (s *Store) Get(ctx context.Context, key object.Key) (*configstorev1.Object, error) {
+	if err := s.knownKind(key.Kind, "key.kind"); err != nil {
+		return nil, err
+	}
+	response, err := s.engine.Range(ctx, &pb.RangeRequest{Key: []byte(key.Path())})
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", key, err)
+	}
+	if len(response.GetKvs()) == 0 {
+		return nil, fmt.Errorf("%s: %w", key, ErrNotFound)
+	}
+	return decodeObject(response.GetKvs()[0])
+}
+
+// List reads the objects of a kind, ordered by namespace and name, and the
+// revision that the list shows. An empty namespace means all.
+func (s *Store) List(ctx context.Context, tenant, kind, namespace string) ([]*configstorev1.Object, int64, error) {
+	if err := s.knownKind(kind, "kind"); err != nil {
+		return nil, 0, err
+	}
+	return s.list(ctx, object.Prefix(tenant, kind, namespace))
+}
+
+// ListAll reads the objects of all kinds of a tenant.
+func (s *Store) ListAll(ctx context.Context, tenant string) ([]*configstorev1.Object, int64, error) {
+	return s.list(ctx, object.Root+tenant+"/")
+}
+
+func (s *Store) list(ctx context.Context, prefix string) ([]*configstorev1.Object, int64, error) {
+	response, err := s.engine.Range(ctx, rangePrefix(prefix))
+	if err != nil {
+		return nil, 0, fmt.Errorf("list %s: %w", prefix, err)
+	}
+	objects := make([]*configstorev1.Object, len(response.GetKvs()))
+	for n, kv := range response.GetKvs() {
+		if objects[n], err = decodeObject(kv); err != nil {
+			return nil, 0, err
+		}
+	}
+	return objects, response.GetHeader().GetRevision(), nil
+}
+
+// Subscribe follows a kind of a tenant after revision from; all its kinds
+// where kind is empty.
+func (s *Store) Subscribe(ctx context.Context, tenant, kind, namespace string, from int64) (*Subscription, error) {
+	if kind != "" {
+		if err := s.knownKind(kind, "kind"); err != nil {
+			return nil, err
+		}
+	}
+	if from > s.hub.Revision() {
+		// Another member may be ahead of this one, but not of the store.
+		response, err := s.engine.Range(ctx, &pb.RangeRequest{Key: []byte(root), CountOnly: true})
+		if err != nil {
+			return nil, fmt.Errorf("read revision: %w", err)
+		}
+		if newest := response.GetHeader().GetRevision(); from > newest {
+			return nil, fmt.Errorf("revision %d of at most %d: %w", from, newest, ErrCompacted)
+		}
+	}
+	return s.hub.subscribe(topic{tenant, kind}, namespace, from)
+}
+
+func (s *Store) knownKind(kind, path string) error {
+	if _, found := s.kinds.Get(kind); !found {
+		return object.Faults{object.Faultf(object.ErrUnknownKind, path, "kind %q is not registered", kind)}
+	}
+	return nil
+}
