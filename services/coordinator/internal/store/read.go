@@ -56,7 +56,9 @@ func (s *Store) List(
 ) ([]runner.Transaction, error) {
 	set := int64(0)
 	for _, state := range states {
-		set |= 1 << state
+		if state >= tcc.Trying && state <= tcc.Parked {
+			set |= 1 << state
+		}
 	}
 	if len(states) == 0 {
 		set = math.MaxInt64

@@ -1028,13 +1028,13 @@ const file_backlot_coordinator_v1_coordinator_proto_rawDesc = "" +
 	"\x03xid\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x03xid\"_\n" +
 	"\x16GetTransactionResponse\x12E\n" +
-	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"\xb7\x01\n" +
+	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"\xc0\x01\n" +
 	"\x17ListTransactionsRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12J\n" +
-	"\x06states\x18\x03 \x03(\x0e2(.backlot.coordinator.v1.TransactionStateB\b\xbaH\x05\x92\x01\x02\x10\bR\x06states\"\x8b\x01\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12S\n" +
+	"\x06states\x18\x03 \x03(\x0e2(.backlot.coordinator.v1.TransactionStateB\x11\xbaH\x0e\x92\x01\v\x10\b\"\a\x82\x01\x04\x10\x01 \x00R\x06states\"\x8b\x01\n" +
 	"\x18ListTransactionsResponse\x12G\n" +
 	"\ftransactions\x18\x01 \x03(\v2#.backlot.coordinator.v1.TransactionR\ftransactions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"7\n" +

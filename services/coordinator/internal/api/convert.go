@@ -1,0 +1,79 @@
+package api
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/anypb"
+
+	coordinatorv1 "github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1"
+	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
+	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
+)
+
+// errToken means a page token that this service has not made.
+var errToken = errors.New("page_token: not one of this service")
+
+// specOf reads what is asked for; the modes have the contract's numbers.
+func specOf(req *coordinatorv1.SubmitRequest) tcc.Spec {
+	spec := tcc.Spec{Mode: tcc.Mode(req.GetMode())}
+	if req.GetMode() == coordinatorv1.Mode_MODE_UNSPECIFIED {
+		spec.Mode = tcc.TCC
+	}
+	for _, branch := range req.GetBranches() {
+		spec.Branches = append(spec.Branches, tcc.Branch{
+			ID: branch.GetBranchId(), Service: branch.GetService(), Action: branch.GetAction(),
+			PayloadType: branch.GetPayload().GetTypeUrl(), Payload: branch.GetPayload().GetValue(),
+		})
+	}
+	return spec
+}
+
+// message shows a transaction; the states have the contract's numbers.
+func message(status runner.Status) *coordinatorv1.Transaction {
+	t := &coordinatorv1.Transaction{
+		Xid: status.XID, TenantId: status.TenantID,
+		Mode:      coordinatorv1.Mode(status.Spec.Mode),
+		State:     coordinatorv1.TransactionState(status.State),
+		Problem:   status.Problem,
+		CreatedAt: status.CreatedAt.UnixMicro(), UpdatedAt: status.UpdatedAt.UnixMicro(), ExpiresAt: status.ExpiresAt.UnixMicro(),
+	}
+	for i, branch := range status.Spec.Branches {
+		spec := &coordinatorv1.BranchSpec{BranchId: branch.ID, Service: branch.Service, Action: branch.Action}
+		if branch.PayloadType != "" {
+			spec.Payload = &anypb.Any{TypeUrl: branch.PayloadType, Value: branch.Payload}
+		}
+		progress := status.Branches[i]
+		t.Branches = append(t.Branches, &coordinatorv1.Branch{
+			Spec: spec, State: coordinatorv1.BranchState(progress.State),
+			Attempts: uint32(progress.Attempts), LastError: progress.LastError,
+		})
+	}
+	return t
+}
+
+// token is a place in the list as callers pass it back.
+func token(place runner.Cursor) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(place.CreatedAt.UnixMicro(), 10) + " " + place.XID))
+}
+
+// parseToken is token's inverse; an empty one is the beginning.
+func parseToken(text string) (runner.Cursor, error) {
+	if text == "" {
+		return runner.Cursor{}, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return runner.Cursor{}, fmt.Errorf("%w: %w", errToken, err)
+	}
+	micros, xid, found := strings.Cut(string(raw), " ")
+	createdAt, err := strconv.ParseInt(micros, 10, 64)
+	if !found || err != nil || xid == "" {
+		return runner.Cursor{}, errToken
+	}
+	return runner.Cursor{CreatedAt: time.UnixMicro(createdAt).UTC(), Key: runner.Key{XID: xid}}, nil
+}

@@ -1,0 +1,169 @@
+// Package service wires coordinator: the runner of global transactions over
+// its SQL log, the participants that it calls, and its API.
+package service
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/lifecycle"
+	"github.com/backlot-video/backlot/kit/mq"
+	coordinatorv1 "github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1"
+	"github.com/backlot-video/backlot/services/coordinator/internal/api"
+	"github.com/backlot-video/backlot/services/coordinator/internal/participant"
+	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
+	"github.com/backlot-video/backlot/services/coordinator/internal/store"
+	backlotsql "github.com/backlot-video/backlot/sql"
+)
+
+const name = "coordinator"
+
+// Config has coordinator's settings.
+type Config struct {
+	// MaxActive is how many transactions may be under way; more are refused.
+	// Default 1024.
+	MaxActive int
+	// Attempts is how many calls of one Confirm or Cancel are made before the
+	// transaction is parked. Default 20, about four minutes.
+	Attempts int
+	// TryTimeout is the time of the Try phase where Submit names none. Default
+	// 10 s.
+	TryTimeout time.Duration
+	// CallTimeout bounds one call of a participant. Default 5 s.
+	CallTimeout time.Duration
+	// FirstBackoff is the wait before a call's second attempt; it doubles from
+	// there. Default 50 ms.
+	FirstBackoff time.Duration
+	// MostBackoff is the longest wait between attempts. Default 30 s.
+	MostBackoff time.Duration
+	// Lease is the time after which other coordinators take over the
+	// transactions of one that gives no sign of life. Default 3 s.
+	Lease time.Duration
+	// DrainTimeout is the time that transactions under way get at a stop; the
+	// rest goes on after the next start. Default 1 s.
+	DrainTimeout time.Duration
+}
+
+// Service is coordinator.
+type Service struct{ config Config }
+
+// New returns coordinator with default settings.
+func New() *Service { return &Service{} }
+
+// Name implements lifecycle.Service.
+func (s *Service) Name() string { return name }
+
+// RegisterFlags implements lifecycle.Service.
+func (s *Service) RegisterFlags(set *config.Set) {
+	c := &s.config
+	set.Int(&c.MaxActive, "max-active", 1024, "`transactions` under way at a time; more are refused")
+	set.Int(&c.Attempts, "attempts", 20, "`calls` of one confirm or cancel before the transaction is parked")
+	set.Duration(&c.TryTimeout, "try-timeout", 10*time.Second, "`time` of the try phase where the caller gives none")
+	set.Duration(&c.CallTimeout, "call-timeout", 5*time.Second, "longest `time` of one call of a participant")
+	set.Duration(&c.FirstBackoff, "first-backoff", 50*time.Millisecond, "`wait` before the second attempt; doubles from there")
+	set.Duration(&c.MostBackoff, "most-backoff", 30*time.Second, "longest `wait` between attempts")
+	set.Duration(&c.Lease, "lease", 3*time.Second, "`time` after which others take over from a silent coordinator")
+	set.Duration(&c.DrainTimeout, "drain-timeout", time.Second, "`time` for transactions under way at a stop")
+}
+
+// Validate implements lifecycle.Service.
+func (s *Service) Validate() error {
+	c := s.config
+	var faults []error
+	least := func(field string, value, least time.Duration) {
+		if value < least {
+			faults = append(faults, fmt.Errorf("coordinator.%s: %v, must be at least %v", field, value, least))
+		}
+	}
+	if c.MaxActive < 1 {
+		faults = append(faults, fmt.Errorf("coordinator.max-active: %d, must be at least 1", c.MaxActive))
+	}
+	if c.Attempts < 1 {
+		faults = append(faults, fmt.Errorf("coordinator.attempts: %d, must be at least 1", c.Attempts))
+	}
+	least("try-timeout", c.TryTimeout, time.Millisecond)
+	least("call-timeout", c.CallTimeout, time.Millisecond)
+	least("first-backoff", c.FirstBackoff, time.Millisecond)
+	least("most-backoff", c.MostBackoff, c.FirstBackoff)
+	least("lease", c.Lease, 300*time.Millisecond)
+	least("drain-timeout", c.DrainTimeout, time.Millisecond)
+	return errors.Join(faults...)
+}
+
+// Run implements lifecycle.Service.
+func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
+	db, err := host.Database(ctx, backlotsql.Migrations(name))
+	if err != nil {
+		return err
+	}
+	broker, err := host.MQ(ctx)
+	if err != nil {
+		return err
+	}
+	outbox := mq.NewOutbox(mq.OutboxConfig{Service: name, DB: db, Client: broker, Log: host.Log, Clock: host.Clock})
+	tell := func(ctx context.Context, tx *sql.Tx, t runner.Transaction) error {
+		envelope, err := api.Ended(t)
+		if err != nil {
+			return err
+		}
+		return outbox.Add(ctx, tx, envelope)
+	}
+	id, err := hostID(host.DataDir)
+	if err != nil {
+		return err
+	}
+	drives := runner.New(store.New(db, tell), participant.New(host.Dial), s.runnerConfig(host, id))
+	host.Handle(coordinatorv1.CoordinatorServiceDesc, api.New(drives))
+	host.Go("outbox", outbox.Run)
+	return drives.Run(ctx, host.Ready)
+}
+
+func (s *Service) runnerConfig(host *lifecycle.Host, id string) runner.Config {
+	return runner.Config{
+		Host: id, MaxActive: s.config.MaxActive, Attempts: s.config.Attempts,
+		TryTimeout: s.config.TryTimeout, CallTimeout: s.config.CallTimeout,
+		FirstBackoff: s.config.FirstBackoff, MostBackoff: s.config.MostBackoff,
+		Lease: s.config.Lease, DrainTimeout: s.config.DrainTimeout, Seed: seed(),
+		Clock: host.Clock, Log: host.Log, Registerer: host.Registerer, NewID: uuid.NewString,
+	}
+}
+
+// hostID names the data folder, and with it the earlier starts whose work is
+// taken up at once. It is made at the first start.
+func hostID(dir string) (string, error) {
+	path := filepath.Join(dir, "host-id")
+	raw, err := os.ReadFile(path)
+	if err == nil {
+		if id := strings.TrimSpace(string(raw)); uuid.Validate(id) == nil {
+			return id, nil
+		}
+		return "", fmt.Errorf("%s: no UUID in it", path)
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	id := uuid.NewString()
+	part := path + ".part" // a whole file or none
+	if err := os.WriteFile(part, []byte(id+"\n"), 0o600); err != nil {
+		return "", err
+	}
+	return id, os.Rename(part, path)
+}
+
+// seed makes every process jitter in its own way.
+func seed() uint64 {
+	var raw [8]byte
+	_, _ = rand.Read(raw[:]) // never fails
+	return binary.LittleEndian.Uint64(raw[:])
+}
