@@ -8,9 +8,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/backlot-video/backlot/kit/crashpoint"
 )
 
 const suffix = ".model"
+
+var (
+	beforeRename = crashpoint.New("recommender/model/before-rename")
+	afterRename  = crashpoint.New("recommender/model/after-rename")
+)
 
 // Store keeps models as files `<tenant>/<version>.model` in a folder. As
 // versions are UUIDv7, the last by name is the newest. One Save at a time.
@@ -78,9 +85,11 @@ func writeAtomic(dir, name string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	beforeRename.Hit()
 	if err := os.Rename(file.Name(), filepath.Join(dir, name)); err != nil {
 		return err
 	}
+	afterRename.Hit()
 	return syncDir(dir)
 }
 

@@ -15,14 +15,14 @@ import (
 	"github.com/backlot-video/backlot/services/recommender/internal/sparse"
 )
 
-// page is the number of rows read at a time.
-const page = 10_000
-
 // Store is safe for concurrent use.
-type Store struct{ db *database.DB }
+type Store struct {
+	db   *database.DB
+	page int // rows read at a time
+}
 
 // New returns a store in db, which has the recommender's migrations.
-func New(db *database.DB) *Store { return &Store{db} }
+func New(db *database.DB) *Store { return &Store{db: db, page: 10_000} }
 
 // View is one watching of a video.
 type View struct {
@@ -86,14 +86,14 @@ func (s *Store) Catalogue(ctx context.Context, tenant string) ([]shelf.Video, er
 	var all []shelf.Video
 	after := ""
 	for {
-		rows, err := q.ListVideos(ctx, recommenderdb.ListVideosParams{TenantID: tenant, After: after, MaxRows: page})
+		rows, err := q.ListVideos(ctx, recommenderdb.ListVideosParams{TenantID: tenant, After: after, MaxRows: int64(s.page)})
 		if err != nil {
 			return nil, fmt.Errorf("list videos: %w", err)
 		}
 		for _, r := range rows {
 			all = append(all, shelf.Video{ID: r.VideoID, Available: r.Available, Viewers: r.Viewers})
 		}
-		if len(rows) < page {
+		if len(rows) < s.page {
 			return all, nil
 		}
 		after = rows[len(rows)-1].VideoID
@@ -121,7 +121,7 @@ func (s *Store) Views(ctx context.Context, tenant string, limit int) (views *spa
 	viewers, after := 0, recommenderdb.ListInteractionsRow{}
 	for {
 		rows, err := q.ListInteractions(ctx, recommenderdb.ListInteractionsParams{
-			TenantID: tenant, AfterViewer: after.ViewerID, AfterVideo: after.VideoID, MaxRows: page,
+			TenantID: tenant, AfterViewer: after.ViewerID, AfterVideo: after.VideoID, MaxRows: int64(s.page),
 		})
 		if err != nil {
 			return nil, nil, false, fmt.Errorf("list views: %w", err)
@@ -143,7 +143,7 @@ func (s *Store) Views(ctx context.Context, tenant string, limit int) (views *spa
 			}
 			pairs = append(pairs, sparse.Pair{Row: uint32(viewers - 1), Col: at})
 		}
-		if len(rows) < page || more {
+		if len(rows) < s.page || more {
 			break
 		}
 	}
