@@ -10,6 +10,8 @@ require (
 
 require (
 	github.com/Eyevinn/mp4ff v0.56.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/tus/tusd/v2 v2.8.0 // indirect
 	gocloud.dev v0.47.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
