@@ -2,6 +2,7 @@
 // contexts and, signed with the cluster key, from one process to the next.
 //
 //	principal.go  Principal, With and From
+//	derive.go     secrets for other purposes
 //	keys.go       Keys: the cluster key file, Sign and Verify
 //
 // The signed form is base64url(proto Principal) + "." + base64url(HMAC-SHA256)

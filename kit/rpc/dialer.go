@@ -37,7 +37,7 @@ type ClientConfig struct {
 	MaxMessageBytes int           // of a response; 16 MiB
 	MaxIdleConns    int           // kept per endpoint; 64
 
-	protocols *http.Protocols // of Connect without TLS: HTTP/1.1
+	Protocols       *http.Protocols // of Connect without TLS: HTTP/1.1
 }
 
 func (c ClientConfig) withDefaults() ClientConfig {
@@ -53,9 +53,9 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	if c.Policies == nil {
 		c.Policies = func(string) *policyv1.CallPolicy { return nil }
 	}
-	if c.protocols == nil {
-		c.protocols = new(http.Protocols)
-		c.protocols.SetHTTP1(true)
+	if c.Protocols == nil {
+		c.Protocols = new(http.Protocols)
+		c.Protocols.SetHTTP1(true)
 	}
 	c.ConnectTimeout = orDefault(c.ConnectTimeout, time.Second)
 	c.MaxMessageBytes = orDefault(c.MaxMessageBytes, 16<<20)

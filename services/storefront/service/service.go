@@ -82,7 +82,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	if err != nil {
 		return err
 	}
-	outbox := mq.NewOutbox(broker, db, mq.OutboxConfig{Source: name, Log: host.Log, Registerer: host.Registerer, Clock: host.Clock})
+	outbox := mq.NewOutbox(mq.OutboxConfig{Service: name, DB: db, Client: broker, Log: host.Log, Clock: host.Clock})
 	signer, err := token.OpenSigner(filepath.Join(host.DataDir, "token.key"), s.config.Issuer, host.Clock)
 	if err != nil {
 		return err

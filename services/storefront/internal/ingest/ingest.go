@@ -24,7 +24,7 @@ const (
 )
 
 // Consumer is the durable name at the broker and in the inbox.
-const Consumer = "storefront-ingest"
+const Consumer = "storefront_ingest"
 
 var (
 	beforeMedia = crashpoint.New("storefront/ingest/before")
@@ -32,7 +32,7 @@ var (
 )
 
 // Once tells whether a consumer's database sees a fact for the first time.
-type Once func(ctx context.Context, tx *sql.Tx, consumer, envelopeID string) (first bool, err error)
+type Once func(ctx context.Context, tx *sql.Tx, consumer string, envelope *eventv1.Envelope) (first bool, err error)
 
 // Ingest handles facts.
 type Ingest struct {
@@ -50,7 +50,7 @@ func (i *Ingest) Handle(ctx context.Context, envelope *eventv1.Envelope) error {
 	}
 	beforeMedia.Hit()
 	err = i.Store.Write(ctx, func(ctx context.Context, tx store.Tx) error {
-		first, err := i.Once(ctx, tx.SQL, Consumer, envelope.GetId())
+		first, err := i.Once(ctx, tx.SQL, Consumer, envelope)
 		if err != nil || !first {
 			return err
 		}

@@ -1,0 +1,112 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/backlot-video/backlot/kit/config"
+)
+
+// common are the settings of every process.
+type common struct {
+	dataDir     string
+	logLevel    string
+	logFormat   string
+	opsListen   string
+	configstore string
+	mqURL       string
+	databaseURL string
+	blobURL     string
+	clusterKey  string
+	otlp        string
+	traceRatio  float64
+	tlsCert     string
+	tlsKey      string
+	tlsCA       string
+	plaintext   bool
+	advertise   string
+	stopTimeout time.Duration
+	// endpoints by service, in a process of one service only.
+	endpoints map[string]*endpoint
+}
+
+// endpoint is where a service of its own process listens.
+type endpoint struct {
+	listen, kitexListen string
+}
+
+// ports are the defaults on 127.0.0.1 of a service in a process of its own:
+// 81xx for Connect, 82xx for Kitex, 91xx for operations. A process of many
+// services has one operations listener, on 9090.
+var ports = map[string]int{
+	"gateway": 0, "configstore": 1, "storefront": 2, "coordinator": 3,
+	"settlement": 4, "rules": 5, "recommender": 6, "transcoder": 7, "mq": 8,
+}
+
+func registerCommon(set *config.Set, services []Service) *common {
+	c := &common{endpoints: map[string]*endpoint{}}
+	opsListen := "127.0.0.1:9090"
+	if alone := len(services) == 1; alone {
+		name := services[0].Name()
+		opsListen = fmt.Sprintf("127.0.0.1:%d", 9100+ports[name])
+		e := &endpoint{}
+		sub := set.Sub(name)
+		sub.String(&e.listen, "rpc-listen", fmt.Sprintf("127.0.0.1:%d", 8100+ports[name]), "`address` for Connect, gRPC and JSON (host:port or unix:/path)")
+		sub.String(&e.kitexListen, "kitex-listen", fmt.Sprintf("127.0.0.1:%d", 8200+ports[name]), "`address` for Kitex; empty turns it off")
+		c.endpoints[name] = e
+		set.String(&c.advertise, "advertise-host", "", "`host` under which other services reach this one; empty: the address it listens on")
+		set.String(&c.configstore, "configstore", "", "`address` of the configstore (host:port or unix:/path); empty: run without one, on defaults")
+	}
+	set.String(&c.dataDir, "data-dir", "./data", "`folder` that holds all data")
+	set.String(&c.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn, error")
+	set.String(&c.logFormat, "log-format", "text", "`form` of logs: text, json")
+	set.String(&c.opsListen, "ops-listen", opsListen, "`address` of /metrics, /healthz and /readyz; empty turns them off")
+	set.String(&c.mqURL, "mq-url", "", "`address` of NATS with JetStream, nats://host:port; empty: an embedded broker")
+	set.Secret(&c.databaseURL, "database-url", "`address` of PostgreSQL, postgres://...; empty: SQLite in the data folder")
+	set.String(&c.blobURL, "blob-url", "", "`address` of the bucket for media and models (file://, s3://); empty: the data folder")
+	set.String(&c.clusterKey, "cluster-key-file", "", "`file` with the key that services trust each other by; empty: cluster.key in the data folder, made at first start")
+	set.String(&c.otlp, "otlp-endpoint", "", "`address` that traces are sent to (OTLP over HTTP, http://host:4318); empty: none")
+	set.Float(&c.traceRatio, "trace-ratio", 0.01, "share of requests that are traced, 0 to 1")
+	set.String(&c.tlsCert, "tls-cert", "", "PEM `file` with this process's certificate for calls between services")
+	set.String(&c.tlsKey, "tls-key", "", "PEM `file` with its key")
+	set.String(&c.tlsCA, "tls-ca", "", "PEM `file` with the authority that signs the services' certificates")
+	set.Bool(&c.plaintext, "insecure-plaintext", false, "listen off loopback without TLS, where the network itself is trusted")
+	set.Duration(&c.stopTimeout, "stop-timeout", 30*time.Second, "longest `time` of a graceful stop")
+	return c
+}
+
+func (c *common) validate() error {
+	var faults []error
+	if c.traceRatio < 0 || c.traceRatio > 1 {
+		faults = append(faults, fmt.Errorf("trace-ratio: %v is not between 0 and 1", c.traceRatio))
+	}
+	if c.stopTimeout <= 0 {
+		faults = append(faults, errors.New("stop-timeout: must be above 0"))
+	}
+	given := 0
+	for _, file := range []string{c.tlsCert, c.tlsKey, c.tlsCA} {
+		if file != "" {
+			given++
+		}
+	}
+	if given != 0 && given != 3 {
+		faults = append(faults, errors.New("tls-cert, tls-key, tls-ca: give all three or none"))
+	}
+	for name, e := range c.endpoints {
+		for setting, address := range map[string]string{"rpc-listen": e.listen, "kitex-listen": e.kitexListen} {
+			if address != "" && !loopback(address) && given == 0 && !c.plaintext {
+				faults = append(faults, fmt.Errorf("%s.%s: %s is reachable from outside: give --tls-cert, --tls-key and --tls-ca, or --insecure-plaintext", name, setting, address))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (c *common) clusterKeyFile() string {
+	if c.clusterKey != "" {
+		return c.clusterKey
+	}
+	return filepath.Join(c.dataDir, "cluster.key")
+}

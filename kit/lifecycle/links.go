@@ -1,0 +1,237 @@
+package lifecycle
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/backlot-video/backlot/kit/informer"
+	"github.com/backlot-video/backlot/kit/mq"
+	"github.com/backlot-video/backlot/kit/rpc"
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	policyv1 "github.com/backlot-video/backlot/proto/gen/backlot/policy/v1"
+)
+
+const (
+	configstoreName = "configstore"
+	defaultPolicy   = "default"
+)
+
+// links is how the services of a process reach each other and the rest of
+// the installation.
+type links struct {
+	process   *process
+	serverTLS *tls.Config
+	clientTLS *tls.Config
+	source    informer.Source
+	own       *rpc.Dialer // for what belongs to no service
+
+	policies  *informer.Informer[*policyv1.CallPolicy]
+	instances *informer.Informer[*configstorev1.Instance]
+	remote    atomic.Pointer[map[string][]rpc.Endpoint]
+
+	follow  sync.Once
+	cancel  context.CancelFunc
+	context context.Context
+	running sync.WaitGroup
+
+	mu       sync.RWMutex
+	local    map[string][]rpc.Endpoint
+	embedded *mq.Server
+	client   *mq.Client
+}
+
+func newLinks(p *process) (*links, error) {
+	l := &links{process: p, local: map[string][]rpc.Endpoint{}}
+	l.context, l.cancel = context.WithCancel(context.Background())
+	if err := l.loadTLS(); err != nil {
+		return nil, err
+	}
+	l.own = l.dialer(p.program, nil)
+	if !l.hasConfigstore() {
+		l.source = informer.NewStatic()
+	} else {
+		client, base := l.own.HTTPClient(configstoreName)
+		l.source = informer.NewRemote(client, base)
+	}
+	l.policies = informer.New[*policyv1.CallPolicy](l.source, "CallPolicy", l.informerConfig("CallPolicy"))
+	l.instances = informer.New[*configstorev1.Instance](l.source, "Instance", l.informerConfig("Instance"))
+	l.instances.OnChange(func([]informer.Event[*configstorev1.Instance]) { l.refreshInstances() })
+	return l, nil
+}
+
+// hasConfigstore tells whether the process runs or knows a configstore.
+func (l *links) hasConfigstore() bool {
+	if l.process.settings.configstore != "" {
+		return true
+	}
+	for _, service := range l.process.services {
+		if service.Name() == configstoreName {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *links) informerConfig(kind string) informer.Config {
+	return informer.Config{
+		Log: l.process.log, Registerer: l.process.registry,
+		SnapshotFile: filepath.Join(l.process.folder.path, l.process.program+"-"+kind+".snapshot"),
+	}
+}
+
+// loadTLS reads the certificate for calls between services: both sides show
+// one and check the other's.
+func (l *links) loadTLS() error {
+	s := l.process.settings
+	if s.tlsCert == "" {
+		return nil
+	}
+	certificate, err := tls.LoadX509KeyPair(s.tlsCert, s.tlsKey)
+	if err != nil {
+		return fmt.Errorf("tls-cert, tls-key: %w", err)
+	}
+	pem, err := os.ReadFile(s.tlsCA)
+	if err != nil {
+		return fmt.Errorf("tls-ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("tls-ca: no certificate in %s", s.tlsCA)
+	}
+	l.serverTLS = &tls.Config{
+		Certificates: []tls.Certificate{certificate}, ClientCAs: pool,
+		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13,
+	}
+	l.clientTLS = &tls.Config{
+		Certificates: []tls.Certificate{certificate}, RootCAs: pool, MinVersion: tls.VersionTLS13,
+	}
+	return nil
+}
+
+func (l *links) tls() (server, client *tls.Config) { return l.serverTLS, l.clientTLS }
+
+// dialer makes the client side of one service.
+func (l *links) dialer(name string, tracer trace.Tracer) *rpc.Dialer {
+	return rpc.NewDialer(l.clientConfig(name, tracer))
+}
+
+func (l *links) clientConfig(name string, tracer trace.Tracer) rpc.ClientConfig {
+	return rpc.ClientConfig{
+		Service: name, Registerer: l.process.registry, Signer: l.process.keys,
+		Tracer: tracer, Clock: l.process.clock, TLS: l.clientTLS,
+		Resolver: rpc.ResolverFunc(l.resolve), Policies: l.policy,
+	}
+}
+
+// resolve looks in this process first, then at the address given for the
+// configstore, then in the register.
+func (l *links) resolve(service string) []rpc.Endpoint {
+	l.mu.RLock()
+	local := l.local[service]
+	l.mu.RUnlock()
+	if len(local) > 0 {
+		return local
+	}
+	if address := l.process.settings.configstore; service == configstoreName && address != "" {
+		return []rpc.Endpoint{{Address: address, TLS: l.clientTLS != nil && !strings.HasPrefix(address, "unix:")}}
+	}
+	if remote := l.remote.Load(); remote != nil {
+		return (*remote)[service]
+	}
+	return nil
+}
+
+func (l *links) refreshInstances() {
+	remote := map[string][]rpc.Endpoint{}
+	for _, object := range l.instances.List() {
+		i := object.Spec
+		if i.GetReady() {
+			remote[i.GetService()] = append(remote[i.GetService()], rpc.Endpoint{
+				Address: i.GetAddress(), KitexAddress: i.GetKitexAddress(), TLS: i.GetTls(),
+			})
+		}
+	}
+	l.remote.Store(&remote)
+}
+
+// policy is the CallPolicy of a service, else the one named default, else
+// nil: the documented defaults.
+func (l *links) policy(service string) *policyv1.CallPolicy {
+	if l.policies == nil {
+		return nil
+	}
+	if policy, found := l.policies.Get("", service); found {
+		return policy
+	}
+	policy, _ := l.policies.Get("", defaultPolicy)
+	return policy
+}
+
+// add lets other services of the process reach a service that is ready.
+func (l *links) add(h *Host) {
+	endpoint := rpc.Endpoint{Local: h.server}
+	if h.rpcListener != nil {
+		endpoint.Address = address(h.rpcListener)
+		endpoint.TLS = l.serverTLS != nil && !strings.HasPrefix(endpoint.Address, "unix:")
+	}
+	l.mu.Lock()
+	l.local[h.name] = []rpc.Endpoint{endpoint}
+	l.mu.Unlock()
+	if h.name != brokerName && l.hasConfigstore() {
+		l.follow.Do(l.startInformers)
+	}
+}
+
+func (l *links) remove(h *Host) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.local, h.name)
+}
+
+func (l *links) startInformers() {
+	l.running.Go(func() { _ = l.policies.Run(l.context) })
+	if l.process.settings.configstore != "" {
+		l.running.Go(func() { _ = l.instances.Run(l.context) })
+	}
+}
+
+// broker connects to the broker at the first call.
+func (l *links) broker(ctx context.Context) (*mq.Client, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.client != nil {
+		return l.client, nil
+	}
+	client, err := mq.Connect(ctx, mq.ClientConfig{
+		URL: l.process.settings.mqURL, Server: l.embedded, Token: l.brokerToken(), TLS: l.clientTLS,
+		Log: l.process.log, Registerer: l.process.registry, Clock: l.process.clock,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("mq-url: %w", err)
+	}
+	l.client = client
+	return client, nil
+}
+
+// close ends what belongs to no service.
+func (l *links) close() error {
+	l.cancel()
+	l.running.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var faults []error
+	if l.client != nil {
+		faults = append(faults, l.client.Close())
+	}
+	return errors.Join(append(faults, l.own.Close())...)
+}

@@ -1,0 +1,126 @@
+package lifecycle
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+)
+
+const (
+	// leaseTime is how long an instance that died stays in the register.
+	leaseTime = 15 * time.Second
+	// registerRetry is the wait after a failed registration.
+	registerRetry = 500 * time.Millisecond
+	// deregisterTime bounds the farewell.
+	deregisterTime = time.Second
+)
+
+// registration keeps one instance in the register until end.
+type registration struct {
+	client  configstorev1.RegistryServiceClient
+	request *configstorev1.RegisterRequest
+	host    *Host
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// register makes a service known; nil where nobody could find it.
+func (l *links) register(h *Host) *registration {
+	if h.rpcListener == nil || !l.hasConfigstore() {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &registration{
+		client: configstorev1.NewRegistryServiceClient(h.dialer.Conn(configstoreName)),
+		host:   h, cancel: cancel,
+		request: &configstorev1.RegisterRequest{
+			Instance: l.instance(h), LeaseSeconds: int32(leaseTime / time.Second),
+		},
+	}
+	r.done.Go(func() { r.keep(ctx) })
+	return r
+}
+
+func (l *links) instance(h *Host) *configstorev1.Instance {
+	i := &configstorev1.Instance{
+		Service: h.name, Address: l.reachable(h.rpcListener), Version: Version, Ready: true,
+		Tls: l.serverTLS != nil && !strings.HasPrefix(address(h.rpcListener), "unix:"),
+	}
+	if h.kitexListener != nil {
+		i.KitexAddress = l.reachable(h.kitexListener)
+	}
+	i.Id = l.process.folder.instanceID(h.name, i.GetAddress())
+	return i
+}
+
+// reachable is a listener's address as others reach it.
+func (l *links) reachable(listener net.Listener) string {
+	own := address(listener)
+	host := l.process.settings.advertise
+	if host == "" || strings.HasPrefix(own, "unix:") {
+		return own
+	}
+	_, port, err := net.SplitHostPort(own)
+	if err != nil {
+		return own
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// address is `host:port` or `unix:/path`.
+func address(listener net.Listener) string {
+	if listener.Addr().Network() == "unix" {
+		return "unix:" + listener.Addr().String()
+	}
+	return listener.Addr().String()
+}
+
+// keep renews the lease at a third of its time.
+func (r *registration) keep(ctx context.Context) {
+	lost := false
+	for {
+		wait := leaseTime / 3
+		if err := r.renew(ctx); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			if !lost {
+				r.host.Log.Warn("registration failed and is repeated", "err", err)
+			}
+			lost, wait = true, registerRetry
+		} else if lost {
+			r.host.Log.Info("registered again")
+			lost = false
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+func (r *registration) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leaseTime/3)
+	defer cancel()
+	_, err := r.client.Register(ctx, r.request)
+	return err
+}
+
+// end takes the instance out of the register.
+func (r *registration) end(ctx context.Context) {
+	r.cancel()
+	r.done.Wait()
+	ctx, cancel := context.WithTimeout(ctx, deregisterTime)
+	defer cancel()
+	_, err := r.client.Deregister(ctx, &configstorev1.DeregisterRequest{Id: r.request.GetInstance().GetId()})
+	if err != nil {
+		r.host.Log.Info("could not deregister; the lease will end", "err", err)
+	}
+}

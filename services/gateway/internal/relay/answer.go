@@ -1,0 +1,24 @@
+package relay
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+)
+
+// refuse answers with an error in Connect's form, which any client can
+// read.
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Del("Content-Length")
+	if status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", "Bearer")
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"code": code, "message": message})
+}
+
+func tooLarge(limit int64) string {
+	return fmt.Sprintf("request body: larger than the %d bytes that this route takes", limit)
+}
