@@ -50,15 +50,24 @@ func (l *List) Len() int { return len(l.exact) }
 
 // Has reports whether s is an entry or an IP address within one.
 func (l *List) Has(s string) bool {
-	if _, ok := l.exact[s]; ok {
+	if l.HasText(s) {
 		return true
 	}
-	if len(l.ranges) == 0 {
+	if !l.HasRanges() {
 		return false
 	}
 	addr, ok := ParseAddr(s)
 	return ok && l.HasAddr(addr)
 }
+
+// HasText reports whether s is an entry as it is spelled.
+func (l *List) HasText(s string) bool {
+	_, ok := l.exact[s]
+	return ok
+}
+
+// HasRanges reports whether an entry is an IP address or prefix.
+func (l *List) HasRanges() bool { return len(l.ranges) > 0 }
 
 // HasAddr reports whether addr is within an entry.
 func (l *List) HasAddr(addr netip.Addr) bool {

@@ -1,2 +1,0 @@
-// Package rules compiles and evaluates risk rules. See service for the wiring.
-package rules

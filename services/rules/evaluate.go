@@ -1,0 +1,120 @@
+package rules
+
+import (
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/program"
+)
+
+// Request refines an evaluation. A nil *Request means the default of each
+// field.
+type Request struct {
+	// EventID makes velocity count an event once however often it is judged.
+	// Empty: each evaluation counts.
+	EventID string
+	// ReadOnly leaves the velocity counters as they are.
+	ReadOnly bool
+	// Trace asks for the values of sub-expressions. It allocates.
+	Trace bool
+}
+
+// Decision is the verdict on one fact. It may be used again: Evaluate
+// overwrites it and keeps the memory of its slices.
+type Decision struct {
+	Action  Action  // the strictest of Fired; Allow when nothing fired
+	Score   int64   // sum over Fired
+	Fired   []*Rule // live rules that fired, strictest first
+	Shadow  []*Rule // rules in shadow that would have fired
+	Trace   []Step
+	Ruleset string
+	Version string
+	Unknown Unknown
+}
+
+// Unknown counts values that were unknown though their fields were present.
+type Unknown = program.Unknown
+
+// Step is the value of one sub-expression.
+type Step struct {
+	Rule       string
+	Expression string
+	Value      string // "missing" when it is unknown
+}
+
+// Evaluate judges a fact given as protobuf wire bytes, which must not change
+// meanwhile. Velocity counts the fact before the rules read it. The error is
+// fact.ErrMalformed or fact.ErrTooLarge; then nothing was counted.
+func (p *Program) Evaluate(data []byte, d *Decision, request *Request) error {
+	if request == nil {
+		request = &Request{}
+	}
+	frame := p.frames.Get().(*program.Frame)
+	defer func() {
+		frame.Reset()
+		p.frames.Put(frame)
+	}()
+	if err := p.layout.Decode(data, &frame.Record); err != nil {
+		return err
+	}
+	if len(p.windows) > 0 {
+		p.runWindows(frame, request)
+	}
+	p.judge(frame, d)
+	d.Trace = d.Trace[:0]
+	if request.Trace {
+		p.trace(frame, d)
+	}
+	return nil
+}
+
+// EvaluateJSON judges a fact given in protobuf's JSON form.
+func (p *Program) EvaluateJSON(text []byte, d *Decision, request *Request) error {
+	data, err := p.schema.FromJSON(text)
+	if err != nil {
+		return err
+	}
+	return p.Evaluate(data, d, request)
+}
+
+// runWindows counts the fact and puts velocity into its slots.
+func (p *Program) runWindows(frame *program.Frame, request *Request) {
+	var event fact.Slot
+	if p.time >= 0 {
+		event = frame.Record.Slots[p.time]
+	}
+	at := p.counters.Now(event.N, event.OK)
+	add := !request.ReadOnly && p.counters.FirstTime(p.scope, request.EventID)
+	for _, window := range p.windows {
+		window.Run(frame, at, add)
+	}
+}
+
+// judge applies the rules to a decoded fact.
+func (p *Program) judge(frame *program.Frame, d *Decision) {
+	d.Action, d.Score = Allow, 0
+	d.Fired, d.Shadow = d.Fired[:0], d.Shadow[:0]
+	d.Ruleset, d.Version = p.name, p.version
+	for i := range p.compiled {
+		c := &p.compiled[i]
+		if !c.when(frame) {
+			continue
+		}
+		rule := p.rules[i]
+		live := rule.State == Live || rule.State == Canary && frame.Chosen(c.plan.Canary, rule.Name, c.plan.CanaryPPM)
+		if !live {
+			d.Shadow = append(d.Shadow, rule)
+			continue
+		}
+		d.Fired = append(d.Fired, rule)
+		d.Score += rule.Score
+		d.Action = max(d.Action, rule.Action)
+	}
+	d.Unknown = frame.Unknown
+}
+
+func (p *Program) trace(frame *program.Frame, d *Decision) {
+	for i, probes := range p.probes() {
+		for _, probe := range probes {
+			d.Trace = append(d.Trace, Step{p.rules[i].Name, probe.Text, probe.Value(frame)})
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package check
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/syntax"
+	"github.com/backlot-video/backlot/services/rules/list"
+)
+
+// Check gives types to a source that parsed without fault. lists may be nil.
+// The set is complete only when there are no faults.
+func Check(file *syntax.File, schema *fact.Schema, lists *list.Registry) (*Set, []syntax.Fault) {
+	layout := fact.NewLayout(schema)
+	c := &checker{
+		schema: schema, registry: lists, own: map[string]*list.Ref{}, windows: map[string]*Node{},
+		addrs: map[int]int{}, set: &Set{Layout: layout, Time: -1},
+		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor()}},
+	}
+	for _, decl := range file.Lists {
+		c.list(decl)
+	}
+	names := map[string]bool{}
+	for _, rule := range file.Rules {
+		if len(c.faults) >= syntax.MaxFaults {
+			return c.set, c.faults
+		}
+		if names[rule.Name.Name] {
+			c.fault(rule.Name.Span, "rule '"+rule.Name.Name+"' is defined twice", "")
+		}
+		names[rule.Name.Name] = true
+		c.rule(rule)
+	}
+	if len(c.set.Counters) > 0 && schema.Time() != nil {
+		c.set.Time = c.slot(0, schema.Time())
+	}
+	for _, test := range file.Tests {
+		c.test(test, names)
+	}
+	c.set.Addrs = len(c.addrs)
+	layout.Seal()
+	return c.set, c.faults
+}
+
+// checker holds what is known while a source is checked. scopes[0] is the
+// fact, the rest are the elements of the enclosing any and all.
+type checker struct {
+	schema   *fact.Schema
+	registry *list.Registry
+	own      map[string]*list.Ref // lists of the source
+	windows  map[string]*Node     // velocity by canonical text
+	addrs    map[int]int          // number of an IP address by slot
+	scopes   []scope
+	set      *Set
+	faults   []syntax.Fault
+}
+
+type scope struct {
+	name    string // of the element
+	slots   *fact.Scope
+	message protoreflect.MessageDescriptor // nil for elements that are values
+	value   Type                           // of those
+}
+
+func (c *checker) fault(span syntax.Span, message, help string) {
+	if len(c.faults) < syntax.MaxFaults {
+		c.faults = append(c.faults, syntax.Fault{Span: span, Message: message, Help: help})
+	}
+}
+
+func (c *checker) rule(rule *syntax.Rule) {
+	checked := &Rule{Rule: rule, When: c.cond(rule.When)}
+	if rule.State == syntax.Canary {
+		checked.Canary = c.keyField(rule.CanaryBy, "a canary is chosen by")
+	}
+	c.set.Rules = append(c.set.Rules, checked)
+}
+
+// keyField checks a top-level field whose value names something: a string, a
+// whole number or an enum.
+func (c *checker) keyField(path *syntax.Path, purpose string) *Node {
+	node := c.path(path)
+	if node == nil {
+		return nil
+	}
+	switch node.Type.Kind {
+	case fact.String, fact.Int, fact.Enum:
+		return node
+	}
+	c.fault(path.Span, fmt.Sprintf("%s a string, int or enum; '%s' is %s", purpose, path, node.Type.describe()), "")
+	return nil
+}
+
+func (c *checker) list(decl *syntax.List) {
+	entries := make([]string, len(decl.Entries))
+	for i, entry := range decl.Entries {
+		entries[i] = entry.Str
+		if entry.Str == "" || len(entry.Str) > list.MaxEntry {
+			c.fault(entry.Span, fmt.Sprintf("an entry of a list has 1 to %d bytes", list.MaxEntry), "")
+			return
+		}
+	}
+	built, err := list.New(entries)
+	if err != nil {
+		c.fault(decl.Span, err.Error(), "")
+		return
+	}
+	if _, twice := c.own[decl.Name.Name]; twice {
+		c.fault(decl.Name.Span, "list '@"+decl.Name.Name+"' is defined twice", "")
+	}
+	c.own[decl.Name.Name] = list.NewRef(built)
+}
+
+// slot returns the slot of a field at a depth.
+func (c *checker) slot(depth int, path ...protoreflect.FieldDescriptor) int {
+	slot, err := c.set.Layout.Slot(c.scopes[depth].slots, path...)
+	if err != nil {
+		c.fault(syntax.Span{}, err.Error(), "")
+	}
+	return slot
+}
+
+// describe names a type in messages, with its article where it has one.
+func (t Type) describe() string {
+	switch t.Kind {
+	case fact.Enum:
+		return "enum " + string(t.Enum.Name())
+	case fact.List:
+		return "a list"
+	case fact.Message:
+		return "a message"
+	}
+	return t.Kind.String()
+}

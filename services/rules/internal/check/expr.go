@@ -1,0 +1,272 @@
+package check
+
+import (
+	"fmt"
+	"regexp"
+	regexpsyntax "regexp/syntax"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/syntax"
+)
+
+var boolean = Type{Kind: fact.Bool}
+
+// unknowable stands for a condition that has a fault.
+var unknowable = &Node{Op: Const, Type: boolean}
+
+var compared = map[syntax.Op]Op{
+	syntax.OpEq: Eq, syntax.OpNe: Ne, syntax.OpLt: Lt, syntax.OpLe: Le, syntax.OpGt: Gt, syntax.OpGe: Ge,
+	syntax.OpContains: Contains, syntax.OpStartsWith: StartsWith, syntax.OpEndsWith: EndsWith,
+}
+
+// cond checks an expression that must be a condition.
+func (c *checker) cond(x syntax.Expr) *Node {
+	switch x := x.(type) {
+	case *syntax.Paren:
+		return c.cond(x.X)
+	case *syntax.Logic:
+		node := &Node{Op: And, Type: boolean, Source: x}
+		if x.Op == syntax.OpOr {
+			node.Op = Or
+		}
+		for _, term := range x.Terms {
+			node.Args = append(node.Args, c.cond(term))
+		}
+		return node
+	case *syntax.Not:
+		return &Node{Op: Not, Type: boolean, Args: []*Node{c.cond(x.X)}, Source: x}
+	case *syntax.Missing:
+		return c.missing(x)
+	case *syntax.In:
+		return c.in(x)
+	case *syntax.Quantifier:
+		return c.quantifier(x)
+	case *syntax.Binary:
+		if _, ok := compared[x.Op]; ok || x.Op == syntax.OpMatches {
+			return c.comparison(x)
+		}
+	}
+	node := c.value(x)
+	if node == nil {
+		return unknowable
+	}
+	if node.Type.Kind != fact.Bool {
+		c.fault(x.ExprSpan(), fmt.Sprintf("expected a condition, found %s '%s'", node.Type.describe(), shortText(x)), "compare it, as in "+shortText(x)+" > ...")
+		return unknowable
+	}
+	return node
+}
+
+func shortText(x syntax.Expr) string {
+	text := []rune(syntax.Text(x))
+	if len(text) > 40 {
+		return string(text[:40]) + "..."
+	}
+	return string(text)
+}
+
+// isCond reports whether an expression is a condition by its form.
+func isCond(x syntax.Expr) bool {
+	switch x := x.(type) {
+	case *syntax.Paren:
+		return isCond(x.X)
+	case *syntax.Logic, *syntax.Not, *syntax.Missing, *syntax.In, *syntax.Quantifier:
+		return true
+	case *syntax.Binary:
+		_, ok := compared[x.Op]
+		return ok || x.Op == syntax.OpMatches
+	}
+	return false
+}
+
+func (c *checker) comparison(x *syntax.Binary) *Node {
+	if x.Op == syntax.OpMatches {
+		return c.matches(x)
+	}
+	left, right := c.value(x.X), c.value(x.Y)
+	if left == nil || right == nil {
+		return unknowable
+	}
+	op := compared[x.Op]
+	if !c.unify(&left, &right) {
+		c.fault(x.Span, fmt.Sprintf("cannot compare %s with %s", left.Type.describe(), right.Type.describe()), compareHelp(left, right))
+		return unknowable
+	}
+	kind := left.Type.Kind
+	switch {
+	case op >= Contains && kind == fact.List:
+		c.fault(x.OpSpan, fmt.Sprintf("'%s' is for strings", x.Op), "to look into a list write: value in list_field")
+	case op >= Contains && kind != fact.String:
+		c.fault(x.OpSpan, fmt.Sprintf("'%s' is for strings, found %s", x.Op, left.Type.describe()), "")
+	case kind == fact.List || kind == fact.Message:
+		c.fault(x.Span, fmt.Sprintf("%s cannot be compared", left.Type.describe()), "name a field of it, or use any and all")
+	case op >= Lt && op <= Ge && (kind == fact.Bool || kind == fact.Enum):
+		c.fault(x.OpSpan, left.Type.describe()+" has no order", "use == or !=")
+	case kind == fact.Bool:
+		return c.equal(x, op, left, right)
+	default:
+		return &Node{Op: op, Type: boolean, Args: []*Node{left, right}, Source: x}
+	}
+	return unknowable
+}
+
+// equal compares two conditions: both true or both false.
+func (c *checker) equal(x syntax.Expr, op Op, left, right *Node) *Node {
+	negate := func(n *Node) *Node { return &Node{Op: Not, Type: boolean, Args: []*Node{n}} }
+	both := &Node{Op: And, Type: boolean, Args: []*Node{left, right}}
+	neither := &Node{Op: And, Type: boolean, Args: []*Node{negate(left), negate(right)}}
+	same := &Node{Op: Or, Type: boolean, Args: []*Node{both, neither}, Source: x}
+	if op == Ne {
+		return &Node{Op: Not, Type: boolean, Args: []*Node{same}, Source: x}
+	}
+	return same
+}
+
+func compareHelp(left, right *Node) string {
+	for _, pair := range [2][2]*Node{{left, right}, {right, left}} {
+		a, b := pair[0].Type.Kind, pair[1].Type.Kind
+		switch {
+		case a == fact.Money && (b == fact.Int || b == fact.Float):
+			return "write an amount with its currency, as in 500.00 CNY"
+		case a == fact.Duration && b == fact.Int:
+			return "write a duration with its unit, as in 7d or 1h30m"
+		case a == fact.Time && b == fact.String:
+			return "write a time as 2026-11-22T02:00+08:00"
+		case a == fact.Time && b == fact.Int:
+			return "did you mean hour(field, \"Asia/Shanghai\")?"
+		case a == fact.String && (b == fact.Int || b == fact.Float):
+			return "write a string in double quotes"
+		case a == fact.List:
+			return "to look into a list write: value in list_field"
+		}
+	}
+	return ""
+}
+
+// unify brings two operands to one type where the language allows it: whole
+// numbers become decimals, strings become members of an enum.
+func (c *checker) unify(a, b **Node) bool {
+	x, y := (*a).Type, (*b).Type
+	switch {
+	case x.Kind == y.Kind:
+		return x.Kind != fact.Enum || x.Enum == y.Enum
+	case x.Kind == fact.Int && y.Kind == fact.Float:
+		*a = toFloat(*a)
+		return true
+	case y.Kind == fact.Int && x.Kind == fact.Float:
+		*b = toFloat(*b)
+		return true
+	case x.Kind == fact.Enum && y.Kind == fact.String && (*b).Op == Const:
+		*b = c.member(*b, x)
+		return true
+	case y.Kind == fact.Enum && x.Kind == fact.String && (*a).Op == Const:
+		*a = c.member(*a, y)
+		return true
+	}
+	return false
+}
+
+func toFloat(n *Node) *Node {
+	if n.Op == Const {
+		return floatConst(float64(n.Value.N), n.Source)
+	}
+	return &Node{Op: ToFloat, Type: Type{Kind: fact.Float}, Args: []*Node{n}}
+}
+
+func (c *checker) missing(x *syntax.Missing) *Node {
+	node := c.value(x.X)
+	if node == nil {
+		return unknowable
+	}
+	if node.Type.Kind == fact.Message {
+		node.Slot = c.slot(node.Depth, node.fields...)
+	}
+	if node.Op == Field && len(node.fields) > 0 && !node.Opt {
+		help := "it is 0 or false when it was not set"
+		if node.Type.Kind == fact.List {
+			help = "an empty list has length(" + shortText(x.X) + ") == 0"
+		}
+		c.fault(x.Span, "'"+shortText(x.X)+"' is never missing", help)
+	}
+	test := &Node{Op: IsMissing, Type: boolean, Args: []*Node{node}, Source: x}
+	if x.Not {
+		return &Node{Op: Not, Type: boolean, Args: []*Node{test}, Source: x}
+	}
+	return test
+}
+
+// Limits of a pattern.
+const (
+	maxPattern      = 1000 // bytes
+	maxInstructions = 2000
+)
+
+func (c *checker) matches(x *syntax.Binary) *Node {
+	left := c.value(x.X)
+	literal, ok := x.Y.(*syntax.Literal)
+	if !ok || (literal.Kind != syntax.RegexLit && literal.Kind != syntax.StringLit) {
+		c.fault(x.Y.ExprSpan(), "a pattern must be a constant", "as in email matches /@example\\.com$/")
+		return unknowable
+	}
+	pattern, fault := compilePattern(literal.Str)
+	if fault != "" {
+		c.fault(literal.Span, fault, "")
+		return unknowable
+	}
+	if left == nil {
+		return unknowable
+	}
+	if left.Type.Kind != fact.String {
+		c.fault(x.X.ExprSpan(), "'matches' is for strings, found "+left.Type.describe(), "")
+		return unknowable
+	}
+	return &Node{Op: Matches, Type: boolean, Args: []*Node{left}, Regex: pattern, Source: x}
+}
+
+// compilePattern compiles an RE2 pattern of bounded size.
+func compilePattern(text string) (pattern *regexp.Regexp, fault string) {
+	if len(text) > maxPattern {
+		return nil, fmt.Sprintf("a pattern has at most %d bytes", maxPattern)
+	}
+	parsed, err := regexpsyntax.Parse(text, regexpsyntax.Perl)
+	if err != nil {
+		return nil, "bad pattern: " + err.(*regexpsyntax.Error).Code.String() + " '" + err.(*regexpsyntax.Error).Expr + "'"
+	}
+	program, err := regexpsyntax.Compile(parsed.Simplify())
+	if err != nil {
+		return nil, "bad pattern: " + err.Error()
+	}
+	if len(program.Inst) > maxInstructions {
+		return nil, "the pattern is too large: its repetitions multiply"
+	}
+	return regexp.MustCompile(text), ""
+}
+
+func (c *checker) quantifier(x *syntax.Quantifier) *Node {
+	list, elem := c.listPath(x.List)
+	if list == nil {
+		return unknowable
+	}
+	if len(c.scopes) > MaxNesting {
+		c.fault(x.Span, fmt.Sprintf("any and all nested deeper than %d", MaxNesting), "")
+		return unknowable
+	}
+	elem.name = x.Var.Name
+	if c.schema.Descriptor().Fields().ByName(fieldName(elem.name)) != nil {
+		c.fault(x.Var.Span, "'"+elem.name+"' is a field of the fact", "choose another name for the element")
+	}
+	for _, outer := range c.scopes[1:] {
+		if outer.name == elem.name {
+			c.fault(x.Var.Span, "'"+elem.name+"' is already the name of an element", "")
+		}
+	}
+	depth := len(c.scopes)
+	c.scopes = append(c.scopes, *elem)
+	body := c.cond(x.Body)
+	c.scopes = c.scopes[:depth]
+	node := &Node{Op: Any, Type: boolean, Args: []*Node{list, body}, Depth: depth, Source: x}
+	if x.All {
+		node.Op = All
+	}
+	return node
+}

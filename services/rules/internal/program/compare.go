@@ -1,0 +1,271 @@
+package program
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/check"
+)
+
+// opposite is the comparison that is true when another is false.
+var opposite = map[check.Op]check.Op{
+	check.Eq: check.Ne, check.Ne: check.Eq, check.Lt: check.Ge,
+	check.Ge: check.Lt, check.Gt: check.Le, check.Le: check.Gt,
+}
+
+// leaf compiles a test of values.
+func leaf(n *check.Node, negate bool) Cond {
+	op := n.Op
+	if other, ok := opposite[op]; ok {
+		if negate {
+			op = other
+		}
+		return comparison(op, n.Args[0], n.Args[1])
+	}
+	want := !negate
+	switch op {
+	case check.InInts:
+		return inInts(ints(n.Args[0]), n.Ints, want)
+	case check.InStrings:
+		value, set := texts(n.Args[0]), n.Set
+		return func(f *Frame) bool {
+			s, ok := value(f)
+			if !ok {
+				return false
+			}
+			_, in := set[s]
+			return in == want
+		}
+	case check.InList:
+		return inList(n, want)
+	case check.InElements:
+		return inElements(n.Args[0], n.Args[1], want)
+	case check.Matches:
+		return textTest(texts(n.Args[0]), want, n.Regex.MatchString)
+	}
+	return stringTest(op, n.Args[0], n.Args[1], want)
+}
+
+func inInts(value func(*Frame) (int64, bool), set map[int64]struct{}, want bool) Cond {
+	if len(set) > 8 {
+		return func(f *Frame) bool {
+			v, ok := value(f)
+			if !ok {
+				return false
+			}
+			_, in := set[v]
+			return in == want
+		}
+	}
+	members := make([]int64, 0, len(set))
+	for v := range set {
+		members = append(members, v)
+	}
+	return func(f *Frame) bool {
+		v, ok := value(f)
+		if !ok {
+			return false
+		}
+		for _, member := range members {
+			if v == member {
+				return want
+			}
+		}
+		return !want
+	}
+}
+
+// textTest is a test of one string.
+func textTest(value func(*Frame) (string, bool), want bool, test func(string) bool) Cond {
+	return func(f *Frame) bool {
+		s, ok := value(f)
+		return ok && test(s) == want
+	}
+}
+
+// stringTest is contains, starts_with or ends_with.
+func stringTest(op check.Op, a, b *check.Node, want bool) Cond {
+	test := strings.Contains
+	switch op {
+	case check.StartsWith:
+		test = strings.HasPrefix
+	case check.EndsWith:
+		test = strings.HasSuffix
+	}
+	x, y := texts(a), texts(b)
+	return func(f *Frame) bool {
+		s, ok := x(f)
+		if !ok {
+			return false
+		}
+		part, ok := y(f)
+		return ok && test(s, part) == want
+	}
+}
+
+// inList is `in list` and `in cidr`. The list may be swapped between events.
+func inList(n *check.Node, want bool) Cond {
+	subject, ref := n.Args[0], n.List
+	if subject.Addr == 0 {
+		value := texts(subject)
+		return func(f *Frame) bool {
+			s, ok := value(f)
+			return ok && ref.Get().Has(s) == want
+		}
+	}
+	slot, number := subject.Slot, subject.Addr
+	return func(f *Frame) bool {
+		s := &f.Record.Slots[slot]
+		if !s.OK {
+			return false
+		}
+		list := ref.Get()
+		in := list.HasText(s.S)
+		if !in && list.HasRanges() {
+			address, ok := f.address(number, slot)
+			in = ok && list.HasAddr(address)
+		}
+		return in == want
+	}
+}
+
+// inElements is `value in list_field`.
+func inElements(a, elements *check.Node, want bool) Cond {
+	var equal func(*Frame, *fact.Slot) (same, known bool)
+	switch a.Type.Kind {
+	case fact.String:
+		value := texts(a)
+		equal = func(f *Frame, s *fact.Slot) (bool, bool) { v, ok := value(f); return v == s.S, ok }
+	case fact.Money:
+		value := amounts(a)
+		equal = func(f *Frame, s *fact.Slot) (bool, bool) {
+			v, currency, ok := value(f)
+			return v == s.N && currency == s.S, ok
+		}
+	case fact.Float:
+		value := floats(a)
+		equal = func(f *Frame, s *fact.Slot) (bool, bool) { v, ok := value(f); return v == slotFloat(s), ok }
+	default:
+		value := ints(a)
+		equal = func(f *Frame, s *fact.Slot) (bool, bool) { v, ok := value(f); return v == s.N, ok }
+	}
+	depth, slot := elements.Depth, elements.Slot
+	return func(f *Frame) bool {
+		list := f.slot(depth, slot)
+		if _, known := equal(f, list); !list.OK || !known {
+			return false
+		}
+		for at := list.First(); at != 0; at = int(f.Record.Slots[at].N) {
+			elem := &f.Record.Slots[at+1]
+			if same, _ := equal(f, elem); elem.OK && same {
+				return want
+			}
+		}
+		return !want
+	}
+}
+
+// comparison compiles == != < <= > >=.
+func comparison(op check.Op, a, b *check.Node) Cond {
+	switch a.Type.Kind {
+	case fact.String:
+		if b.Op == check.Const {
+			return compareConst(op, texts(a), b.Value.S)
+		}
+		return compare(op, texts(a), texts(b))
+	case fact.Float:
+		if b.Op == check.Const {
+			return compareConst(op, floats(a), slotFloat(&b.Value))
+		}
+		return compare(op, floats(a), floats(b))
+	case fact.Money:
+		return compareMoney(op, amounts(a), amounts(b))
+	}
+	if b.Op == check.Const {
+		if a.Op == check.Field && a.Depth == 0 {
+			return compareSlot(op, a.Slot, b.Value.N)
+		}
+		return compareConst(op, ints(a), b.Value.N)
+	}
+	return compare(op, ints(a), ints(b))
+}
+
+// compareSlot compares a whole number of the fact with a constant.
+func compareSlot(op check.Op, i int, c int64) Cond {
+	switch op {
+	case check.Eq:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N == c }
+	case check.Ne:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N != c }
+	case check.Lt:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N < c }
+	case check.Le:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N <= c }
+	case check.Gt:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N > c }
+	}
+	return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N >= c }
+}
+
+func compareConst[T cmp.Ordered](op check.Op, a func(*Frame) (T, bool), c T) Cond {
+	switch op {
+	case check.Eq:
+		return func(f *Frame) bool { v, ok := a(f); return ok && v == c }
+	case check.Ne:
+		return func(f *Frame) bool { v, ok := a(f); return ok && v != c }
+	case check.Lt:
+		return func(f *Frame) bool { v, ok := a(f); return ok && v < c }
+	case check.Le:
+		return func(f *Frame) bool { v, ok := a(f); return ok && v <= c }
+	case check.Gt:
+		return func(f *Frame) bool { v, ok := a(f); return ok && v > c }
+	}
+	return func(f *Frame) bool { v, ok := a(f); return ok && v >= c }
+}
+
+func compare[T cmp.Ordered](op check.Op, a, b func(*Frame) (T, bool)) Cond {
+	return func(f *Frame) bool {
+		x, ok := a(f)
+		if !ok {
+			return false
+		}
+		y, ok := b(f)
+		return ok && holds(op, cmp.Compare(x, y))
+	}
+}
+
+func compareMoney(op check.Op, a, b func(*Frame) (int64, string, bool)) Cond {
+	return func(f *Frame) bool {
+		x, currency, ok := a(f)
+		if !ok {
+			return false
+		}
+		y, other, ok := b(f)
+		if !ok {
+			return false
+		}
+		if currency != other {
+			f.Unknown.Currency++
+			return false
+		}
+		return holds(op, cmp.Compare(x, y))
+	}
+}
+
+// holds tells whether a comparison is true of operands of this order.
+func holds(op check.Op, order int) bool {
+	switch op {
+	case check.Eq:
+		return order == 0
+	case check.Ne:
+		return order != 0
+	case check.Lt:
+		return order < 0
+	case check.Le:
+		return order <= 0
+	case check.Gt:
+		return order > 0
+	}
+	return order >= 0
+}

@@ -1,0 +1,160 @@
+package program
+
+import (
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/check"
+)
+
+// Cond is a compiled condition.
+type Cond func(*Frame) bool
+
+// Compile compiles a condition.
+func Compile(n *check.Node) Cond { return cond(n, false) }
+
+// Refute compiles the negation of a condition: true when it is known to be
+// false.
+func Refute(n *check.Node) Cond { return cond(n, true) }
+
+func never(*Frame) bool  { return false }
+func always(*Frame) bool { return true }
+
+// cond compiles a condition, or with negate its negation.
+func cond(n *check.Node, negate bool) Cond {
+	switch n.Op {
+	case check.Not:
+		return cond(n.Args[0], !negate)
+	case check.And, check.Or:
+		parts := make([]Cond, len(n.Args))
+		for i, arg := range n.Args {
+			parts[i] = cond(arg, negate)
+		}
+		if (n.Op == check.And) != negate {
+			return both(parts)
+		}
+		return either(parts)
+	case check.Any, check.All:
+		return quantifier(n, negate)
+	case check.IsMissing:
+		return missing(n.Args[0], negate)
+	case check.Const:
+		if (n.Value.N != 0) != negate {
+			return always
+		}
+		return never
+	case check.Field:
+		return flag(n, negate)
+	case check.Default:
+		return defaultFlag(n, negate)
+	}
+	return leaf(n, negate)
+}
+
+// both is true when all parts are.
+func both(parts []Cond) Cond {
+	switch len(parts) {
+	case 2:
+		a, b := parts[0], parts[1]
+		return func(f *Frame) bool { return a(f) && b(f) }
+	case 3:
+		a, b, c := parts[0], parts[1], parts[2]
+		return func(f *Frame) bool { return a(f) && b(f) && c(f) }
+	}
+	return func(f *Frame) bool {
+		for _, part := range parts {
+			if !part(f) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// either is true when one part is.
+func either(parts []Cond) Cond {
+	switch len(parts) {
+	case 2:
+		a, b := parts[0], parts[1]
+		return func(f *Frame) bool { return a(f) || b(f) }
+	case 3:
+		a, b, c := parts[0], parts[1], parts[2]
+		return func(f *Frame) bool { return a(f) || b(f) || c(f) }
+	}
+	return func(f *Frame) bool {
+		for _, part := range parts {
+			if part(f) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// flag is a bool field.
+func flag(n *check.Node, negate bool) Cond {
+	depth, slot, want := n.Depth, n.Slot, int64(1)
+	if negate {
+		want = 0
+	}
+	return func(f *Frame) bool {
+		s := f.slot(depth, slot)
+		return s.OK && s.N == want
+	}
+}
+
+// defaultFlag is `field default true`.
+func defaultFlag(n *check.Node, negate bool) Cond {
+	isTrue, isFalse := cond(n.Args[0], negate), cond(n.Args[0], !negate)
+	other := cond(n.Args[1], negate)
+	return func(f *Frame) bool { return isTrue(f) || !isFalse(f) && other(f) }
+}
+
+// missing is `value is missing`.
+func missing(n *check.Node, negate bool) Cond {
+	if n.Op == check.Field {
+		depth, slot := n.Depth, n.Slot
+		return func(f *Frame) bool { return f.slot(depth, slot).OK == negate }
+	}
+	present := presence(n)
+	return func(f *Frame) bool { return present(f) == negate }
+}
+
+// presence tells whether a value is known.
+func presence(n *check.Node) Cond {
+	switch n.Type.Kind {
+	case fact.Bool:
+		return either([]Cond{cond(n, false), cond(n, true)})
+	case fact.Float:
+		value := floats(n)
+		return func(f *Frame) bool { _, ok := value(f); return ok }
+	case fact.String:
+		value := texts(n)
+		return func(f *Frame) bool { _, ok := value(f); return ok }
+	case fact.Money:
+		value := amounts(n)
+		return func(f *Frame) bool { _, _, ok := value(f); return ok }
+	case fact.List, fact.Message:
+		return func(f *Frame) bool { return f.slot(n.Depth, n.Slot).OK }
+	}
+	value := ints(n)
+	return func(f *Frame) bool { _, ok := value(f); return ok }
+}
+
+// quantifier is any or all over the elements of a list. The negation of any is
+// all of the negation, and the other way round.
+func quantifier(n *check.Node, negate bool) Cond {
+	elements, body, depth := n.Args[0], cond(n.Args[1], negate), n.Depth
+	some := (n.Op == check.Any) != negate
+	return func(f *Frame) bool {
+		list := f.slot(elements.Depth, elements.Slot)
+		if !list.OK {
+			return false
+		}
+		for at := list.First(); at != 0; at = int(f.Record.Slots[at].N) {
+			f.bases[depth] = at + 1
+			if body(f) == some {
+				return some
+			}
+		}
+		return !some
+	}
+}

@@ -1,0 +1,184 @@
+// Package rules compiles and evaluates risk rules.
+//
+//	schema, err := fact.New((&rulesv1.PaymentFact{}).ProtoReflect().Descriptor(), fact.Config{})
+//	program, err := rules.Compile("risk.rules", source, schema, nil)
+//	var decision rules.Decision
+//	err = program.Evaluate(wireBytes, &decision, nil)
+//
+// rules.go compiles, evaluate.go judges facts, test.go runs the tests of a
+// source, error.go shows faults, format.go prints sources in canonical form.
+// The README describes the language.
+//
+// A Program is immutable and safe for concurrent use. It starts no goroutine
+// and keeps no state but the velocity counters of the store it was given.
+package rules
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/check"
+	"github.com/backlot-video/backlot/services/rules/internal/program"
+	"github.com/backlot-video/backlot/services/rules/internal/syntax"
+	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/velocity"
+)
+
+// Action is what a rule asks for. The zero value is no action.
+type Action = syntax.Action
+
+// The actions, in rising strictness.
+const (
+	Allow     = syntax.Allow
+	Challenge = syntax.Challenge
+	Review    = syntax.Review
+	Deny      = syntax.Deny
+)
+
+// State tells how far a rule is released.
+type State = syntax.State
+
+// The states. A canary is live for a share of facts and in shadow for others.
+const (
+	Live   = syntax.Live
+	Shadow = syntax.Shadow
+	Canary = syntax.Canary
+)
+
+// Options of Compile. A nil *Options means the default of each field.
+type Options struct {
+	Version  string          // told by decisions; empty by default
+	Lists    *list.Registry  // lists that the source does not define itself; none
+	Counters *velocity.Store // of velocity functions; an own store
+	Scope    string          // whose counters: programs of one scope share them; the name
+}
+
+// Rule is one rule of a program.
+type Rule struct {
+	Name     string
+	Title    string
+	Action   Action
+	Score    int64
+	Reason   string
+	Priority int64
+	Tags     []string
+	State    State
+	Line     int // in the source, from 1
+}
+
+// Program is a compiled ruleset.
+type Program struct {
+	name, version string
+	schema        *fact.Schema
+	layout        *fact.Layout
+	rules         []*Rule // strictest action first, then by priority, then as in the source
+	compiled      []compiled
+	windows       []*program.Window
+	counters      *velocity.Store
+	scope         string
+	time          int
+	tests         []*check.Test
+	testLines     []int
+	plans         []*check.Counter
+	lists         []string
+	frames        sync.Pool
+	probes        func() [][]program.Probe
+}
+
+// compiled is what Evaluate needs of a rule.
+type compiled struct {
+	when program.Cond
+	plan *check.Rule
+}
+
+// Compile compiles a source for facts of a schema. name stands for the source
+// in errors and for the ruleset in decisions. The error is an Errors.
+func Compile(name, source string, schema *fact.Schema, options *Options) (*Program, error) {
+	if options == nil {
+		options = &Options{}
+	}
+	file, faults := syntax.Parse(source)
+	var set *check.Set
+	if len(faults) == 0 {
+		set, faults = check.Check(file, schema, options.Lists)
+	}
+	if len(faults) > 0 {
+		return nil, newErrors(name, source, faults)
+	}
+	p := &Program{
+		name: name, version: options.Version, schema: schema, layout: set.Layout, counters: options.Counters,
+		scope: options.Scope, time: set.Time, tests: set.Tests, plans: set.Counters,
+	}
+	if p.scope == "" {
+		p.scope = name
+	}
+	if p.counters == nil {
+		p.counters = velocity.New(velocity.Config{})
+	}
+	slices.Sort(set.Lists)
+	p.lists = slices.Compact(set.Lists)
+	p.add(set, source)
+	for _, plan := range set.Counters {
+		p.windows = append(p.windows, program.NewWindow(plan, p.counters, p.scope))
+	}
+	p.frames.New = func() any { return program.NewFrame(set.Addrs) }
+	return p, nil
+}
+
+// add compiles the rules of a set in the order in which decisions tell them.
+func (p *Program) add(set *check.Set, source string) {
+	slices.SortStableFunc(set.Rules, func(a, b *check.Rule) int {
+		if a.Action != b.Action {
+			return int(b.Action) - int(a.Action)
+		}
+		return int(b.Priority - a.Priority)
+	})
+	lines := newLineIndex(source)
+	for _, test := range set.Tests {
+		p.testLines = append(p.testLines, lines.line(test.Span.Start))
+	}
+	for _, plan := range set.Rules {
+		rule := &Rule{
+			Name: plan.Name.Name, Action: plan.Action, Score: plan.Score, Priority: plan.Priority,
+			State: plan.State, Line: lines.line(plan.Span.Start),
+		}
+		if plan.Title != nil {
+			rule.Title = plan.Title.Str
+		}
+		if plan.Reason != nil {
+			rule.Reason = plan.Reason.Name
+		}
+		for _, tag := range plan.Tags {
+			rule.Tags = append(rule.Tags, tag.Name)
+		}
+		p.rules = append(p.rules, rule)
+		p.compiled = append(p.compiled, compiled{program.Compile(plan.When), plan})
+	}
+	p.probes = sync.OnceValue(func() [][]program.Probe {
+		all := make([][]program.Probe, len(p.compiled))
+		for i := range p.compiled {
+			all[i] = program.Probes(p.compiled[i].plan.When)
+		}
+		return all
+	})
+}
+
+// Name is the name given to Compile.
+func (p *Program) Name() string { return p.name }
+
+// Version is the version given to Compile.
+func (p *Program) Version() string { return p.version }
+
+// Schema is the type of facts that the program judges.
+func (p *Program) Schema() *fact.Schema { return p.schema }
+
+// Rules returns the rules, strictest action first. The caller must not change
+// them.
+func (p *Program) Rules() []*Rule { return p.rules }
+
+// Lists returns the names of the lists that the rules refer to, in order.
+func (p *Program) Lists() []string { return p.lists }
+
+// Tests is the number of tests in the source.
+func (p *Program) Tests() int { return len(p.tests) }
