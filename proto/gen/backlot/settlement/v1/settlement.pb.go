@@ -1474,12 +1474,13 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"\x04side\x18\x02 \x01(\x0e2\x1b.backlot.settlement.v1.SideR\x04side\x12/\n" +
 	"\x06amount\x18\x03 \x01(\v2\x17.backlot.money.v1.MoneyR\x06amount\x12\x18\n" +
 	"\apurpose\x18\x04 \x01(\tR\apurpose\x12\x19\n" +
-	"\bowner_id\x18\x05 \x01(\tR\aownerId\"\xc9\x01\n" +
+	"\bowner_id\x18\x05 \x01(\tR\aownerId\"\x8e\x04\n" +
 	"\vSplitPolicy\x12@\n" +
 	"\x06shares\x18\x01 \x03(\v2\x1c.backlot.settlement.v1.ShareB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10 R\x06shares:x\xbaHu\x1as\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10 R\x06shares:\xbc\x03\xbaH\xb8\x03\x1a`\n" +
+	"\fshares_payee\x12%shares: a payee has one share at most\x1a)this.shares.map(s, int(s.payee)).unique()\x1a\xd3\x02\n" +
 	"\n" +
-	"shares_sum\x12-shares: parts per million must sum to 1000000\x1a6this.shares.map(s, uint(s.ppm)).sum() == uint(1000000)\"d\n" +
+	"shares_sum\x12-shares: parts per million must sum to 1000000\x1a\x95\x02(this.shares.exists(s, s.payee == 1) ? this.shares.filter(s, s.payee == 1)[0].ppm : 0u) +(this.shares.exists(s, s.payee == 2) ? this.shares.filter(s, s.payee == 2)[0].ppm : 0u) +(this.shares.exists(s, s.payee == 3) ? this.shares.filter(s, s.payee == 3)[0].ppm : 0u) == 1000000u\"d\n" +
 	"\x05Share\x12>\n" +
 	"\x05payee\x18\x01 \x01(\x0e2\x1c.backlot.settlement.v1.PayeeB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05payee\x12\x1b\n" +
