@@ -227,6 +227,62 @@ func (q *Queries) ListChain(ctx context.Context, arg ListChainParams) ([]Transfe
 	return items, nil
 }
 
+const listChainPostings = `-- name: ListChainPostings :many
+SELECT postings.transfer_id, postings.account_id, postings.side, postings.amount
+FROM postings JOIN transfers ON transfers.id = postings.transfer_id
+WHERE transfers.tenant_id = $1 AND transfers.currency = $2 AND transfers.sequence > 0
+  AND transfers.sequence > $3 AND transfers.sequence <= $4
+ORDER BY transfers.sequence, postings.line
+`
+
+type ListChainPostingsParams struct {
+	TenantID      string
+	Currency      string
+	AfterSequence int64
+	LastSequence  int64
+}
+
+type ListChainPostingsRow struct {
+	TransferID string
+	AccountID  string
+	Side       int32
+	Amount     int64
+}
+
+// ListChainPostings gives the lines of a part of the chain.
+func (q *Queries) ListChainPostings(ctx context.Context, arg ListChainPostingsParams) ([]ListChainPostingsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listChainPostings,
+		arg.TenantID,
+		arg.Currency,
+		arg.AfterSequence,
+		arg.LastSequence,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListChainPostingsRow
+	for rows.Next() {
+		var i ListChainPostingsRow
+		if err := rows.Scan(
+			&i.TransferID,
+			&i.AccountID,
+			&i.Side,
+			&i.Amount,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listPending = `-- name: ListPending :many
 SELECT id, tenant_id, currency, type, state, reference, xid, idempotency_key, split_policy, sequence, hash, created_at, ended_at FROM transfers
 WHERE tenant_id = $1 AND currency = $2 AND state = 1 AND id > $3

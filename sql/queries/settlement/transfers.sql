@@ -44,6 +44,14 @@ WHERE tenant_id = sqlc.arg(tenant_id) AND currency = sqlc.arg(currency) AND sequ
 ORDER BY sequence
 LIMIT sqlc.arg(max_rows);
 
+-- ListChainPostings gives the lines of a part of the chain.
+-- name: ListChainPostings :many
+SELECT postings.transfer_id, postings.account_id, postings.side, postings.amount
+FROM postings JOIN transfers ON transfers.id = postings.transfer_id
+WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.currency = sqlc.arg(currency) AND transfers.sequence > 0
+  AND transfers.sequence > sqlc.arg(after_sequence) AND transfers.sequence <= sqlc.arg(last_sequence)
+ORDER BY transfers.sequence, postings.line;
+
 -- name: ListPending :many
 SELECT * FROM transfers
 WHERE tenant_id = sqlc.arg(tenant_id) AND currency = sqlc.arg(currency) AND state = 1 AND id > sqlc.arg(after_id)

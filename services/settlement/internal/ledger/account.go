@@ -144,8 +144,12 @@ func (a Account) covered() error {
 	if err != nil {
 		return err
 	}
-	if available.Sign() < 0 {
-		return fmt.Errorf("%w: %s account %s", ErrInsufficientFunds, a.Purpose, a.ID)
+	if available.Sign() >= 0 {
+		return nil
 	}
-	return nil
+	short, err := available.Neg()
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s is short of %s", ErrInsufficientFunds, a.Purpose, short)
 }

@@ -5,7 +5,8 @@
 //	account.go   Account, Balance, the kinds of account
 //	transfer.go  Transfer, Posting and their validation
 //	book.go      Book: pend, post and void transfers over a set of accounts
-//	split.go     SplitPolicy and the postings of a sale
+//	split.go     SplitPolicy: who gets what of a price
+//	draft.go     Draft: a transfer before its accounts are known
 //	chain.go     the canonical bytes and the hash of a posted transfer
 //	verify.go    Verifier: recomputes a whole ledger
 //

@@ -1,0 +1,4 @@
+package store
+
+// VerifyIn is Verify within a transaction.
+var VerifyIn = verifyIn

@@ -1,0 +1,327 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/backlot-video/backlot/kit/database"
+	"github.com/backlot-video/backlot/kit/database/databasetest"
+	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/store"
+)
+
+var (
+	noon   = time.Date(2026, 1, 2, 12, 0, 0, 123_456_789, time.UTC)
+	policy = ledger.SplitPolicy{Name: "default", Shares: []ledger.Share{
+		{Purpose: ledger.Earnings, PPM: 700_000}, {Purpose: ledger.Platform, PPM: 200_000}, {Purpose: ledger.Tax, PPM: 100_000},
+	}}
+)
+
+// fixture is a store under test and what it has told.
+type fixture struct {
+	*store.Store
+	t    *testing.T
+	db   *database.DB
+	mu   sync.Mutex
+	told []string
+}
+
+func suite(t *testing.T, test func(f *fixture)) {
+	databasetest.Each(t, "settlement", func(t *testing.T, db *database.DB) {
+		f := &fixture{t: t, db: db}
+		f.Store = store.New(db, func(ctx context.Context, _ *sql.Tx, t ledger.Transfer) error {
+			database.AfterCommit(ctx, func() {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.told = append(f.told, t.ID)
+			})
+			return nil
+		}, func() time.Time { return noon })
+		test(f)
+	})
+}
+
+func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }
+
+func (f *fixture) pend(draft ledger.Draft, key string) (t ledger.Transfer, err error) {
+	draft.IdempotencyKey = key
+	err = f.Write(f.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		t, err = tx.Pend(ctx, draft)
+		return err
+	})
+	return t, err
+}
+
+func (f *fixture) post(key string) (t ledger.Transfer, err error) {
+	err = f.Write(f.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		t, err = tx.Post(ctx, "main", key)
+		return err
+	})
+	return t, err
+}
+
+func (f *fixture) void(key string) error {
+	return f.Write(f.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Void(ctx, "main", key)
+		return err
+	})
+}
+
+func (f *fixture) fund(owner string, amount money.Amount, key string) {
+	f.t.Helper()
+	if _, err := f.pend(ledger.TopUpOf("main", owner, amount), key); err != nil {
+		f.t.Fatal(err)
+	}
+	if _, err := f.post(key); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fixture) sale(viewer string, price money.Amount) ledger.Draft {
+	f.t.Helper()
+	draft, err := policy.Sale("main", viewer, "eve", price)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	draft.Reference, draft.XID = "order", "xid"
+	return draft
+}
+
+func (f *fixture) available(owner string, purpose ledger.Purpose, currency string) int64 {
+	f.t.Helper()
+	account, found, err := f.Account(f.t.Context(), "main", owner, purpose, currency)
+	if err != nil || !found {
+		f.t.Fatalf("account %s of %q: %v, %v", purpose, owner, found, err)
+	}
+	amount, err := account.Available()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return amount.Minor
+}
+
+// verified fails the test unless the ledgers verify.
+func (f *fixture) verified() store.Report {
+	f.t.Helper()
+	report, err := f.Verify(f.t.Context(), "main")
+	if err != nil || len(report.Faults) > 0 {
+		f.t.Fatalf("verify: %v, %s", err, strings.Join(report.Faults, "; "))
+	}
+	return report
+}
+
+func TestSaleIsHeldPostedAndReadBack(t *testing.T) {
+	suite(t, func(f *fixture) {
+		f.fund("ann", usd(1000), "top")
+		held, err := f.pend(f.sale("ann", usd(499)), "sale")
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if got := f.available("ann", ledger.Wallet, "USD"); got != 501 {
+			f.t.Errorf("%d may be spent, want 501", got)
+		}
+		posted, err := f.post("sale")
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		got, err := f.Transfer(f.t.Context(), "main", held.ID)
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(posted) {
+			f.t.Errorf("read back as %+v, %v, want %+v", got, err, posted)
+		}
+		if got.Sequence != 2 || got.State != ledger.Posted || got.Reference != "order" || len(got.Postings) != 4 {
+			f.t.Errorf("posted as %+v", got)
+		}
+		for purpose, want := range map[ledger.Purpose]int64{ledger.Platform: 100, ledger.Tax: 50} {
+			if got := f.available("", purpose, "USD"); got != want {
+				f.t.Errorf("%s got %d, want %d", purpose, got, want)
+			}
+		}
+		if got := f.available("eve", ledger.Earnings, "USD"); got != 349 {
+			f.t.Errorf("earnings %d, want 349", got)
+		}
+		if report := f.verified(); report.Transfers != 2 || report.Heads[0].Hash != posted.Hash || report.Heads[0].Sequence != 2 {
+			f.t.Errorf("verified as %+v", report)
+		}
+		if len(f.told) != 2 || f.told[1] != posted.ID {
+			f.t.Errorf("told of %v", f.told)
+		}
+	})
+}
+
+func TestRefusedTransferLeavesNothing(t *testing.T) {
+	suite(t, func(f *fixture) {
+		if _, err := f.pend(f.sale("ann", usd(5)), "sale"); !errors.Is(err, ledger.ErrInsufficientFunds) {
+			f.t.Fatalf("got %v, want ErrInsufficientFunds", err)
+		}
+		accounts, err := f.Accounts(f.t.Context(), "main", "", store.Page{Limit: 10})
+		if err != nil || len(accounts) != 0 {
+			f.t.Errorf("left accounts %v, %v", accounts, err)
+		}
+		transfers, err := f.Transfers(f.t.Context(), "main", "", store.Page{Limit: 10})
+		if err != nil || len(transfers) != 0 {
+			f.t.Errorf("left transfers %v, %v", transfers, err)
+		}
+		if _, err := f.Transfer(f.t.Context(), "main", "none"); !errors.Is(err, store.ErrNotFound) {
+			f.t.Errorf("got %v, want ErrNotFound", err)
+		}
+	})
+}
+
+func TestTransferEndsOnceAndKeysAreTakenOnce(t *testing.T) {
+	suite(t, func(f *fixture) {
+		f.fund("ann", usd(100), "top")
+		if _, err := f.post("top"); !errors.Is(err, ledger.ErrState) {
+			f.t.Errorf("posted again: %v", err)
+		}
+		if err := f.void("top"); !errors.Is(err, ledger.ErrState) {
+			f.t.Errorf("voided after it was posted: %v", err)
+		}
+		if _, err := f.post("none"); !errors.Is(err, store.ErrNotFound) {
+			f.t.Errorf("got %v, want ErrNotFound", err)
+		}
+		if _, err := f.pend(f.sale("ann", usd(5)), "top"); err == nil {
+			f.t.Error("an idempotency key was taken twice")
+		}
+		if _, err := f.pend(f.sale("ann", usd(100)), "sale"); err != nil {
+			f.t.Fatal(err)
+		}
+		if err := f.void("sale"); err != nil {
+			f.t.Fatal(err)
+		}
+		if got := f.available("ann", ledger.Wallet, "USD"); got != 100 {
+			f.t.Errorf("%d after void, want 100", got)
+		}
+		f.verified()
+	})
+}
+
+// TestConcurrentWritersKeepTheBooks also shows that nobody spends twice: there
+// is money for half of the sales.
+func TestConcurrentWritersKeepTheBooks(t *testing.T) {
+	suite(t, func(f *fixture) {
+		const writers, rounds = 6, 4
+		f.fund("ann", usd(writers*rounds*10/2), "top")
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		sold := 0
+		for w := range writers {
+			all.Go(func() {
+				for r := range rounds {
+					key := fmt.Sprintf("%d/%d", w, r)
+					_, err := f.pend(f.sale("ann", usd(10)), key)
+					if err == nil {
+						_, err = f.post(key)
+						mu.Lock()
+						sold++
+						mu.Unlock()
+					}
+					if err != nil && !errors.Is(err, ledger.ErrInsufficientFunds) {
+						f.t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if sold != writers*rounds/2 || f.available("ann", ledger.Wallet, "USD") != 0 {
+			f.t.Errorf("sold %d, left %d", sold, f.available("ann", ledger.Wallet, "USD"))
+		}
+		f.verified()
+	})
+}
+
+func TestLedgersOfCurrenciesAndTenantsAreApart(t *testing.T) {
+	suite(t, func(f *fixture) {
+		f.fund("ann", usd(100), "dollars")
+		f.fund("ann", money.Amount{Minor: 900, Currency: "JPY"}, "yen")
+		foreign := ledger.TopUpOf("other", "ann", usd(7))
+		if _, err := f.pend(foreign, "dollars"); err != nil {
+			f.t.Errorf("another tenant's key: %v", err)
+		}
+		report := f.verified()
+		if len(report.Heads) != 2 || report.Heads[0].Currency != "JPY" || report.Heads[0].Sequence != 1 || report.Heads[1].Sequence != 1 {
+			f.t.Errorf("heads %+v", report.Heads)
+		}
+		if f.available("ann", ledger.Wallet, "JPY") != 900 || f.available("ann", ledger.Wallet, "USD") != 100 {
+			f.t.Error("currencies are mixed")
+		}
+	})
+}
+
+func TestListsPage(t *testing.T) {
+	suite(t, func(f *fixture) {
+		for i := range 5 {
+			f.fund(fmt.Sprint("viewer", i%2), usd(1), fmt.Sprint(i))
+		}
+		open, err := f.pend(ledger.TopUpOf("main", "viewer0", usd(5)), "open")
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		var seen []string
+		for after := ""; ; {
+			page, err := f.Transfers(f.t.Context(), "main", "", store.Page{After: after, Limit: 4})
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			for _, t := range page {
+				seen, after = append(seen, t.IdempotencyKey), t.ID
+			}
+			if len(page) < 4 {
+				break
+			}
+		}
+		if fmt.Sprint(seen) != "[0 1 2 3 4 open]" {
+			f.t.Errorf("transfers %v", seen)
+		}
+		pending, err := f.PendingOf(f.t.Context(), ledger.TopUp, store.Page{Limit: 10})
+		if err != nil || len(pending) != 1 || pending[0].ID != open.ID || len(pending[0].Postings) != 2 {
+			f.t.Errorf("pending %v, %v", pending, err)
+		}
+		mine, err := f.Accounts(f.t.Context(), "main", "viewer0", store.Page{Limit: 10})
+		if err != nil || len(mine) != 1 || mine[0].Balance.CreditsPending != usd(5) || mine[0].Balance.CreditsPosted != usd(3) {
+			f.t.Errorf("accounts %v, %v", mine, err)
+		}
+		f.verified()
+	})
+}
+
+func TestVerifyFindsChangedRows(t *testing.T) {
+	suite(t, func(f *fixture) {
+		f.fund("ann", usd(100), "top")
+		if _, err := f.pend(f.sale("ann", usd(40)), "sale"); err != nil {
+			f.t.Fatal(err)
+		}
+		f.verified()
+		for _, statement := range []string{
+			"UPDATE postings SET amount = amount + 1 WHERE line = 0",
+			"UPDATE accounts SET credits_posted = credits_posted + 1 WHERE purpose = 'wallet'",
+			"UPDATE transfers SET reference = 'changed' WHERE sequence = 1",
+			"UPDATE ledgers SET sequence = 9",
+		} {
+			undo := errors.New("undo")
+			err := f.db.Write(f.t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+				if _, err := tx.ExecContext(ctx, statement); err != nil {
+					return err
+				}
+				report, err := store.VerifyIn(ctx, tx, "main")
+				if err != nil {
+					return err
+				}
+				if len(report.Faults) == 0 {
+					f.t.Errorf("not found: %s", statement)
+				}
+				return undo
+			})
+			if !errors.Is(err, undo) {
+				f.t.Fatal(err)
+			}
+		}
+		f.verified()
+	})
+}
