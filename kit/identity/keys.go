@@ -145,7 +145,7 @@ func (k *Keys) Sign(p Principal) (string, error) {
 // ErrExpired or ErrInvalid.
 func (k *Keys) Verify(token string) (Principal, error) {
 	left, right, found := strings.Cut(token, ".")
-	if !found || len(token) > maxToken {
+	if !found || len(token) > maxToken || strings.ContainsAny(token, "\r\n") {
 		return Principal{}, ErrMalformed
 	}
 	payload, err := encoding.Strict().DecodeString(left)

@@ -85,6 +85,8 @@ func (m *member) callConnect(ctx context.Context, method *rpcdesc.Method, outgoi
 		return response.Msg.decode(outgoing.res)
 	case ctx.Err() != nil:
 		return contextError(ctx)
+	case !connect.IsWireError(err) && (connect.CodeOf(err) == connect.CodeUnavailable || connect.CodeOf(err) == connect.CodeUnknown):
+		return m.unreachable(err)
 	default:
 		return wireError(err)
 	}
@@ -148,7 +150,7 @@ func (m *member) transport() *http.Transport {
 		},
 		TLSClientConfig:     m.config.TLS.Clone(),
 		TLSHandshakeTimeout: m.config.ConnectTimeout,
-		Protocols:           m.config.protocols,
+		Protocols:           m.config.Protocols,
 		MaxIdleConnsPerHost: m.config.MaxIdleConns,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,

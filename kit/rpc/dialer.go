@@ -37,7 +37,7 @@ type ClientConfig struct {
 	MaxMessageBytes int           // of a response; 16 MiB
 	MaxIdleConns    int           // kept per endpoint; 64
 
-	Protocols       *http.Protocols // of Connect without TLS: HTTP/1.1
+	Protocols *http.Protocols // of Connect without TLS: HTTP/1.1
 }
 
 func (c ClientConfig) withDefaults() ClientConfig {

@@ -49,7 +49,10 @@ func (s *Server) external(next Handler) Handler {
 // expose returns what a caller may see of err, nil where that is nothing.
 func expose(err error) *connect.Error {
 	var coded *connect.Error
+	var lost *unreachable
 	switch {
+	case errors.As(err, &lost):
+		return connect.NewError(connect.CodeUnavailable, errors.New(lost.shown()))
 	case errors.As(err, &coded):
 		if coded.Code() == connect.CodeInternal || coded.Code() == connect.CodeUnknown {
 			return nil
@@ -100,6 +103,23 @@ func wireError(err error) error {
 		return copyError(coded, connect.NewWireError)
 	}
 	return connect.NewWireError(connect.CodeInternal, errInternal)
+}
+
+// unreachable says that a try found no server, or lost it. What it was is for
+// our logs only.
+type unreachable struct {
+	service string
+	cause   error
+}
+
+func (u *unreachable) Error() string { return u.shown() + ": " + u.cause.Error() }
+
+func (u *unreachable) Unwrap() error { return u.cause }
+
+func (u *unreachable) shown() string { return "call " + u.service + ": cannot be reached" }
+
+func (m *member) unreachable(cause error) error {
+	return connect.NewWireError(connect.CodeUnavailable, &unreachable{m.service, cause})
 }
 
 // codeName is the label of an error's code; "ok" for nil.

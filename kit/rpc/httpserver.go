@@ -65,7 +65,7 @@ func (s *Server) httpServer() *http.Server {
 	protocols.SetUnencryptedHTTP2(s.config.TLS == nil)
 	return &http.Server{
 		Handler:           s.mux,
-		TLSConfig:         s.config.TLS,
+		TLSConfig:         s.config.TLS.Clone(),
 		Protocols:         protocols,
 		ReadHeaderTimeout: s.config.HeaderTimeout,
 		IdleTimeout:       s.config.IdleTimeout,

@@ -2,9 +2,11 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,7 +43,7 @@ func (c kitexClient) close() error {
 func (m *member) callKitex(ctx context.Context, method *rpcdesc.Method, outgoing *call, req proto.Message) error {
 	client, err := m.kitexClient(method.Service)
 	if err != nil {
-		return fromKitex(ctx, err)
+		return m.fromKitex(ctx, err)
 	}
 	request, err := encode(req)
 	if err != nil {
@@ -49,7 +51,7 @@ func (m *member) callKitex(ctx context.Context, method *rpcdesc.Method, outgoing
 	}
 	response := new(frame)
 	if err := client.Call(outgoing.toMetainfo(ctx), method.Name, request, response); err != nil {
-		return fromKitex(ctx, err)
+		return m.fromKitex(ctx, err)
 	}
 	return response.decode(outgoing.res)
 }
@@ -107,10 +109,17 @@ func (m *member) kitexOptions() []kitex.Option {
 		kitex.WithConnectTimeout(m.config.ConnectTimeout),
 	}
 	if m.TLS {
+		secure := m.config.TLS.Clone()
+		if secure == nil {
+			secure = new(tls.Config)
+		}
+		if secure.ServerName == "" {
+			secure.ServerName, _, _ = net.SplitHostPort(address)
+		}
 		return append(options,
 			kitex.WithTransportProtocol(transport.GRPC),
 			kitex.WithMetaHandler(transmeta.ClientHTTP2Handler),
-			kitex.WithGRPCTLSConfig(m.config.TLS.Clone()),
+			kitex.WithGRPCTLSConfig(secure),
 		)
 	}
 	return append(options,

@@ -5,10 +5,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"connectrpc.com/connect"
 	"github.com/cloudwego/kitex/pkg/kerrors"
 	"github.com/cloudwego/kitex/pkg/remote"
+	"github.com/cloudwego/kitex/pkg/remote/trans/nphttp2/codes"
+	"github.com/cloudwego/kitex/pkg/remote/trans/nphttp2/status"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -29,20 +32,20 @@ func toKitex(err error) error {
 	if !errors.As(err, &coded) {
 		coded = connect.NewError(connect.CodeInternal, errInternal)
 	}
-	status := &rpcstatus.Status{Code: int32(coded.Code()), Message: coded.Message()}
-	if len(status.Message) > maxStatusBytes/2 {
-		status.Message = string([]rune(status.Message[:maxStatusBytes/2-4])) + "..."
+	carried := &rpcstatus.Status{Code: int32(coded.Code()), Message: coded.Message()}
+	if len(carried.Message) > maxStatusBytes/2 {
+		carried.Message = strings.ToValidUTF8(carried.Message[:maxStatusBytes/2], "")
 	}
-	size := len(status.Message)
+	size := len(carried.Message)
 	for _, detail := range coded.Details() {
 		if size += len(detail.Bytes()) + len(detail.Type()); size > maxStatusBytes {
 			break
 		}
-		status.Details = append(status.Details, &anypb.Any{
+		carried.Details = append(carried.Details, &anypb.Any{
 			TypeUrl: "type.googleapis.com/" + detail.Type(), Value: detail.Bytes(),
 		})
 	}
-	raw, err := proto.Marshal(status)
+	raw, err := proto.Marshal(carried)
 	if err != nil {
 		return kerrors.NewBizStatusError(int32(coded.Code()), coded.Code().String())
 	}
@@ -51,7 +54,7 @@ func toKitex(err error) error {
 }
 
 // fromKitex returns the *connect.Error of whatever a Kitex call ended with.
-func fromKitex(ctx context.Context, err error) error {
+func (m *member) fromKitex(ctx context.Context, err error) error {
 	if business, ok := kerrors.FromBizStatusError(err); ok {
 		return fromStatus(business.BizStatusCode(), business.BizMessage(), business.BizExtra()[extraStatus])
 	}
@@ -70,23 +73,31 @@ func fromKitex(ctx context.Context, err error) error {
 			return connect.NewWireError(connect.CodeInternal, errInternal)
 		}
 	}
-	return connect.NewWireError(connect.CodeUnavailable, fmt.Errorf("reach server: %w", err))
+	if answer, ok := status.FromError(err); ok {
+		switch answer.Code() {
+		case codes.Unimplemented:
+			return connect.NewWireError(connect.CodeUnimplemented, errors.New("method is not served"))
+		case codes.DeadlineExceeded:
+			return connect.NewWireError(connect.CodeDeadlineExceeded, errors.New("call timed out"))
+		}
+	}
+	return m.unreachable(err)
 }
 
 func fromStatus(code int32, message, encoded string) error {
 	if code < int32(connect.CodeCanceled) || code > int32(connect.CodeUnauthenticated) {
 		return connect.NewWireError(connect.CodeUnknown, fmt.Errorf("unknown code %d: %s", code, message))
 	}
-	status := new(rpcstatus.Status)
+	carried := new(rpcstatus.Status)
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if err == nil {
-		err = proto.Unmarshal(raw, status)
+		err = proto.Unmarshal(raw, carried)
 	}
 	if err != nil || encoded == "" {
 		return connect.NewWireError(connect.Code(code), errors.New(message))
 	}
-	coded := connect.NewWireError(connect.Code(code), errors.New(status.GetMessage()))
-	for _, detail := range status.GetDetails() {
+	coded := connect.NewWireError(connect.Code(code), errors.New(carried.GetMessage()))
+	for _, detail := range carried.GetDetails() {
 		if kept, err := connect.NewErrorDetail(detail); err == nil {
 			coded.AddDetail(kept)
 		}

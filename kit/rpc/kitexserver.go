@@ -13,10 +13,13 @@ import (
 	"connectrpc.com/connect"
 	"github.com/bytedance/gopkg/cloud/metainfo"
 	"github.com/cloudwego/kitex/pkg/remote/codec"
-	"github.com/cloudwego/kitex/pkg/remote/trans/gonet"
 	"github.com/cloudwego/kitex/pkg/remote/trans/nphttp2"
+	"github.com/cloudwego/kitex/pkg/remote/trans/nphttp2/codes"
+	"github.com/cloudwego/kitex/pkg/remote/trans/nphttp2/grpc"
+	"github.com/cloudwego/kitex/pkg/remote/trans/nphttp2/status"
 	"github.com/cloudwego/kitex/pkg/rpcinfo"
 	"github.com/cloudwego/kitex/pkg/serviceinfo"
+	"github.com/cloudwego/kitex/pkg/streaming"
 	"github.com/cloudwego/kitex/pkg/transmeta"
 	kitexserver "github.com/cloudwego/kitex/server"
 	"google.golang.org/protobuf/proto"
@@ -92,8 +95,12 @@ func (s *Server) kitexServer(listener net.Listener, exit <-chan error) (kitexser
 		secure.NextProtos = []string{"h2"}
 		listener = tls.NewListener(listener, secure)
 		options = append(options,
-			kitexserver.WithTransServerFactory(gonet.NewTransServerFactory()),
+			kitexserver.WithTransServerFactory(grpcServerFactory{handshake: s.config.HeaderTimeout}),
 			kitexserver.WithTransHandlerFactory(nphttp2.NewSvrTransHandlerFactory()),
+			kitexserver.WithGRPCUnknownServiceHandler(func(_ context.Context, method string, _ streaming.Stream) error {
+				return status.Errorf(codes.Unimplemented, "%s is not served here", method)
+			}),
+			kitexserver.WithGRPCKeepaliveParams(grpc.ServerKeepalive{MaxConnectionIdle: s.config.IdleTimeout}),
 		)
 	}
 	server := kitexserver.NewServer(append(options, kitexserver.WithListener(listener))...)
