@@ -1,7 +1,71 @@
-# The house's verbs. Recipes live in scripts/.
+# The verbs of the house; `make help` explains them. Longer recipes live in scripts/.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
 
-.PHONY: generate
+# BLAS is linked on linux/amd64; the recommender's own kernels serve elsewhere.
+TAGS := $(shell [ "$$(go env GOOS)/$$(go env GOARCH)" = linux/amd64 ] && echo openblas)
+# Some shells force a kernel of OpenBLAS that the processor lacks.
+unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+export BACKLOT_BIN := $(CURDIR)/.bin
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Use
+.PHONY: deps build run run-split demo
+deps: ## install what is missing of the system (ffmpeg, OpenBLAS, PostgreSQL, npm); quiet when all is there
+	@scripts/deps.sh
+build: ## build backlot and every service into .bin
+	@scripts/build.sh "$(TAGS)"
+run: deps build ## start everything in one process, drive the journey, print its receipt, keep serving
+	@scripts/run.sh
+run-split: deps build ## the same with every service as a process of its own
+	@scripts/run-split.sh
+demo: build ## drive the journey through a backlot that is up (VIDEO=FILE for a video of yours)
+	@.bin/backlot demo $(if $(VIDEO),--video "$(VIDEO)")
+
+## Change
+.PHONY: generate verify lint fmt tidy
 generate: ## generate proto/gen and sql/gen
 	@scripts/generate.sh
+verify: ## generated code current, protos linted and compatible, modules tidy; a planted break is refused
+	@scripts/verify.sh
+lint: ## golangci-lint over every module
+	@scripts/lint.sh run
+fmt: ## format Go and proto files
+	@scripts/lint.sh fmt
+	@scripts/buf.sh format --write --path proto/backlot
+tidy: ## go mod tidy in every module
+	@scripts/tidy.sh
+
+## Test
+.PHONY: test test-short test-all unit journey e2e e2e-smoke bench cover vuln
+test: ## everything but containers, with the race detector: verify, unit, both databases, the journey, kills
+	@scripts/parts.sh deps verify build unit journey
+test-short: ## unit tests alone, without the race detector
+	@scripts/unit.sh -tags "$(TAGS)"
+test-all: ## test, lint, containers, known vulnerabilities and a release snapshot
+	@scripts/parts.sh deps verify build unit journey lint e2e vuln snapshot
+unit: ## unit and conformance tests of every module, with the race detector
+	@scripts/unit.sh -race -tags "$(TAGS)"
+journey: build ## e2e without containers: import rules, the journey, kills
+	@go test -count 1 -timeout 20m ./e2e/...
+e2e: ## the journey against container images (installs and starts Docker where none runs)
+	@scripts/e2e.sh
+e2e-smoke: ## the shortest way through the built images
+	@scripts/e2e.sh -run Smoke
+bench: ## measurements against peers
+	@go test -tags "$(TAGS)" -run '^$$' -bench . -benchmem ./bench/...
+cover: ## coverage of each module, as coverage/*.html
+	@scripts/cover.sh -tags "$(TAGS)"
+vuln: ## known vulnerabilities in what is called (VULNDB=URL for another database)
+	@scripts/vuln.sh
+
+## Ship
+.PHONY: snapshot clean
+snapshot: ## archives and images of this commit in dist/, not published
+	@scripts/snapshot.sh
+clean: ## remove what was built; data/ stays
+	rm -rf .bin dist coverage proto/.deps tools/buf/node_modules

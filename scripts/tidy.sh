@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Tidies every go.mod as if there were no workspace; tidy.sh -diff only shows
+# what would change, and fails if anything would.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export GOWORK=off
+failed=0
+for file in $(git ls-files 'go.mod' '*/go.mod'); do
+	(cd "$(dirname "$file")" && go mod tidy "$@") || { echo "$file: not tidy (make tidy)" >&2; failed=1; }
+done
+exit "$failed"
