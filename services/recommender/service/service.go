@@ -5,10 +5,14 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/database"
+	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/informer"
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	"github.com/backlot-video/backlot/kit/mq"
@@ -45,6 +49,8 @@ type Config struct {
 	// MaxHistory is the most videos of one viewer, latest first, that are
 	// left out of the answers and taken for taste; default 2,000.
 	MaxHistory int
+	// Import names a CSV file of views that is read before serving.
+	Import string
 }
 
 // Service is the recommender.
@@ -66,6 +72,7 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Size(&c.ModelBytes, "model-bytes", 1<<30, "most `bytes` of a model file")
 	set.Int(&c.MaxViews, "max-views", 20_000_000, "most `pairs` of viewer and video that are trained on")
 	set.Int(&c.MaxHistory, "max-history", 2000, "most `videos` of one viewer, latest first, that are left out and taken for taste")
+	set.String(&c.Import, "import", "", "CSV `file` of views (viewer_id,video_id[,unix_seconds]) that is read before serving; empty: none")
 }
 
 // Validate implements lifecycle.Service.
@@ -95,6 +102,9 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	broker, err := host.MQ(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.importViews(ctx, host, db); err != nil {
 		return err
 	}
 	e, err := engine.New(engine.Config{
@@ -132,5 +142,23 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	host.Log.Info("matrices", "blas", blas.Backend())
 	host.Ready()
 	<-ctx.Done()
+	return nil
+}
+
+// importViews reads the file of views, where there is one.
+func (s *Service) importViews(ctx context.Context, host *lifecycle.Host, db *database.DB) error {
+	if s.config.Import == "" {
+		return nil
+	}
+	file, err := os.Open(s.config.Import)
+	if err != nil {
+		return fmt.Errorf("recommender.import: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	lines, err := intake.Import(ctx, db, identity.DefaultTenant, file)
+	if err != nil {
+		return fmt.Errorf("recommender.import: %s: %w", s.config.Import, err)
+	}
+	host.Log.Info("views imported", "lines", lines)
 	return nil
 }

@@ -1,5 +1,8 @@
 // Package intake records the facts that storefront tells: which videos are
 // published and withdrawn, and what viewers watched.
+//
+//	intake.go  Intake: facts from the broker
+//	import.go  Import: views of another system, from a CSV file
 package intake
 
 import (

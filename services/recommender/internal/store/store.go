@@ -43,6 +43,27 @@ func PutVideo(ctx context.Context, tx *sql.Tx, tenant, video string, available b
 	return nil
 }
 
+// ImportView records within tx that a viewer watched a video which others
+// can have. What is known already stays as it is.
+func ImportView(ctx context.Context, tx *sql.Tx, tenant, viewer string, v View) error {
+	q := recommenderdb.New(tx)
+	added, err := q.AddInteraction(ctx, interaction(tenant, viewer, v))
+	if err == nil && added > 0 {
+		err = q.CountViewer(ctx, recommenderdb.CountViewerParams{TenantID: tenant, VideoID: v.VideoID})
+	}
+	if err != nil {
+		return fmt.Errorf("import view: %w", err)
+	}
+	return PutVideo(ctx, tx, tenant, v.VideoID, true, time.UnixMicro(1)) // anything told is newer
+}
+
+func interaction(tenant, viewer string, v View) recommenderdb.AddInteractionParams {
+	return recommenderdb.AddInteractionParams{
+		TenantID: tenant, ViewerID: viewer, VideoID: v.VideoID,
+		Watched: v.Watched.Microseconds(), ViewedAt: v.ViewedAt.UnixMicro(),
+	}
+}
+
 // AddViews records within tx what a viewer watched.
 func AddViews(ctx context.Context, tx *sql.Tx, tenant, viewer string, views []View) error {
 	q := recommenderdb.New(tx)
@@ -55,10 +76,7 @@ func AddViews(ctx context.Context, tx *sql.Tx, tenant, viewer string, views []Vi
 }
 
 func addView(ctx context.Context, q *recommenderdb.Queries, tenant, viewer string, v View) error {
-	added, err := q.AddInteraction(ctx, recommenderdb.AddInteractionParams{
-		TenantID: tenant, ViewerID: viewer, VideoID: v.VideoID,
-		Watched: v.Watched.Microseconds(), ViewedAt: v.ViewedAt.UnixMicro(),
-	})
+	added, err := q.AddInteraction(ctx, interaction(tenant, viewer, v))
 	if err != nil {
 		return err
 	}
