@@ -19,7 +19,13 @@ import (
 	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/backlot-video/backlot/kit/crashpoint"
 	"github.com/backlot-video/backlot/services/transcoder/internal/hls"
+)
+
+var (
+	beforeMaster = crashpoint.New("transcoder/master-published/before")
+	afterMaster  = crashpoint.New("transcoder/master-published/after")
 )
 
 // parallel is how many objects are written at once.
@@ -68,7 +74,12 @@ func Folder(ctx context.Context, bucket *blob.Bucket, dir, prefix string, writte
 	if master < 0 {
 		return fmt.Errorf("publish %s: %w", hls.MasterName, fs.ErrNotExist)
 	}
-	return put(ctx, files[master])
+	beforeMaster.Hit()
+	if err := put(ctx, files[master]); err != nil {
+		return err
+	}
+	afterMaster.Hit()
+	return nil
 }
 
 // Remove deletes all objects under prefix and returns how many there were.
