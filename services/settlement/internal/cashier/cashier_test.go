@@ -1,0 +1,246 @@
+package cashier_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/backlot-video/backlot/kit/database"
+	"github.com/backlot-video/backlot/kit/database/databasetest"
+	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/payment"
+	"github.com/backlot-video/backlot/services/settlement/internal/policy"
+	"github.com/backlot-video/backlot/services/settlement/internal/store"
+	backlotsql "github.com/backlot-video/backlot/sql"
+)
+
+// bank is a provider that counts what it brought in, by charge id.
+type bank struct {
+	mu     sync.Mutex
+	in     map[string]money.Amount
+	answer error // what it says, after it has done it
+}
+
+func (b *bank) Name() string { return "bank" }
+
+func (b *bank) Charge(_ context.Context, charge payment.Charge) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !errors.Is(b.answer, payment.ErrDeclined) {
+		b.in[charge.ID] = charge.Amount
+	}
+	return b.answer
+}
+
+func (b *bank) say(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answer = err
+}
+
+type policies map[string]ledger.SplitPolicy
+
+func (p policies) Policy(name string) (ledger.SplitPolicy, error) {
+	found, known := p[name]
+	if !known {
+		return ledger.SplitPolicy{}, policy.ErrUnknown
+	}
+	return found, nil
+}
+
+type house struct {
+	*cashier.Cashier
+	store *store.Store
+	bank  *bank
+	t     *testing.T
+}
+
+func open(t *testing.T) *house {
+	t.Helper()
+	db := databasetest.Open(t, databasetest.Config(t, database.SQLite, "settlement"), backlotsql.Migrations("settlement"))
+	s := store.New(db, func(context.Context, *sql.Tx, ledger.Transfer) error { return nil }, time.Now)
+	b := &bank{in: map[string]money.Amount{}}
+	all := policies{"": {Name: "default", Shares: []ledger.Share{{Purpose: ledger.Earnings, PPM: 1_000_000}}}}
+	return &house{Cashier: cashier.New(s, b, all, slog.New(slog.DiscardHandler)), store: s, bank: b, t: t}
+}
+
+func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }
+
+func (h *house) wallet(owner string) (available, held int64) {
+	h.t.Helper()
+	account, _, err := h.store.Account(h.t.Context(), "main", owner, ledger.Wallet, "USD")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	amount, err := account.Available()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return amount.Minor, account.Held().Minor
+}
+
+func TestTopUpIsIdempotentByKeyAndOwner(t *testing.T) {
+	h := open(t)
+	first, err := h.TopUp(t.Context(), "main", "ann", "k", usd(500))
+	if err != nil || first.State != ledger.Posted {
+		t.Fatalf("got %+v, %v", first, err)
+	}
+	again, err := h.TopUp(t.Context(), "main", "ann", "k", usd(500))
+	if err != nil || again.ID != first.ID {
+		t.Errorf("again: %s, %v, want %s", again.ID, err, first.ID)
+	}
+	if _, err := h.TopUp(t.Context(), "main", "ann", "k", usd(501)); !errors.Is(err, cashier.ErrConflict) {
+		t.Errorf("another amount: got %v, want ErrConflict", err)
+	}
+	if _, err := h.TopUp(t.Context(), "main", "ann", "k", money.Amount{Minor: 500, Currency: "EUR"}); !errors.Is(err, cashier.ErrConflict) {
+		t.Errorf("another currency: got %v, want ErrConflict", err)
+	}
+	if _, err := h.TopUp(t.Context(), "main", "bob", "k", usd(7)); err != nil {
+		t.Errorf("another person's key: %v", err)
+	}
+	if got, _ := h.wallet("ann"); got != 500 || len(h.bank.in) != 2 {
+		t.Errorf("ann has %d, the bank was charged %v", got, h.bank.in)
+	}
+	for _, amount := range []money.Amount{usd(0), usd(-5), {Minor: 5, Currency: "XXX"}} {
+		if _, err := h.TopUp(t.Context(), "main", "ann", fmt.Sprint(amount.Minor), amount); err == nil {
+			t.Errorf("%v was taken", amount)
+		}
+	}
+}
+
+func TestDeclinedTopUpIsVoided(t *testing.T) {
+	h := open(t)
+	h.bank.say(fmt.Errorf("%w: no cover", payment.ErrDeclined))
+	for range 2 {
+		if _, err := h.TopUp(t.Context(), "main", "ann", "k", usd(500)); !errors.Is(err, payment.ErrDeclined) {
+			t.Errorf("got %v, want ErrDeclined", err)
+		}
+	}
+	if report, err := h.store.Verify(t.Context(), "main"); err != nil || len(report.Faults) > 0 || report.Transfers != 0 {
+		t.Errorf("left %+v, %v", report, err)
+	}
+}
+
+func TestTopUpWithoutAnAnswerIsResumed(t *testing.T) {
+	h := open(t)
+	h.bank.say(errors.New("line is dead")) // after the money came in
+	if _, err := h.TopUp(t.Context(), "main", "ann", "k", usd(500)); err == nil {
+		t.Fatal("no error")
+	}
+	if got, _ := h.wallet("ann"); got != 0 {
+		t.Errorf("%d may be spent before the provider has said so", got)
+	}
+	h.bank.say(nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- h.Resume(ctx) }()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		if got, _ := h.wallet("ann"); got == 500 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("not resumed")
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if len(h.bank.in) != 1 {
+		t.Errorf("charged %v", h.bank.in)
+	}
+	if again, err := h.TopUp(t.Context(), "main", "ann", "k", usd(500)); err != nil || again.State != ledger.Posted {
+		t.Errorf("asked again: %v, %v", again.State, err)
+	}
+}
+
+func TestConcurrentTopUpsWithOneKeyAreOne(t *testing.T) {
+	h := open(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if _, err := h.TopUp(t.Context(), "main", "ann", "k", usd(5)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got, _ := h.wallet("ann"); got != 5 {
+		t.Errorf("%d, want 5", got)
+	}
+}
+
+func (h *house) in(fn func(ctx context.Context, tx *store.Tx) error) error {
+	return h.store.Write(h.t.Context(), fn)
+}
+
+func TestSaleHoldsAndPaysOrReleases(t *testing.T) {
+	h := open(t)
+	if _, err := h.TopUp(t.Context(), "main", "ann", "k", usd(100)); err != nil {
+		t.Fatal(err)
+	}
+	sale := cashier.Sale{
+		TenantID: "main", XID: "order-1", BranchID: "pay", OrderID: "order-1", ViewerID: "ann", CreatorID: "eve", Price: usd(60),
+	}
+	hold := func(s cashier.Sale) error {
+		return h.in(func(ctx context.Context, tx *store.Tx) error { return h.Hold(ctx, tx, s) })
+	}
+	if err := hold(sale); err != nil {
+		t.Fatal(err)
+	}
+	second := sale
+	second.XID = "order-10" // the first xid is its beginning
+	if err := hold(second); !errors.Is(err, ledger.ErrInsufficientFunds) {
+		t.Errorf("got %v, want ErrInsufficientFunds", err)
+	}
+	second.Price = usd(40)
+	if err := hold(second); err != nil {
+		t.Fatal(err)
+	}
+	if available, held := h.wallet("ann"); available != 0 || held != 100 {
+		t.Errorf("%d available, %d held", available, held)
+	}
+	err := h.in(func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(h.Pay(ctx, tx, "main", "order-1", "pay"), h.Release(ctx, tx, "main", "order-10", "pay"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if available, held := h.wallet("ann"); available != 40 || held != 0 {
+		t.Errorf("%d available, %d held", available, held)
+	}
+	bad := map[string]func(*cashier.Sale){
+		"order":   func(s *cashier.Sale) { s.OrderID = "" },
+		"viewer":  func(s *cashier.Sale) { s.ViewerID = "" },
+		"creator": func(s *cashier.Sale) { s.CreatorID = "" },
+		"price":   func(s *cashier.Sale) { s.Price = usd(0) },
+		"policy":  func(s *cashier.Sale) { s.SplitPolicy = "none" },
+	}
+	for name, spoil := range bad {
+		s := sale
+		s.XID = name
+		spoil(&s)
+		if err := hold(s); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if report, err := h.store.Verify(t.Context(), "main"); err != nil || len(report.Faults) > 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+func TestResumeEndsWithItsContext(t *testing.T) {
+	h := open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.Resume(ctx); err != nil {
+		t.Error(err)
+	}
+}
