@@ -129,7 +129,7 @@ func (m *member) baseURL() string {
 	if strings.HasPrefix(host, unixPrefix) {
 		host = m.service
 	}
-	if m.TLS {
+	if m.secure(m.Address) {
 		return "https://" + host
 	}
 	return "http://" + host

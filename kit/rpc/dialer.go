@@ -37,7 +37,9 @@ type ClientConfig struct {
 	MaxMessageBytes int           // of a response; 16 MiB
 	MaxIdleConns    int           // kept per endpoint; 64
 
-	Protocols *http.Protocols // of Connect without TLS: HTTP/1.1
+	// Protocols of Connect; HTTP/1.1, the fastest between services. Calls that
+	// stream both ways need HTTP/2.
+	Protocols *http.Protocols
 }
 
 func (c ClientConfig) withDefaults() ClientConfig {

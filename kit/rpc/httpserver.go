@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,11 +27,12 @@ func (s *Server) Handler() http.Handler { return s.mux }
 // Serve serves HTTP/1.1 and HTTP/2, by TLS where it is configured, on
 // listener, which it closes. It blocks until Shutdown, then returns nil.
 func (s *Server) Serve(listener net.Listener) error {
-	if s.config.TLS == nil && !onLoopback(listener.Addr()) {
+	secure, err := s.security(listener.Addr())
+	if err != nil {
 		listener.Close()
-		return fmt.Errorf("serve on %s: %w", listener.Addr(), errPlain)
+		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
 	}
-	server := s.httpServer()
+	server := s.httpServer(secure)
 	s.mu.Lock()
 	if s.address == "" {
 		s.address = addressOf(listener.Addr())
@@ -46,8 +48,7 @@ func (s *Server) Serve(listener net.Listener) error {
 	if s.closing.Load() {
 		return listener.Close()
 	}
-	var err error
-	if s.config.TLS != nil {
+	if secure != nil {
 		err = server.ServeTLS(listener, "", "")
 	} else {
 		err = server.Serve(listener)
@@ -58,14 +59,14 @@ func (s *Server) Serve(listener net.Listener) error {
 	return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
 }
 
-func (s *Server) httpServer() *http.Server {
+func (s *Server) httpServer(secure *tls.Config) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(s.config.TLS != nil)
-	protocols.SetUnencryptedHTTP2(s.config.TLS == nil)
+	protocols.SetHTTP2(secure != nil)
+	protocols.SetUnencryptedHTTP2(secure == nil)
 	return &http.Server{
 		Handler:           s.mux,
-		TLSConfig:         s.config.TLS.Clone(),
+		TLSConfig:         secure,
 		Protocols:         protocols,
 		ReadHeaderTimeout: s.config.HeaderTimeout,
 		IdleTimeout:       s.config.IdleTimeout,

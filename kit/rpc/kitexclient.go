@@ -108,7 +108,7 @@ func (m *member) kitexOptions() []kitex.Option {
 		}),
 		kitex.WithConnectTimeout(m.config.ConnectTimeout),
 	}
-	if m.TLS {
+	if m.secure(m.KitexAddress) {
 		secure := m.config.TLS.Clone()
 		if secure == nil {
 			secure = new(tls.Config)

@@ -44,15 +44,16 @@ const kitexDrain = 5 * time.Second
 // closes: TTHeader in plain text, gRPC where TLS is configured. It blocks
 // until Shutdown, then returns nil.
 func (s *Server) ServeKitex(listener net.Listener) error {
-	if s.config.TLS == nil && !onLoopback(listener.Addr()) {
+	secure, err := s.security(listener.Addr())
+	if err != nil {
 		listener.Close()
-		return fmt.Errorf("serve Kitex on %s: %w", listener.Addr(), errPlain)
+		return fmt.Errorf("serve Kitex on %s: %w", listener.Addr(), err)
 	}
 	kitexLog.to(s.config.Log)
 	exit := make(chan error, 1)
 	stopped := make(chan struct{})
 	defer close(stopped)
-	server, err := s.kitexServer(listener, exit)
+	server, err := s.kitexServer(listener, secure, exit)
 	if err != nil {
 		listener.Close()
 		return fmt.Errorf("serve Kitex on %s: %w", listener.Addr(), err)
@@ -78,7 +79,7 @@ func (s *Server) ServeKitex(listener net.Listener) error {
 	return nil
 }
 
-func (s *Server) kitexServer(listener net.Listener, exit <-chan error) (kitexserver.Server, error) {
+func (s *Server) kitexServer(listener net.Listener, secure *tls.Config, exit <-chan error) (kitexserver.Server, error) {
 	options := []kitexserver.Option{
 		kitexserver.WithExitSignal(func() <-chan error { return exit }),
 		kitexserver.WithExitWaitTime(kitexDrain),
@@ -90,8 +91,7 @@ func (s *Server) kitexServer(listener net.Listener, exit <-chan error) (kitexser
 		kitexserver.WithCompatibleMiddlewareForUnary(),
 		kitexserver.WithRefuseTrafficWithoutServiceName(),
 	}
-	if s.config.TLS != nil {
-		secure := s.config.TLS.Clone()
+	if secure != nil {
 		secure.NextProtos = []string{"h2"}
 		listener = tls.NewListener(listener, secure)
 		options = append(options,

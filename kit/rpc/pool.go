@@ -134,7 +134,7 @@ func (m *member) call(ctx context.Context, method *rpcdesc.Method, outgoing *cal
 		return m.Local.Local().Call(ctx, method, req, outgoing.res)
 	case m.KitexAddress != "":
 		outgoing.transport = transportKitex
-		if m.TLS {
+		if m.secure(m.KitexAddress) {
 			outgoing.transport = transportGRPC
 		}
 		return m.callKitex(ctx, method, outgoing, req)

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"maps"
+	"strings"
 	"sync"
 )
 
@@ -9,10 +10,15 @@ import (
 type Endpoint struct {
 	Address      string // of Serve: "host:port" or "unix:/path"
 	KitexAddress string // of ServeKitex, in the same forms; empty: unary calls go over Connect
-	TLS          bool   // of both addresses
+	TLS          bool   // of both addresses, except unix sockets: they are plain
 
 	// Local serves unary calls in process, before the addresses.
 	Local *Server
+}
+
+// secure reports whether TLS is spoken at one of the addresses.
+func (e Endpoint) secure(address string) bool {
+	return e.TLS && !strings.HasPrefix(address, unixPrefix)
 }
 
 // Resolver tells where services are. Resolve is called for every call: it

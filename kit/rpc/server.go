@@ -27,7 +27,7 @@ type ServerConfig struct {
 	Verifier   Verifier              // every principal is refused
 	Tracer     trace.Tracer          // trace context is passed on, no span is made
 	Clock      func() time.Time      // time.Now
-	TLS        *tls.Config           // plain; only loopback and unix listeners are served
+	TLS        *tls.Config           // of TCP listeners, unix ones are plain; without it only loopback is served
 
 	Interceptors []Interceptor // innermost part of the chain of unary calls
 
@@ -200,11 +200,17 @@ func (s *Server) Address() string {
 	return s.address
 }
 
-// onLoopback reports whether plain text may be spoken on this listener.
-func onLoopback(address net.Addr) bool {
+// security returns the TLS to speak on a listener, nil for plain text, or
+// errPlain where that would leave the machine.
+func (s *Server) security(address net.Addr) (*tls.Config, error) {
 	if address.Network() == "unix" {
-		return true
+		return nil, nil
 	}
-	tcp, ok := address.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
+	if s.config.TLS != nil {
+		return s.config.TLS.Clone(), nil
+	}
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		return nil, nil
+	}
+	return nil, errPlain
 }
