@@ -1,0 +1,3 @@
+package mq_test
+
+func play(string) {}

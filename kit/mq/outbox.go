@@ -1,0 +1,84 @@
+package mq
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/backlot-video/backlot/kit/database"
+	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
+	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
+)
+
+// OutboxConfig tells whose facts an Outbox holds and where they go.
+type OutboxConfig struct {
+	Service string           // required: the source of the facts
+	DB      *database.DB     // required: the service's database
+	Client  *Client          // required to Run
+	Batch   int              // facts published at a time; default 256
+	Keep    time.Duration    // how long facts are kept once sent; default 3 minutes
+	Poll    time.Duration    // how often to look without being told; default 1 s
+	Log     *slog.Logger     // default none
+	Clock   func() time.Time // default time.Now
+}
+
+// Outbox holds the facts that a service's transactions tell, until they are
+// published. It is safe for concurrent use.
+type Outbox struct {
+	cfg  OutboxConfig
+	wake chan struct{} // of length 1: a transaction has added facts
+}
+
+// NewOutbox returns the outbox of a database. Run publishes what is in it.
+func NewOutbox(cfg OutboxConfig) *Outbox {
+	if cfg.Batch == 0 {
+		cfg.Batch = 256
+	}
+	if cfg.Keep == 0 {
+		cfg.Keep = 3 * time.Minute
+	}
+	if cfg.Poll == 0 {
+		cfg.Poll = time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	return &Outbox{cfg: cfg, wake: make(chan struct{}, 1)}
+}
+
+// Add adds a fact in tx, which is one of the database's Write: it is published
+// if and when tx commits. It sets the envelope's sequence, and its id, source,
+// time and trace where they are missing. An envelope that breaks the contract
+// gets ErrEnvelope.
+func (o *Outbox) Add(ctx context.Context, tx *sql.Tx, envelope *eventv1.Envelope) error {
+	now := o.cfg.Clock().UnixMicro()
+	if err := complete(ctx, envelope, o.cfg.Service, now); err != nil {
+		return err
+	}
+	queries := kitdb.New(tx)
+	sequence, err := queries.NextSequence(ctx, kitdb.NextSequenceParams{
+		Shard: int32(Shard(envelope.GetKey())), Proposed: now,
+	})
+	if err != nil {
+		return fmt.Errorf("outbox sequence: %w", err)
+	}
+	envelope.Sequence = sequence
+	data, err := encode(envelope)
+	if err != nil {
+		return err
+	}
+	err = queries.AddToOutbox(ctx, kitdb.AddToOutboxParams{
+		ID: envelope.GetId(), TenantID: envelope.GetTenantId(),
+		Sequence: sequence, Envelope: data, CreatedAt: now,
+	})
+	if err != nil {
+		return fmt.Errorf("add to outbox: %w", err)
+	}
+	database.AfterCommit(ctx, func() { notify(o.wake) })
+	return nil
+}

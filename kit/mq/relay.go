@@ -1,0 +1,212 @@
+package mq
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
+	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
+)
+
+const (
+	// inboxAge is how long handled ids are remembered: twice the time that the
+	// stream keeps messages, since these may have waited in an outbox.
+	inboxAge     = 70 * 24 * time.Hour
+	purgeEvery   = time.Minute
+	purgeLimit   = 1000 // rows at a time
+	relayPause   = 50 * time.Millisecond
+	relayMaxWait = 5 * time.Second
+)
+
+// Run publishes facts until ctx ends, and returns nil then. At its start and
+// whenever the broker has come back, it publishes once more what was sent
+// within Keep: a broker that died may have lost it, one that did not drops it
+// by its id. Several processes may run it on one database.
+func (o *Outbox) Run(ctx context.Context) error {
+	if o.cfg.Client == nil {
+		return errors.New("outbox has no broker")
+	}
+	reconnected, unwatch := o.cfg.Client.watch()
+	defer unwatch()
+	poll, purge := time.NewTicker(o.cfg.Poll), time.NewTicker(purgeEvery)
+	defer poll.Stop()
+	defer purge.Stop()
+	again := true
+	pause := newBackoff(relayPause, relayMaxWait)
+	for {
+		more, err := o.step(ctx, again)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			o.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "outbox waits", slog.String("service", o.cfg.Service), slog.Any("err", err))
+			pause.sleep(ctx)
+			continue
+		}
+		again, pause = false, newBackoff(relayPause, relayMaxWait)
+		if more {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-o.wake:
+		case <-poll.C:
+		case <-reconnected:
+			again = true
+		case <-purge.C:
+			if err := o.purge(ctx); err != nil && ctx.Err() == nil {
+				o.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "outbox not purged", slog.String("service", o.cfg.Service), slog.Any("err", err))
+			}
+		}
+	}
+}
+
+// step publishes one batch, and reports whether there may be more.
+func (o *Outbox) step(ctx context.Context, again bool) (more bool, err error) {
+	if again {
+		err := o.cfg.DB.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := kitdb.New(tx).MarkAllUnsent(ctx)
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	rows, err := kitdb.New(o.cfg.DB.Read()).ListUnsent(ctx, int32(o.cfg.Batch))
+	if err != nil {
+		return false, err
+	}
+	o.measureLag(rows)
+	if len(rows) == 0 {
+		return false, nil
+	}
+	sent, failure := o.publish(ctx, rows)
+	if len(sent) > 0 {
+		now := o.cfg.Clock().UnixMicro()
+		err = o.cfg.DB.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			queries := kitdb.New(tx)
+			for _, id := range sent {
+				if err := queries.MarkSent(ctx, kitdb.MarkSentParams{SentAt: now, ID: id}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	o.cfg.Client.metrics.published.WithLabelValues(o.cfg.Service).Add(float64(len(sent)))
+	o.cfg.Client.metrics.unpublished.WithLabelValues(o.cfg.Service).Add(float64(len(rows) - len(sent)))
+	return len(rows) == o.cfg.Batch, errors.Join(failure, err)
+}
+
+func (o *Outbox) measureLag(unsent []kitdb.ListUnsentRow) {
+	lag := time.Duration(0)
+	if len(unsent) > 0 {
+		lag = o.cfg.Clock().Sub(time.UnixMicro(unsent[0].CreatedAt))
+	}
+	o.cfg.Client.metrics.lag.WithLabelValues(o.cfg.Service).Set(lag.Seconds())
+}
+
+// pending is a fact on its way to the broker.
+type pending struct {
+	id, key string
+	message *nats.Msg
+	future  jetstream.PubAckFuture
+}
+
+// publish returns the ids of the rows that the broker has, and the first error.
+// It sends a key's next fact only when the broker has the one before.
+func (o *Outbox) publish(ctx context.Context, rows []kitdb.ListUnsentRow) (sent []string, failure error) {
+	waves, failure := wavesOf(rows)
+	stuck := map[string]bool{} // keys
+	for _, wave := range waves {
+		for _, p := range wave {
+			if stuck[p.key] {
+				continue
+			}
+			var err error
+			if p.future, err = o.cfg.Client.stream.PublishMsgAsync(p.message); err != nil {
+				stuck[p.key], failure = true, errors.Join(failure, err)
+			}
+		}
+		for _, p := range wave {
+			if p.future == nil {
+				continue
+			}
+			err := outcome(ctx, p.future)
+			if err == nil {
+				sent = append(sent, p.id)
+				continue
+			}
+			stuck[p.key] = true
+			if failure == nil {
+				failure = fmt.Errorf("publish %s: %w", p.message.Subject, err)
+			}
+		}
+	}
+	return sent, failure
+}
+
+// wavesOf puts the n-th fact of each key into the n-th wave. Rows that do not
+// decode are left out, with an error.
+func wavesOf(rows []kitdb.ListUnsentRow) (waves [][]*pending, failure error) {
+	count := map[string]int{}
+	for _, row := range rows {
+		envelope := new(eventv1.Envelope)
+		if err := proto.Unmarshal(row.Envelope, envelope); err != nil {
+			failure = fmt.Errorf("outbox row %s: %w", row.ID, err)
+			continue
+		}
+		p := &pending{id: row.ID, key: envelope.GetKey(), message: nats.NewMsg(Subject(envelope))}
+		p.message.Header.Set(jetstream.MsgIDHeader, row.ID)
+		p.message.Data = row.Envelope
+		wave := count[p.key]
+		count[p.key]++
+		if wave == len(waves) {
+			waves = append(waves, nil)
+		}
+		waves[wave] = append(waves[wave], p)
+	}
+	return waves, failure
+}
+
+func outcome(ctx context.Context, future jetstream.PubAckFuture) error {
+	select {
+	case <-future.Ok():
+		return nil
+	case err := <-future.Err():
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// purge removes what was sent long enough ago, and the oldest of the inbox.
+func (o *Outbox) purge(ctx context.Context) error {
+	now := o.cfg.Clock()
+	sent, handled := now.Add(-o.cfg.Keep).UnixMicro(), now.Add(-inboxAge).UnixMicro()
+	for full := true; full; {
+		err := o.cfg.DB.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			queries := kitdb.New(tx)
+			facts, err := queries.PurgeSent(ctx, kitdb.PurgeSentParams{Before: sent, MaxRows: purgeLimit})
+			if err != nil {
+				return err
+			}
+			ids, err := queries.PurgeInbox(ctx, kitdb.PurgeInboxParams{Before: handled, MaxRows: purgeLimit})
+			full = facts == purgeLimit || ids == purgeLimit
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
