@@ -1,0 +1,49 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect"
+
+	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/payment"
+	"github.com/backlot-video/backlot/services/settlement/internal/policy"
+	"github.com/backlot-video/backlot/services/settlement/internal/store"
+)
+
+// codes gives errors of the domain their codes, the first that fits.
+var codes = []struct {
+	err  error
+	code connect.Code
+}{
+	{ledger.ErrInsufficientFunds, connect.CodeFailedPrecondition},
+	{payment.ErrDeclined, connect.CodeFailedPrecondition},
+	{policy.ErrUnknown, connect.CodeFailedPrecondition},
+	{ledger.ErrPolicy, connect.CodeFailedPrecondition},
+	{policy.ErrNotReady, connect.CodeUnavailable},
+	{cashier.ErrConflict, connect.CodeAlreadyExists},
+	{store.ErrNotFound, connect.CodeNotFound},
+	{cashier.ErrSale, connect.CodeInvalidArgument},
+	{ledger.ErrTransfer, connect.CodeInvalidArgument},
+	{money.ErrCurrency, connect.CodeInvalidArgument},
+	{money.ErrOverflow, connect.CodeInvalidArgument},
+}
+
+// coded gives an error its code. Others are passed on: the chain makes them
+// Internal without detail.
+func coded(err error) error {
+	for _, known := range codes {
+		if errors.Is(err, known.err) {
+			return connect.NewError(known.code, err)
+		}
+	}
+	return err
+}
+
+// field is InvalidArgument that names a field of the request.
+func field(name string, err error) error {
+	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s: %w", name, err))
+}

@@ -1,0 +1,106 @@
+// Package service wires settlement: the ledgers, the payment provider, the
+// split policies and the branch that pays for sales.
+package service
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/informer"
+	"github.com/backlot-video/backlot/kit/lifecycle"
+	"github.com/backlot-video/backlot/kit/mq"
+	"github.com/backlot-video/backlot/kit/tcc"
+	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
+	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
+	"github.com/backlot-video/backlot/services/settlement/internal/api"
+	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/payment"
+	"github.com/backlot-video/backlot/services/settlement/internal/policy"
+	"github.com/backlot-video/backlot/services/settlement/internal/store"
+	backlotsql "github.com/backlot-video/backlot/sql"
+)
+
+const name = "settlement"
+
+// testProvider is the only payment provider so far: a fake.
+const testProvider = "test"
+
+// Config has settlement's settings.
+type Config struct {
+	// PaymentProvider brings money in. Default and only choice "test", a fake:
+	// no real money moves.
+	PaymentProvider string
+	// TestPaymentLimit is the most minor units that the test provider gives at
+	// once. Default 1,000,000 (10,000.00 USD).
+	TestPaymentLimit int
+}
+
+// Service is settlement.
+type Service struct{ config Config }
+
+// New returns settlement with default settings.
+func New() *Service { return &Service{} }
+
+// Name implements lifecycle.Service.
+func (s *Service) Name() string { return name }
+
+// RegisterFlags implements lifecycle.Service.
+func (s *Service) RegisterFlags(set *config.Set) {
+	set.String(&s.config.PaymentProvider, "payment-provider", testProvider, "`name` of who brings money in; `test` moves no real money")
+	set.Int(&s.config.TestPaymentLimit, "test-payment-limit", 1_000_000, "most minor `units` that the test provider gives at once")
+}
+
+// Validate implements lifecycle.Service.
+func (s *Service) Validate() error {
+	var faults []error
+	if s.config.PaymentProvider != testProvider {
+		faults = append(faults, fmt.Errorf("settlement.payment-provider: %q is not known, the only one is %q",
+			s.config.PaymentProvider, testProvider))
+	}
+	if s.config.TestPaymentLimit < 1 {
+		faults = append(faults, fmt.Errorf("settlement.test-payment-limit: %d, must be at least 1", s.config.TestPaymentLimit))
+	}
+	return errors.Join(faults...)
+}
+
+// Run implements lifecycle.Service.
+func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
+	db, err := host.Database(ctx, backlotsql.Migrations(name))
+	if err != nil {
+		return err
+	}
+	broker, err := host.MQ(ctx)
+	if err != nil {
+		return err
+	}
+	outbox := mq.NewOutbox(mq.OutboxConfig{Service: name, DB: db, Client: broker, Log: host.Log, Clock: host.Clock})
+	tell := func(ctx context.Context, tx *sql.Tx, t ledger.Transfer) error {
+		envelope, err := api.Posted(t)
+		if err != nil {
+			return err
+		}
+		return outbox.Add(ctx, tx, envelope)
+	}
+	objects := informer.New[*settlementv1.SplitPolicy](host.Source(), policy.Kind, informer.Config{
+		SnapshotFile: host.Snapshot(policy.Kind), Log: host.Log, Registerer: host.Registerer,
+	})
+	ledgers := store.New(db, tell, host.Clock)
+	provider := payment.NewTestProvider(int64(s.config.TestPaymentLimit), host.Log)
+	desk := cashier.New(ledgers, provider, policy.New(objects), host.Log)
+	handler := api.New(ledgers, desk)
+	participant := tcc.NewServer(db, handler.Actions(), tcc.Config{Log: host.Log, Clock: host.Clock})
+
+	host.Handle(settlementv1.LedgerServiceDesc, handler)
+	host.Handle(tccv1.ParticipantServiceDesc, api.Participant{Server: participant})
+	host.EnsureObjects(lifecycle.Default{Kind: policy.Kind, Name: policy.DefaultName, Spec: policy.Default()})
+	host.Go("split policies", objects.Run)
+	host.Go("outbox", outbox.Run)
+	host.Go("top-up recovery", desk.Resume)
+	host.Ready()
+	<-ctx.Done()
+	return nil
+}
