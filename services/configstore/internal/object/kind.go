@@ -128,6 +128,7 @@ func (k *Kinds) Check(kindName string, spec *anypb.Any, path string) (proto.Mess
 	}
 	faults := unknownFields(message, "")
 	faults = append(faults, k.broken(message.Interface())...)
+	faults = append(faults, semantic(message.Interface())...)
 	return message.Interface(), faults.under(path)
 }
 

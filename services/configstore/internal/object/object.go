@@ -4,6 +4,7 @@
 //	object.go     Key, limits
 //	kind.go       Kinds: registering kinds by descriptors, checking specs
 //	descriptor.go descriptor sets to types, shared among kinds; compatibility
+//	semantic.go   what the schemas of Backlot's own kinds cannot say
 //	reference.go  which kinds refer to which
 //	fault.go      what is wrong with a release, by field path
 //	builtin.go    the kinds that Backlot's services use

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -134,11 +136,16 @@ func (h *Hub) take(events []*mvccpb.Event) {
 }
 
 // sort decodes the events of one revision, by the topics that they belong to.
+// Deletions carry no value; their release is the one written with them.
 func (h *Hub) sort(events []*mvccpb.Event) map[topic][]*configstorev1.Event {
 	sorted := make(map[topic][]*configstorev1.Event)
+	release := ""
 	for _, raw := range events {
 		key, err := object.ParsePath(string(raw.GetKv().GetKey()))
 		if err != nil {
+			if id, found := strings.CutPrefix(string(raw.GetKv().GetKey()), releasesRoot); found {
+				release = path.Base(id)
+			}
 			h.other(raw)
 			continue
 		}
@@ -154,6 +161,13 @@ func (h *Hub) sort(events []*mvccpb.Event) map[topic][]*configstorev1.Event {
 		}
 		for _, t := range []topic{{key.Tenant, key.Kind}, {key.Tenant, ""}} {
 			sorted[t] = append(sorted[t], event)
+		}
+	}
+	for _, list := range sorted {
+		for _, event := range list {
+			if event.GetType() == configstorev1.Event_TYPE_DELETE {
+				event.Object.ReleaseId = release
+			}
 		}
 	}
 	return sorted

@@ -1,0 +1,148 @@
+// Package api serves the store by the contracts of configstore.v1.
+//
+//	config.go    ConfigService
+//	registry.go  RegistryService
+//	errors.go    errors of the domain to codes
+//
+// The caller's principal gives tenant and author. Access and the requests' own
+// rules are checked before.
+package api
+
+import (
+	"context"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/backlot-video/backlot/kit/identity"
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/object"
+	"github.com/backlot-video/backlot/services/configstore/internal/store"
+)
+
+// defaultPageSize is that of ListReleases.
+const defaultPageSize = 50
+
+// Config serves configstore.v1.ConfigService.
+type Config struct{ store *store.Store }
+
+// NewConfig returns the service over a store.
+func NewConfig(s *store.Store) *Config { return &Config{s} }
+
+// RegisterKind implements ConfigServiceServer.
+func (c *Config) RegisterKind(ctx context.Context, request *configstorev1.RegisterKindRequest) (*configstorev1.RegisterKindResponse, error) {
+	kind := request.GetKind()
+	if err := c.store.RegisterKind(ctx, kind.GetName(), kind.GetMessage(), kind.GetDescriptors()); err != nil {
+		return nil, coded(err)
+	}
+	return &configstorev1.RegisterKindResponse{}, nil
+}
+
+// ListKinds implements ConfigServiceServer.
+func (c *Config) ListKinds(context.Context, *configstorev1.ListKindsRequest) (*configstorev1.ListKindsResponse, error) {
+	response := new(configstorev1.ListKindsResponse)
+	for _, kind := range c.store.Kinds() {
+		set, err := kind.Descriptors()
+		if err != nil {
+			return nil, coded(err)
+		}
+		response.Kinds = append(response.Kinds, &configstorev1.Kind{
+			Name: kind.Name, Message: string(kind.Message), Descriptors: set,
+		})
+	}
+	return response, nil
+}
+
+// Apply implements ConfigServiceServer.
+func (c *Config) Apply(ctx context.Context, request *configstorev1.ApplyRequest) (*configstorev1.ApplyResponse, error) {
+	result, err := c.store.Apply(ctx, store.Request{
+		Tenant:  tenant(ctx),
+		Author:  author(ctx),
+		Reason:  request.GetReason(),
+		Changes: request.GetChanges(),
+		DryRun:  request.GetDryRun(),
+	})
+	if err != nil {
+		return nil, coded(err)
+	}
+	return &configstorev1.ApplyResponse{Release: result.Release, Objects: result.Objects}, nil
+}
+
+// Get implements ConfigServiceServer.
+func (c *Config) Get(ctx context.Context, request *configstorev1.GetRequest) (*configstorev1.GetResponse, error) {
+	key := request.GetKey()
+	found, err := c.store.Get(ctx, object.Key{
+		Tenant: tenant(ctx), Kind: key.GetKind(), Namespace: key.GetNamespace(), Name: key.GetName(),
+	})
+	if err != nil {
+		return nil, coded(err)
+	}
+	return &configstorev1.GetResponse{Object: found}, nil
+}
+
+// List implements ConfigServiceServer.
+func (c *Config) List(ctx context.Context, request *configstorev1.ListRequest) (*configstorev1.ListResponse, error) {
+	objects, revision, err := c.store.List(ctx, tenant(ctx), request.GetKind(), request.GetNamespace())
+	if err != nil {
+		return nil, coded(err)
+	}
+	return &configstorev1.ListResponse{Objects: objects, Revision: revision}, nil
+}
+
+// Watch implements ConfigServiceStreamServer.
+func (c *Config) Watch(
+	ctx context.Context, request *configstorev1.WatchRequest, stream *connect.ServerStream[configstorev1.WatchResponse],
+) error {
+	sub, err := c.store.Subscribe(ctx, tenant(ctx), request.GetKind(), request.GetNamespace(), request.GetFromRevision())
+	if err != nil {
+		return coded(err)
+	}
+	defer sub.Close()
+	// Headers at once: the caller learns that the watch stands.
+	if err := stream.Send(&configstorev1.WatchResponse{Revision: request.GetFromRevision()}); err != nil {
+		return err
+	}
+	for {
+		batch, err := sub.Next(ctx)
+		if err != nil {
+			return coded(err)
+		}
+		if err := stream.Send(&configstorev1.WatchResponse{Events: batch.Events, Revision: batch.Revision}); err != nil {
+			return err
+		}
+	}
+}
+
+// ListReleases implements ConfigServiceServer.
+func (c *Config) ListReleases(ctx context.Context, request *configstorev1.ListReleasesRequest) (*configstorev1.ListReleasesResponse, error) {
+	size := int(request.GetPageSize())
+	if size == 0 {
+		size = defaultPageSize
+	}
+	releases, more, err := c.store.Releases(ctx, tenant(ctx), request.GetPageToken(), size)
+	if err != nil {
+		return nil, coded(err)
+	}
+	response := &configstorev1.ListReleasesResponse{Releases: releases}
+	if more {
+		response.NextPageToken = releases[len(releases)-1].GetId()
+	}
+	return response, nil
+}
+
+func tenant(ctx context.Context) string {
+	if p, found := identity.From(ctx); found && p.TenantID != "" {
+		return p.TenantID
+	}
+	return identity.DefaultTenant
+}
+
+// author is `operator/<id>`.
+func author(ctx context.Context) string {
+	p, found := identity.From(ctx)
+	if !found {
+		return ""
+	}
+	kind := strings.ToLower(strings.TrimPrefix(p.Kind.String(), "PRINCIPAL_"))
+	return kind + "/" + p.ID
+}

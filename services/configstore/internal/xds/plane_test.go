@@ -1,0 +1,387 @@
+package xds_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
+	identityv1 "github.com/backlot-video/backlot/proto/gen/backlot/identity/v1"
+	optionsv1 "github.com/backlot-video/backlot/proto/gen/backlot/options/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/engine"
+	"github.com/backlot-video/backlot/services/configstore/internal/store"
+	"github.com/backlot-video/backlot/services/configstore/internal/xds"
+)
+
+var allTypes = []string{xds.ClusterType, xds.EndpointType, xds.ListenerType, xds.RouteType}
+
+// fixture is a store, its control plane and a server of it.
+type fixture struct {
+	t        *testing.T
+	store    *store.Store
+	registry *prometheus.Registry
+	address  string
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	e, err := engine.Start(t.Context(), engine.Config{DataDir: filepath.Join(t.TempDir(), "etcd")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	s, err := store.Open(t.Context(), e, store.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	f := &fixture{t: t, store: s, registry: prometheus.NewRegistry()}
+	plane := xds.NewPlane(s, "main", slog.New(slog.DiscardHandler), f.registry)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := plane.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	<-plane.Ready()
+
+	mux := http.NewServeMux()
+	mux.Handle(xds.Procedure, plane.Handler(func(context.Context) error { return nil }))
+	server := &http.Server{Handler: mux, Protocols: new(http.Protocols)}
+	server.Protocols.SetUnencryptedHTTP2(true)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.address = listener.Addr().String()
+	running.Go(func() { _ = server.Serve(listener) })
+	t.Cleanup(func() { server.Close(); cancel(); running.Wait() })
+	return f
+}
+
+func (f *fixture) apply(changes ...*configstorev1.Change) string {
+	f.t.Helper()
+	result, err := f.store.Apply(f.t.Context(), store.Request{Tenant: "main", Changes: changes})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return result.Release.GetId()
+}
+
+func (f *fixture) put(kind, name string, spec proto.Message) *configstorev1.Change {
+	f.t.Helper()
+	packed, err := anypb.New(spec)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return &configstorev1.Change{Change: &configstorev1.Change_Put{Put: &configstorev1.Object{
+		Key: &configstorev1.Key{Kind: kind, Name: name}, Spec: packed,
+	}}}
+}
+
+func (f *fixture) register(id, service, address string) {
+	f.t.Helper()
+	instance := &configstorev1.Instance{Id: id, Service: service, Address: address, Ready: true}
+	if _, err := f.store.Register(f.t.Context(), "main", instance, 60); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// gateway is an ADS client by grpc-go.
+type gateway struct {
+	t      *testing.T
+	stream discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient
+}
+
+func (f *fixture) connect() *gateway {
+	f.t.Helper()
+	conn, err := grpc.NewClient(f.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(f.t.Context(), 30*time.Second)
+	f.t.Cleanup(func() { cancel(); conn.Close() })
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(ctx)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return &gateway{f.t, stream}
+}
+
+func (g *gateway) send(request *discoveryv3.DiscoveryRequest) {
+	g.t.Helper()
+	if err := g.stream.Send(request); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g *gateway) receive() *discoveryv3.DiscoveryResponse {
+	g.t.Helper()
+	response, err := g.stream.Recv()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return response
+}
+
+func (g *gateway) subscribe(types ...string) {
+	for _, kind := range types {
+		g.send(&discoveryv3.DiscoveryRequest{TypeUrl: kind})
+	}
+}
+
+func (g *gateway) ack(response *discoveryv3.DiscoveryResponse) {
+	g.send(&discoveryv3.DiscoveryRequest{
+		TypeUrl: response.GetTypeUrl(), VersionInfo: response.GetVersionInfo(), ResponseNonce: response.GetNonce(),
+	})
+}
+
+// update receives and acknowledges one response of each type, in order.
+func (g *gateway) update(types ...string) map[string]*discoveryv3.DiscoveryResponse {
+	g.t.Helper()
+	responses := make(map[string]*discoveryv3.DiscoveryResponse)
+	for _, kind := range types {
+		response := g.receive()
+		if response.GetTypeUrl() != kind {
+			g.t.Fatalf("got %s, want %s", response.GetTypeUrl(), kind)
+		}
+		responses[kind] = response
+		g.ack(response)
+	}
+	return responses
+}
+
+func unpack[T proto.Message](t *testing.T, packed *anypb.Any, into T) T {
+	t.Helper()
+	if err := packed.UnmarshalTo(into); err != nil {
+		t.Fatal(err)
+	}
+	return into
+}
+
+func storefront() *gatewayv1.Cluster {
+	return &gatewayv1.Cluster{Endpoints: &gatewayv1.Cluster_Service{Service: "storefront"}}
+}
+
+func prefix(path string) *gatewayv1.PathMatch {
+	return &gatewayv1.PathMatch{Match: &gatewayv1.PathMatch_Prefix{Prefix: path}}
+}
+
+func TestClientGetsAClosedSetOfOneRelease(t *testing.T) {
+	f := newFixture(t)
+	f.register("s-1", "storefront", "unix:/run/storefront.sock")
+	f.register("s-2", "storefront", "10.0.0.7:8443")
+	f.register("r-1", "rules", "unix:/run/rules.sock")
+	release := f.apply(
+		f.put("Cluster", "storefront", storefront()),
+		f.put("Route", "api", &gatewayv1.Route{
+			Path: prefix("/backlot.storefront.v1."), Methods: []string{"POST", "GET"},
+			Target: &gatewayv1.Route_Cluster{Cluster: "storefront"},
+			Policy: &gatewayv1.RoutePolicy{Principals: []optionsv1.Principal{optionsv1.Principal_PRINCIPAL_VIEWER}},
+		}),
+		f.put("Route", "media", &gatewayv1.Route{Path: prefix("/media/"), Target: &gatewayv1.Route_Media{Media: &gatewayv1.MediaTarget{Bucket: "media"}}}),
+		f.put("VerificationKey", "k1", &identityv1.VerificationKey{
+			KeyId: "k1", Uses: []identityv1.VerificationKey_Use{identityv1.VerificationKey_USE_TOKEN},
+			Ed25519PublicKey: make([]byte, 32), Issuer: "storefront",
+		}),
+	)
+
+	g := f.connect()
+	g.subscribe(allTypes...)
+	got := g.update(allTypes...)
+	for got[xds.RouteType].GetVersionInfo() != release+"+0" { // the first one may be older
+		got = g.update(allTypes...)
+	}
+	for kind, response := range got {
+		if response.GetVersionInfo() != release+"+0" {
+			t.Errorf("%s is of version %s, want that of release %s", kind, response.GetVersionInfo(), release)
+		}
+	}
+
+	listener := unpack(t, got[xds.ListenerType].GetResources()[0], new(listenerv3.Listener))
+	manager := unpack(t, listener.GetFilterChains()[0].GetFilters()[0].GetTypedConfig(), new(hcmv3.HttpConnectionManager))
+	if listener.GetName() != "edge" || manager.GetRds().GetRouteConfigName() != "edge" {
+		t.Errorf("listener = %v", listener)
+	}
+	filter := manager.GetHttpFilters()[0]
+	identity := unpack(t, filter.GetTypedConfig(), new(gatewayv1.EdgeIdentity))
+	if filter.GetName() != "backlot.gateway.identity" || len(identity.GetKeys()) != 1 || identity.GetKeys()[0].GetKeyId() != "k1" {
+		t.Errorf("identity filter = %v", identity)
+	}
+
+	routes := unpack(t, got[xds.RouteType].GetResources()[0], new(routev3.RouteConfiguration)).GetVirtualHosts()[0].GetRoutes()
+	if len(routes) != 3 {
+		t.Fatalf("%d routes, want one for each method and one for media", len(routes))
+	}
+	policy := unpack(t, routes[0].GetTypedPerFilterConfig()["backlot.gateway.policy"], new(gatewayv1.RoutePolicy))
+	if routes[0].GetName() != "api" || routes[0].GetRoute().GetCluster() != "storefront" || len(policy.GetPrincipals()) != 1 {
+		t.Errorf("first route = %v", routes[0])
+	}
+	target := unpack(t, routes[2].GetMetadata().GetTypedFilterMetadata()["backlot.gateway.target"], new(gatewayv1.RouteTarget))
+	if target.GetMedia().GetBucket() != "media" || routes[2].GetNonForwardingAction() == nil {
+		t.Errorf("media route = %v", routes[2])
+	}
+
+	endpoints := unpack(t, got[xds.EndpointType].GetResources()[0], new(endpointv3.ClusterLoadAssignment)).GetEndpoints()
+	if len(endpoints) != 1 || len(endpoints[0].GetLbEndpoints()) != 2 {
+		t.Fatalf("endpoints = %v", endpoints)
+	}
+	first, second := endpoints[0].GetLbEndpoints()[0], endpoints[0].GetLbEndpoints()[1]
+	if first.GetEndpoint().GetAddress().GetPipe().GetPath() != "/run/storefront.sock" ||
+		second.GetEndpoint().GetAddress().GetSocketAddress().GetPortValue() != 8443 {
+		t.Errorf("endpoints = %v", endpoints)
+	}
+	instance := unpack(t, first.GetMetadata().GetTypedFilterMetadata()["backlot.gateway.instance"], new(configstorev1.Instance))
+	if instance.GetId() != "s-1" {
+		t.Errorf("instance = %v", instance)
+	}
+}
+
+func TestUpdatesComeInOrderAndEndpointsAlone(t *testing.T) {
+	f := newFixture(t)
+	f.apply(f.put("Cluster", "storefront", storefront()))
+	g := f.connect()
+	// In the reverse of the order of updates.
+	for _, kind := range slices.Backward(allTypes) {
+		g.subscribe(kind)
+		g.ack(g.receive())
+	}
+	release := f.apply(f.put("Route", "all", &gatewayv1.Route{Path: prefix("/"), Target: &gatewayv1.Route_Cluster{Cluster: "storefront"}}))
+	for kind, response := range g.update(allTypes...) {
+		if version := response.GetVersionInfo(); version != release+"+0" {
+			t.Errorf("%s is of version %s", kind, version)
+		}
+	}
+	f.register("s-1", "storefront", "unix:/a")
+	f.register("r-1", "rules", "unix:/b") // of no cluster: not sent
+	if version := g.update(xds.EndpointType)[xds.EndpointType].GetVersionInfo(); version != release+"+1" {
+		t.Errorf("endpoints are of version %s", version)
+	}
+	if err := f.store.Deregister(t.Context(), "main", "s-1"); err != nil {
+		t.Fatal(err)
+	}
+	response := g.update(xds.EndpointType)[xds.EndpointType]
+	if gone := unpack(t, response.GetResources()[0], new(endpointv3.ClusterLoadAssignment)); response.GetVersionInfo() != release+"+2" || len(gone.GetEndpoints()) != 0 {
+		t.Errorf("endpoints are %v of version %s", gone, response.GetVersionInfo())
+	}
+}
+
+func TestRejectedVersionIsNotSentAgain(t *testing.T) {
+	f := newFixture(t)
+	g := f.connect()
+	g.subscribe(xds.RouteType)
+	first := g.receive()
+	g.send(&discoveryv3.DiscoveryRequest{
+		TypeUrl: xds.RouteType, ResponseNonce: first.GetNonce(), ErrorDetail: &rpcstatus.Status{Message: "no such filter"},
+	})
+	// The answer to another type shows that the rejection has been dealt with.
+	g.subscribe(xds.ClusterType)
+	if next := g.receive(); next.GetTypeUrl() != xds.ClusterType {
+		t.Fatalf("the rejected version came again: %v", next)
+	}
+	want := strings.NewReader("# HELP backlot_configstore_xds_rejections_total Responses that a client refused, by type of resource.\n" +
+		"# TYPE backlot_configstore_xds_rejections_total counter\nbacklot_configstore_xds_rejections_total{type=\"route\"} 1\n")
+	if err := testutil.GatherAndCompare(f.registry, want, "backlot_configstore_xds_rejections_total"); err != nil {
+		t.Error(err)
+	}
+	release := f.apply(f.put("Route", "console", &gatewayv1.Route{Path: prefix("/"), Target: &gatewayv1.Route_Console{Console: &gatewayv1.ConsoleTarget{}}}))
+	for {
+		if next := g.receive(); next.GetTypeUrl() == xds.RouteType {
+			if next.GetVersionInfo() != release+"+0" {
+				t.Errorf("version after the rejected one is %s", next.GetVersionInfo())
+			}
+			return
+		}
+	}
+}
+
+func TestNamedResourcesAndStaleNonces(t *testing.T) {
+	f := newFixture(t)
+	f.apply(f.put("Cluster", "a", storefront()), f.put("Cluster", "b", storefront()))
+	g := f.connect()
+	named := func(nonce string, names ...string) {
+		g.send(&discoveryv3.DiscoveryRequest{TypeUrl: xds.EndpointType, ResourceNames: names, ResponseNonce: nonce})
+	}
+	named("", "a")
+	first := g.receive()
+	for len(first.GetResources()) == 0 {
+		first = g.receive() // of the state before the release
+	}
+	if len(first.GetResources()) != 1 {
+		t.Fatalf("%d resources, want 1", len(first.GetResources()))
+	}
+	named("long ago", "a", "b")
+	named(first.GetNonce(), "b", "a")
+	second := g.receive()
+	if len(second.GetResources()) != 2 || second.GetVersionInfo() != first.GetVersionInfo() {
+		t.Errorf("%d resources of version %s", len(second.GetResources()), second.GetVersionInfo())
+	}
+}
+
+func TestDeletionIsARelease(t *testing.T) {
+	f := newFixture(t)
+	f.apply(f.put("Cluster", "a", storefront()))
+	g := f.connect()
+	g.subscribe(xds.ClusterType)
+	release := f.apply(&configstorev1.Change{Change: &configstorev1.Change_Delete{Delete: &configstorev1.Key{Kind: "Cluster", Name: "a"}}})
+	for {
+		response := g.receive()
+		g.ack(response)
+		if response.GetVersionInfo() == release+"+0" {
+			if n := len(response.GetResources()); n != 0 {
+				t.Errorf("%d clusters are left", n)
+			}
+			return
+		}
+	}
+}
+
+func TestEveryClientReachesTheLastRelease(t *testing.T) {
+	f := newFixture(t)
+	const clients, releases = 8, 10
+	var work sync.WaitGroup
+	last := fmt.Sprintf("/%d", releases-1)
+	for range clients {
+		g := f.connect()
+		g.subscribe(xds.RouteType)
+		work.Go(func() {
+			for {
+				response := g.receive()
+				g.ack(response)
+				routes := unpack(t, response.GetResources()[0], new(routev3.RouteConfiguration)).GetVirtualHosts()[0].GetRoutes()
+				if len(routes) == 1 && routes[0].GetMatch().GetPrefix() == last {
+					return
+				}
+			}
+		})
+	}
+	for n := range releases {
+		f.apply(f.put("Route", "r", &gatewayv1.Route{
+			Path: prefix(fmt.Sprintf("/%d", n)), Target: &gatewayv1.Route_Console{Console: &gatewayv1.ConsoleTarget{}},
+		}))
+	}
+	work.Wait()
+}
