@@ -25,8 +25,6 @@ import (
 	"strconv"
 	"time"
 
-	"gocloud.dev/blob"
-
 	"github.com/backlot-video/backlot/services/transcoder/internal/encode"
 	"github.com/backlot-video/backlot/services/transcoder/internal/hls"
 	"github.com/backlot-video/backlot/services/transcoder/internal/ladder"
@@ -47,6 +45,8 @@ type (
 	Limits = probe.Limits
 	// Track is one rendition made, or the sound.
 	Track = hls.Track
+	// Place is a bucket for presentations.
+	Place = publish.Place
 	// Refusal is the verdict that a source cannot be transcoded.
 	Refusal = probe.Refusal
 )
@@ -251,18 +251,12 @@ func (o *Output) pack(plan ladder.Plan) error {
 	return err
 }
 
-// Publish writes the presentation into bucket under prefix, which ends with a
-// slash, the multivariant playlist master.m3u8 last. After an error or a crash
-// RemovePublished takes away what is there.
-func (o *Output) Publish(ctx context.Context, bucket *blob.Bucket, prefix string) error {
-	return publish.Folder(ctx, bucket, o.Dir, prefix, o.meter.published)
+// Publish writes the presentation into place under prefix, which ends with a
+// slash, the multivariant playlist master.m3u8 last, and makes it durable.
+// After an error or a crash, place.Remove takes away what is there.
+func (o *Output) Publish(ctx context.Context, place Place, prefix string) error {
+	return place.Folder(ctx, o.Dir, prefix, o.meter.published)
 }
 
 // Remove deletes the temporary folder.
 func (o *Output) Remove() error { return os.RemoveAll(o.Dir) }
-
-// RemovePublished deletes all that Publish wrote under prefix and returns how
-// many objects there were.
-func RemovePublished(ctx context.Context, bucket *blob.Bucket, prefix string) (int, error) {
-	return publish.Remove(ctx, bucket, prefix)
-}

@@ -58,7 +58,7 @@ func TestTranscodePublishesAPresentationThatPlays(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer bucket.Close()
-	if err := out.Publish(t.Context(), bucket, "main/v/a/"); err != nil {
+	if err := out.Publish(t.Context(), Place{Bucket: bucket, Dir: media}, "main/v/a/"); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.IsSorted(told) || len(told) < 2 || told[len(told)-1] != publishedPPM {
@@ -75,7 +75,7 @@ func TestTranscodePublishesAPresentationThatPlays(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, answer)
 		}
 	}
-	if n, err := RemovePublished(t.Context(), bucket, "main/v/a/"); err != nil || n < 10 {
+	if n, err := (Place{Bucket: bucket}).Remove(t.Context(), "main/v/a/"); err != nil || n < 10 {
 		t.Errorf("removed %d, %v", n, err)
 	}
 }

@@ -55,8 +55,8 @@ type Config struct {
 	Expiry time.Duration
 	// Ready tells why no file can be taken now, nil if one can.
 	Ready func() error
-	// Video refuses a video that the creator may not upload for, with ErrVideo.
-	// nil: any video.
+	// Video refuses a video that the creator may not upload for, with ErrVideo
+	// or ErrUnavailable. nil: any video.
 	Video func(ctx context.Context, creator identity.Principal, videoID string) error
 	// Finished is told of each job made; of one perhaps more than once.
 	Finished   func(j job.Job)
@@ -65,8 +65,13 @@ type Config struct {
 	Registerer prometheus.Registerer
 }
 
-// ErrVideo is a video that the caller may not upload for.
-var ErrVideo = errors.New("video is not known, or not yours")
+// What Config.Video answers with.
+var (
+	// ErrVideo is a video that the caller may not upload for.
+	ErrVideo = errors.New("video is not known, or not yours")
+	// ErrUnavailable means that nobody can say now.
+	ErrUnavailable = errors.New("the catalogue does not answer; try again")
+)
 
 // Intake is an http.Handler for BasePath.
 type Intake struct {
@@ -190,7 +195,7 @@ func (in *Intake) answer(ctx context.Context, err error) handler.Error {
 		e = refusal("ERR_UPLOAD_STATE", err.Error(), http.StatusConflict)
 	case errors.Is(err, ErrVideo):
 		e = refusal("ERR_VIDEO_NOT_FOUND", err.Error(), http.StatusNotFound)
-	case errors.Is(err, store.ErrBusy):
+	case errors.Is(err, store.ErrBusy), errors.Is(err, ErrUnavailable):
 		e = refusal("ERR_BUSY", err.Error(), http.StatusServiceUnavailable)
 		e.HTTPResponse.Header["Retry-After"] = "10"
 	default:

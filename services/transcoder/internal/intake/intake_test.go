@@ -52,10 +52,7 @@ func newBench(t *testing.T) *bench {
 		Dir: t.TempDir(), MaxBytes: limit, Expiry: time.Hour, Clock: clock, Log: slog.New(slog.DiscardHandler),
 		Ready: func() error { return b.ready },
 		Video: func(_ context.Context, _ identity.Principal, id string) error {
-			if id == "unknown" {
-				return ErrVideo
-			}
-			return nil
+			return map[string]error{"unknown": ErrVideo, "silent": ErrUnavailable}[id]
 		},
 		Finished: func(j job.Job) { b.made = append(b.made, j) },
 	})
@@ -185,6 +182,7 @@ func TestCreateRefusesAndLeavesNothing(t *testing.T) {
 		{"over the limit", "creator/c", "1001", metadata("v", "f"), 413, "the limit is 1000"},
 		{"no video", "creator/c", "5", metadata("", "f"), 400, "video_id"},
 		{"unknown video", "creator/c", "5", metadata("unknown", "f"), 404, "not known"},
+		{"silent catalogue", "creator/c", "5", metadata("silent", "f"), 503, "try again"},
 		{"video with a path", "creator/c", "5", metadata("../x", "f"), 400, "video_id"},
 		{"no file name", "creator/c", "5", metadata("v", ""), 400, "filename"},
 		{"no size", "creator/c", "", metadata("v", "f"), 400, "Upload-Length"},

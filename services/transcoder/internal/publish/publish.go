@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -38,18 +39,24 @@ var contentTypes = map[string]string{
 	".mp4":  "video/mp4",
 }
 
-// Folder writes the presentation in dir under prefix, which ends with a slash.
-// Each file is made durable on the local disk before the first object is
-// written. written is told how many of all bytes are in the bucket; it may be
-// nil. After an error, or a crash, Remove takes away what is there.
-func Folder(ctx context.Context, bucket *blob.Bucket, dir, prefix string, written func(done, total int64)) error {
+// Place is where presentations are published.
+type Place struct {
+	Bucket *blob.Bucket
+	// Dir is the bucket's folder if it lies on a disk of this machine, else
+	// empty. Other buckets make objects durable as they are written.
+	Dir string
+}
+
+// Folder writes the presentation in dir under prefix, which ends with a slash,
+// and makes it durable. written is told how many of all bytes are in the
+// bucket; it may be nil. After an error, or a crash, Remove takes away what is
+// there.
+func (p Place) Folder(ctx context.Context, dir, prefix string, written func(done, total int64)) error {
 	files, total, err := list(dir)
 	if err != nil {
 		return err
 	}
-	if err := syncAll(dir, files); err != nil {
-		return err
-	}
+	bucket := p.Bucket
 	var done atomic.Int64
 	put := func(ctx context.Context, f file) error {
 		if err := object(ctx, bucket, filepath.Join(dir, filepath.FromSlash(f.name)), prefix+f.name); err != nil {
@@ -79,15 +86,16 @@ func Folder(ctx context.Context, bucket *blob.Bucket, dir, prefix string, writte
 		return err
 	}
 	afterMaster.Hit()
-	return nil
+	return p.sync(prefix, files)
 }
 
-// Remove deletes all objects under prefix and returns how many there were.
-func Remove(ctx context.Context, bucket *blob.Bucket, prefix string) (int, error) {
+// Remove deletes all objects under prefix, which ends with a slash, and the
+// master first. It returns how many there were.
+func (p Place) Remove(ctx context.Context, prefix string) (int, error) {
 	if prefix == "" || !strings.HasSuffix(prefix, "/") {
 		return 0, fmt.Errorf("remove: %q is not a folder", prefix)
 	}
-	removed := 0
+	removed, bucket := 0, p.Bucket
 	if err := bucket.Delete(ctx, prefix+hls.MasterName); err == nil {
 		removed++
 	}
@@ -95,7 +103,7 @@ func Remove(ctx context.Context, bucket *blob.Bucket, prefix string) (int, error
 	for {
 		object, err := objects.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			return removed, nil
+			return removed, p.removeFolder(prefix)
 		}
 		if err != nil {
 			return removed, fmt.Errorf("list %s: %w", prefix, err)
@@ -132,17 +140,48 @@ func list(dir string) (files []file, total int64, err error) {
 	return files, total, err
 }
 
-func syncAll(dir string, files []file) error {
+// sync makes published files and the names of their folders durable.
+func (p Place) sync(prefix string, files []file) error {
+	if p.Dir == "" {
+		return nil
+	}
+	root := filepath.Join(p.Dir, filepath.FromSlash(prefix))
+	folders := map[string]bool{p.Dir: true}
 	for _, f := range files {
-		h, err := os.OpenFile(filepath.Join(dir, filepath.FromSlash(f.name)), os.O_RDWR, 0)
-		if err != nil {
+		name := filepath.Join(root, filepath.FromSlash(f.name))
+		if err := syncPath(name, os.O_RDWR); err != nil {
 			return err
 		}
-		if err := errors.Join(h.Sync(), h.Close()); err != nil {
-			return fmt.Errorf("make %s durable: %w", f.name, err)
+		for folder := filepath.Dir(name); len(folder) > len(p.Dir); folder = filepath.Dir(folder) {
+			folders[folder] = true
+		}
+	}
+	for folder := range folders {
+		if err := syncPath(folder, os.O_RDONLY); err != nil && runtime.GOOS != "windows" {
+			return err
 		}
 	}
 	return nil
+}
+
+func syncPath(name string, mode int) error {
+	f, err := os.OpenFile(name, mode, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("make %s durable: %w", name, err)
+	}
+	return nil
+}
+
+// removeFolder deletes what is left without objects: empty folders and the
+// temporary files of a killed writer.
+func (p Place) removeFolder(prefix string) error {
+	if p.Dir == "" {
+		return nil
+	}
+	return os.RemoveAll(filepath.Join(p.Dir, filepath.FromSlash(prefix)))
 }
 
 func object(ctx context.Context, bucket *blob.Bucket, from, key string) error {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"gocloud.dev/blob"
+	"gocloud.dev/blob/fileblob"
 	"gocloud.dev/blob/memblob"
 
 	"github.com/backlot-video/backlot/services/transcoder/internal/hls"
@@ -48,7 +49,7 @@ func TestFolderWritesTheMasterLast(t *testing.T) {
 	bucket := memblob.OpenBucket(nil)
 	dir := folder(t, "master.m3u8", "a/init.mp4", "a/seg-00001.m4s", "a/index.m3u8", "manifest.mpd")
 	last := int64(0)
-	err := Folder(t.Context(), bucket, dir, "t/v/j/", func(done, total int64) {
+	err := Place{Bucket: bucket}.Folder(t.Context(), dir, "t/v/j/", func(done, total int64) {
 		if there, _ := bucket.Exists(t.Context(), "t/v/j/"+hls.MasterName); there != (done == total) {
 			t.Errorf("master is there: %t, after %d of %d bytes", there, done, total)
 		}
@@ -67,7 +68,7 @@ func TestFolderWritesTheMasterLast(t *testing.T) {
 }
 
 func TestFolderWithoutMasterIsAnError(t *testing.T) {
-	err := Folder(t.Context(), memblob.OpenBucket(nil), folder(t, "a/init.mp4"), "j/", nil)
+	err := Place{Bucket: memblob.OpenBucket(nil)}.Folder(t.Context(), folder(t, "a/init.mp4"), "j/", nil)
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
@@ -77,7 +78,7 @@ func TestFolderStopsWithItsContext(t *testing.T) {
 	bucket := memblob.OpenBucket(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Folder(ctx, bucket, folder(t, "master.m3u8", "a/init.mp4"), "j/", nil); !errors.Is(err, context.Canceled) {
+	if err := (Place{Bucket: bucket}).Folder(ctx, folder(t, "master.m3u8", "a/init.mp4"), "j/", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if there, _ := bucket.Exists(t.Context(), "j/"+hls.MasterName); there {
@@ -92,13 +93,35 @@ func TestRemoveTakesOnlyItsFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	n, err := Remove(t.Context(), bucket, "t/v/j/")
+	n, err := Place{Bucket: bucket}.Remove(t.Context(), "t/v/j/")
 	if got, want := keys(t, bucket), "t/v/j t/v/j2/master.m3u8"; err != nil || n != 2 || got != want {
 		t.Errorf("removed %d, left %s, %v", n, got, err)
 	}
 	for _, prefix := range []string{"", "t/v/j"} {
-		if _, err := Remove(t.Context(), bucket, prefix); err == nil {
+		if _, err := (Place{Bucket: bucket}).Remove(t.Context(), prefix); err == nil {
 			t.Errorf("removed %q", prefix)
 		}
+	}
+}
+
+func TestLocalBucketIsLeftWithoutEmptyFolders(t *testing.T) {
+	dir := t.TempDir()
+	bucket, err := fileblob.OpenBucket(dir, &fileblob.Options{Metadata: fileblob.MetadataDontWrite, NoTempDir: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bucket.Close()
+	p := Place{Bucket: bucket, Dir: dir}
+	if err := p.Folder(t.Context(), folder(t, "master.m3u8", "a/init.mp4"), "t/v/j/", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := keys(t, bucket), "t/v/j/a/init.mp4 t/v/j/master.m3u8"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if n, err := p.Remove(t.Context(), "t/v/j/"); err != nil || n != 2 {
+		t.Errorf("removed %d, %v", n, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "t", "v", "j")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
 	}
 }

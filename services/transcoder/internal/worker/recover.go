@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/backlot-video/backlot/services/transcoder"
 	"github.com/backlot-video/backlot/services/transcoder/internal/job"
 )
 
@@ -20,7 +19,7 @@ func (w *Worker) Recover(ctx context.Context) error {
 			return nil
 		}
 		// A queued one may have left some of a former attempt.
-		if _, err := transcoder.RemovePublished(ctx, w.cfg.Bucket, j.OutputPrefix); err != nil {
+		if _, err := w.cfg.Place.Remove(ctx, j.OutputPrefix); err != nil {
 			return fmt.Errorf("recover job %s: %w", j.ID, err)
 		}
 		if j.State == job.Queued {
@@ -88,7 +87,7 @@ func (w *Worker) clean(ctx context.Context, j job.Job) {
 }
 
 func (w *Worker) unpublish(ctx context.Context, j job.Job) bool {
-	_, err := transcoder.RemovePublished(ctx, w.cfg.Bucket, j.OutputPrefix)
+	_, err := w.cfg.Place.Remove(ctx, j.OutputPrefix)
 	if err != nil {
 		w.cfg.Log.Error("output of a job is not deleted", "job_id", j.ID, "err", err)
 	}

@@ -59,7 +59,7 @@ func (w *Worker) attempt(ctx context.Context, j job.Job, cancel context.CancelCa
 			w.cfg.Log.Warn("temporary files are not deleted; the next start does", "job_id", j.ID, "err", err)
 		}
 	}()
-	if err := output.Publish(ctx, w.cfg.Bucket, j.OutputPrefix); err != nil {
+	if err := output.Publish(ctx, w.cfg.Place, j.OutputPrefix); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
 	w.metrics.cpu.Add(output.CPU.Seconds())

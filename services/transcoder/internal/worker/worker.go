@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"gocloud.dev/blob"
 
 	"github.com/backlot-video/backlot/kit/pool"
 	"github.com/backlot-video/backlot/services/transcoder"
@@ -43,8 +42,8 @@ type Files interface {
 
 // Config of a Worker; all fields must be set.
 type Config struct {
-	Workers    int // jobs at a time
-	Bucket     *blob.Bucket
+	Workers    int              // jobs at a time
+	Place      transcoder.Place // for output
 	Ladder     func() transcoder.Ladder
 	Clock      func() time.Time
 	Log        *slog.Logger

@@ -61,7 +61,7 @@ func newBench(t *testing.T, workers int, change func(*transcoder.Config)) *bench
 	}
 	t.Cleanup(runtime.Close)
 	b.Worker, err = New(runtime, b.store, b.files, Config{
-		Workers: workers, Bucket: b.bucket, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+		Workers: workers, Place: transcoder.Place{Bucket: b.bucket}, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
 		Ladder: func() transcoder.Ladder {
 			return transcoder.Ladder{Preset: "ultrafast", Rungs: []transcoder.Rung{{Height: 90, MaxBandwidth: 200_000}}}
 		},
