@@ -95,21 +95,31 @@ func (c *Client) Consume(ctx context.Context, consumer Consumer) error {
 		return err
 	}
 	consumer = consumer.withDefaults()
-	for pause := newBackoff(relayPause, relayMaxWait); ; {
+	pause := newBackoff(relayPause, relayMaxWait)
+	for {
 		err := c.consume(ctx, consumer)
 		if ctx.Err() != nil {
 			return nil
 		}
 		c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "consumer starts again",
 			slog.String("consumer", consumer.Durable), slog.Any("err", err))
+		if errors.Is(err, errInterrupted) {
+			pause = newBackoff(relayPause, relayMaxWait)
+		}
 		if !pause.sleep(ctx) {
 			return nil
 		}
 	}
 }
 
-// consume lasts until ctx ends or the broker no longer has the consumer.
+// errInterrupted means that consuming had begun.
+var errInterrupted = errors.New("interrupted")
+
+// consume lasts until ctx ends, the connection has broken or the broker no
+// longer has the consumer.
 func (c *Client) consume(ctx context.Context, consumer Consumer) error {
+	reconnected, unwatch := c.watch()
+	defer unwatch()
 	durable, err := c.durable(ctx, consumer)
 	if err != nil {
 		return err
@@ -117,6 +127,7 @@ func (c *Client) consume(ctx context.Context, consumer Consumer) error {
 	// work is the context of attempts: it outlasts ctx by DrainTimeout.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(consumer.DrainTimeout, cut) })()
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()
 	h := &holder{held: map[jetstream.Msg]bool{}}
@@ -138,18 +149,19 @@ func (c *Client) consume(ctx context.Context, consumer Consumer) error {
 	if err == nil {
 		select {
 		case <-ctx.Done():
-			drain(consuming, consumer.DrainTimeout)
+		case <-reconnected:
+			err = fmt.Errorf("%w: the connection broke", errInterrupted)
 		case <-consuming.Closed():
-			err = errors.New("the broker ended it")
+			err = fmt.Errorf("%w: the broker ended it", errInterrupted)
 		}
+		stop()
+		drain(consuming, consumer.DrainTimeout)
 	}
 	stop()
 	close(ended)
 	for _, l := range lanes {
 		l.giveBack()
 	}
-	patience := time.AfterFunc(consumer.DrainTimeout, cut)
-	defer patience.Stop()
 	running.Wait()
 	if ctx.Err() != nil { // acknowledgements are on their way
 		return c.conn.FlushTimeout(requestTimeout)
@@ -170,16 +182,31 @@ func drain(consuming jetstream.ConsumeContext, limit time.Duration) {
 	}
 }
 
+// durable is the consumer at the broker. Where one that died has left messages
+// unanswered and no other process is there to answer them, they are due again
+// at once and before later ones.
 func (c *Client) durable(ctx context.Context, consumer Consumer) (jetstream.Consumer, error) {
 	from := jetstream.DeliverAllPolicy
 	if consumer.FromNow {
 		from = jetstream.DeliverNewPolicy
 	}
-	return c.stream.CreateOrUpdateConsumer(ctx, StreamName, jetstream.ConsumerConfig{
+	durable, err := c.stream.CreateOrUpdateConsumer(ctx, StreamName, jetstream.ConsumerConfig{
 		Durable: consumer.Durable, FilterSubjects: consumer.Subjects, DeliverPolicy: from,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 		MaxDeliver: -1, MaxAckPending: consumer.MaxAckPending,
 	})
+	if err != nil {
+		return nil, err
+	}
+	if info := durable.CachedInfo(); info.NumAckPending == 0 || info.NumWaiting > 0 {
+		return durable, nil
+	}
+	if _, err := c.stream.ResetConsumer(ctx, StreamName, consumer.Durable); err != nil {
+		// A server older than 2.14 cannot: they come after ackWait.
+		c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "unanswered messages come late",
+			slog.String("consumer", consumer.Durable), slog.Any("err", err))
+	}
+	return durable, nil
 }
 
 // laneOf keeps a shard, so a key, in one lane.
