@@ -11,6 +11,8 @@ type Request struct {
 	// EventID makes velocity count an event once however often it is judged.
 	// Empty: each evaluation counts.
 	EventID string
+	// Part keeps the velocity of parts, such as tenants, apart.
+	Part string
 	// ReadOnly leaves the velocity counters as they are.
 	ReadOnly bool
 	// Trace asks for the values of sub-expressions. It allocates.
@@ -82,9 +84,9 @@ func (p *Program) runWindows(frame *program.Frame, request *Request) {
 		event = frame.Record.Slots[p.time]
 	}
 	at := p.counters.Now(event.N, event.OK)
-	add := !request.ReadOnly && p.counters.FirstTime(p.scope, request.EventID)
+	add := !request.ReadOnly && p.counters.FirstTime(p.scope, request.Part, request.EventID)
 	for _, window := range p.windows {
-		window.Run(frame, at, add)
+		window.Run(frame, at, request.Part, add)
 	}
 }
 

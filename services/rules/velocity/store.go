@@ -13,6 +13,7 @@ package velocity
 import (
 	"container/list"
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,8 +64,15 @@ type shard struct {
 }
 
 type key struct {
-	counter  uint64
-	by, unit string
+	counter uint64
+	Key
+}
+
+// Key is what a counter counts apart. Part and Unit may be empty.
+type Key struct {
+	By   string // value of the field that the counter goes by
+	Unit string // such as a currency
+	Part string // such as a tenant
 }
 
 type entry struct {
@@ -133,16 +141,18 @@ func (s *Store) Now(at int64, known bool) int64 {
 	return at
 }
 
-// FirstTime reports whether an event of this id has not been counted yet, and
-// remembers it. It knows the last 65,536 ids at least. An empty id is always
-// new.
-func (s *Store) FirstTime(scope, id string) bool {
+// FirstTime reports whether an event of this id has not been counted yet in a
+// scope and part, and remembers it. It knows the last 65,536 ids at least. An
+// empty id is always new.
+func (s *Store) FirstTime(scope, part, id string) bool {
 	if id == "" {
 		return true
 	}
 	var h maphash.Hash
 	h.SetSeed(s.seed)
 	h.WriteString(scope)
+	h.WriteByte(0)
+	h.WriteString(part)
 	h.WriteByte(0)
 	h.WriteString(id)
 	sum := h.Sum64()
@@ -165,32 +175,32 @@ func (s *Store) FirstTime(scope, id string) bool {
 func (s *Store) Hash(value string) uint64 { return maphash.String(s.seed, value) }
 
 // Add counts an event of the time at (see Store.Now) and reads the window that
-// ends with it. Windows of different units, such as currencies, are apart.
-// value is added to the sum, hash counts as a value. ok is false for a key
-// that is empty or too long.
-func (c Counter) Add(at int64, by, unit string, value int64, hash uint64) (reading Reading, ok bool) {
-	return c.access(at, by, unit, func(w *window, step int64) bool { return w.add(step, value, hash) })
+// ends with it. value is added to the sum, hash counts as a value. ok is false
+// for a key that is empty or too long.
+func (c Counter) Add(at int64, k Key, value int64, hash uint64) (reading Reading, ok bool) {
+	return c.access(at, k, func(w *window, step int64) bool { return w.add(step, value, hash) })
 }
 
 // Read reads the window that ends at a time. A key never counted reads zero.
-func (c Counter) Read(at int64, by, unit string) (reading Reading, ok bool) {
-	return c.access(at, by, unit, nil)
+func (c Counter) Read(at int64, k Key) (reading Reading, ok bool) {
+	return c.access(at, k, nil)
 }
 
-func (c Counter) access(at int64, by, unit string, add func(*window, int64) bool) (Reading, bool) {
-	if by == "" || len(by) > MaxKey {
+func (c Counter) access(at int64, k Key, add func(*window, int64) bool) (Reading, bool) {
+	if k.By == "" || len(k.By)+len(k.Unit)+len(k.Part) > MaxKey {
 		return Reading{}, false
 	}
 	step := stepOf(at, c.step)
-	shard := &c.store.shards[(maphash.String(c.store.seed, by)^c.id)%shardCount]
+	shard := &c.store.shards[(maphash.String(c.store.seed, k.By)^c.id)%shardCount]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	element := shard.entries[key{c.id, by, unit}]
+	element := shard.entries[key{c.id, k}]
 	if element == nil {
 		if add == nil {
 			return Reading{}, true
 		}
-		element = shard.insert(key{c.id, string([]byte(by)), string([]byte(unit))}, c.step)
+		owned := Key{strings.Clone(k.By), strings.Clone(k.Unit), strings.Clone(k.Part)}
+		element = shard.insert(key{c.id, owned}, c.step)
 	}
 	e := element.Value.(*entry)
 	shard.recent.MoveToFront(element)
@@ -223,7 +233,7 @@ func (s *shard) insert(k key, step int64) *list.Element {
 
 // resize accounts for the memory that an entry takes now.
 func (s *shard) resize(e *entry) {
-	bytes := int64(entryOverhead+len(e.key.by)+len(e.key.unit)) + e.window.bytes()
+	bytes := int64(entryOverhead+len(e.key.By)+len(e.key.Unit)+len(e.key.Part)) + e.window.bytes()
 	s.bytes += bytes - e.bytes
 	e.bytes = bytes
 }

@@ -27,7 +27,7 @@ func TestWindowAgreesWithRecount(t *testing.T) {
 			value := random.Int64N(100) - 20
 			newest = max(newest, at/minute)
 			events = append(events, event{at, value})
-			got, ok := counter.Add(at, "k", "", value, uint64(value+1000))
+			got, ok := counter.Add(at, Key{By: "k"}, value, uint64(value+1000))
 			var want Reading
 			values := map[int64]bool{}
 			for _, e := range events {
@@ -56,17 +56,17 @@ func TestKeysAndUnitsAreApart(t *testing.T) {
 	store := New(Config{Clock: fixed(0)})
 	counter := store.Counter(Spec{Of: "amount", By: "card", Window: time.Hour})
 	other := store.Counter(Spec{Of: "amount", By: "card", Window: 2 * time.Hour})
-	counter.Add(0, "a", "CNY", 5, 0)
-	counter.Add(0, "a", "USD", 7, 0)
-	counter.Add(0, "b", "CNY", 11, 0)
+	counter.Add(0, Key{By: "a", Unit: "CNY"}, 5, 0)
+	counter.Add(0, Key{By: "a", Unit: "USD"}, 7, 0)
+	counter.Add(0, Key{By: "b", Unit: "CNY"}, 11, 0)
 	same := store.Counter(Spec{Of: "amount", By: "card", Window: time.Hour})
-	if r, ok := same.Read(0, "a", "CNY"); !ok || r.Sum != 5 || r.Count != 1 {
+	if r, ok := same.Read(0, Key{By: "a", Unit: "CNY"}); !ok || r.Sum != 5 || r.Count != 1 {
 		t.Errorf("got %+v", r)
 	}
-	if r, ok := other.Read(0, "a", "CNY"); !ok || r.Count != 0 {
+	if r, ok := other.Read(0, Key{By: "a", Unit: "CNY"}); !ok || r.Count != 0 {
 		t.Errorf("another window counted: %+v", r)
 	}
-	if _, ok := counter.Add(0, "", "CNY", 5, 0); ok {
+	if _, ok := counter.Add(0, Key{By: "", Unit: "CNY"}, 5, 0); ok {
 		t.Error("an empty key counted")
 	}
 }
@@ -75,13 +75,13 @@ func TestMemoryIsBounded(t *testing.T) {
 	store := New(Config{MaxBytes: 1 << 20, Clock: fixed(0)})
 	counter := store.Counter(Spec{Of: "payment", By: "card", Window: time.Hour})
 	for i := range 50_000 {
-		counter.Add(int64(i), fmt.Sprint("card", i), "", 1, uint64(i+1))
+		counter.Add(int64(i), Key{By: fmt.Sprint("card", i)}, 1, uint64(i+1))
 	}
 	stats := store.Stats()
 	if stats.Bytes > 1<<20 || stats.Evicted == 0 || stats.Keys+stats.Evicted != 50_000 {
 		t.Errorf("got %+v", stats)
 	}
-	if r, _ := counter.Read(50_000, "card49999", ""); r.Count != 1 {
+	if r, _ := counter.Read(50_000, Key{By: "card49999"}); r.Count != 1 {
 		t.Error("the most recent key was dropped")
 	}
 }
@@ -90,7 +90,7 @@ func TestPassedWindowsAreDropped(t *testing.T) {
 	store := New(Config{Clock: fixed(math.MaxInt64 / 2)})
 	counter := store.Counter(Spec{Of: "payment", By: "card", Window: time.Minute})
 	for i := range 2000 {
-		counter.Add(int64(i)*minute*2, fmt.Sprint(i), "", 1, 0)
+		counter.Add(int64(i)*minute*2, Key{By: fmt.Sprint(i)}, 1, 0)
 	}
 	if stats := store.Stats(); stats.Expired < 1900 || stats.Evicted != 0 || stats.Keys > 2*shardCount {
 		t.Errorf("got %+v", stats)
@@ -101,8 +101,8 @@ func TestLateAndFutureEvents(t *testing.T) {
 	now := int64(1e15)
 	store := New(Config{Clock: fixed(now)})
 	counter := store.Counter(Spec{Of: "payment", By: "card", Window: time.Hour})
-	counter.Add(now, "a", "", 1, 0)
-	if r, _ := counter.Add(now-120*minute, "a", "", 1, 0); r.Count != 0 {
+	counter.Add(now, Key{By: "a"}, 1, 0)
+	if r, _ := counter.Add(now-120*minute, Key{By: "a"}, 1, 0); r.Count != 0 {
 		t.Errorf("a late event was counted: %+v", r)
 	}
 	if at := store.Now(now+60*minute, true); at != now {
@@ -122,24 +122,24 @@ func TestLateAndFutureEvents(t *testing.T) {
 func TestSumThatDoesNotFit(t *testing.T) {
 	store := New(Config{Clock: fixed(0)})
 	counter := store.Counter(Spec{Of: "amount", By: "card", Window: time.Hour})
-	counter.Add(0, "a", "", math.MaxInt64-1, 0)
-	if r, _ := counter.Add(0, "a", "", 5, 0); !r.Overflow || r.Count != 2 {
+	counter.Add(0, Key{By: "a"}, math.MaxInt64-1, 0)
+	if r, _ := counter.Add(0, Key{By: "a"}, 5, 0); !r.Overflow || r.Count != 2 {
 		t.Errorf("got %+v", r)
 	}
 }
 
 func TestFirstTime(t *testing.T) {
 	store := New(Config{})
-	if !store.FirstTime("r", "order-1") || store.FirstTime("r", "order-1") || !store.FirstTime("q", "order-1") {
+	if !store.FirstTime("r", "", "order-1") || store.FirstTime("r", "", "order-1") || !store.FirstTime("q", "", "order-1") || !store.FirstTime("r", "b", "order-1") {
 		t.Error("an event must be new once a scope")
 	}
-	for i := range rememberedEvents - 2 {
-		store.FirstTime("r", fmt.Sprint(i))
+	for i := range rememberedEvents - 3 {
+		store.FirstTime("r", "", fmt.Sprint(i))
 	}
-	if store.FirstTime("r", "order-1") {
+	if store.FirstTime("r", "", "order-1") {
 		t.Error("forgotten too early")
 	}
-	if !store.FirstTime("r", "") || !store.FirstTime("r", "") {
+	if !store.FirstTime("r", "", "") || !store.FirstTime("r", "", "") {
 		t.Error("an event without id is always new")
 	}
 }
@@ -151,12 +151,12 @@ func TestConcurrentCountsAreComplete(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			for i := range 1000 {
-				counter.Add(int64(i), []string{"a", "b"}[i%2], "", 1, 0)
+				counter.Add(int64(i), Key{By: []string{"a", "b"}[i%2]}, 1, 0)
 			}
 		})
 	}
 	group.Wait()
-	if r, _ := counter.Read(1000, "a", ""); r.Count != 2000 {
+	if r, _ := counter.Read(1000, Key{By: "a"}); r.Count != 2000 {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -164,8 +164,8 @@ func TestConcurrentCountsAreComplete(t *testing.T) {
 func TestCountingAKnownKeyDoesNotAllocate(t *testing.T) {
 	store := New(Config{Clock: fixed(0)})
 	counter := store.Counter(Spec{Of: "payment", By: "card", Window: time.Hour})
-	counter.Add(0, "a", "", 1, 0)
-	if n := testing.AllocsPerRun(100, func() { counter.Add(1, "a", "", 1, 0) }); n != 0 {
+	counter.Add(0, Key{By: "a"}, 1, 0)
+	if n := testing.AllocsPerRun(100, func() { counter.Add(1, Key{By: "a"}, 1, 0) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

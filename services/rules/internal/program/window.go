@@ -32,9 +32,9 @@ func NewWindow(plan *check.Counter, store *velocity.Store, scope string) *Window
 	return &Window{plan, store, store.Counter(spec)}
 }
 
-// Run reads the counter at a time, and with add counts the fact first. The
-// values stay missing when the key or the aggregated field is.
-func (w *Window) Run(f *Frame, at int64, add bool) {
+// Run reads the counter of a part at a time, and with add counts the fact
+// first. The values stay missing when the key or the aggregated field is.
+func (w *Window) Run(f *Frame, at int64, part string, add bool) {
 	by, ok := f.text(w.plan.By)
 	if !ok {
 		return
@@ -55,10 +55,11 @@ func (w *Window) Run(f *Frame, at int64, add bool) {
 		}
 	}
 	var r velocity.Reading
+	key := velocity.Key{By: by, Unit: unit, Part: part}
 	if add {
-		r, ok = w.counter.Add(at, by, unit, value, hash)
+		r, ok = w.counter.Add(at, key, value, hash)
 	} else {
-		r, ok = w.counter.Read(at, by, unit)
+		r, ok = w.counter.Read(at, key)
 	}
 	if !ok {
 		return

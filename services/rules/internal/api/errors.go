@@ -1,0 +1,29 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"connectrpc.com/connect"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/catalog"
+)
+
+// coded gives an error of the domain its code. Others are passed on: the chain
+// makes them Internal without detail.
+func coded(err error) error {
+	switch {
+	case errors.Is(err, errNoFact), errors.Is(err, fact.ErrMalformed), errors.Is(err, fact.ErrTooLarge):
+		return connect.NewError(connect.CodeInvalidArgument, err)
+	case errors.Is(err, catalog.ErrUnknownFactType):
+		return connect.NewError(connect.CodeNotFound, err)
+	case errors.Is(err, catalog.ErrNoRuleset), errors.Is(err, catalog.ErrNewerSchema):
+		return connect.NewError(connect.CodeFailedPrecondition, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return connect.NewError(connect.CodeDeadlineExceeded, err)
+	case errors.Is(err, context.Canceled):
+		return connect.NewError(connect.CodeCanceled, err)
+	}
+	return err
+}

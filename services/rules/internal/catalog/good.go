@@ -1,0 +1,70 @@
+package catalog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+)
+
+// maxGood bounds a file of a last good version.
+const maxGood = 64 << 20
+
+func (c *Catalog) goodPath(name string) string {
+	return filepath.Join(c.config.Dir, url.QueryEscape(name)+".json")
+}
+
+// saveGood keeps a version that took force. The file is whole or absent.
+func (c *Catalog) saveGood(r Ruleset) error {
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.config.Dir, 0o700); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(c.config.Dir, "part-*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(raw)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), c.goodPath(r.Name))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return nil
+}
+
+// loadGood reads the last good version of a ruleset, if there is one.
+func (c *Catalog) loadGood(name string) (r Ruleset, found bool, err error) {
+	file, err := os.Open(c.goodPath(name))
+	if errors.Is(err, os.ErrNotExist) {
+		return r, false, nil
+	}
+	if err != nil {
+		return r, false, err
+	}
+	defer func() { _ = file.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(file, maxGood))
+	if err != nil {
+		return r, false, err
+	}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return r, false, fmt.Errorf("%s: %w", c.goodPath(name), err)
+	}
+	return r, r.Name == name, nil
+}
+
+func (c *Catalog) forgetGood(name string) error {
+	err := os.Remove(c.goodPath(name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}

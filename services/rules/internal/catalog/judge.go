@@ -1,0 +1,93 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/backlot-video/backlot/services/rules"
+)
+
+// Errors of Evaluate.
+var (
+	ErrNoRuleset   = errors.New("no ruleset judges facts of this type")
+	ErrNewerSchema = errors.New("the fact has a newer schema revision than is known here")
+)
+
+// Query is a fact to be judged: Wire or, where that is nil, JSON.
+type Query struct {
+	FactType       string
+	SchemaRevision uint32 // 0 means any
+	Wire           []byte
+	JSON           []byte
+	Request        rules.Request
+}
+
+// judge is a program in force and the schema revision it was compiled for.
+type judge struct {
+	program  *rules.Program
+	revision uint32
+}
+
+// Evaluate judges a fact by the ruleset in force for its type.
+func (c *Catalog) Evaluate(q *Query, d *rules.Decision) error {
+	start := time.Now()
+	err := c.evaluate(q, d)
+	if err != nil {
+		c.metrics.failed.Inc()
+		return err
+	}
+	c.metrics.judged(d, time.Since(start))
+	return nil
+}
+
+func (c *Catalog) evaluate(q *Query, d *rules.Decision) error {
+	judge, ok := (*c.inForce.Load())[q.FactType]
+	if !ok {
+		return fmt.Errorf("%w: %s", ErrNoRuleset, q.FactType)
+	}
+	if q.SchemaRevision > judge.revision {
+		return fmt.Errorf("%w: %s revision %d, known is %d", ErrNewerSchema, q.FactType, q.SchemaRevision, judge.revision)
+	}
+	if q.Wire == nil {
+		return judge.program.EvaluateJSON(q.JSON, d, &q.Request)
+	}
+	return judge.program.Evaluate(q.Wire, d, &q.Request)
+}
+
+// Checked is the outcome of Check.
+type Checked struct {
+	Errors    rules.Errors
+	Failed    []rules.TestResult // tests that did not pass
+	Rules     int
+	Tests     int
+	Formatted string // empty when the source does not parse
+}
+
+// Check compiles a source for a fact type and runs its tests. Nothing changes.
+func (c *Catalog) Check(name, factType, source string) (Checked, error) {
+	c.mu.Lock()
+	known, err := c.factType(factType)
+	c.mu.Unlock()
+	if err != nil {
+		return Checked{}, err
+	}
+	var checked Checked
+	if formatted, err := rules.Format(name, source, rules.English); err == nil {
+		checked.Formatted = formatted
+	}
+	program, err := rules.Compile(name, source, known.schema, &rules.Options{Lists: &c.lists})
+	if errors.As(err, &checked.Errors) {
+		return checked, nil
+	}
+	if err != nil {
+		return Checked{}, err
+	}
+	checked.Rules, checked.Tests = len(program.Rules()), program.Tests()
+	for _, result := range program.Test() {
+		if result.Failure != "" {
+			checked.Failed = append(checked.Failed, result)
+		}
+	}
+	return checked, nil
+}

@@ -1,0 +1,192 @@
+// Package folder feeds a catalog from the files of a folder, for use without
+// a configstore: NAME.rules are rulesets, NAME.list named lists with an entry
+// a line, NAME.binpb descriptor sets whose messages become fact types. Changed
+// files are taken up while running; what is bad is refused as anywhere else.
+//
+// A ruleset names its fact type in a comment among its first lines,
+// `# fact: shop.v1.OrderFact`.
+package folder
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/backlot-video/backlot/services/rules/internal/catalog"
+)
+
+const (
+	maxFile = 64 << 20
+	every   = 2 * time.Second
+)
+
+// Folder is a folder of rules. One goroutine may use it.
+type Folder struct {
+	Dir      string
+	Catalog  *catalog.Catalog
+	Log      *slog.Logger
+	FactType string // of rulesets that name none
+
+	seen map[string]stamp // by file name
+}
+
+type stamp struct {
+	size     int64
+	modified time.Time
+}
+
+// Sync takes up what changed since the last call. The error tells that the
+// folder cannot be read; faults of single files are logged.
+func (f *Folder) Sync() error {
+	entries, err := os.ReadDir(f.Dir)
+	if err != nil {
+		return fmt.Errorf("rules.dir: %w", err)
+	}
+	found := map[string]stamp{}
+	for _, kind := range []string{".binpb", ".list", ".rules"} {
+		for _, entry := range entries {
+			info, err := entry.Info()
+			if err != nil || !info.Mode().IsRegular() || filepath.Ext(entry.Name()) != kind {
+				continue
+			}
+			now := stamp{info.Size(), info.ModTime()}
+			found[entry.Name()] = now
+			if f.seen[entry.Name()] != now {
+				f.take(entry.Name())
+			}
+		}
+	}
+	for name := range f.seen {
+		if _, still := found[name]; !still {
+			f.drop(name)
+		}
+	}
+	f.seen = found
+	return nil
+}
+
+// Run syncs every two seconds until ctx ends.
+func (f *Folder) Run(ctx context.Context) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := f.Sync(); err != nil {
+				f.Log.Error("folder of rules cannot be read", "err", err)
+			}
+		}
+	}
+}
+
+func split(file string) (name, kind string) {
+	kind = filepath.Ext(file)
+	return strings.TrimSuffix(file, kind), kind
+}
+
+// take gives a file's content to the catalog, which logs what it refuses.
+func (f *Folder) take(file string) {
+	raw, err := f.read(file)
+	if err != nil {
+		f.Log.Error("file cannot be read", "file", file, "err", err)
+		return
+	}
+	switch name, kind := split(file); kind {
+	case ".list":
+		_ = f.Catalog.PutList(name, lines(raw))
+	case ".binpb":
+		if err := f.factTypes(raw); err != nil {
+			f.Log.Error("descriptors refused", "file", file, "err", err)
+		}
+	default:
+		sum := sha256.Sum256(raw)
+		_ = f.Catalog.Put(catalog.Ruleset{
+			Name: name, FactType: f.factType(raw), Source: string(raw), Version: hex.EncodeToString(sum[:6]),
+		})
+	}
+}
+
+func (f *Folder) read(file string) ([]byte, error) {
+	opened, err := os.Open(filepath.Join(f.Dir, file))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = opened.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(opened, maxFile+1))
+	if err == nil && len(raw) > maxFile {
+		return nil, fmt.Errorf("more than %d bytes", maxFile)
+	}
+	return raw, err
+}
+
+func (f *Folder) drop(file string) {
+	switch name, kind := split(file); kind {
+	case ".list":
+		f.Catalog.DeleteList(name)
+	case ".rules":
+		f.Catalog.Delete(name)
+	}
+}
+
+// lines are the entries of a list: no empty ones, no comments.
+func lines(raw []byte) []string {
+	var entries []string
+	for line := range bytes.Lines(raw) {
+		entry := string(bytes.TrimSpace(line))
+		if entry != "" && !strings.HasPrefix(entry, "#") {
+			entries = append(entries, entry)
+		}
+	}
+	return entries
+}
+
+// factType reads `# fact: NAME` from the comments at the head of a source.
+func (f *Folder) factType(raw []byte) string {
+	for line := range bytes.Lines(raw) {
+		comment, ok := strings.CutPrefix(string(bytes.TrimSpace(line)), "#")
+		if !ok {
+			break
+		}
+		if name, ok := strings.CutPrefix(strings.TrimSpace(comment), "fact:"); ok {
+			return strings.TrimSpace(name)
+		}
+	}
+	return f.FactType
+}
+
+// factTypes makes the top-level messages of a descriptor set known, but for
+// those of the protobuf library.
+func (f *Folder) factTypes(raw []byte) error {
+	set := &descriptorpb.FileDescriptorSet{}
+	if err := proto.Unmarshal(raw, set); err != nil {
+		return err
+	}
+	for _, file := range set.GetFile() {
+		if strings.HasPrefix(file.GetName(), "google/protobuf/") {
+			continue
+		}
+		for _, message := range file.GetMessageType() {
+			name := message.GetName()
+			if file.GetPackage() != "" {
+				name = file.GetPackage() + "." + name
+			}
+			if err := f.Catalog.PutFactType(name, set, 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package service
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/backlot-video/backlot/kit/informer"
+	"github.com/backlot-video/backlot/kit/lifecycle"
+	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
+	"github.com/backlot-video/backlot/services/rules/internal/catalog"
+)
+
+// payments is the ruleset that a new installation starts with. It then belongs
+// to the operator.
+//
+//go:embed payments.rules
+var payments string
+
+const paymentsName = "payments"
+
+func defaultRuleset() *rulesv1.Ruleset {
+	return &rulesv1.Ruleset{FactType: string((*rulesv1.PaymentFact)(nil).ProtoReflect().Descriptor().FullName()), Source: payments}
+}
+
+// follow holds the catalog to the configuration objects. It returns when the
+// objects there are have been taken up.
+func follow(ctx context.Context, host *lifecycle.Host, c *catalog.Catalog) error {
+	if own, alone := host.Source().(*informer.Static); alone {
+		own.Put("Ruleset", "", paymentsName, defaultRuleset())
+	} else {
+		host.EnsureObjects(lifecycle.Default{Kind: "Ruleset", Name: paymentsName, Spec: defaultRuleset()})
+	}
+	// Rulesets refer to fact types and lists: those come first.
+	types := start[*rulesv1.FactType](host, "FactType", func(event informer.Event[*rulesv1.FactType]) {
+		spec := event.Object.Spec
+		if event.Type == informer.Deleted {
+			c.DeleteFactType(spec.GetMessage())
+			return
+		}
+		_ = c.PutFactType(spec.GetMessage(), spec.GetDescriptors(), spec.GetSchemaRevision()) // logged and counted there
+	})
+	lists := start[*rulesv1.RuleList](host, "RuleList", func(event informer.Event[*rulesv1.RuleList]) {
+		if event.Type == informer.Deleted {
+			c.DeleteList(fullName(event.Object))
+			return
+		}
+		_ = c.PutList(fullName(event.Object), event.Object.Spec.GetEntries())
+	})
+	for _, wait := range []func(context.Context) error{types.WaitSynced, lists.WaitSynced} {
+		if err := wait(ctx); err != nil {
+			return err
+		}
+	}
+	rulesets := start[*rulesv1.Ruleset](host, "Ruleset", func(event informer.Event[*rulesv1.Ruleset]) {
+		if event.Type == informer.Deleted {
+			c.Delete(fullName(event.Object))
+			return
+		}
+		_ = c.Put(catalog.Ruleset{
+			Name: fullName(event.Object), Version: version(event.Object),
+			FactType: event.Object.Spec.GetFactType(), Source: event.Object.Spec.GetSource(),
+		})
+	})
+	return rulesets.WaitSynced(ctx)
+}
+
+// start runs an informer of a kind that hands each change to handle.
+func start[T proto.Message](host *lifecycle.Host, kind string, handle func(informer.Event[T])) *informer.Informer[T] {
+	objects := informer.New[T](host.Source(), kind, informer.Config{
+		SnapshotFile: host.Snapshot(kind), Log: host.Log, Registerer: host.Registerer,
+	})
+	objects.OnChange(func(events []informer.Event[T]) {
+		for _, event := range events {
+			handle(event)
+		}
+	})
+	host.Go(kind, objects.Run)
+	return objects
+}
+
+// fullName is the name that decisions and rules use: with the namespace where
+// that is not the default one.
+func fullName[T proto.Message](object *informer.Object[T]) string {
+	if object.Namespace == "" || object.Namespace == "default" {
+		return object.Name
+	}
+	return object.Namespace + "/" + object.Name
+}
+
+// version is the release that an object is of.
+func version[T proto.Message](object *informer.Object[T]) string {
+	if object.ReleaseID != "" {
+		return object.ReleaseID
+	}
+	return fmt.Sprintf("revision-%d", object.Revision)
+}

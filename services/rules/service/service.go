@@ -1,0 +1,85 @@
+// Package service wires rules: rulesets, lists and fact types from the
+// configstore or a folder into the catalog, and its API.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/lifecycle"
+	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
+	"github.com/backlot-video/backlot/services/rules/internal/api"
+	"github.com/backlot-video/backlot/services/rules/internal/catalog"
+	"github.com/backlot-video/backlot/services/rules/internal/folder"
+)
+
+const name = "rules"
+
+// Config has the settings of rules.
+type Config struct {
+	// Dir is a folder of rulesets, lists and descriptor sets that is used
+	// instead of the configstore. Default: none.
+	Dir string
+	// VelocityBytes bounds the memory of velocity counters. Default 64 MiB.
+	VelocityBytes int64
+}
+
+// Service is rules.
+type Service struct{ config Config }
+
+// New returns rules with default settings.
+func New() *Service { return &Service{} }
+
+// Name implements lifecycle.Service.
+func (s *Service) Name() string { return name }
+
+// RegisterFlags implements lifecycle.Service.
+func (s *Service) RegisterFlags(set *config.Set) {
+	set.String(&s.config.Dir, "dir", "", "`folder` of *.rules, *.list and *.binpb files that is used instead of the configstore; empty: none")
+	set.Size(&s.config.VelocityBytes, "velocity-bytes", 64<<20, "most `bytes` of velocity counters; the least recently used go first")
+}
+
+// Validate implements lifecycle.Service.
+func (s *Service) Validate() error {
+	var faults []error
+	if s.config.VelocityBytes < 1<<20 {
+		faults = append(faults, errors.New("rules.velocity-bytes: must be at least 1MiB"))
+	}
+	if dir := s.config.Dir; dir != "" {
+		if info, err := os.Stat(dir); err != nil {
+			faults = append(faults, fmt.Errorf("rules.dir: %w", err))
+		} else if !info.IsDir() {
+			faults = append(faults, fmt.Errorf("rules.dir: %s is no folder", dir))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Run implements lifecycle.Service.
+func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
+	c := catalog.New(catalog.Config{
+		Log: host.Log, Registerer: host.Registerer, Clock: host.Clock,
+		Dir: filepath.Join(host.DataDir, "good"), VelocityBytes: s.config.VelocityBytes,
+	})
+	payment := (*rulesv1.PaymentFact)(nil).ProtoReflect().Descriptor()
+	if err := c.AddBuiltin(payment); err != nil {
+		return err
+	}
+	host.Handle(rulesv1.RulesServiceDesc, api.New(c))
+	if s.config.Dir != "" {
+		files := &folder.Folder{Dir: s.config.Dir, Catalog: c, Log: host.Log, FactType: string(payment.FullName())}
+		if err := files.Sync(); err != nil {
+			return err
+		}
+		host.Go("folder", files.Run)
+	} else if err := follow(ctx, host, c); err != nil {
+		return err
+	}
+	host.Ready()
+	<-ctx.Done()
+	return nil
+}
