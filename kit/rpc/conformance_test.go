@@ -44,13 +44,11 @@ func TestConformance(t *testing.T) {
 		{"isolation of an abandoned call", caseAbandoned},
 		{"unimplemented", caseUnimplemented},
 	}
-	for _, b := range benches(t) {
-		t.Run(b.name, func(t *testing.T) {
-			for _, c := range cases {
-				t.Run(c.name, func(t *testing.T) { c.run(t, b) })
-			}
-		})
-	}
+	overEach(t, func(t *testing.T, b *bench) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) { c.run(t, b) })
+		}
+	})
 }
 
 func (b *bench) onPublish(f func(context.Context, *storefrontv1.PublishVideoRequest) (*storefrontv1.PublishVideoResponse, error)) {

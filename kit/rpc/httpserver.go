@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/backlot-video/backlot/kit/identity"
@@ -128,7 +129,14 @@ func (s *Server) serveRaw(w *statusWriter, r *http.Request, incoming *call, hand
 		}
 		http.Error(w, errInternal.Error(), http.StatusInternalServerError)
 	}()
-	handler.ServeHTTP(w, r.WithContext(identity.With(r.Context(), principal)))
+	ctx := r.Context()
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+		// It may be a stream without end: as one of Connect, it ends at Shutdown.
+		var end func()
+		ctx, end = s.openStream(ctx)
+		defer end()
+	}
+	handler.ServeHTTP(w, r.WithContext(identity.With(ctx, principal)))
 }
 
 // statusWriter remembers the status and leaves the rest to the connection:

@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/bytedance/gopkg/cloud/metainfo"
 	"github.com/cloudwego/kitex/pkg/remote/codec"
+	"github.com/cloudwego/kitex/pkg/remote/trans/gonet"
 	"github.com/cloudwego/kitex/pkg/remote/trans/nphttp2"
 	"github.com/cloudwego/kitex/pkg/remote/trans/nphttp2/codes"
 	"github.com/cloudwego/kitex/pkg/remote/trans/nphttp2/grpc"
@@ -83,7 +84,6 @@ func (s *Server) kitexServer(listener net.Listener, secure *tls.Config, exit <-c
 	options := []kitexserver.Option{
 		kitexserver.WithExitSignal(func() <-chan error { return exit }),
 		kitexserver.WithExitWaitTime(kitexDrain),
-		kitexserver.WithMaxConnIdleTime(s.config.IdleTimeout),
 		kitexserver.WithServerBasicInfo(&rpcinfo.EndpointBasicInfo{ServiceName: s.config.Service}),
 		kitexserver.WithMetaHandler(transmeta.ServerTTHeaderHandler),
 		kitexserver.WithMetaHandler(transmeta.ServerHTTP2Handler),
@@ -91,17 +91,19 @@ func (s *Server) kitexServer(listener net.Listener, secure *tls.Config, exit <-c
 		kitexserver.WithCompatibleMiddlewareForUnary(),
 		kitexserver.WithRefuseTrafficWithoutServiceName(),
 	}
+	options = append(options, kitexserver.WithTransServerFactory(kitexTransportFactory{s.config, secure != nil}))
 	if secure != nil {
 		secure.NextProtos = []string{"h2"}
 		listener = tls.NewListener(listener, secure)
 		options = append(options,
-			kitexserver.WithTransServerFactory(grpcServerFactory{handshake: s.config.HeaderTimeout}),
 			kitexserver.WithTransHandlerFactory(nphttp2.NewSvrTransHandlerFactory()),
 			kitexserver.WithGRPCUnknownServiceHandler(func(_ context.Context, method string, _ streaming.Stream) error {
 				return status.Errorf(codes.Unimplemented, "%s is not served here", method)
 			}),
 			kitexserver.WithGRPCKeepaliveParams(grpc.ServerKeepalive{MaxConnectionIdle: s.config.IdleTimeout}),
 		)
+	} else {
+		options = append(options, kitexserver.WithTransHandlerFactory(gonet.NewSvrTransHandlerFactory()))
 	}
 	server := kitexserver.NewServer(append(options, kitexserver.WithListener(listener))...)
 	s.mu.RLock()

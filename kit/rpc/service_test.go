@@ -185,38 +185,47 @@ func listen(t *testing.T, network, address string) net.Listener {
 	return listener
 }
 
-// benches returns a server for every transport that the suite runs over.
-func benches(t *testing.T) []*bench {
-	t.Helper()
-	local := newBench(t, "local", ServerConfig{})
-	local.reach(Endpoint{Local: local.server})
-
-	http1 := newBench(t, "connect http/1.1", ServerConfig{})
-	http1.reach(Endpoint{Address: http1.serve(t, listen(t, "tcp", "127.0.0.1:0"), http1.server.Serve)})
-
-	unix := newBench(t, "connect unix", ServerConfig{})
-	unix.reach(Endpoint{Address: unix.serve(t, listen(t, "unix", filepath.Join(t.TempDir(), "shop.sock")), unix.server.Serve)})
-
-	http2 := newBench(t, "connect h2", ServerConfig{})
-	http2.reach(Endpoint{Address: http2.serve(t, listen(t, "tcp", "127.0.0.1:0"), http2.server.Serve)})
-	http2.client.Protocols = new(http.Protocols)
-	http2.client.Protocols.SetUnencryptedHTTP2(true)
-
-	ttheader := newBench(t, "kitex ttheader", ServerConfig{})
-	ttheader.reach(Endpoint{KitexAddress: ttheader.serve(t, listen(t, "tcp", "127.0.0.1:0"), ttheader.server.ServeKitex)})
-
-	socket := newBench(t, "kitex unix", ServerConfig{})
-	socket.reach(Endpoint{KitexAddress: socket.serve(t, listen(t, "unix", filepath.Join(t.TempDir(), "hot.sock")), socket.server.ServeKitex)})
-
+// overEach runs a test over every transport, with a server each.
+func overEach(t *testing.T, run func(*testing.T, *bench)) {
 	serverTLS, clientTLS := certificates(t)
-	grpc := newBench(t, "kitex grpc tls", ServerConfig{TLS: serverTLS})
-	grpc.reach(Endpoint{KitexAddress: grpc.serve(t, listen(t, "tcp", "127.0.0.1:0"), grpc.server.ServeKitex), TLS: true})
-	grpc.client.TLS = clientTLS
+	for _, transport := range []struct {
+		name   string
+		config ServerConfig
+		start  func(*testing.T, *bench) Endpoint
+	}{
+		{"local", ServerConfig{}, func(_ *testing.T, b *bench) Endpoint { return Endpoint{Local: b.server} }},
+		{"connect http/1.1", ServerConfig{}, connectOverTCP},
+		{"connect h2", ServerConfig{}, func(t *testing.T, b *bench) Endpoint {
+			b.client.Protocols = new(http.Protocols)
+			b.client.Protocols.SetUnencryptedHTTP2(true)
+			return connectOverTCP(t, b)
+		}},
+		{"connect unix", ServerConfig{TLS: serverTLS}, func(t *testing.T, b *bench) Endpoint {
+			return Endpoint{Address: b.serve(t, listen(t, "unix", filepath.Join(t.TempDir(), "s")), b.server.Serve), TLS: true}
+		}},
+		{"connect tls", ServerConfig{TLS: serverTLS}, connectOverTCP},
+		{"kitex ttheader", ServerConfig{}, kitexOverTCP},
+		{"kitex unix", ServerConfig{TLS: serverTLS}, func(t *testing.T, b *bench) Endpoint {
+			return Endpoint{KitexAddress: b.serve(t, listen(t, "unix", filepath.Join(t.TempDir(), "s")), b.server.ServeKitex), TLS: true}
+		}},
+		{"kitex grpc tls", ServerConfig{TLS: serverTLS}, kitexOverTCP},
+	} {
+		t.Run(transport.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, transport.name, transport.config)
+			b.client.TLS = clientTLS
+			b.reach(transport.start(t, b))
+			run(t, b)
+		})
+	}
+}
 
-	https := newBench(t, "connect tls", ServerConfig{TLS: serverTLS})
-	https.reach(Endpoint{Address: https.serve(t, listen(t, "tcp", "127.0.0.1:0"), https.server.Serve), TLS: true})
-	https.client.TLS = clientTLS
-	return []*bench{local, http1, unix, http2, ttheader, socket, grpc, https}
+func connectOverTCP(t *testing.T, b *bench) Endpoint {
+	return Endpoint{Address: b.serve(t, listen(t, "tcp", "127.0.0.1:0"), b.server.Serve), TLS: b.server.config.TLS != nil}
+}
+
+func kitexOverTCP(t *testing.T, b *bench) Endpoint {
+	return Endpoint{KitexAddress: b.serve(t, listen(t, "tcp", "127.0.0.1:0"), b.server.ServeKitex), TLS: b.server.config.TLS != nil}
 }
 
 // certificates returns both sides of TLS for 127.0.0.1.
