@@ -20,7 +20,7 @@ deps: ## install what is missing of the system (ffmpeg, OpenBLAS, PostgreSQL, np
 build: ## build backlot and every service into .bin
 	@scripts/build.sh "$(TAGS)"
 run: deps build ## start everything in one process, drive the journey, print its receipt, keep serving
-	@scripts/run.sh
+	@.bin/backlot run
 run-split: deps build ## the same with every service as a process of its own
 	@scripts/run-split.sh
 demo: build ## drive the journey through a backlot that is up (VIDEO=FILE for a video of yours)
@@ -34,9 +34,8 @@ verify: ## generated code current, protos linted and compatible, modules tidy; a
 	@scripts/verify.sh
 lint: ## golangci-lint over every module
 	@scripts/lint.sh run
-fmt: ## format Go and proto files
+fmt: ## format Go files
 	@scripts/lint.sh fmt
-	@scripts/buf.sh format --write --path proto/backlot
 tidy: ## go mod tidy in every module
 	@scripts/tidy.sh
 

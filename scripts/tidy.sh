@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 export GOWORK=off
 failed=0
 for file in $(git ls-files '*/go.mod' ':!tools/goreleaser'); do
-	(cd "$(dirname "$file")" && go mod tidy "$@") || { echo "$file: not tidy (make tidy)" >&2; failed=1; }
+	said=$(cd "$(dirname "$file")" && go mod tidy "$@" 2>&1) && continue
+	printf '%s: not tidy (make tidy):\n%s\n' "$file" "$(head -n 20 <<<"$said")" >&2
+	failed=1
 done
 exit "$failed"

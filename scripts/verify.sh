@@ -6,7 +6,6 @@ failed=0
 part() { scripts/timed.sh "verify $1" "${@:2}" || failed=1; }
 part generated scripts/generate.sh --check
 part lint scripts/buf.sh lint
-part format scripts/buf.sh format --diff --exit-code --path proto/backlot
 part breaking scripts/breaking.sh
 part planted scripts/verify-breaking.sh
 part tidy scripts/tidy.sh -diff
