@@ -19,7 +19,7 @@ const (
 
 // Errors of Decode.
 var (
-	ErrMalformed = errors.New("fact: malformed bytes")
+	ErrMalformed = errors.New("fact: malformed")
 	ErrTooLarge  = errors.New("fact: too large")
 )
 

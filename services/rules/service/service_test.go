@@ -1,13 +1,24 @@
 package service
 
 import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/identity"
+	"github.com/backlot-video/backlot/kit/lifecycle"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
+	"github.com/backlot-video/backlot/proto/gen/backlot/rules/v1/rulesv1connect"
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
 )
 
@@ -43,4 +54,76 @@ func TestTheRulesetOfANewInstallationIsGood(t *testing.T) {
 	if checked.Formatted != spec.GetSource() {
 		t.Errorf("payments.rules is not in canonical form:\n%s", checked.Formatted)
 	}
+}
+
+// TestRunAlone starts the service in a process of its own form, without a
+// configstore, and asks it over HTTP.
+func TestRunAlone(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "rpc.sock")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- lifecycle.Run(ctx, "rules", []string{
+			"--data-dir", filepath.Join(dir, "data"), "--rules.rpc-listen", "unix:" + socket,
+			"--rules.kitex-listen", "", "--ops-listen", "", "--log-level", "error",
+		}, nil, io.Discard, New())
+	}()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	}()
+	client := rulesv1connect.NewRulesServiceClient(&http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}, "http://rules", connect.WithInterceptors(signed(filepath.Join(dir, "data", "cluster.key"))))
+
+	request := &rulesv1.EvaluateRequest{
+		FactType: defaultRuleset().GetFactType(), EventId: "order",
+		Fact: &rulesv1.EvaluateRequest_Json{Json: `{"amount": {"minor": "60000", "currency": "USD"}, "viewer_id": "v"}`},
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		res, err := client.Evaluate(ctx, request)
+		if err == nil {
+			if d := res.GetDecision(); d.GetVerdict() != rulesv1.Action_ACTION_REVIEW || d.GetRuleset() != "payments" || d.GetRulesetVersion() == "" {
+				t.Errorf("got %v", d)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not served: %v", err)
+		}
+		runtime.Gosched()
+	}
+	status, err := client.ListRulesets(ctx, &rulesv1.ListRulesetsRequest{})
+	if err != nil || len(status.GetRulesets()) != 1 || status.GetRulesets()[0].GetRejected() != "" {
+		t.Errorf("got %v, %v", status, err)
+	}
+}
+
+// signed adds the principal of an operator, once the cluster's key is there.
+func signed(keyFile string) connect.Interceptor {
+	return connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			if _, err := os.Stat(keyFile); err != nil {
+				return nil, err
+			}
+			keys, err := identity.OpenKeys(keyFile, nil)
+			if err != nil {
+				return nil, err
+			}
+			token, err := keys.Sign(identity.Principal{
+				Kind: identity.Operator, ID: "0199aaaa-0000-7000-8000-000000000000", TenantID: identity.DefaultTenant,
+			})
+			if err != nil {
+				return nil, err
+			}
+			req.Header().Set(identity.Header, token)
+			return next(ctx, req)
+		}
+	})
 }
