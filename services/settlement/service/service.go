@@ -88,7 +88,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	objects := informer.New[*settlementv1.SplitPolicy](host.Source(), policy.Kind, informer.Config{
 		SnapshotFile: host.Snapshot(policy.Kind), Log: host.Log, Registerer: host.Registerer,
 	})
-	ledgers := store.New(db, tell, host.Clock)
+	ledgers := store.New(db, tell, host.Clock, host.Registerer)
 	provider := payment.NewTestProvider(int64(s.config.TestPaymentLimit), host.Log)
 	desk := cashier.New(ledgers, provider, policy.New(objects), host.Log)
 	handler := api.New(ledgers, desk)

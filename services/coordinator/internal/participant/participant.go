@@ -6,7 +6,6 @@ package participant
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -24,16 +23,13 @@ const Self = "coordinator"
 // Participants is a runner.Participants.
 type Participants struct {
 	dial func(service string) rpcdesc.Conn
-
-	mu      sync.RWMutex
-	clients map[string]tccv1.ParticipantServiceServer
 }
 
 var _ runner.Participants = (*Participants)(nil)
 
 // New makes Participants that reach a service by dial.
 func New(dial func(service string) rpcdesc.Conn) *Participants {
-	return &Participants{dial: dial, clients: make(map[string]tccv1.ParticipantServiceServer)}
+	return &Participants{dial: dial}
 }
 
 // Call implements runner.Participants.
@@ -43,7 +39,7 @@ func (p *Participants) Call(ctx context.Context, key runner.Key, branch tcc.Bran
 	if branch.PayloadType != "" {
 		message.Payload = &anypb.Any{TypeUrl: branch.PayloadType, Value: branch.Payload}
 	}
-	client := p.client(branch.Service)
+	client := tccv1.NewParticipantServiceClient(p.dial(branch.Service))
 	var err error
 	switch phase {
 	case tcc.Try:
@@ -54,22 +50,6 @@ func (p *Participants) Call(ctx context.Context, key runner.Key, branch tcc.Bran
 		_, err = client.Cancel(ctx, &tccv1.CancelRequest{Branch: message})
 	}
 	return outcome(err), problem(err)
-}
-
-// client is that of a service; Submit's rules bound how many there can be to
-// what callers name, and all of them are services of this installation.
-func (p *Participants) client(service string) tccv1.ParticipantServiceServer {
-	p.mu.RLock()
-	client, found := p.clients[service]
-	p.mu.RUnlock()
-	if found {
-		return client
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	client = tccv1.NewParticipantServiceClient(p.dial(service))
-	p.clients[service] = client
-	return client
 }
 
 // outcome is what an error means by the contract.

@@ -65,7 +65,7 @@ type house struct {
 func open(t *testing.T) *house {
 	t.Helper()
 	db := databasetest.Open(t, databasetest.Config(t, database.SQLite, "settlement"), backlotsql.Migrations("settlement"))
-	s := store.New(db, func(context.Context, *sql.Tx, ledger.Transfer) error { return nil }, time.Now)
+	s := store.New(db, func(context.Context, *sql.Tx, ledger.Transfer) error { return nil }, time.Now, nil)
 	b := &bank{in: map[string]money.Amount{}}
 	all := policies{"": {Name: "default", Shares: []ledger.Share{{Purpose: ledger.Earnings, PPM: 1_000_000}}}}
 	return &house{Cashier: cashier.New(s, b, all, slog.New(slog.DiscardHandler)), store: s, bank: b, t: t}

@@ -252,3 +252,30 @@ func TestSplitRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestSaleAndTopUpDraftsBalance(t *testing.T) {
+	policy := SplitPolicy{Name: "default", Shares: []Share{{Earnings, 700_000}, {Platform, 200_000}, {Tax, 100_000}}}
+	sale, err := policy.Sale("main", "ann", "eve", usd(499))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, draft := range []Draft{sale, TopUpOf("main", "ann", usd(499))} {
+		rest := int64(0)
+		for _, line := range draft.Lines {
+			if line.Side == Debit {
+				rest += line.Amount.Minor
+			} else {
+				rest -= line.Amount.Minor
+			}
+			if personal := line.Purpose == Wallet || line.Purpose == Earnings; personal != (line.OwnerID != "") {
+				t.Errorf("%s: line of %s has owner %q", draft.Type, line.Purpose, line.OwnerID)
+			}
+		}
+		if rest != 0 || draft.Currency != "USD" {
+			t.Errorf("%s in %s sums to %d", draft.Type, draft.Currency, rest)
+		}
+	}
+	if _, err := policy.Sale("main", "ann", "eve", usd(0)); !errors.Is(err, ErrTransfer) {
+		t.Errorf("a free sale: got %v, want ErrTransfer", err)
+	}
+}

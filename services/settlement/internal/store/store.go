@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
@@ -34,14 +35,28 @@ type Tell func(ctx context.Context, tx *sql.Tx, t ledger.Transfer) error
 
 // Store keeps ledgers. It is safe for concurrent use.
 type Store struct {
-	db    *database.DB
-	tell  Tell
-	clock func() time.Time
+	db        *database.DB
+	tell      Tell
+	clock     func() time.Time
+	transfers *prometheus.CounterVec // type, state
 }
 
-// New makes a Store of a database with settlement's migrations.
-func New(db *database.DB, tell Tell, clock func() time.Time) *Store {
-	return &Store{db: db, tell: tell, clock: clock}
+// New makes a Store of a database with settlement's migrations. A nil
+// registerer means no metrics.
+func New(db *database.DB, tell Tell, clock func() time.Time, registerer prometheus.Registerer) *Store {
+	s := &Store{db: db, tell: tell, clock: clock, transfers: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "backlot_settlement_transfers_total",
+		Help: "Transfers that became pending, posted or voided.",
+	}, []string{"type", "state"})}
+	if registerer != nil {
+		registerer.MustRegister(s.transfers)
+	}
+	return s
+}
+
+// count counts a transfer's step once it is committed.
+func (s *Store) count(ctx context.Context, t ledger.Transfer) {
+	database.AfterCommit(ctx, s.transfers.WithLabelValues(string(t.Type), t.State.String()).Inc)
 }
 
 // Tx books within one SQL transaction.
@@ -100,6 +115,7 @@ func (x *Tx) Pend(ctx context.Context, draft ledger.Draft) (ledger.Transfer, err
 	if err := book.Pend(&t, now); err != nil {
 		return ledger.Transfer{}, err
 	}
+	x.store.count(ctx, t)
 	return t, errors.Join(x.add(ctx, t), x.balance(ctx, book, t))
 }
 
@@ -165,6 +181,7 @@ func (x *Tx) end(
 	if ended != 1 {
 		return ledger.Transfer{}, fmt.Errorf("end transfer %s: %w: not pending", t.ID, ledger.ErrState)
 	}
+	x.store.count(ctx, t)
 	return t, x.balance(ctx, book, t)
 }
 

@@ -43,7 +43,7 @@ func suite(t *testing.T, test func(f *fixture)) {
 				f.told = append(f.told, t.ID)
 			})
 			return nil
-		}, func() time.Time { return noon })
+		}, func() time.Time { return noon }, nil)
 		test(f)
 	})
 }
