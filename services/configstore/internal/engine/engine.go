@@ -40,7 +40,7 @@ type Config struct {
 // Limits of one transaction.
 const (
 	MaxTxnOps       = 4096
-	MaxRequestBytes = 16 << 20
+	MaxRequestBytes = 10 << 20
 )
 
 func (c Config) withDefaults() Config {
@@ -72,6 +72,10 @@ func Start(ctx context.Context, config Config) (*Engine, error) {
 	etcd, err := embed.StartEtcd(member(config))
 	if err != nil {
 		return nil, fmt.Errorf("start etcd in %s: %w", config.DataDir, err)
+	}
+	if err := elect(ctx, etcd.Server); err != nil {
+		etcd.Close()
+		return nil, err
 	}
 	select {
 	case <-etcd.Server.ReadyNotify():

@@ -57,7 +57,7 @@ func (s *Store) registerKind(ctx context.Context, kind *object.Kind) error {
 	if !written.GetSucceeded() {
 		return fmt.Errorf("register kind %s: %w", kind.Name, ErrBusy)
 	}
-	s.log.Info("kind registered", "kind", kind.Name, "message", string(kind.Message))
+	s.log.Debug("kind registered", "kind", kind.Name, "message", string(kind.Message))
 	return nil
 }
 

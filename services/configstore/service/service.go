@@ -1,0 +1,122 @@
+// Package service wires configstore: the embedded etcd, the store over it, its
+// APIs and the xDS control plane.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"connectrpc.com/connect"
+
+	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/identity"
+	"github.com/backlot-video/backlot/kit/lifecycle"
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/api"
+	"github.com/backlot-video/backlot/services/configstore/internal/engine"
+	"github.com/backlot-video/backlot/services/configstore/internal/store"
+	"github.com/backlot-video/backlot/services/configstore/internal/xds"
+)
+
+const name = "configstore"
+
+// Config has configstore's settings.
+type Config struct {
+	// QuotaBytes bounds the database file; when it is full, writes are refused.
+	// Default 2 GiB.
+	QuotaBytes int64
+	// HistoryRevisions are kept; older ones are compacted. Default 10,000.
+	HistoryRevisions int
+	// XDSOpen lets callers without a service's principal read xDS, such as
+	// other proxies. Default false.
+	XDSOpen bool
+}
+
+// Service is configstore.
+type Service struct{ config Config }
+
+// New returns configstore with default settings.
+func New() *Service { return &Service{} }
+
+// Name implements lifecycle.Service.
+func (s *Service) Name() string { return name }
+
+// RegisterFlags implements lifecycle.Service.
+func (s *Service) RegisterFlags(set *config.Set) {
+	c := &s.config
+	set.Size(&c.QuotaBytes, "quota-bytes", 2<<30, "most `bytes` of the database; when it is full, writes are refused")
+	set.Int(&c.HistoryRevisions, "history-revisions", 10_000, "`revisions` that are kept; older ones are compacted")
+	set.Bool(&c.XDSOpen, "xds-open", false, "serve xDS to callers that are no service of this installation too")
+}
+
+// Validate implements lifecycle.Service.
+func (s *Service) Validate() error {
+	c := s.config
+	var faults []error
+	if c.QuotaBytes < 16<<20 {
+		faults = append(faults, fmt.Errorf("configstore.quota-bytes: %d, must be at least 16MiB", c.QuotaBytes))
+	}
+	if c.HistoryRevisions < 1000 {
+		faults = append(faults, fmt.Errorf("configstore.history-revisions: %d, must be at least 1000", c.HistoryRevisions))
+	}
+	return errors.Join(faults...)
+}
+
+// Run implements lifecycle.Service.
+func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
+	etcd, err := engine.Start(ctx, engine.Config{
+		DataDir:          filepath.Join(host.DataDir, "etcd"),
+		QuotaBytes:       s.config.QuotaBytes,
+		HistoryRevisions: int64(s.config.HistoryRevisions),
+		Log:              host.Log,
+	})
+	if err != nil {
+		return err
+	}
+	defer etcd.Close()
+	objects, err := store.Open(ctx, etcd, store.Config{Clock: host.Clock, Log: host.Log, Registerer: host.Registerer})
+	if err != nil {
+		return err
+	}
+	defer objects.Close()
+
+	plane := xds.NewPlane(objects, identity.DefaultTenant, host.Log, host.Registerer)
+	rendering, stop := context.WithCancel(ctx)
+	rendered := make(chan error, 1)
+	go func() { rendered <- plane.Run(rendering) }()
+	defer func() { stop(); <-rendered }()
+
+	host.Handle(configstorev1.ConfigServiceDesc, api.NewConfig(objects))
+	host.Handle(configstorev1.RegistryServiceDesc, api.NewRegistry(objects))
+	host.HandleHTTP(xds.Procedure, plane.Handler(s.allowXDS))
+	host.Check("engine", func(context.Context) error {
+		select {
+		case <-etcd.Stopped():
+			return engine.ErrClosed
+		default:
+			return nil
+		}
+	})
+	select {
+	case <-plane.Ready():
+		host.Ready()
+	case <-ctx.Done():
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-etcd.Stopped():
+		return engine.ErrClosed
+	}
+}
+
+// allowXDS admits services, which gateways are.
+func (s *Service) allowXDS(ctx context.Context) error {
+	if caller, found := identity.From(ctx); s.config.XDSOpen || (found && caller.Kind == identity.Service) {
+		return nil
+	}
+	return connect.NewError(connect.CodePermissionDenied, errors.New("xDS is for services of this installation; see --configstore.xds-open"))
+}
