@@ -95,7 +95,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	participant := tcc.NewServer(db, handler.Actions(), tcc.Config{Log: host.Log, Clock: host.Clock})
 
 	host.Handle(settlementv1.LedgerServiceDesc, handler)
-	host.Handle(tccv1.ParticipantServiceDesc, api.Participant{Server: participant})
+	host.Handle(tccv1.ParticipantServiceDesc, api.NewParticipant(participant, ledgers))
 	host.EnsureObjects(lifecycle.Default{Kind: policy.Kind, Name: policy.DefaultName, Spec: policy.Default()})
 	host.Go("split policies", objects.Run)
 	host.Go("outbox", outbox.Run)

@@ -59,7 +59,7 @@ func open(t *testing.T) *house {
 	log := slog.New(slog.DiscardHandler)
 	s := store.New(db, tell, time.Now, nil)
 	h.Ledger = New(s, cashier.New(s, payment.NewTestProvider(100_000, log), policies{}, log))
-	h.branches = Participant{Server: tcc.NewServer(db, h.Actions(), tcc.Config{})}
+	h.branches = NewParticipant(tcc.NewServer(db, h.Actions(), tcc.Config{}), s)
 	return h
 }
 

@@ -24,6 +24,7 @@ var codes = []struct {
 	{policy.ErrUnknown, connect.CodeFailedPrecondition},
 	{ledger.ErrPolicy, connect.CodeFailedPrecondition},
 	{policy.ErrNotReady, connect.CodeUnavailable},
+	{store.ErrBusy, connect.CodeResourceExhausted},
 	{cashier.ErrConflict, connect.CodeAlreadyExists},
 	{store.ErrNotFound, connect.CodeNotFound},
 	{cashier.ErrSale, connect.CodeInvalidArgument},

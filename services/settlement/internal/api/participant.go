@@ -11,6 +11,7 @@ import (
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
+	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
 
 // PayAction is what a branch that pays for a sale asks for; its payload is
@@ -80,28 +81,50 @@ func saleOf(branch *tccv1.Branch) (cashier.Sale, error) {
 	}, nil
 }
 
-// Participant is a tcc.Server whose process tests may kill after a commit.
-type Participant struct{ Server *tcc.Server }
+// Participant is a tcc.Server before which branches queue for their ledger,
+// and whose process tests may kill after a commit.
+type Participant struct {
+	server *tcc.Server
+	store  *store.Store
+}
 
 var _ tccv1.ParticipantServiceServer = Participant{}
 
+// NewParticipant makes a Participant.
+func NewParticipant(server *tcc.Server, store *store.Store) Participant {
+	return Participant{server: server, store: store}
+}
+
 // Try implements tccv1.ParticipantServiceServer.
 func (p Participant) Try(ctx context.Context, req *tccv1.TryRequest) (*tccv1.TryResponse, error) {
-	res, err := p.Server.Try(ctx, req)
-	afterTry.Hit()
-	return res, err
+	defer afterTry.Hit()
+	return inTurn(ctx, p.store, req, p.server.Try)
 }
 
 // Confirm implements tccv1.ParticipantServiceServer.
 func (p Participant) Confirm(ctx context.Context, req *tccv1.ConfirmRequest) (*tccv1.ConfirmResponse, error) {
-	res, err := p.Server.Confirm(ctx, req)
-	afterConfirm.Hit()
-	return res, err
+	defer afterConfirm.Hit()
+	return inTurn(ctx, p.store, req, p.server.Confirm)
 }
 
 // Cancel implements tccv1.ParticipantServiceServer.
 func (p Participant) Cancel(ctx context.Context, req *tccv1.CancelRequest) (*tccv1.CancelResponse, error) {
-	res, err := p.Server.Cancel(ctx, req)
-	afterCancel.Hit()
-	return res, err
+	defer afterCancel.Hit()
+	return inTurn(ctx, p.store, req, p.server.Cancel)
+}
+
+// inTurn calls one phase when it is the branch's turn at its ledger. What has
+// no ledger needs no turn: it is refused, or a rollback of nothing.
+func inTurn[Req interface{ GetBranch() *tccv1.Branch }, Res any](
+	ctx context.Context, s *store.Store, req Req, call func(context.Context, Req) (Res, error),
+) (Res, error) {
+	if sale, err := saleOf(req.GetBranch()); err == nil {
+		done, err := s.Turn(ctx, sale.TenantID, sale.Price.Currency)
+		if err != nil {
+			var none Res
+			return none, coded(err)
+		}
+		defer done()
+	}
+	return call(ctx, req)
 }

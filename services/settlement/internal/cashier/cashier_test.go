@@ -178,7 +178,7 @@ func TestConcurrentTopUpsWithOneKeyAreOne(t *testing.T) {
 }
 
 func (h *house) in(fn func(ctx context.Context, tx *store.Tx) error) error {
-	return h.store.Write(h.t.Context(), fn)
+	return h.store.Write(h.t.Context(), "main", "USD", fn)
 }
 
 func TestSaleHoldsAndPaysOrReleases(t *testing.T) {

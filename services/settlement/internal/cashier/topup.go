@@ -49,7 +49,7 @@ func (c *Cashier) TopUp(ctx context.Context, tenantID, ownerID, key string, amou
 	draft.Reference = paymentID.String()
 	beforePendTopUp.Hit()
 	var t ledger.Transfer
-	err = c.store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = c.store.Write(ctx, tenantID, amount.Currency, func(ctx context.Context, tx *store.Tx) error {
 		t, err = tx.Find(ctx, tenantID, draft.IdempotencyKey)
 		if errors.Is(err, store.ErrNotFound) {
 			t, err = tx.Pend(ctx, draft)
@@ -106,7 +106,7 @@ func (c *Cashier) finish(ctx context.Context, t ledger.Transfer) (ledger.Transfe
 // end posts or voids a top-up, unless somebody else has done so meanwhile.
 func (c *Cashier) end(ctx context.Context, t ledger.Transfer, post bool) (ended ledger.Transfer, err error) {
 	beforeEndTopUp.Hit()
-	err = c.store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = c.store.Write(ctx, t.TenantID, t.Currency, func(ctx context.Context, tx *store.Tx) error {
 		ended, err = tx.Find(ctx, t.TenantID, t.IdempotencyKey)
 		switch {
 		case err != nil || ended.State != ledger.Pending:

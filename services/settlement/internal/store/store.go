@@ -1,6 +1,7 @@
 // Package store keeps ledgers in SQL, one code for SQLite and PostgreSQL.
 //
 //	store.go   Store, and Tx: booking within a transaction
+//	turn.go    Turn: one booking of this process at a time at each ledger
 //	read.go    reading accounts and transfers
 //	verify.go  giving a whole ledger to a ledger.Verifier
 //	encode.go  rows to and from the ledger's types
@@ -39,15 +40,17 @@ type Store struct {
 	tell      Tell
 	clock     func() time.Time
 	transfers *prometheus.CounterVec // type, state
+	turns     turns
 }
 
 // New makes a Store of a database with settlement's migrations. A nil
 // registerer means no metrics.
 func New(db *database.DB, tell Tell, clock func() time.Time, registerer prometheus.Registerer) *Store {
-	s := &Store{db: db, tell: tell, clock: clock, transfers: prometheus.NewCounterVec(prometheus.CounterOpts{
+	s := &Store{db: db, tell: tell, clock: clock, turns: turns{ledgers: make(map[ledgerKey]*turn)}}
+	s.transfers = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "backlot_settlement_transfers_total",
 		Help: "Transfers that became pending, posted or voided.",
-	}, []string{"type", "state"})}
+	}, []string{"type", "state"})
 	if registerer != nil {
 		registerer.MustRegister(s.transfers)
 	}
@@ -70,8 +73,14 @@ type Tx struct {
 // commits unless a booking returns an error.
 func (s *Store) In(tx *sql.Tx) *Tx { return &Tx{store: s, tx: tx, q: settlementdb.New(tx)} }
 
-// Write runs fn in a transaction of its own and commits it. fn may run again.
-func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+// Write runs fn, which books at one ledger, in a transaction of its own when it
+// is its turn, and commits it. fn may run again.
+func (s *Store) Write(ctx context.Context, tenantID, currency string, fn func(ctx context.Context, tx *Tx) error) error {
+	done, err := s.Turn(ctx, tenantID, currency)
+	if err != nil {
+		return err
+	}
+	defer done()
 	return s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error { return fn(ctx, s.In(tx)) })
 }
 

@@ -52,7 +52,7 @@ func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency:
 
 func (f *fixture) pend(draft ledger.Draft, key string) (t ledger.Transfer, err error) {
 	draft.IdempotencyKey = key
-	err = f.Write(f.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+	err = f.Write(f.t.Context(), draft.TenantID, draft.Currency, func(ctx context.Context, tx *store.Tx) error {
 		t, err = tx.Pend(ctx, draft)
 		return err
 	})
@@ -60,7 +60,7 @@ func (f *fixture) pend(draft ledger.Draft, key string) (t ledger.Transfer, err e
 }
 
 func (f *fixture) post(key string) (t ledger.Transfer, err error) {
-	err = f.Write(f.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+	err = f.Write(f.t.Context(), "main", "USD", func(ctx context.Context, tx *store.Tx) error {
 		t, err = tx.Post(ctx, "main", key)
 		return err
 	})
@@ -68,7 +68,7 @@ func (f *fixture) post(key string) (t ledger.Transfer, err error) {
 }
 
 func (f *fixture) void(key string) error {
-	return f.Write(f.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+	return f.Write(f.t.Context(), "main", "USD", func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Void(ctx, "main", key)
 		return err
 	})
