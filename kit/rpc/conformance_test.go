@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,13 +11,9 @@ import (
 	validatev1 "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"connectrpc.com/connect"
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/backlot-video/backlot/kit/identity"
 	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
-	policyv1 "github.com/backlot-video/backlot/proto/gen/backlot/policy/v1"
 	storefrontv1 "github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1"
-	"github.com/backlot-video/backlot/proto/rpcdesc"
 )
 
 // TestConformance runs every case over every transport.
@@ -32,6 +27,7 @@ func TestConformance(t *testing.T) {
 		{"unknown error", caseUnknownError},
 		{"panic", casePanic},
 		{"validation", caseValidation},
+		{"size", caseSize},
 		{"deadline", caseDeadline},
 		{"cancellation", caseCancellation},
 		{"principal", casePrincipal},
@@ -181,280 +177,22 @@ func caseValidation(t *testing.T, b *bench) {
 	}
 }
 
-func caseDeadline(t *testing.T, b *bench) {
-	var policy atomic.Pointer[policyv1.CallPolicy]
-	conn := b.conn(t, func(c *ClientConfig) {
-		c.Policies = func(string) *policyv1.CallPolicy { return policy.Load() }
-	})
-	b.warm(t, conn)
-	policy.Store(&policyv1.CallPolicy{Timeout: durationpb.New(100 * time.Millisecond)})
-	begin := time.Now()
-	left, err := b.untilDeadline(t.Context(), conn)
-	wantCode(t, err, connect.CodeDeadlineExceeded)
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("took %v", took)
-	}
-	if left > 100*time.Millisecond || left <= 0 {
-		t.Errorf("the handler had %v", left)
-	}
-	policy.Store(nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	left, err = b.untilDeadline(ctx, conn)
-	wantCode(t, err, connect.CodeDeadlineExceeded)
-	if left > 100*time.Millisecond || left <= 0 {
-		t.Errorf("the handler had %v", left)
-	}
-}
-
-// warm connects.
-func (b *bench) warm(t *testing.T, conn rpcdesc.Conn) {
-	t.Helper()
+func caseSize(t *testing.T, b *bench) {
+	caseSuccess(t, b)
+	req := validPublish()
+	req.VideoId = strings.Repeat("x", testMessageBytes)
+	_, err := publish(t.Context(), b.conn(t, nil), req)
+	wantCode(t, err, connect.CodeResourceExhausted)
+	req.VideoId = req.VideoId[:testMessageBytes-1000]
+	_, err = publish(t.Context(), b.conn(t, nil), req)
+	wantCode(t, err, connect.CodeInvalidArgument)
+	large := strings.Repeat("y", 2*testMessageBytes)
 	b.onGet(func(context.Context) (*storefrontv1.GetVideoResponse, error) {
-		return &storefrontv1.GetVideoResponse{}, nil
+		return &storefrontv1.GetVideoResponse{Video: video(large)}, nil
 	})
-	if _, err := get(t.Context(), conn); err != nil {
-		t.Fatal(err)
+	if res, err := get(t.Context(), b.conn(t, nil)); err != nil || len(res.GetVideo().GetTitle()) != len(large) {
+		t.Errorf("a large response: %v", err)
 	}
-}
-
-// untilDeadline calls a handler that lasts until its context ends, and returns
-// the time that this one gave it; negative: the context did not end in time.
-func (b *bench) untilDeadline(ctx context.Context, conn rpcdesc.Conn) (left time.Duration, err error) {
-	handled := make(chan time.Duration, 1)
-	b.onGet(func(ctx context.Context) (*storefrontv1.GetVideoResponse, error) {
-		deadline, _ := ctx.Deadline()
-		given := time.Until(deadline)
-		<-ctx.Done()
-		handled <- given
-		return nil, ctx.Err()
-	})
-	_, err = get(ctx, conn)
-	select {
-	case left = <-handled:
-		return left, err
-	case <-time.After(3 * time.Second):
-		return -1, err
-	}
-}
-
-func caseCancellation(t *testing.T, b *bench) {
-	conn := b.conn(t, nil)
-	b.warm(t, conn)
-	ctx, cancel := context.WithCancel(t.Context())
-	entered, release := make(chan struct{}), make(chan struct{})
-	ended := make(chan struct{})
-	b.onGet(func(ctx context.Context) (*storefrontv1.GetVideoResponse, error) {
-		close(entered)
-		select {
-		case <-ctx.Done():
-		case <-release:
-		}
-		close(ended)
-		return &storefrontv1.GetVideoResponse{}, nil
-	})
-	go func() {
-		<-entered
-		cancel()
-	}()
-	_, err := get(ctx, conn)
-	wantCode(t, err, connect.CodeCanceled)
-	if strings.HasPrefix(b.name, "kitex") && !strings.Contains(b.name, "grpc") {
-		close(release) // TTHeader has no way to tell the server
-	}
-	select {
-	case <-ended:
-	case <-time.After(2 * time.Second):
-		t.Error("the handler was not told")
-	}
-}
-
-// wrongSigner gives the token that a test wants.
-type wrongSigner string
-
-func (s wrongSigner) Sign(identity.Principal) (string, error) { return string(s), nil }
-
-func casePrincipal(t *testing.T, b *bench) {
-	var seen atomic.Pointer[identity.Principal]
-	record := func(ctx context.Context) (*storefrontv1.GetVideoResponse, error) {
-		principal, _ := identity.From(ctx)
-		seen.Store(&principal)
-		return &storefrontv1.GetVideoResponse{}, nil
-	}
-	b.onGet(record)
-	b.shop.mu.Lock()
-	b.shop.list = func(ctx context.Context, _ *storefrontv1.ListVideosRequest) (*storefrontv1.ListVideosResponse, error) {
-		_, err := record(ctx)
-		return &storefrontv1.ListVideosResponse{}, err
-	}
-	b.shop.mu.Unlock()
-	with := func(signer Signer) func(*ClientConfig) { return func(c *ClientConfig) { c.Signer = signer } }
-
-	ctx := identity.With(t.Context(), identity.Principal{Kind: identity.Viewer, ID: "x", TenantID: "studio"})
-	if _, err := get(ctx, b.conn(t, nil)); err != nil {
-		t.Fatal(err)
-	}
-	if p := seen.Load(); p.Kind != identity.Service || p.ID != "tester" || p.TenantID != "studio" {
-		t.Errorf("the handler saw %+v", p)
-	}
-	_, err := get(t.Context(), b.conn(t, with(nil)))
-	wantCode(t, err, connect.CodeUnauthenticated)
-	if _, err := list(t.Context(), b.conn(t, with(nil))); err != nil {
-		t.Errorf("anonymous call: %v", err)
-	}
-	if p := seen.Load(); p.Kind != identity.Anonymous || p.TenantID != identity.DefaultTenant {
-		t.Errorf("the handler saw %+v", p)
-	}
-
-	keys := testKeys(t, nil)
-	valid, _ := keys.Sign(identity.Principal{Kind: identity.Service, ID: "tester", TenantID: "main"})
-	past, _ := testKeys(t, func() time.Time { return time.Now().Add(-time.Hour) }).
-		Sign(identity.Principal{Kind: identity.Service, ID: "tester", TenantID: "main"})
-	for name, token := range map[string]string{
-		"malformed": "x", "expired": past, "forged": valid[:len(valid)-2] + "AA",
-	} {
-		_, err := get(t.Context(), b.conn(t, with(wrongSigner(token))))
-		if coded := wantCode(t, err, connect.CodeUnauthenticated); !strings.Contains(coded.Message(), "principal: ") {
-			t.Errorf("%s: %v", name, err)
-		}
-		_, err = list(t.Context(), b.conn(t, with(wrongSigner(token))))
-		wantCode(t, err, connect.CodeUnauthenticated)
-	}
-	creator, _ := keys.Sign(identity.Principal{Kind: identity.Creator, ID: "c", TenantID: "main"})
-	_, err = get(t.Context(), b.conn(t, with(wrongSigner(creator))))
-	if coded := wantCode(t, err, connect.CodePermissionDenied); coded.Message() != "creator may not call Get" {
-		t.Errorf("message %q", coded.Message())
-	}
-}
-
-func caseAsCaller(t *testing.T, b *bench) {
-	var seen atomic.Pointer[identity.Principal]
-	b.onGet(func(ctx context.Context) (*storefrontv1.GetVideoResponse, error) {
-		principal, _ := identity.From(ctx)
-		seen.Store(&principal)
-		return &storefrontv1.GetVideoResponse{}, nil
-	})
-	conn := b.conn(t, nil)
-	caller := identity.Principal{
-		Kind: identity.Viewer, ID: "0190", TenantID: "studio",
-		Expires: time.Now().Add(20 * time.Second).UTC().Truncate(time.Microsecond),
-	}
-	if _, err := get(AsCaller(identity.With(t.Context(), caller)), conn); err != nil {
-		t.Fatal(err)
-	}
-	if p := seen.Load(); *p != caller {
-		t.Errorf("the handler saw %+v; want %+v", p, caller)
-	}
-	_, err := get(AsCaller(t.Context()), conn)
-	wantCode(t, err, connect.CodeUnauthenticated)
-	caller.Expires = time.Now().Add(-time.Second)
-	_, err = get(AsCaller(identity.With(t.Context(), caller)), conn)
-	wantCode(t, err, connect.CodeUnauthenticated)
-}
-
-func quickRetries(c *ClientConfig) {
-	c.Policies = func(string) *policyv1.CallPolicy {
-		return &policyv1.CallPolicy{
-			Retry:   &policyv1.Retry{Backoff: durationpb.New(time.Microsecond)},
-			Breaker: &policyv1.Breaker{MinCalls: 1000},
-		}
-	}
-}
-
-func caseRetry(t *testing.T, b *bench) {
-	var calls atomic.Int64
-	b.onGet(func(context.Context) (*storefrontv1.GetVideoResponse, error) {
-		if calls.Add(1) < 3 {
-			return nil, connect.NewError(connect.CodeUnavailable, errors.New("leader is away"))
-		}
-		return &storefrontv1.GetVideoResponse{Video: video("third")}, nil
-	})
-	res, err := get(t.Context(), b.conn(t, quickRetries))
-	if err != nil || calls.Load() != 3 || res.GetVideo().GetTitle() != "third" {
-		t.Errorf("after %d calls: %v, %v", calls.Load(), res, err)
-	}
-	calls.Store(-10)
-	_, err = get(t.Context(), b.conn(t, quickRetries))
-	if coded := wantCode(t, err, connect.CodeUnavailable); coded.Message() != "leader is away" || calls.Load() != -7 {
-		t.Errorf("after %d calls: %v", calls.Load()+10, err)
-	}
-}
-
-func caseNoRetry(t *testing.T, b *bench) {
-	var calls atomic.Int64
-	b.onPublish(func(context.Context, *storefrontv1.PublishVideoRequest) (*storefrontv1.PublishVideoResponse, error) {
-		calls.Add(1)
-		return nil, connect.NewError(connect.CodeUnavailable, errors.New("leader is away"))
-	})
-	_, err := publish(t.Context(), b.conn(t, quickRetries), validPublish())
-	if wantCode(t, err, connect.CodeUnavailable); calls.Load() != 1 {
-		t.Errorf("a call that is not idempotent was made %d times", calls.Load())
-	}
-	calls.Store(0)
-	b.onGet(func(context.Context) (*storefrontv1.GetVideoResponse, error) {
-		calls.Add(1)
-		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("withdrawn"))
-	})
-	_, err = get(t.Context(), b.conn(t, quickRetries))
-	if wantCode(t, err, connect.CodeFailedPrecondition); calls.Load() != 1 {
-		t.Errorf("a refused call was made %d times", calls.Load())
-	}
-}
-
-func caseBreaker(t *testing.T, b *bench) {
-	var sick atomic.Bool
-	var calls atomic.Int64
-	sick.Store(true)
-	b.onPublish(func(context.Context, *storefrontv1.PublishVideoRequest) (*storefrontv1.PublishVideoResponse, error) {
-		calls.Add(1)
-		if sick.Load() {
-			return nil, connect.NewError(connect.CodeUnavailable, errors.New("sick"))
-		}
-		return &storefrontv1.PublishVideoResponse{}, nil
-	})
-	var mu sync.Mutex
-	now := time.Now()
-	conn := b.conn(t, func(c *ClientConfig) {
-		c.Clock = func() time.Time {
-			mu.Lock()
-			defer mu.Unlock()
-			return now
-		}
-		c.Policies = func(string) *policyv1.CallPolicy {
-			return &policyv1.CallPolicy{Breaker: &policyv1.Breaker{MinCalls: 4, Open: durationpb.New(2 * time.Second)}}
-		}
-	})
-	pass := func(d time.Duration) {
-		mu.Lock()
-		defer mu.Unlock()
-		now = now.Add(d)
-	}
-	call := func(want string, sent int64) {
-		t.Helper()
-		before := calls.Load()
-		_, err := publish(t.Context(), conn, validPublish())
-		got := "ok"
-		if err != nil {
-			got = wantCode(t, err, connect.CodeUnavailable).Message()
-		}
-		if got != want || calls.Load()-before != sent {
-			t.Fatalf("%q after %d calls; want %q after %d", got, calls.Load()-before, want, sent)
-		}
-	}
-	const refused = "call shop: circuit breaker is open"
-	for range 4 {
-		call("sick", 1)
-	}
-	for range 10 {
-		call(refused, 0)
-	}
-	pass(2 * time.Second)
-	call("sick", 1) // the probe fails
-	call(refused, 0)
-	pass(2 * time.Second)
-	sick.Store(false)
-	call("ok", 1) // the probe closes it
-	call("ok", 1)
 }
 
 func caseTrace(t *testing.T, b *bench) {

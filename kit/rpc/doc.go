@@ -7,17 +7,23 @@
 // trace, in-flight limit, deadline, principal, Config.Interceptors, retries
 // within a budget, circuit breaker, the choice of an endpoint.
 //
-//	chain.go         Handler, Interceptor, what travels beside a message
-//	server.go        Server: NewServer, Handle, Shutdown
-//	serverchain.go   the server chain
-//	dialer.go        Dialer: Conn and HTTPClient by a service's name
-//	clientchain.go   the client chain; policy.go, breaker.go and retry.go feed it
-//	resolver.go      Endpoint, Static, Locals, Fallback; pool.go picks among endpoints
-//	local.go         in process
-//	connect*.go      Connect, and plain HTTP beside it
-//	kitex*.go        Kitex: TTHeader on loopback and unix sockets, gRPC over TLS elsewhere
-//	errors.go        *connect.Error to and from what each transport carries
-//	trace.go metrics.go validate.go
+//	chain.go          Handler, Interceptor, what travels beside a message
+//	server.go         Server: NewServer, Handle, Shutdown
+//	serverchain.go    the server chain
+//	dialer.go         Dialer: Conn by a service's name
+//	clientchain.go    the client chain; policy.go, breaker.go and retry.go feed it
+//	resolver.go       Endpoint, Static, Locals, Fallback; pool.go picks among endpoints
+//	local.go          in process
+//	connectserver.go  Connect, unary and streaming; connectclient.go
+//	httpserver.go     Serve and HandleHTTP; httpclient.go is Dialer.HTTPClient
+//	kitexserver.go    TTHeader on loopback and unix sockets, gRPC over TLS elsewhere;
+//	                  kitextransport.go accepts for both, kitexclient.go, kitexerror.go
+//	errors.go         what a caller may see of an error
+//	trace.go, metrics.go, validate.go
+//
+// The transports differ in this: cancellation reaches the handler by all but
+// TTHeader, which carries the deadline only; streams go over Connect alone;
+// Kitex cannot serve two services that differ only in their package.
 //
 // What an assembler needs:
 //
@@ -27,6 +33,7 @@
 //	func (s *Server) Serve(listener net.Listener) error                   // Connect and raw HTTP; blocks until Shutdown, then nil
 //	func (s *Server) ServeKitex(listener net.Listener) error              // the same methods for hot paths
 //	func (s *Server) Handler() http.Handler                               // what Serve serves
+//	func (s *Server) Address() string                                     // of the first Serve
 //	func (s *Server) Local() rpcdesc.Conn                                 // the server chain without a network
 //	func (s *Server) Shutdown(ctx context.Context) error                  // refuses new calls, waits for those in flight
 //

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 
@@ -85,6 +86,10 @@ func (s *Server) logFault(ctx context.Context, method *rpcdesc.Method, err error
 		attributes = append(attributes, slog.String("stack", string(panicked.stack)))
 	}
 	s.config.Log.LogAttrs(ctx, slog.LevelError, "call failed", attributes...)
+}
+
+func tooLarge(most int) *connect.Error {
+	return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("message is larger than %d bytes", most))
 }
 
 // copyError keeps code, message and details, and nothing else.

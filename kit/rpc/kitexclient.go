@@ -18,6 +18,7 @@ import (
 	"github.com/cloudwego/kitex/pkg/connpool"
 	"github.com/cloudwego/kitex/pkg/discovery"
 	"github.com/cloudwego/kitex/pkg/klog"
+	"github.com/cloudwego/kitex/pkg/remote/codec"
 	"github.com/cloudwego/kitex/pkg/rpcinfo"
 	"github.com/cloudwego/kitex/pkg/serviceinfo"
 	"github.com/cloudwego/kitex/pkg/transmeta"
@@ -107,6 +108,7 @@ func (m *member) kitexOptions() []kitex.Option {
 			},
 		}),
 		kitex.WithConnectTimeout(m.config.ConnectTimeout),
+		kitex.WithCodec(codec.NewDefaultCodecWithSizeLimit(m.config.MaxMessageBytes)),
 	}
 	if m.secure(m.KitexAddress) {
 		secure := m.config.TLS.Clone()

@@ -41,6 +41,10 @@ const (
 // idle; Shutdown waits for the calls themselves.
 const kitexDrain = 5 * time.Second
 
+// kitexSlack times MaxMessageBytes is where Kitex drops the connection, for a
+// response too. Between the two the caller learns what is wrong.
+const kitexSlack = 4
+
 // ServeKitex serves the unary methods handled so far on listener, which it
 // closes: TTHeader in plain text, gRPC where TLS is configured. It blocks
 // until Shutdown, then returns nil.
@@ -87,7 +91,7 @@ func (s *Server) kitexServer(listener net.Listener, secure *tls.Config, exit <-c
 		kitexserver.WithServerBasicInfo(&rpcinfo.EndpointBasicInfo{ServiceName: s.config.Service}),
 		kitexserver.WithMetaHandler(transmeta.ServerTTHeaderHandler),
 		kitexserver.WithMetaHandler(transmeta.ServerHTTP2Handler),
-		kitexserver.WithCodec(codec.NewDefaultCodecWithSizeLimit(s.config.MaxMessageBytes)),
+		kitexserver.WithCodec(codec.NewDefaultCodecWithSizeLimit(kitexSlack * s.config.MaxMessageBytes)),
 		kitexserver.WithCompatibleMiddlewareForUnary(),
 		kitexserver.WithRefuseTrafficWithoutServiceName(),
 	}
@@ -155,6 +159,9 @@ func newKitexInfo(service string) *serviceinfo.ServiceInfo {
 }
 
 func serveKitex(ctx context.Context, bound *boundMethod, args, result *box) error {
+	if args.tooLarge {
+		return toKitex(tooLarge(args.max))
+	}
 	incoming := &call{transport: transportKitex}
 	if info := rpcinfo.GetRPCInfo(ctx); info != nil && info.Config().TransportProtocol()&grpcProtocol == grpcProtocol {
 		incoming.transport = transportGRPC
@@ -179,8 +186,9 @@ func serveKitex(ctx context.Context, bound *boundMethod, args, result *box) erro
 
 // box is a message for Kitex's codec.
 type box struct {
-	message proto.Message
-	max     int // bytes that Unmarshal takes
+	message  proto.Message
+	max      int  // bytes that Unmarshal decodes
+	tooLarge bool // there were more
 }
 
 // Marshal is what Kitex's codec asks for.
@@ -194,7 +202,8 @@ func (b *box) Marshal(out []byte) ([]byte, error) {
 // Unmarshal is what Kitex's codec asks for.
 func (b *box) Unmarshal(data []byte) error {
 	if len(data) > b.max {
-		return fmt.Errorf("message of %d bytes is over the limit of %d", len(data), b.max)
+		b.tooLarge = true
+		return nil
 	}
 	return proto.Unmarshal(data, b.message)
 }

@@ -40,6 +40,9 @@ func (l localConn) Call(ctx context.Context, method *rpcdesc.Method, req, res pr
 	if bound == nil || bound.Stream {
 		return connect.NewWireError(connect.CodeUnimplemented, fmt.Errorf("%s is not served here", method.Procedure()))
 	}
+	if most := l.server.config.MaxMessageBytes; proto.Size(req) > most {
+		return wireError(tooLarge(most))
+	}
 	incoming := &call{transport: transportLocal}
 	if outgoing := callFrom(ctx); outgoing != nil {
 		incoming.metadata = outgoing.metadata

@@ -133,7 +133,7 @@ func testKeys(t testing.TB, clock func() time.Time) *identity.Keys {
 	return keys
 }
 
-func newBench(t *testing.T, name string, config ServerConfig) *bench {
+func newBench(t testing.TB, name string, config ServerConfig) *bench {
 	t.Helper()
 	b := &bench{name: name, shop: new(shop), registry: prometheus.NewRegistry(), logs: new(logBuffer)}
 	keys := testKeys(t, nil)
@@ -155,7 +155,7 @@ func newBench(t *testing.T, name string, config ServerConfig) *bench {
 }
 
 // serve runs a serving function until the test's server is shut down.
-func (b *bench) serve(t *testing.T, listener net.Listener, serve func(net.Listener) error) string {
+func (b *bench) serve(t testing.TB, listener net.Listener, serve func(net.Listener) error) string {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- serve(listener) }()
@@ -176,7 +176,7 @@ func (b *bench) reach(endpoint Endpoint) {
 	b.client.Resolver = Static(map[string][]Endpoint{"shop": {endpoint}})
 }
 
-func listen(t *testing.T, network, address string) net.Listener {
+func listen(t testing.TB, network, address string) net.Listener {
 	t.Helper()
 	listener, err := net.Listen(network, address)
 	if err != nil {
@@ -185,33 +185,37 @@ func listen(t *testing.T, network, address string) net.Listener {
 	return listener
 }
 
+// testMessageBytes is the limit of requests in overEach.
+const testMessageBytes = 100_000
+
 // overEach runs a test over every transport, with a server each.
 func overEach(t *testing.T, run func(*testing.T, *bench)) {
 	serverTLS, clientTLS := certificates(t)
 	for _, transport := range []struct {
 		name   string
 		config ServerConfig
-		start  func(*testing.T, *bench) Endpoint
+		start  func(testing.TB, *bench) Endpoint
 	}{
-		{"local", ServerConfig{}, func(_ *testing.T, b *bench) Endpoint { return Endpoint{Local: b.server} }},
+		{"local", ServerConfig{}, func(_ testing.TB, b *bench) Endpoint { return Endpoint{Local: b.server} }},
 		{"connect http/1.1", ServerConfig{}, connectOverTCP},
-		{"connect h2", ServerConfig{}, func(t *testing.T, b *bench) Endpoint {
+		{"connect h2", ServerConfig{}, func(t testing.TB, b *bench) Endpoint {
 			b.client.Protocols = new(http.Protocols)
 			b.client.Protocols.SetUnencryptedHTTP2(true)
 			return connectOverTCP(t, b)
 		}},
-		{"connect unix", ServerConfig{TLS: serverTLS}, func(t *testing.T, b *bench) Endpoint {
+		{"connect unix", ServerConfig{TLS: serverTLS}, func(t testing.TB, b *bench) Endpoint {
 			return Endpoint{Address: b.serve(t, listen(t, "unix", filepath.Join(t.TempDir(), "s")), b.server.Serve), TLS: true}
 		}},
 		{"connect tls", ServerConfig{TLS: serverTLS}, connectOverTCP},
 		{"kitex ttheader", ServerConfig{}, kitexOverTCP},
-		{"kitex unix", ServerConfig{TLS: serverTLS}, func(t *testing.T, b *bench) Endpoint {
+		{"kitex unix", ServerConfig{TLS: serverTLS}, func(t testing.TB, b *bench) Endpoint {
 			return Endpoint{KitexAddress: b.serve(t, listen(t, "unix", filepath.Join(t.TempDir(), "s")), b.server.ServeKitex), TLS: true}
 		}},
 		{"kitex grpc tls", ServerConfig{TLS: serverTLS}, kitexOverTCP},
 	} {
 		t.Run(transport.name, func(t *testing.T) {
 			t.Parallel()
+			transport.config.MaxMessageBytes = testMessageBytes
 			b := newBench(t, transport.name, transport.config)
 			b.client.TLS = clientTLS
 			b.reach(transport.start(t, b))
@@ -220,11 +224,11 @@ func overEach(t *testing.T, run func(*testing.T, *bench)) {
 	}
 }
 
-func connectOverTCP(t *testing.T, b *bench) Endpoint {
+func connectOverTCP(t testing.TB, b *bench) Endpoint {
 	return Endpoint{Address: b.serve(t, listen(t, "tcp", "127.0.0.1:0"), b.server.Serve), TLS: b.server.config.TLS != nil}
 }
 
-func kitexOverTCP(t *testing.T, b *bench) Endpoint {
+func kitexOverTCP(t testing.TB, b *bench) Endpoint {
 	return Endpoint{KitexAddress: b.serve(t, listen(t, "tcp", "127.0.0.1:0"), b.server.ServeKitex), TLS: b.server.config.TLS != nil}
 }
 
@@ -258,7 +262,7 @@ func certificates(t *testing.T) (server, client *tls.Config) {
 
 // conn calls the bench's server by a Dialer of its own, configured further by
 // change.
-func (b *bench) conn(t *testing.T, change func(*ClientConfig)) rpcdesc.Conn {
+func (b *bench) conn(t testing.TB, change func(*ClientConfig)) rpcdesc.Conn {
 	t.Helper()
 	config := b.client
 	if change != nil {

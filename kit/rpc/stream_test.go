@@ -1,10 +1,8 @@
 package rpc
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"io"
 	"path/filepath"
 	"testing"
 	"time"
@@ -140,6 +138,3 @@ func TestClientHangsUp(t *testing.T) {
 		t.Error("the handler was not told")
 	}
 }
-
-// readLine reads what a raw connection sends first.
-func readLine(r io.Reader) (string, error) { return bufio.NewReader(r).ReadString('\n') }

@@ -27,9 +27,9 @@ func TestSpansOfACallHangTogether(t *testing.T) {
 	b := newBench(t, "kitex", ServerConfig{Tracer: tracer})
 	b.client.Tracer = tracer
 	b.reach(kitexOverTCP(t, b))
-	var inside trace.SpanContext
+	seen := make(chan trace.SpanContext, 2)
 	b.onGet(func(ctx context.Context) (*storefrontv1.GetVideoResponse, error) {
-		inside = trace.SpanContextFromContext(ctx)
+		seen <- trace.SpanContextFromContext(ctx)
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such video"))
 	})
 	conn := b.conn(t, nil)
@@ -40,7 +40,7 @@ func TestSpansOfACallHangTogether(t *testing.T) {
 	if len(ended) != 2 {
 		t.Fatalf("%d spans", len(ended))
 	}
-	server, client := ended[0], ended[1]
+	server, client, inside := ended[0], ended[1], <-seen
 	if server.SpanKind() != trace.SpanKindServer || client.SpanKind() != trace.SpanKindClient ||
 		server.Parent().SpanID() != client.SpanContext().SpanID() || !server.Parent().IsRemote() ||
 		server.SpanContext().TraceID() != client.SpanContext().TraceID() || client.Parent().IsValid() ||
@@ -57,7 +57,7 @@ func TestSpansOfACallHangTogether(t *testing.T) {
 	if _, err := get(trace.ContextWithSpanContext(t.Context(), unsampled), conn); connect.CodeOf(err) != connect.CodeNotFound {
 		t.Fatal(err)
 	}
-	if len(recorder.Ended()) != 2 || inside.TraceID() != unsampled.TraceID() || inside.IsSampled() {
+	if inside = <-seen; len(recorder.Ended()) != 2 || inside.TraceID() != unsampled.TraceID() || inside.IsSampled() {
 		t.Errorf("%d spans after an unsampled call, which the handler saw as %v", len(recorder.Ended()), inside)
 	}
 }
