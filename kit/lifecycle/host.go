@@ -180,7 +180,7 @@ func (h *Host) Snapshot(kind string) string {
 func (h *Host) Database(ctx context.Context, migrations fs.FS) (*database.DB, error) {
 	db, err := database.Open(ctx, database.Config{
 		Service: h.name, DataDir: h.DataDir, URL: h.process.settings.databaseURL,
-		Log: h.Log, Registerer: h.Registerer, Clock: h.Clock,
+		Log: h.process.log, Registerer: h.Registerer, Clock: h.Clock,
 	}, migrations)
 	if err != nil {
 		return nil, err

@@ -27,14 +27,12 @@ func (c *Config) Match(host, method, path string) (route *Route, methodKnown boo
 	return nil, methodKnown
 }
 
-// matchesPath: a prefix that ends in a slash matches what begins with it,
-// another one only whole segments.
+// matchesPath: a prefix matches by letters, as in xDS.
 func (r *Route) matchesPath(path string) bool {
 	if r.Exact {
 		return path == r.Path
 	}
-	rest, found := strings.CutPrefix(path, r.Path)
-	return found && (rest == "" || strings.HasSuffix(r.Path, "/") || rest[0] == '/')
+	return strings.HasPrefix(path, r.Path)
 }
 
 // host prefers the exact name, then the longest wildcard, then `*`.

@@ -22,7 +22,7 @@ type source struct {
 }
 
 func (s source) Bucket(context.Context, string) (*blob.Bucket, error) { return s.bucket, nil }
-func (s source) BucketDir(string) (string, bool)                     { return s.dir, s.dir != "" }
+func (s source) BucketDir(string) (string, bool)                      { return s.dir, s.dir != "" }
 
 var content = []byte("0123456789")
 

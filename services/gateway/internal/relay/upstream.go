@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -161,6 +162,11 @@ func (t roundTripper) again(r *http.Request, u *upstream, err error) bool {
 
 func (t roundTripper) send(u *upstream, r *http.Request) (*http.Response, error) {
 	sent := r.Clone(r.Context())
+	if r.Body != nil && r.Body != http.NoBody {
+		// The transport closes the body of an attempt that reached nobody; the
+		// next one still has to read it. The server closes it in the end.
+		sent.Body = io.NopCloser(r.Body)
+	}
 	sent.URL.Scheme = "http"
 	if u.endpoint.TLS {
 		sent.URL.Scheme = "https"

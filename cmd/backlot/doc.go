@@ -1,2 +1,0 @@
-// Command backlot is every service of Backlot in one binary.
-package main

@@ -1,0 +1,94 @@
+// Command backlot runs all services in one process, one service alone, or
+// a tool beside them.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/backlot-video/backlot/console"
+	"github.com/backlot-video/backlot/kit/lifecycle"
+	configstore "github.com/backlot-video/backlot/services/configstore/service"
+	coordinator "github.com/backlot-video/backlot/services/coordinator/service"
+	gateway "github.com/backlot-video/backlot/services/gateway/service"
+	recommender "github.com/backlot-video/backlot/services/recommender/service"
+	rules "github.com/backlot-video/backlot/services/rules/service"
+	settlement "github.com/backlot-video/backlot/services/settlement/service"
+	storefront "github.com/backlot-video/backlot/services/storefront/service"
+	transcoder "github.com/backlot-video/backlot/services/transcoder/service"
+)
+
+// services are all of Backlot's, in the order in which they start.
+func services() []lifecycle.Service {
+	return []lifecycle.Service{
+		configstore.New(), rules.New(), settlement.New(), coordinator.New(),
+		storefront.New(), transcoder.New(), recommender.New(), gateway.New(console.Files),
+	}
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	verb := "help"
+	if len(args) > 0 {
+		verb, args = args[0], args[1:]
+	}
+	switch verb {
+	case "up":
+		return lifecycle.Execute("backlot", args, services()...)
+	case "run":
+		return lifecycle.Execute("backlot", args, append(services(), &journey{})...)
+	case "mq":
+		return lifecycle.Execute("mq", args, lifecycle.NewBroker())
+	case "demo", "certs", "healthcheck":
+		return tool(verb, args)
+	case "version", "--version":
+		fmt.Println("backlot", lifecycle.Version)
+		return 0
+	case "help", "--help", "-h":
+		fmt.Print(usage)
+		return 0
+	}
+	for _, service := range services() {
+		if service.Name() == verb {
+			return lifecycle.Execute(verb, args, service)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "backlot: verb %q is not known\n\n%s", verb, usage)
+	return 2
+}
+
+// tool runs a verb that ends by itself.
+func tool(verb string, args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	tools := map[string]func(context.Context, []string) error{
+		"demo": demoVerb, "certs": certsVerb, "healthcheck": healthcheckVerb,
+	}
+	if err := tools[verb](ctx, args); err != nil {
+		fmt.Fprintf(os.Stderr, "backlot %s: %v\n", verb, err)
+		return 1
+	}
+	return 0
+}
+
+const usage = `Backlot is the backend of a paid-video business.
+
+  backlot up           run every service in this process, all embedded
+  backlot run          the same, and drive the demo journey once it is up
+  backlot SERVICE      run one service in a process of its own:
+                       configstore rules settlement coordinator storefront
+                       transcoder recommender gateway
+  backlot mq           run the embedded message broker in a process of its own
+  backlot demo         drive the whole journey through the API of a running
+                       Backlot: upload, transcode, publish, watch, recommend,
+                       buy, split, play; ends with a receipt
+  backlot certs        make certificates for calls between services
+  backlot healthcheck  ask a process whether it is ready (exit code 0 or 1)
+  backlot version
+
+Each verb explains its flags with --help.
+`
