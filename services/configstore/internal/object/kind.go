@@ -83,15 +83,22 @@ func (k *Kinds) Prepare(name, message string, set *descriptorpb.FileDescriptorSe
 // Register makes a prepared kind known. One of the same name is replaced where
 // every object of the old one is readable as one of the new.
 func (k *Kinds) Register(kind *Kind) error {
+	if err := k.Accepts(kind); err != nil {
+		return err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if old, found := k.kinds[kind.Name]; found {
-		if faults := compatible(old.message.Descriptor(), kind.message.Descriptor()); len(faults) > 0 {
-			return faults.under("kind.descriptors")
-		}
-	}
 	k.kinds[kind.Name] = kind
 	return nil
+}
+
+// Accepts tells whether Register would.
+func (k *Kinds) Accepts(kind *Kind) error {
+	old, found := k.Get(kind.Name)
+	if !found {
+		return nil
+	}
+	return compatible(old.message.Descriptor(), kind.message.Descriptor()).under("kind.descriptors").Err()
 }
 
 // Get returns a kind by name.

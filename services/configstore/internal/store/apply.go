@@ -111,10 +111,12 @@ func (s *Store) try(ctx context.Context, request Request, changes []*change) (Re
 	if err != nil {
 		return Result{}, false, err
 	}
+	beforeApply.Hit()
 	written, err := s.engine.Txn(ctx, txn)
 	if err != nil {
 		return Result{}, false, fmt.Errorf("write release: %w", err)
 	}
+	afterApply.Hit()
 	if !written.GetSucceeded() {
 		return Result{}, false, nil
 	}
@@ -179,12 +181,17 @@ func (s *Store) transaction(
 	return txn, nil
 }
 
-// fresh is the object that a put writes.
+// fresh is the object that a put writes; one that is only checked has no
+// revision.
 func fresh(c *change, release *configstorev1.Release) *configstorev1.Object {
-	return &configstorev1.Object{
+	o := &configstorev1.Object{
 		Key: protoKey(c.key), Labels: c.put.GetLabels(), Spec: c.put.GetSpec(),
-		ReleaseId: release.GetId(), Revision: release.GetRevision(), UpdatedAt: release.GetCreatedAt(),
+		ReleaseId: release.GetId(), UpdatedAt: release.GetCreatedAt(),
 	}
+	if o.GetReleaseId() != "" {
+		o.Revision = release.GetRevision()
+	}
+	return o
 }
 
 // after is every object as it is once the release is written.

@@ -21,17 +21,51 @@ func (s *Store) RegisterKind(ctx context.Context, name, message string, set *des
 	if err != nil {
 		return err
 	}
-	return s.registerKind(ctx, kind)
+	return s.registerKinds(ctx, kind)
 }
 
-func (s *Store) registerKind(ctx context.Context, kind *object.Kind) error {
-	if known, found := s.kinds.Get(kind.Name); found && known.Same(kind) {
+// registerKinds writes those of the kinds that are not known as they are, all
+// in one revision.
+func (s *Store) registerKinds(ctx context.Context, kinds ...*object.Kind) error {
+	txn := new(pb.TxnRequest)
+	var fresh []*object.Kind
+	for _, kind := range kinds {
+		if known, found := s.kinds.Get(kind.Name); found && known.Same(kind) {
+			continue
+		}
+		fresh = append(fresh, kind)
+		if err := s.addKind(ctx, txn, kind); err != nil {
+			return fmt.Errorf("register kind %s: %w", kind.Name, err)
+		}
+	}
+	if len(txn.GetSuccess()) == 0 {
 		return nil
 	}
+	beforeKind.Hit()
+	written, err := s.engine.Txn(ctx, txn)
+	if err != nil {
+		return fmt.Errorf("register kinds: %w", err)
+	}
+	afterKind.Hit()
+	if !written.GetSucceeded() {
+		return fmt.Errorf("register kinds: %w", ErrBusy)
+	}
+	for _, kind := range fresh {
+		if err := s.kinds.Register(kind); err != nil {
+			return err
+		}
+	}
+	s.log.Info("kinds registered", "count", len(fresh))
+	return nil
+}
+
+// addKind adds the write of a kind to txn, after a look at what another member
+// may have stored.
+func (s *Store) addKind(ctx context.Context, txn *pb.TxnRequest, kind *object.Kind) error {
 	path := kindsRoot + kind.Name
 	stored, err := s.engine.Range(ctx, &pb.RangeRequest{Key: []byte(path)})
 	if err != nil {
-		return fmt.Errorf("register kind %s: %w", kind.Name, err)
+		return err
 	}
 	var revision int64
 	for _, kv := range stored.GetKvs() {
@@ -40,24 +74,15 @@ func (s *Store) registerKind(ctx context.Context, kind *object.Kind) error {
 		}
 		revision = kv.GetModRevision()
 	}
-	if err := s.kinds.Register(kind); err != nil {
+	if err := s.kinds.Accepts(kind); err != nil {
 		return err
 	}
 	value, err := encodeKind(kind)
 	if err != nil {
 		return err
 	}
-	written, err := s.engine.Txn(ctx, &pb.TxnRequest{
-		Compare: []*pb.Compare{unchanged(path, revision)},
-		Success: []*pb.RequestOp{putOp(path, value, 0)},
-	})
-	if err != nil {
-		return fmt.Errorf("register kind %s: %w", kind.Name, err)
-	}
-	if !written.GetSucceeded() {
-		return fmt.Errorf("register kind %s: %w", kind.Name, ErrBusy)
-	}
-	s.log.Debug("kind registered", "kind", kind.Name, "message", string(kind.Message))
+	txn.Compare = append(txn.Compare, unchanged(path, revision))
+	txn.Success = append(txn.Success, putOp(path, value, 0))
 	return nil
 }
 
@@ -82,12 +107,7 @@ func (s *Store) registerBuiltin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("built-in kinds: %w", err)
 	}
-	for _, kind := range kinds {
-		if err := s.registerKind(ctx, kind); err != nil {
-			return fmt.Errorf("built-in kinds: %w", err)
-		}
-	}
-	return nil
+	return s.registerKinds(ctx, kinds...)
 }
 
 // onKind takes over a kind that any member registered.

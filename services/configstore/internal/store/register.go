@@ -85,6 +85,7 @@ func (s *Store) putInstance(ctx context.Context, c *change, revision, lease int6
 		return 0, false, err
 	}
 	path := c.key.Path()
+	beforeRegister.Hit()
 	written, err := s.engine.Txn(ctx, &pb.TxnRequest{
 		Compare: []*pb.Compare{unchanged(path, revision)},
 		Success: []*pb.RequestOp{putOp(path, value, lease)},
@@ -92,6 +93,7 @@ func (s *Store) putInstance(ctx context.Context, c *change, revision, lease int6
 	if err != nil {
 		return 0, false, err
 	}
+	afterRegister.Hit()
 	return written.GetHeader().GetRevision(), written.GetSucceeded(), nil
 }
 

@@ -8,6 +8,7 @@
 //	register.go instances under leases
 //	hub.go      one watch of the engine fans out to any number of subscribers
 //	journal.go  the recent changes of one topic
+//	crash.go    where tests may kill the process
 //	codec.go    objects to and from values; operations of the engine
 //	metrics.go
 //
@@ -178,7 +179,7 @@ func (s *Store) Subscribe(ctx context.Context, tenant, kind, namespace string, f
 
 func (s *Store) knownKind(kind, path string) error {
 	if _, found := s.kinds.Get(kind); !found {
-		return object.Faults{object.Faultf(object.ErrUnknownKind, path, "kind %q is not registered", kind)}
+		return object.Faults{object.Faultf(object.ErrUnknownKind, path, "%q is not registered", kind)}
 	}
 	return nil
 }
