@@ -29,7 +29,7 @@ const (
 	// is tried too: above, the default is right, and costly enough.
 	searchViews = 500_000
 	// measured bounds the viewers that a measurement takes.
-	measured = 20_000
+	measured = 5_000
 )
 
 // blends are the weights of popularity that are tried.
