@@ -192,6 +192,7 @@ func (i *Informer[T]) list(ctx context.Context) error {
 	}
 	i.metrics.lists.WithLabelValues(i.kind).Inc()
 	i.replace(items, revision)
+	i.changed() // that a kind has no objects is a state to start from, too
 	i.metrics.connected.WithLabelValues(i.kind).Set(1)
 	i.markSynced()
 	return nil
@@ -253,9 +254,13 @@ func (i *Informer[T]) apply(batch Batch) {
 
 func (i *Informer[T]) delivered(events []Event[T]) {
 	i.metrics.count(i.kind, i.store.size(), len(events))
-	if len(events) == 0 {
-		return
+	if len(events) > 0 {
+		i.changed()
 	}
+}
+
+// changed lets the snapshot be written.
+func (i *Informer[T]) changed() {
 	select {
 	case i.dirty <- struct{}{}:
 	default:

@@ -278,6 +278,24 @@ func TestStartsFromSnapshotWhileSourceIsDown(t *testing.T) {
 	})
 }
 
+func TestNoObjectsAreASnapshotToo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "words.snapshot")
+	synctest.Test(t, func(t *testing.T) {
+		source := informer.NewStatic()
+		words, stop := start(t, source, informer.Config{SnapshotFile: file})
+		if err := words.WaitSynced(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		again, _ := start(t, &faulty{Static: source, down: errors.New("unplugged")}, informer.Config{SnapshotFile: file})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := again.WaitSynced(ctx); err != nil {
+			t.Errorf("a kind without objects holds up a start: %v", err)
+		}
+	})
+}
+
 func TestWaitSyncedEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &faulty{Static: informer.NewStatic(), down: errors.New("unplugged")}
