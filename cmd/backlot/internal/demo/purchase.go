@@ -61,7 +61,7 @@ func (r *run) releaseRules(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("release rules: %w", err)
 	}
-	version := applied.GetRelease().GetId()
+	version := applied.GetObjects()[0].GetReleaseId() // of an earlier run, where nothing changed
 	return eventually(ctx, "rules to be in force", func() (bool, error) {
 		response, err := r.operator.rules.ListRulesets(ctx, &rulesv1.ListRulesetsRequest{})
 		for _, status := range response.GetRulesets() {
