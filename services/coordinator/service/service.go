@@ -35,7 +35,7 @@ type Config struct {
 	// Default 1024.
 	MaxActive int
 	// Attempts is how many calls of one Confirm or Cancel are made before the
-	// transaction is parked. Default 20, about four minutes.
+	// transaction is parked. Default 100, about a quarter of an hour.
 	Attempts int
 	// TryTimeout is the time of the Try phase where Submit names none. Default
 	// 10 s.
@@ -45,11 +45,15 @@ type Config struct {
 	// FirstBackoff is the wait before a call's second attempt; it doubles from
 	// there. Default 50 ms.
 	FirstBackoff time.Duration
-	// MostBackoff is the longest wait between attempts. Default 30 s.
+	// MostBackoff is the longest wait between attempts. Default 10 s.
 	MostBackoff time.Duration
 	// Lease is the time after which other coordinators take over the
 	// transactions of one that gives no sign of life. Default 3 s.
 	Lease time.Duration
+	// Participants gives services on this machine fixed addresses, as in
+	// `settlement=127.0.0.1:8104,shop=unix:/run/shop.sock`. Default none: they
+	// are found by the configstore.
+	Participants string
 	// DrainTimeout is the time that transactions under way get at a stop; the
 	// rest goes on after the next start. Default 1 s.
 	DrainTimeout time.Duration
@@ -68,12 +72,13 @@ func (s *Service) Name() string { return name }
 func (s *Service) RegisterFlags(set *config.Set) {
 	c := &s.config
 	set.Int(&c.MaxActive, "max-active", 1024, "`transactions` under way at a time; more are refused")
-	set.Int(&c.Attempts, "attempts", 20, "`calls` of one confirm or cancel before the transaction is parked")
+	set.Int(&c.Attempts, "attempts", 100, "`calls` of one confirm or cancel before the transaction is parked")
 	set.Duration(&c.TryTimeout, "try-timeout", 10*time.Second, "`time` of the try phase where the caller gives none")
 	set.Duration(&c.CallTimeout, "call-timeout", 5*time.Second, "longest `time` of one call of a participant")
 	set.Duration(&c.FirstBackoff, "first-backoff", 50*time.Millisecond, "`wait` before the second attempt; doubles from there")
-	set.Duration(&c.MostBackoff, "most-backoff", 30*time.Second, "longest `wait` between attempts")
+	set.Duration(&c.MostBackoff, "most-backoff", 10*time.Second, "longest `wait` between attempts")
 	set.Duration(&c.Lease, "lease", 3*time.Second, "`time` after which others take over from a silent coordinator")
+	set.String(&c.Participants, "participants", "", "`name=address,...` of services on this machine; others are found by the configstore")
 	set.Duration(&c.DrainTimeout, "drain-timeout", time.Second, "`time` for transactions under way at a stop")
 }
 
@@ -98,6 +103,9 @@ func (s *Service) Validate() error {
 	least("most-backoff", c.MostBackoff, c.FirstBackoff)
 	least("lease", c.Lease, 300*time.Millisecond)
 	least("drain-timeout", c.DrainTimeout, time.Millisecond)
+	if _, err := parseParticipants(c.Participants); err != nil {
+		faults = append(faults, err)
+	}
 	return errors.Join(faults...)
 }
 
@@ -123,7 +131,13 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	if err != nil {
 		return err
 	}
-	drives := runner.New(store.New(db, tell), participant.New(host.Dial), s.runnerConfig(host, id))
+	fixed, err := parseParticipants(s.config.Participants)
+	if err != nil {
+		return err
+	}
+	dial, stop := dialer(host, fixed)
+	defer func() { _ = stop() }() // nobody uses it any more
+	drives := runner.New(store.New(db, tell), participant.New(dial), s.runnerConfig(host, id))
 	host.Handle(coordinatorv1.CoordinatorServiceDesc, api.New(drives))
 	host.Go("outbox", outbox.Run)
 	return drives.Run(ctx, host.Ready)

@@ -3,6 +3,7 @@
 //
 //	api.go      the handlers
 //	convert.go  messages to and from the runner's types
+//	payload.go  showing what branches are given
 //	errors.go   which code an error gets
 //	fact.go     the fact that a transaction has ended
 //

@@ -3,16 +3,19 @@ package api
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/backlot-video/backlot/kit/identity"
 	coordinatorv1 "github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1"
+	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
 	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
 )
@@ -79,7 +82,7 @@ func TestSubmitConverts(t *testing.T) {
 	branch := shown.GetBranches()[0]
 	if shown.GetState() != coordinatorv1.TransactionState_TRANSACTION_STATE_CONFIRMING || shown.GetCreatedAt() != 7 ||
 		branch.GetState() != coordinatorv1.BranchState_BRANCH_STATE_CONFIRMED || branch.GetAttempts() != 2 ||
-		branch.GetSpec().GetPayload().GetTypeUrl() != "type.googleapis.com/x" {
+		branch.GetSpec().GetPayload().GetTypeUrl() != "type.googleapis.com/google.protobuf.Struct" {
 		t.Errorf("shown as %v", shown)
 	}
 }
@@ -127,6 +130,26 @@ func TestListPages(t *testing.T) {
 	_, err = New(s).ListTransactions(t.Context(), &coordinatorv1.ListTransactionsRequest{PageToken: "!"})
 	if connect.CodeOf(err) != connect.CodeInvalidArgument {
 		t.Errorf("a forged token: %v", err)
+	}
+}
+
+func TestTransactionsOfAnyPayloadCanBeJSON(t *testing.T) {
+	known, err := anypb.New(&settlementv1.PayBranch{OrderId: "order-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ typeURL, value, want string }{
+		{known.GetTypeUrl(), string(known.GetValue()), `"orderId":"order-1"`},
+		{"type.googleapis.com/shop.Cart", "v", `"base64":"dg=="`},
+		{"", "", `"action":"pay"`},
+		{"not \xff text", "v", `"action":"pay"`},
+	} {
+		spec := tcc.Spec{Branches: []tcc.Branch{{ID: "b", Action: "pay", PayloadType: c.typeURL, Payload: []byte(c.value)}}}
+		shown := message(runner.Status{Transaction: runner.Transaction{Spec: spec}, Branches: make([]tcc.Progress, 1)})
+		text, err := protojson.Marshal(shown)
+		if err != nil || !strings.Contains(strings.ReplaceAll(string(text), " ", ""), c.want) {
+			t.Errorf("%q: %s, %v", c.typeURL, text, err)
+		}
 	}
 }
 

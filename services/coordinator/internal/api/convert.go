@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/anypb"
-
 	coordinatorv1 "github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1"
 	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
 	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
@@ -43,9 +41,9 @@ func message(status runner.Status) *coordinatorv1.Transaction {
 		CreatedAt: status.CreatedAt.UnixMicro(), UpdatedAt: status.UpdatedAt.UnixMicro(), ExpiresAt: status.ExpiresAt.UnixMicro(),
 	}
 	for i, branch := range status.Spec.Branches {
-		spec := &coordinatorv1.BranchSpec{BranchId: branch.ID, Service: branch.Service, Action: branch.Action}
-		if branch.PayloadType != "" {
-			spec.Payload = &anypb.Any{TypeUrl: branch.PayloadType, Value: branch.Payload}
+		spec := &coordinatorv1.BranchSpec{
+			BranchId: branch.ID, Service: branch.Service, Action: branch.Action,
+			Payload: payload(branch.PayloadType, branch.Payload),
 		}
 		progress := status.Branches[i]
 		t.Branches = append(t.Branches, &coordinatorv1.Branch{

@@ -46,11 +46,11 @@ const (
 type Config struct {
 	Host         string        // names the data folder, which one process has; default a new name
 	MaxActive    int           // transactions under way; default 1024
-	Attempts     int           // calls of a Confirm or Cancel before parking; default 20
+	Attempts     int           // calls of a Confirm or Cancel before parking; default 100
 	TryTimeout   time.Duration // where Submit gives none; default 10 s
 	CallTimeout  time.Duration // one call of a participant; default 5 s
 	FirstBackoff time.Duration // before the second call; default 50 ms
-	MostBackoff  time.Duration // default 30 s
+	MostBackoff  time.Duration // default 10 s
 	Lease        time.Duration // after which others take over; default 3 s
 	DrainTimeout time.Duration // for what is under way at a stop; default 1 s
 	Seed         uint64        // of the jitter; 0 is a seed like any other
@@ -73,11 +73,11 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	orInt(&c.MaxActive, 1024)
-	orInt(&c.Attempts, 20)
+	orInt(&c.Attempts, 100)
 	orDuration(&c.TryTimeout, 10*time.Second)
 	orDuration(&c.CallTimeout, 5*time.Second)
 	orDuration(&c.FirstBackoff, 50*time.Millisecond)
-	orDuration(&c.MostBackoff, 30*time.Second)
+	orDuration(&c.MostBackoff, 10*time.Second)
 	orDuration(&c.Lease, 3*time.Second)
 	orDuration(&c.DrainTimeout, time.Second)
 	if c.Host == "" {

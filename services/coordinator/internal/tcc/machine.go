@@ -16,7 +16,7 @@ type Machine struct {
 type Progress struct {
 	State     BranchState
 	Attempts  int    // calls made in the phase that it is in, the one in flight included
-	LastError string // of the latest call that did not succeed
+	LastError string // of the latest call that did not succeed; those of Try are kept only for Cancel
 	exhausted bool
 }
 

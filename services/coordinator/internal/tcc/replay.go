@@ -73,6 +73,9 @@ func (m *Machine) apply(record Record) {
 		if record.Problem != "" {
 			m.problem = record.Problem
 		}
+		if record.Phase == Confirm {
+			branch.LastError = "" // what a Try met on its way; a Cancel's reason stays
+		}
 	case StatusSucceeded:
 		branch.State = done[record.Phase]
 	case StatusRefused:
