@@ -223,10 +223,14 @@ func (l *links) broker(ctx context.Context) (*mq.Client, error) {
 	return client, nil
 }
 
-// close ends what belongs to no service.
-func (l *links) close() error {
+// unfollow ends the informers, before what they follow is stopped.
+func (l *links) unfollow() {
 	l.cancel()
 	l.running.Wait()
+}
+
+// close ends what belongs to no service.
+func (l *links) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var faults []error

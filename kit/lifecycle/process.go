@@ -125,6 +125,7 @@ func (p *process) stop(ctx context.Context, hosts []*Host, ops *http.Server) err
 	p.log.Info("stopping", "program", p.program)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.stopTimeout)
 	defer cancel()
+	p.links.unfollow()
 	var faults []error
 	for i := len(hosts) - 1; i >= 0; i-- {
 		if err := hosts[i].stop(ctx); err != nil {

@@ -118,10 +118,13 @@ func (c *Client) Run(ctx context.Context) error {
 // follow works through one stream.
 func (c *Client) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	stream := c.stream.CallBidiStream(ctx)
 	defer func() { _ = stream.CloseResponse() }()
-	defer func() { _ = stream.CloseRequest() }()
+	// The transport sees the end of ctx only when it is given something to
+	// send, or the end of what is sent.
+	unblock := context.AfterFunc(ctx, func() { _ = stream.CloseRequest() })
+	defer unblock()
+	defer cancel()
 
 	f := &follower{client: c, stream: stream, received: set{}, accepted: map[string]string{}}
 	for _, kind := range []string{clusterType, listenerType} {
