@@ -57,7 +57,7 @@ type job struct {
 	tenant    *tenant
 	options   trainer.Options
 	automatic bool
-	done      chan outcome // of length 1
+	done      chan outcome // of length 1; nil where automatic
 }
 
 type outcome struct {
@@ -83,16 +83,12 @@ func (e *Engine) Train(ctx context.Context, tenant string, options trainer.Optio
 }
 
 func (e *Engine) trainWhereDue() {
-	now := e.config.Clock()
 	for _, t := range e.all() {
-		t.mu.Lock()
-		due := t.plan.due(now, e.config.TrainDelay, e.config.TrainInterval)
-		t.mu.Unlock()
-		if !due || t.waiting.Swap(true) {
+		if !e.due(t) || t.waiting.Swap(true) {
 			continue
 		}
 		select {
-		case e.jobs <- job{tenant: t, automatic: true, done: make(chan outcome, 1)}:
+		case e.jobs <- job{tenant: t, automatic: true}:
 		default:
 			t.waiting.Store(false) // the next check tries again
 		}
@@ -107,20 +103,37 @@ func (e *Engine) trainQueued(ctx context.Context) {
 			e.refuseQueued(context.Cause(ctx))
 			return
 		case j := <-e.jobs:
-			m, err := e.train(ctx, j)
 			if j.automatic {
-				j.tenant.waiting.Store(false)
+				e.trainAutomatic(ctx, j)
+				continue
 			}
+			m, err := e.train(ctx, j)
 			j.done <- outcome{m, err}
 		}
 	}
+}
+
+// trainAutomatic trains unless a training that was asked for came before.
+func (e *Engine) trainAutomatic(ctx context.Context, j job) {
+	defer j.tenant.waiting.Store(false)
+	if e.due(j.tenant) {
+		_, _ = e.train(ctx, j) // it is logged, counted and planned anew
+	}
+}
+
+func (e *Engine) due(t *tenant) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.plan.due(e.config.Clock(), e.config.TrainDelay, e.config.TrainInterval)
 }
 
 func (e *Engine) refuseQueued(err error) {
 	for {
 		select {
 		case j := <-e.jobs:
-			j.done <- outcome{nil, err}
+			if !j.automatic {
+				j.done <- outcome{nil, err}
+			}
 		default:
 			return
 		}
