@@ -33,6 +33,9 @@ type Config struct {
 	// HistoryRevisions are kept for resuming watches; default 10,000. Older
 	// ones are compacted within minutes.
 	HistoryRevisions int64
+	// NoSync leaves writing to the disk to the operating system: quick, and
+	// lost when the machine fails. For tests.
+	NoSync bool
 	// Log is discarded where nil.
 	Log *slog.Logger
 }

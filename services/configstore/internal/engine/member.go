@@ -43,6 +43,7 @@ func member(config Config) *embed.Config {
 	c.TickMs, c.ElectionMs = tickMs, electionMs
 	c.PreVote = true
 
+	c.UnsafeNoFsync = config.NoSync
 	c.QuotaBackendBytes = config.QuotaBytes
 	c.AutoCompactionMode = embed.CompactorModeRevision
 	c.AutoCompactionRetention = strconv.FormatInt(config.HistoryRevisions, 10)

@@ -39,20 +39,14 @@ func (k *Kind) Same(other *Kind) bool {
 
 // Kinds are the kinds that are registered.
 type Kinds struct {
-	validator protovalidate.Validator
-
 	mu    sync.RWMutex
 	kinds map[string]*Kind
 	files filePool
 }
 
 // NewKinds returns an empty set.
-func NewKinds() (*Kinds, error) {
-	validator, err := protovalidate.New()
-	if err != nil {
-		return nil, fmt.Errorf("make validator: %w", err)
-	}
-	return &Kinds{validator: validator, kinds: make(map[string]*Kind), files: newFilePool()}, nil
+func NewKinds() *Kinds {
+	return &Kinds{kinds: make(map[string]*Kind), files: newFilePool()}
 }
 
 // Prepare builds a kind from descriptors that hold the message's file and all
@@ -134,14 +128,14 @@ func (k *Kinds) Check(kindName string, spec *anypb.Any, path string) (proto.Mess
 		return nil, Faults{faultf(ErrInvalid, path, "is no %s in wire format: %v", kind.Message, err)}
 	}
 	faults := unknownFields(message, "")
-	faults = append(faults, k.broken(message.Interface())...)
+	faults = append(faults, broken(message.Interface())...)
 	faults = append(faults, semantic(message.Interface())...)
 	return message.Interface(), faults.under(path)
 }
 
 // broken tells which of the schema's rules the message breaks.
-func (k *Kinds) broken(message proto.Message) Faults {
-	err := k.validator.Validate(message)
+func broken(message proto.Message) Faults {
+	err := protovalidate.GlobalValidator.Validate(message)
 	var invalid *protovalidate.ValidationError
 	switch {
 	case err == nil:

@@ -18,15 +18,6 @@ import (
 	"github.com/backlot-video/backlot/services/configstore/internal/object"
 )
 
-func newKinds(t testing.TB) *object.Kinds {
-	t.Helper()
-	kinds, err := object.NewKinds()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kinds
-}
-
 func register(t testing.TB, kinds *object.Kinds, name, message string, set *descriptorpb.FileDescriptorSet) error {
 	t.Helper()
 	kind, err := kinds.Prepare(name, message, set)
@@ -39,7 +30,7 @@ func register(t testing.TB, kinds *object.Kinds, name, message string, set *desc
 // builtins registers all, as linked types.
 func builtins(t testing.TB) *object.Kinds {
 	t.Helper()
-	kinds := newKinds(t)
+	kinds := object.NewKinds()
 	all, err := kinds.Builtin()
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +47,7 @@ func builtins(t testing.TB) *object.Kinds {
 // added comment-like option, so that its messages are dynamic.
 func dynamicRoute(t testing.TB) *object.Kinds {
 	t.Helper()
-	kinds := newKinds(t)
+	kinds := object.NewKinds()
 	set := routeSet()
 	set.File[len(set.File)-1].Options.GoPackage = proto.String("example.com/elsewhere")
 	if err := register(t, kinds, "Route", "backlot.gateway.v1.Route", set); err != nil {
@@ -189,7 +180,7 @@ func TestKindIsReplacedByACompatibleOneOnly(t *testing.T) {
 	}
 	const text, number = descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_INT64
 
-	kinds := newKinds(t)
+	kinds := object.NewKinds()
 	if err := register(t, kinds, "Thing", "own.Thing", message(field("a", 1, text))); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +212,7 @@ func TestBadDescriptorsAreRefused(t *testing.T) {
 		"empty": {}, "import missing": incomplete, "cycle": cycle, "bad field": broken,
 		"message missing": object.DescriptorSet((*gatewayv1.Route)(nil).ProtoReflect().Descriptor().ParentFile().Imports().Get(0).Messages().Get(0)),
 	} {
-		if err := register(t, newKinds(t), "Route", "backlot.gateway.v1.Route", set); !errors.Is(err, object.ErrInvalid) {
+		if err := register(t, object.NewKinds(), "Route", "backlot.gateway.v1.Route", set); !errors.Is(err, object.ErrInvalid) {
 			t.Errorf("%s: err = %v", name, err)
 		}
 	}
@@ -268,7 +259,7 @@ func FuzzDescriptors(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(own)
-	kinds := newKinds(f)
+	kinds := object.NewKinds()
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		set := new(descriptorpb.FileDescriptorSet)
 		if proto.Unmarshal(raw, set) != nil {

@@ -75,11 +75,7 @@ type Store struct {
 // Open loads the kinds, registers those that come with Backlot, and follows
 // the engine until Close.
 func Open(ctx context.Context, e *engine.Engine, config Config) (*Store, error) {
-	kinds, err := object.NewKinds()
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{engine: e, kinds: kinds, clock: config.Clock, log: config.Log}
+	s := &Store{engine: e, kinds: object.NewKinds(), clock: config.Clock, log: config.Log}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
