@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/backlot-video/backlot/console"
+	"github.com/backlot-video/backlot/kit/crashpoint"
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	configstore "github.com/backlot-video/backlot/services/configstore/service"
 	coordinator "github.com/backlot-video/backlot/services/coordinator/service"
@@ -47,6 +48,11 @@ func run(args []string) int {
 		return tool(verb, args)
 	case "version", "--version":
 		fmt.Println("backlot", lifecycle.Version)
+		return 0
+	case "crashpoints": // for tests: nothing without the build tag crashpoint
+		for _, name := range crashpoint.Names() {
+			fmt.Println(name)
+		}
 		return 0
 	case "help", "--help", "-h":
 		fmt.Print(usage)

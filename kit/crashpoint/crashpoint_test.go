@@ -38,9 +38,10 @@ func TestProcessDiesAtTheArmedHit(t *testing.T) {
 	}{
 		{"", "passed 0\npassed 1\npassed 2\nnot reached when killed\n", 0},
 		{"child/other", "passed 0\npassed 1\npassed 2\nnot reached when killed\n", 0},
-		{"child/first", "", killed},
-		{"child/first:2", "passed 0\n", killed},
-		{"child/second:3", "passed 0\npassed 1\npassed 2\n", killed},
+		{"child/first", "crashpoint: died at child/first\n", killed},
+		{"child/first:2", "passed 0\ncrashpoint: died at child/first\n", killed},
+		{"child/second:3", "passed 0\npassed 1\npassed 2\ncrashpoint: died at child/second\n", killed},
+		{"child/first:3,child/second:2", "passed 0\npassed 1\ncrashpoint: died at child/second\n", killed},
 		{"child/second:4", "passed 0\npassed 1\npassed 2\nnot reached when killed\n", 0},
 	} {
 		if output, code := run(t, path, test.crashAt); output != test.output || code != test.code {

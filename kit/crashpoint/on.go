@@ -16,7 +16,10 @@ import (
 const Enabled = true
 
 // Point is a place where a process may die.
-type Point struct{ due *atomic.Int64 } // nil: not armed
+type Point struct {
+	name string
+	due  *atomic.Int64 // nil: not armed
+}
 
 var (
 	mu    sync.Mutex
@@ -32,27 +35,30 @@ func New(name string) Point {
 		panic(fmt.Sprintf("crashpoint: name %q is empty, taken or has a colon", name))
 	}
 	names = append(names, name)
-	armed, count, counted := strings.Cut(os.Getenv(Variable), ":")
-	hits := int64(1)
-	if counted {
-		var err error
-		if hits, err = strconv.ParseInt(count, 10, 64); err != nil || hits < 1 {
-			panic(fmt.Sprintf("crashpoint: %s=%s:%s: the count is no number above 0", Variable, armed, count))
+	for _, entry := range strings.Split(os.Getenv(Variable), ",") {
+		armed, count, counted := strings.Cut(entry, ":")
+		hits := int64(1)
+		if counted {
+			var err error
+			if hits, err = strconv.ParseInt(count, 10, 64); err != nil || hits < 1 {
+				panic(fmt.Sprintf("crashpoint: %s=%s: the count is no number above 0", Variable, entry))
+			}
+		}
+		if armed == name {
+			due := new(atomic.Int64)
+			due.Store(hits)
+			return Point{name: name, due: due}
 		}
 	}
-	if armed != name {
-		return Point{}
-	}
-	due := new(atomic.Int64)
-	due.Store(hits)
-	return Point{due}
+	return Point{}
 }
 
-// Hit dies where the point is armed and due.
+// Hit dies where the point is armed and due, and says on stderr where.
 func (p Point) Hit() {
 	if p.due == nil || p.due.Add(-1) != 0 {
 		return
 	}
+	_, _ = os.Stderr.WriteString(Died + p.name + "\n")
 	self, err := os.FindProcess(os.Getpid())
 	if err == nil {
 		err = self.Kill()
