@@ -30,7 +30,7 @@ var byError = []struct {
 	{object.ErrConflict, connect.CodeAborted},
 	{store.ErrNotFound, connect.CodeNotFound},
 	{store.ErrCompacted, connect.CodeOutOfRange},
-	{store.ErrBusy, connect.CodeAborted},
+	{store.ErrBusy, connect.CodeUnavailable},
 	{engine.ErrClosed, connect.CodeUnavailable},
 	{context.Canceled, connect.CodeCanceled},
 	{context.DeadlineExceeded, connect.CodeDeadlineExceeded},

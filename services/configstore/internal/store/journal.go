@@ -39,8 +39,8 @@ func newJournal(floor int64) *journal {
 	return &journal{floor: floor, changed: make(chan struct{})}
 }
 
-// append adds a revision and drops the oldest ones beyond the bounds, but
-// never the newest.
+// append adds a revision. Beyond the bounds it drops the oldest quarter, so
+// that dropping costs little per revision, but never the newest.
 func (j *journal) append(revision int64, events []*configstorev1.Event) {
 	fresh := entry{revision: revision, events: events}
 	for _, event := range events {
@@ -49,8 +49,8 @@ func (j *journal) append(revision int64, events []*configstorev1.Event) {
 	j.entries = append(j.entries, fresh)
 	j.events += len(events)
 	j.bytes += fresh.bytes
-	drop := 0
-	for drop < len(j.entries)-1 && (j.events > maxJournalEvents || j.bytes > maxJournalBytes) {
+	over, drop := j.events > maxJournalEvents || j.bytes > maxJournalBytes, 0
+	for over && drop < len(j.entries)-1 && (j.events > maxJournalEvents*3/4 || j.bytes > maxJournalBytes*3/4) {
 		old := j.entries[drop]
 		j.floor = old.revision
 		j.events -= len(old.events)

@@ -58,11 +58,15 @@ func TestBatchHoldsWholeRevisionsOfOneNamespace(t *testing.T) {
 
 func TestJournalDropsTheOldestBeyondItsBounds(t *testing.T) {
 	j := newJournal(10)
-	for n := range int64(maxJournalEvents + 5) {
+	for n := range int64(maxJournalEvents) {
 		j.append(11+n, events("one"))
 	}
-	if j.floor != 15 || len(j.entries) != maxJournalEvents {
-		t.Errorf("floor %d, %d entries", j.floor, len(j.entries))
+	if j.floor != 10 || len(j.entries) != maxJournalEvents {
+		t.Errorf("full: floor %d, %d entries", j.floor, len(j.entries))
+	}
+	j.append(11+maxJournalEvents, events("one"))
+	if dropped := maxJournalEvents + 1 - len(j.entries); dropped < maxJournalEvents/5 || j.floor != int64(10+dropped) {
+		t.Errorf("over: floor %d, %d entries", j.floor, len(j.entries))
 	}
 	large := events("one")
 	large[0].Object.Spec = &anypb.Any{Value: make([]byte, maxJournalBytes)}
