@@ -76,10 +76,6 @@ func Start(ctx context.Context, config Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start etcd in %s: %w", config.DataDir, err)
 	}
-	if err := elect(ctx, etcd.Server); err != nil {
-		etcd.Close()
-		return nil, err
-	}
 	select {
 	case <-etcd.Server.ReadyNotify():
 	case <-etcd.Server.StopNotify():

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -61,6 +62,19 @@ func TestDataOutlivesARestartAndStartIsQuickAndQuiet(t *testing.T) {
 	}
 	if said.Len() > 0 {
 		t.Errorf("said:\n%s", said.String())
+	}
+}
+
+// A restart applies the log of the run before while the member stands for
+// election.
+func TestRestartsWithALongLog(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "etcd")
+	for n := range 12 {
+		e := start(t, dir, nil)
+		for range 40 {
+			put(t, e, "/a", strconv.Itoa(n))
+		}
+		e.Close()
 	}
 }
 
