@@ -97,6 +97,16 @@ func TestFailureOrPanicUndoesOnlyItself(t *testing.T) {
 	})
 }
 
+func TestFailureIsNotTriedAgain(t *testing.T) {
+	each(t, func(t *testing.T, db *database.DB) {
+		ran, errRefused := 0, errors.New("refused")
+		err := db.Write(t.Context(), func(context.Context, *sql.Tx) error { ran++; return errRefused })
+		if !errors.Is(err, errRefused) || ran != 1 {
+			t.Errorf("got %v in %d runs", err, ran)
+		}
+	})
+}
+
 func TestFailureAtCommitHitsOnlyItself(t *testing.T) {
 	each(t, func(t *testing.T, db *database.DB) {
 		var all sync.WaitGroup

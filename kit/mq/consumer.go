@@ -46,6 +46,12 @@ type Consumer struct {
 const (
 	ackWait  = 30 * time.Second
 	maxPause = 30 * time.Second
+	// pullLimit is far above MaxAckPending, which is what bounds the messages in
+	// flight: nats.go v1.55 may miss that it has to ask for more where a whole
+	// half of the limit is handled while its request is being sent, and stalls
+	// for two heartbeats then.
+	pullLimit     = 1 << 16
+	pullHeartbeat = 5 * time.Second
 )
 
 var durableName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
@@ -142,7 +148,7 @@ func (c *Client) consume(ctx context.Context, consumer Consumer) error {
 	consuming, err := durable.Consume(func(message jetstream.Msg) {
 		h.hold(message)
 		lanes[laneOf(message.Subject(), len(lanes))].queue <- message
-	}, jetstream.PullMaxMessages(max(1, consumer.MaxAckPending/2)),
+	}, jetstream.PullMaxMessages(pullLimit), jetstream.PullHeartbeat(pullHeartbeat),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 			c.cfg.Log.Debug("consumer hears from the broker", "consumer", consumer.Durable, "err", err)
 		}))

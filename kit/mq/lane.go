@@ -12,8 +12,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/backlot-video/backlot/kit/crashpoint"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 )
+
+var beforeAck = crashpoint.New("mq/consumer/before-ack")
 
 // lane handles messages one after the other. A message that fails is tried
 // again in its place, so that no later one of its key passes it.
@@ -85,6 +88,7 @@ func (l *lane) handle(stopping, work context.Context, message jetstream.Msg) err
 	for attempt := 1; ; attempt++ {
 		err := l.attempt(work, envelope)
 		if err == nil {
+			beforeAck.Hit()
 			l.client.metrics.handled.WithLabelValues(name).Inc()
 			return message.Ack()
 		}

@@ -324,6 +324,34 @@ func streamInfo(t testing.TB, js jetstream.JetStream) *jetstream.StreamInfo {
 	return stream.CachedInfo()
 }
 
+func TestFactThatTheBrokerRefusesHoldsUpItsKey(t *testing.T) {
+	databasetest.Each(t, "kit", func(t *testing.T, db *database.DB) {
+		server, client := broker(t)
+		js := raw(t, server.URL())
+		limited := streamInfo(t, js).Config
+		limited.MaxBytes, limited.Discard = 100<<10, jetstream.DiscardNew
+		if _, err := js.UpdateStream(t.Context(), limited); err != nil {
+			t.Fatal(err)
+		}
+		large, after, other := fact(t, "a", 1), fact(t, "a", 2), fact(t, "b", 3)
+		large.Data.Value = append(large.Data.Value, make([]byte, 200<<10)...)
+		outbox := mq.NewOutbox(mq.OutboxConfig{Service: "test", DB: db, Client: client})
+		if err := add(t, db, outbox, large, after, other); err != nil {
+			t.Fatal(err)
+		}
+		background(t, outbox.Run)
+		await(t, js, mq.StreamName, 1)
+		limited.MaxBytes = 1 << 20
+		if _, err := js.UpdateStream(t.Context(), limited); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{other.GetId(), large.GetId(), after.GetId()}
+		if got := await(t, js, mq.StreamName, 3); strings.Join(got, " ") != strings.Join(want, " ") {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
 func TestOnceIsTrueOnceForEachConsumer(t *testing.T) {
 	databasetest.Each(t, "kit", func(t *testing.T, db *database.DB) {
 		envelope := fact(t, "a", 1)

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/backlot-video/backlot/kit/crashpoint"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
 )
@@ -24,6 +25,11 @@ const (
 	purgeLimit   = 1000 // rows at a time
 	relayPause   = 50 * time.Millisecond
 	relayMaxWait = 5 * time.Second
+)
+
+var (
+	beforePublish = crashpoint.New("mq/outbox/before-publish")
+	afterPublish  = crashpoint.New("mq/outbox/after-publish")
 )
 
 // Run publishes facts until ctx ends, and returns nil then. At its start and
@@ -89,7 +95,9 @@ func (o *Outbox) step(ctx context.Context, again bool) (more bool, err error) {
 	if len(rows) == 0 {
 		return false, nil
 	}
+	beforePublish.Hit()
 	sent, failure := o.publish(ctx, rows)
+	afterPublish.Hit()
 	if len(sent) > 0 {
 		now := o.cfg.Clock().UnixMicro()
 		err = o.cfg.DB.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {

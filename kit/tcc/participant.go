@@ -9,6 +9,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/backlot-video/backlot/kit/crashpoint"
 	"github.com/backlot-video/backlot/kit/database"
 	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
 )
@@ -47,6 +48,13 @@ func NewServer(db *database.DB, actions map[string]Participant, cfg Config) *Ser
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Server{db: db, actions: actions, barrier: Barrier{Clock: cfg.Clock}, log: cfg.Log}
+}
+
+// around a phase's transaction a process may die.
+var around = map[Phase]struct{ before, after crashpoint.Point }{
+	Try:     {crashpoint.New("tcc/try/before-write"), crashpoint.New("tcc/try/after-write")},
+	Confirm: {crashpoint.New("tcc/confirm/before-write"), crashpoint.New("tcc/confirm/after-write")},
+	Cancel:  {crashpoint.New("tcc/cancel/before-write"), crashpoint.New("tcc/cancel/after-write")},
 }
 
 // refusal marks an error as a decision of the business rules.
@@ -89,12 +97,14 @@ func (s *Server) serve(ctx context.Context, branch *tccv1.Branch, phase Phase, w
 	if run == nil {
 		run = func(context.Context, *sql.Tx, *tccv1.Branch) error { return nil }
 	}
+	around[phase].before.Hit()
 	err := s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return s.barrier.Do(ctx, tx, branch, phase, run)
 	})
 	if err != nil {
 		return s.code(ctx, branch, phase, err)
 	}
+	around[phase].after.Hit()
 	return nil
 }
 
