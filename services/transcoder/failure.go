@@ -19,7 +19,7 @@ const diskFull = "No space left on device"
 // Judge says what err, which is not nil, means. An error that is nobody's
 // known fault is worth another attempt.
 func Judge(err error) Verdict {
-	var refusal *Refusal
+	var refusal *RefusalError
 	var run *process.Error
 	switch {
 	case errors.As(err, &refusal):
@@ -56,8 +56,9 @@ func judgeRun(r process.Result) Verdict {
 		return Verdict{reason, "transcoding needs more memory than allowed", true}
 	case process.Shutdown:
 		return Verdict{reason, "the transcoder is stopping", true}
+	default:
+		return Verdict{reason, "transcoding was interrupted", true}
 	}
-	return Verdict{reason, "transcoding was interrupted", true}
 }
 
 // plain returns the last line of FFmpeg's report if it names no file.

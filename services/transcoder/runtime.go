@@ -47,8 +47,8 @@ type (
 	Track = hls.Track
 	// Place is a bucket for presentations.
 	Place = publish.Place
-	// Refusal is the verdict that a source cannot be transcoded.
-	Refusal = probe.Refusal
+	// RefusalError is the verdict that a source cannot be transcoded.
+	RefusalError = probe.RefusalError
 )
 
 // Causes for the cancel function of a task's context.

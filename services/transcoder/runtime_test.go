@@ -133,12 +133,12 @@ func TestTranscodeRefusesAndLeavesNothing(t *testing.T) {
 }
 
 func TestCancelStopsFFmpegAndLeavesNothing(t *testing.T) {
-	real, err := process.Find("ffmpeg", "")
+	ffmpeg, err := process.Find("ffmpeg", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// It reads its input no faster than it plays.
-	r := newRuntime(t, func(c *Config) { c.FFmpeg = script(t, "exec "+real+` -re "$@"`) })
+	r := newRuntime(t, func(c *Config) { c.FFmpeg = script(t, "exec "+ffmpeg+` -re "$@"`) })
 	source := cliptest.Make(t, "long.mp4", strings.ReplaceAll(cliptest.Silent, "d=1", "d=10"))
 	for _, cause := range []error{ErrCancelled, ErrShutdown} {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -178,14 +178,14 @@ func script(t *testing.T, body string) string {
 
 // TestExitCodeZeroIsNoProof lets FFmpeg succeed on a part of the source.
 func TestExitCodeZeroIsNoProof(t *testing.T) {
-	real, err := process.Find("ffmpeg", "")
+	ffmpeg, err := process.Find("ffmpeg", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	source := cliptest.Make(t, "in.mp4", strings.ReplaceAll(cliptest.Short, "d=1", "d=3"))
 	for name, body := range map[string]string{
 		"nothing written": "exit 0",
-		"cut short":       "exec " + real + ` -t 2 "$@"`,
+		"cut short":       "exec " + ffmpeg + ` -t 2 "$@"`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRuntime(t, func(c *Config) { c.FFmpeg = script(t, body) })
@@ -247,8 +247,8 @@ func TestNewSweepsWhatAnEarlierRuntimeLeft(t *testing.T) {
 func TestMeterNeverFallsNorPassesItsPhase(t *testing.T) {
 	var told []uint32
 	m := newMeter(10*time.Second, func(ppm uint32) { told = append(told, ppm) })
-	for _, s := range []time.Duration{1, 5, 3, 400} {
-		m.report(process.Progress{OutTime: s * time.Second})
+	for _, at := range []time.Duration{time.Second, 5 * time.Second, 3 * time.Second, 400 * time.Second} {
+		m.report(process.Progress{OutTime: at})
 	}
 	m.encoded()
 	m.report(process.Progress{OutTime: time.Second})

@@ -169,8 +169,9 @@ func (s *Service) owner(host *lifecycle.Host) func(ctx context.Context, creator 
 			case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeResourceExhausted:
 				host.Log.Warn("catalogue does not answer", "catalogue", s.config.Catalogue, "err", err)
 				return intake.ErrUnavailable
+			default:
+				return fmt.Errorf("ask %s: %w", s.config.Catalogue, err)
 			}
-			return fmt.Errorf("ask %s: %w", s.config.Catalogue, err)
 		}
 		if response.GetVideo().GetCreatorId() != creator.ID {
 			return intake.ErrVideo

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect"
 
@@ -22,8 +21,18 @@ import (
 	transcoderv1 "github.com/backlot-video/backlot/proto/gen/backlot/transcoder/v1alpha1"
 	"github.com/backlot-video/backlot/proto/gen/backlot/transcoder/v1alpha1/transcoderv1alpha1connect"
 	"github.com/backlot-video/backlot/services/transcoder/internal/cliptest"
+	"github.com/backlot-video/backlot/services/transcoder/internal/eventually"
 	"github.com/backlot-video/backlot/services/transcoder/internal/intake"
 )
+
+// TestMain lets the test binary play the service, for tests that kill it.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		lifecycle.Execute("transcoder", os.Args[2:], New())
+		return
+	}
+	m.Run()
+}
 
 func TestDefaultsAreValidAndFaultsAreReportedTogether(t *testing.T) {
 	s := New()
@@ -82,30 +91,40 @@ func start(t *testing.T, data string, flags ...string) *alone {
 	a := &alone{t: t, data: data, socket: filepath.Join(run, "s"), ended: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
-	args := append([]string{
-		"--data-dir", data, "--ops-listen", "", "--log-level", "error",
-		"--transcoder.rpc-listen", "unix:" + a.socket, "--transcoder.kitex-listen", "", "--transcoder.catalogue", "",
-	}, flags...)
-	go func() { a.ended <- lifecycle.Run(ctx, "transcoder", args, nil, io.Discard, New()) }()
+	go func() {
+		a.ended <- lifecycle.Run(ctx, "transcoder", append(a.flags(), flags...), nil, io.Discard, New())
+	}()
 	t.Cleanup(a.end)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if conn, err := net.Dial("unix", a.socket); err == nil {
-			conn.Close()
-			break
-		}
+	a.awaitListening()
+	return a
+}
+
+func (a *alone) flags() []string {
+	return []string{
+		"--data-dir", a.data, "--ops-listen", "", "--log-level", "error",
+		"--transcoder.rpc-listen", "unix:" + a.socket, "--transcoder.kitex-listen", "", "--transcoder.catalogue", "",
+	}
+}
+
+func (a *alone) awaitListening() {
+	t := a.t
+	t.Helper()
+	eventually.True(t, "the service listens", func() bool {
 		select {
 		case err := <-a.ended:
 			t.Fatalf("ended at start: %v", err)
 		default:
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("does not listen")
+		conn, err := net.Dial("unix", a.socket)
+		if err == nil {
+			conn.Close()
 		}
-	}
-	if a.keys, err = identity.OpenKeys(filepath.Join(data, "cluster.key"), nil); err != nil {
+		return err == nil
+	})
+	var err error
+	if a.keys, err = identity.OpenKeys(filepath.Join(a.data, "cluster.key"), nil); err != nil {
 		t.Fatal(err)
 	}
-	return a
 }
 
 // end stops the process; a second call does nothing.

@@ -15,7 +15,7 @@ func Make(t testing.TB, file, args string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), file)
 	argv := append([]string{"-v", "error", "-nostdin"}, strings.Fields(args)...)
-	if out, err := exec.Command("ffmpeg", append(argv, path)...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "ffmpeg", append(argv, path)...).CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg %s: %v\n%s", args, err, out)
 	}
 	return path

@@ -52,6 +52,7 @@ func (d disk) AsTerminatableUpload(u handler.Upload) handler.TerminatableUpload 
 	return d.FileStore.AsTerminatableUpload(u.(diskUpload).Upload)
 }
 
+// WriteChunk implements handler.Upload.
 func (u diskUpload) WriteChunk(ctx context.Context, offset int64, from io.Reader) (int64, error) {
 	n, err := u.Upload.WriteChunk(ctx, offset, from)
 	u.disk.received.Add(float64(n))

@@ -1,7 +1,7 @@
 // Package intake receives files by the tus protocol (resumable uploads 1.0.0)
 // over tusd, into one folder.
 //
-//   - intake.go decides who may do what; hook.go answers tusd's questions
+//   - intake.go decides who may do what; answer.go says why not; hook.go answers tusd's questions
 //     about new, finished and deleted uploads; disk.go stores bytes; sweep.go
 //     finishes and discards what a client or a dead process left behind.
 //
@@ -117,44 +117,81 @@ func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = control.SetReadDeadline(time.Time{})
 		_ = control.SetWriteDeadline(time.Time{})
 	}()
-	if r.Method != http.MethodOptions {
-		if err := in.permit(r); err != nil {
-			in.refuse(w, r, err)
-			return
-		}
+	if r.Method == http.MethodOptions {
+		in.tus.ServeHTTP(w, r)
+		return
 	}
-	in.tus.ServeHTTP(relative{w}, r)
+	u, err := in.permit(r)
+	switch {
+	case err != nil:
+		in.refuse(w, r, err)
+	case u.State == upload.Finished:
+		in.serveFinished(w, r, u)
+	default:
+		in.tus.ServeHTTP(relative{w}, r)
+	}
 }
 
-// permit decides whether the caller may make r. It looks at the path and not
-// at the method, which tusd lets a header override.
-func (in *Intake) permit(r *http.Request) error {
+// permit decides whether the caller may make r, and returns the upload that it
+// is about, if any. It looks at the path and not at the method, which tusd
+// lets a header override.
+func (in *Intake) permit(r *http.Request) (u upload.Upload, err error) {
 	caller, _ := identity.From(r.Context())
 	switch caller.Kind {
 	case identity.Creator:
 	case identity.Anonymous, 0:
-		return refusal("ERR_UNAUTHENTICATED", "sign in as a creator to upload", http.StatusUnauthorized)
+		return u, refusal("ERR_UNAUTHENTICATED", "sign in as a creator to upload", http.StatusUnauthorized)
 	default:
-		return refusal("ERR_FORBIDDEN", "only creators may upload", http.StatusForbidden)
+		return u, refusal("ERR_FORBIDDEN", "only creators may upload", http.StatusForbidden)
 	}
 	id := strings.Trim(strings.TrimPrefix(r.URL.Path, BasePath), "/")
 	if id == "" {
-		return in.permitSize(r.Header.Get("Upload-Length"))
+		return u, in.permitSize(r.Header.Get("Upload-Length"))
 	}
-	u, err := in.store.Upload(r.Context(), id)
+	u, err = in.store.Upload(r.Context(), id)
 	switch {
 	case errors.Is(err, store.ErrNotFound), err == nil && (u.TenantID != caller.TenantID || u.CreatorID != caller.ID):
-		return refusal("ERR_UPLOAD_NOT_FOUND", "upload is not known", http.StatusNotFound)
+		return u, refusal("ERR_UPLOAD_NOT_FOUND", "upload is not known", http.StatusNotFound)
 	case err != nil:
-		return err
+		return u, err
 	case u.State == upload.Discarded:
-		return refusal("ERR_UPLOAD_DISCARDED", u.Problem, http.StatusGone)
+		return u, refusal("ERR_UPLOAD_DISCARDED", u.Problem, http.StatusGone)
 	case u.State == upload.Receiving && in.Received(u) == u.Size:
 		// All bytes came, but the process died before it could make the job.
-		_, err := in.finish(r.Context(), u.ID)
-		return err
+		j, err := in.finish(r.Context(), u.ID)
+		u.State, u.JobID = upload.Finished, j.ID
+		return u, err
 	}
-	return nil
+	return u, nil
+}
+
+// serveFinished answers a client that did not hear that its upload is whole.
+// The file may be gone by now.
+func (in *Intake) serveFinished(w http.ResponseWriter, r *http.Request, u upload.Upload) {
+	method := r.Method
+	if override := r.Header.Get("X-HTTP-Method-Override"); method == http.MethodPost && override != "" {
+		method = override
+	}
+	size := strconv.FormatInt(u.Size, 10)
+	status := http.StatusOK
+	switch method {
+	case http.MethodHead:
+		w.Header().Set("Upload-Length", size)
+		w.Header().Set("Cache-Control", "no-store")
+	case http.MethodPatch:
+		if r.Header.Get("Upload-Offset") != size {
+			in.refuse(w, r, handler.ErrMismatchOffset)
+			return
+		}
+		status = http.StatusNoContent
+	default:
+		in.refuse(w, r, fmt.Errorf("%w: it is finished", upload.ErrTransition))
+		return
+	}
+	w.Header().Set("Tus-Resumable", "1.0.0")
+	w.Header().Set("Upload-Offset", size)
+	w.Header().Set(JobHeader, u.JobID)
+	w.WriteHeader(status)
 }
 
 func (in *Intake) permitSize(length string) error {
@@ -163,61 +200,3 @@ func (in *Intake) permitSize(length string) error {
 	}
 	return nil
 }
-
-// refuse answers with an error in tus's form.
-func (in *Intake) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	e := in.answer(r.Context(), err)
-	w.Header().Set("Tus-Resumable", "1.0.0")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	for key, value := range e.HTTPResponse.Header {
-		w.Header().Set(key, value)
-	}
-	w.WriteHeader(e.HTTPResponse.StatusCode)
-	if r.Method != http.MethodHead {
-		_, _ = io.WriteString(w, e.HTTPResponse.Body)
-	}
-}
-
-func refusal(code, message string, status int) handler.Error {
-	return handler.NewError(code, message, status)
-}
-
-// answer turns an error into what a client is told, and counts it.
-func (in *Intake) answer(ctx context.Context, err error) handler.Error {
-	var e handler.Error
-	switch {
-	case errors.As(err, &e):
-	case errors.Is(err, upload.ErrInvalid):
-		e = refusal("ERR_INVALID_UPLOAD", err.Error(), http.StatusBadRequest)
-	case errors.Is(err, upload.ErrTooLarge):
-		e = refusal("ERR_MAX_SIZE_EXCEEDED", err.Error(), http.StatusRequestEntityTooLarge)
-	case errors.Is(err, upload.ErrTransition):
-		e = refusal("ERR_UPLOAD_STATE", err.Error(), http.StatusConflict)
-	case errors.Is(err, ErrVideo):
-		e = refusal("ERR_VIDEO_NOT_FOUND", err.Error(), http.StatusNotFound)
-	case errors.Is(err, store.ErrBusy), errors.Is(err, ErrUnavailable):
-		e = refusal("ERR_BUSY", err.Error(), http.StatusServiceUnavailable)
-		e.HTTPResponse.Header["Retry-After"] = "10"
-	default:
-		in.cfg.Log.ErrorContext(ctx, "upload request failed", "err", err)
-		e = refusal("ERR_INTERNAL", "internal error", http.StatusInternalServerError)
-	}
-	in.metrics.refused.WithLabelValues(strings.ToLower(strings.TrimPrefix(e.ErrorCode, "ERR_"))).Inc()
-	return e
-}
-
-// relative makes Location relative to this server: behind a gateway tusd knows
-// neither scheme nor host of the public address.
-type relative struct{ http.ResponseWriter }
-
-func (w relative) WriteHeader(status int) {
-	if location := w.Header().Get("Location"); location != "" {
-		if i := strings.Index(location, BasePath); i > 0 {
-			w.Header().Set("Location", location[i:])
-		}
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap serves http.ResponseController.
-func (w relative) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -147,6 +147,25 @@ func TestUploadResumesAndMakesAJob(t *testing.T) {
 	}
 }
 
+func TestClientThatMissedTheAnswerHearsItLater(t *testing.T) {
+	b := newBench(t)
+	path := b.create(5)
+	b.patch("creator/c", path, 0, "01234")
+	if err := b.Remove(strings.TrimPrefix(path, BasePath)); err != nil { // the job is done
+		t.Fatal(err)
+	}
+	head, _ := b.do("creator/c", "HEAD", path, "")
+	patch, _ := b.patch("creator/c", path, 5, "")
+	for _, response := range []*http.Response{head, patch} {
+		if response.StatusCode >= 300 || response.Header.Get("Upload-Offset") != "5" || response.Header.Get(JobHeader) != b.made[0].ID {
+			t.Errorf("got %s %v", response.Status, response.Header)
+		}
+	}
+	if response, _ := b.patch("creator/c", path, 0, "x"); response.StatusCode != http.StatusConflict {
+		t.Errorf("wrong offset: %s", response.Status)
+	}
+}
+
 func TestOnlyTheOwnerSeesAnUpload(t *testing.T) {
 	b := newBench(t)
 	path := b.create(10)

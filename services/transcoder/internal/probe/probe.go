@@ -46,7 +46,7 @@ type Runner interface {
 // maxAnswer bounds what ffprobe may print, in bytes.
 const maxAnswer = 1 << 20
 
-// File probes the file at path with the ffprobe at tool. A *Refusal says why
+// File probes the file at path with the ffprobe at tool. A *RefusalError says why
 // the file cannot be transcoded; another error says nothing about the file.
 func File(ctx context.Context, runner Runner, tool, path string, limits Limits) (Media, error) {
 	limits = limits.withDefaults()
@@ -93,8 +93,9 @@ func judgeEnd(err error) error {
 		return refuse(Hostile, "the file makes the video reader crash")
 	case process.Deadline:
 		return refuse(Hostile, "the file cannot be read in reasonable time")
+	default:
+		return fmt.Errorf("probe: %w", err)
 	}
-	return fmt.Errorf("probe: %w", err)
 }
 
 // limitedBuffer takes all but keeps no more than max bytes.
@@ -115,7 +116,7 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 // Reason is why a file was refused.
 type Reason string
 
-// The reasons of a Refusal.
+// The reasons of a RefusalError.
 const (
 	Empty     Reason = "empty"
 	NotVideo  Reason = "not_a_video"
@@ -124,21 +125,21 @@ const (
 	Hostile   Reason = "hostile"
 )
 
-// Refusal is the verdict that a file cannot be transcoded, now or later.
-type Refusal struct {
+// RefusalError is the verdict that a file cannot be transcoded, now or later.
+type RefusalError struct {
 	Reason  Reason
 	Message string // for people
 }
 
-func (r *Refusal) Error() string { return r.Message }
+func (r *RefusalError) Error() string { return r.Message }
 
 func refuse(reason Reason, format string, args ...any) error {
-	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)}
+	return &RefusalError{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
 // ReasonOf returns the reason of a refusal, "" for another error.
 func ReasonOf(err error) Reason {
-	var r *Refusal
+	var r *RefusalError
 	if errors.As(err, &r) {
 		return r.Reason
 	}

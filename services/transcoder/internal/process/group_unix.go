@@ -38,7 +38,7 @@ func lowerPriority(pid, nice int) {
 }
 
 func exitStatus(state *os.ProcessState) (int, syscall.Signal) {
-	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() { //nolint:misspell // syscall's word
 		return -1, status.Signal()
 	}
 	return state.ExitCode(), 0

@@ -81,24 +81,14 @@ func load(path string) (rec record, alive bool, err error) {
 	if err != nil {
 		return rec, false, err
 	}
-	rec, err = decode(data)
-	if err != nil {
-		return record{}, false, nil
+	if rec, valid := decode(data); valid {
+		now, err := birth(rec.PID)
+		return rec, err == nil && now == rec.Birth, err
 	}
-	now, err := birth(rec.PID)
-	return rec, err == nil && now == rec.Birth, err
+	return record{}, false, nil
 }
 
-func decode(data []byte) (record, error) {
-	var rec record
-	if len(data) > maxRecordBytes {
-		return rec, errors.New("record is too long")
-	}
-	if err := json.Unmarshal(data, &rec); err != nil {
-		return rec, err
-	}
-	if rec.PID <= 1 || rec.Birth == "" {
-		return rec, errors.New("record names no process")
-	}
-	return rec, nil
+func decode(data []byte) (rec record, valid bool) {
+	valid = len(data) <= maxRecordBytes && json.Unmarshal(data, &rec) == nil && rec.PID > 1 && rec.Birth != ""
+	return rec, valid
 }

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/backlot-video/backlot/services/transcoder/internal/eventually"
 )
 
 // scripts are the children that the tests run.
@@ -38,12 +40,11 @@ func child(mode string, args ...string) Command {
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "play" {
 		if err := play(os.Args[2], os.Args[3]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+			panic(err)
 		}
-		os.Exit(0)
+		return
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 func play(role, dir string) error {
@@ -75,22 +76,13 @@ func newSupervisor(t *testing.T) *Supervisor {
 	return s
 }
 
-// eventually waits for a condition that another process brings about.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
-}
-
 func alive(pid int) bool {
 	b, err := birth(pid)
 	return err == nil && b != ""
 }
 
 func TestRunTellsHowTheChildEnded(t *testing.T) {
+	t.Parallel()
 	s := newSupervisor(t)
 	for _, test := range []struct {
 		mode, arg string
@@ -192,7 +184,7 @@ func TestGrandchildrenEndWithTheChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "grandchild ended", func() bool { return !alive(pid) })
+	eventually.True(t, "grandchild ended", func() bool { return !alive(pid) })
 }
 
 func TestChildSeesNoSecretsOfOurEnvironment(t *testing.T) {
@@ -226,7 +218,7 @@ func TestNoChildSurvivesTheSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	eventually(t, "orphan ended", func() bool { return !alive(pid) })
+	eventually.True(t, "orphan ended", func() bool { return !alive(pid) })
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("records left: %v", left)
 	}
@@ -249,7 +241,7 @@ func TestSweepKillsAnOrphanAndSparesItsNamesake(t *testing.T) {
 	if err != nil || len(killed) != 1 || killed[0].PID != pid {
 		t.Errorf("killed %v, error %v; want only %d", killed, err, pid)
 	}
-	eventually(t, "orphan ended", func() bool { return !alive(pid) })
+	eventually.True(t, "orphan ended", func() bool { return !alive(pid) })
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("records left: %v", left)
 	}
@@ -258,7 +250,7 @@ func TestSweepKillsAnOrphanAndSparesItsNamesake(t *testing.T) {
 func recordedPID(t *testing.T, dir string) int {
 	t.Helper()
 	var pid int
-	eventually(t, "child is on record", func() bool {
+	eventually.True(t, "child is on record", func() bool {
 		found, _ := filepath.Glob(filepath.Join(dir, "*"+recordSuffix))
 		for _, path := range found {
 			if rec, alive, err := load(path); err == nil && alive {

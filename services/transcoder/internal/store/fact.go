@@ -24,8 +24,9 @@ func factOf(j job.Job) (string, proto.Message) {
 		return "job_succeeded", &transcoderv1.JobSucceeded{Job: message}
 	case job.Failed, job.Cancelled:
 		return "job_failed", &transcoderv1.JobFailed{Job: message}
+	default:
+		return "", nil
 	}
-	return "", nil
 }
 
 // tell puts a fact about a video into the outbox.

@@ -135,10 +135,10 @@ func (s *Store) DiscardUpload(ctx context.Context, id, problem string) error {
 			return notFound(err)
 		}
 		u := uploadOf(row)
-		switch u.State {
-		case upload.Discarded:
+		if u.State == upload.Discarded {
 			return nil
-		case upload.Finished:
+		}
+		if u.State != upload.Receiving {
 			return fmt.Errorf("%w: %s", upload.ErrTransition, u.State)
 		}
 		u.Discard(problem, s.cfg.Clock())

@@ -22,6 +22,7 @@ import (
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 	"github.com/backlot-video/backlot/services/transcoder"
 	"github.com/backlot-video/backlot/services/transcoder/internal/cliptest"
+	"github.com/backlot-video/backlot/services/transcoder/internal/eventually"
 	"github.com/backlot-video/backlot/services/transcoder/internal/job"
 	"github.com/backlot-video/backlot/services/transcoder/internal/store"
 	"github.com/backlot-video/backlot/services/transcoder/internal/upload"
@@ -133,18 +134,15 @@ func (b *bench) queue(id, path string) job.Job {
 // await returns the job once condition holds.
 func (b *bench) await(id, what string, condition func(j job.Job) bool) job.Job {
 	b.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
-		j, err := b.store.Job(b.t.Context(), id)
-		if err != nil {
+	var j job.Job
+	eventually.True(b.t, "job is "+what, func() bool {
+		var err error
+		if j, err = b.store.Job(b.t.Context(), id); err != nil {
 			b.t.Fatal(err)
 		}
-		if condition(b.Live(j)) {
-			return j
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatalf("job is not %s: %+v", what, j)
-		}
-	}
+		return condition(b.Live(j))
+	})
+	return j
 }
 
 func (b *bench) awaitState(id string, state job.State) job.Job {
@@ -155,17 +153,13 @@ func (b *bench) awaitState(id string, state job.State) job.Job {
 // nothingLeft waits until only the wanted number of objects is left anywhere.
 func (b *bench) nothingLeft(sources, objects int) {
 	b.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	eventually.True(b.t, "only what is wanted is left", func() bool {
 		files, err := os.ReadDir(string(b.files))
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		if found := b.objects(); len(files) == sources && len(found) == objects && b.busy() == 0 {
-			return
-		} else if time.Now().After(deadline) {
-			b.t.Fatalf("left %d sources, %v, %d busy", len(files), found, b.busy())
-		}
-	}
+		return len(files) == sources && len(b.objects()) == objects && b.busy() == 0
+	})
 }
 
 func (b *bench) objects() []string {
@@ -186,12 +180,12 @@ func (b *bench) objects() []string {
 // slow makes FFmpeg read its input no faster than it plays.
 func slow(t *testing.T) func(*transcoder.Config) {
 	t.Helper()
-	real, err := exec.LookPath("ffmpeg")
+	ffmpeg, err := exec.LookPath("ffmpeg")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tool := filepath.Join(t.TempDir(), "ffmpeg")
-	if err := os.WriteFile(tool, []byte("#!/bin/sh\nexec "+real+" -re \"$@\"\n"), 0o700); err != nil {
+	if err := os.WriteFile(tool, []byte("#!/bin/sh\nexec "+ffmpeg+" -re \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return func(c *transcoder.Config) { c.FFmpeg = tool }
