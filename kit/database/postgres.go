@@ -30,15 +30,18 @@ func openPostgres(ctx context.Context, cfg Config, measured *metrics, migrations
 	parameters := options.RuntimeParams
 	parameters["search_path"] = pgx.Identifier{cfg.Schema}.Sanitize()
 	setDefault(parameters, "application_name", "backlot-"+cfg.Service)
+	// A migration may take long, as may waiting for another replica's.
+	patient := stdlib.OpenDB(*options.Copy())
+	err = errors.Join(migrateSchema(ctx, cfg, patient, migrations), patient.Close())
+	if err != nil {
+		return nil, fmt.Errorf("schema %s: %w", cfg.Schema, err)
+	}
 	setDefault(parameters, "statement_timeout", "30s")
 	setDefault(parameters, "idle_in_transaction_session_timeout", "60s")
 	db := stdlib.OpenDB(*options)
 	db.SetMaxOpenConns(poolLimit)
 	db.SetMaxIdleConns(poolLimit)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	if err := migrateSchema(ctx, cfg, db, migrations); err != nil {
-		return nil, errors.Join(fmt.Errorf("schema %s: %w", cfg.Schema, err), db.Close())
-	}
 	p := &postgres{db: db, retries: cfg.Retries, metrics: measured}
 	return &DB{dialect: PostgreSQL, read: db, write: db, run: p.do, stop: func() {}, metrics: measured}, nil
 }
