@@ -15,7 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
@@ -48,8 +48,8 @@ type Place struct {
 }
 
 // Folder writes the presentation in dir under prefix, which ends with a slash,
-// and makes it durable. written is told how many of all bytes are in the
-// bucket; it may be nil. After an error, or a crash, Remove takes away what is
+// and makes it durable. written is told, one call at a time, how many of all
+// bytes are in the bucket; it may be nil. After an error, or a crash, Remove takes away what is
 // there.
 func (p Place) Folder(ctx context.Context, dir, prefix string, written func(done, total int64)) error {
 	files, total, err := list(dir)
@@ -57,13 +57,16 @@ func (p Place) Folder(ctx context.Context, dir, prefix string, written func(done
 		return err
 	}
 	bucket := p.Bucket
-	var done atomic.Int64
+	var mu sync.Mutex // guards done, and calls of written
+	var done int64
 	put := func(ctx context.Context, f file) error {
 		if err := object(ctx, bucket, filepath.Join(dir, filepath.FromSlash(f.name)), prefix+f.name); err != nil {
 			return fmt.Errorf("publish %s: %w", f.name, err)
 		}
-		if n := done.Add(f.size); written != nil {
-			written(n, total)
+		mu.Lock()
+		defer mu.Unlock()
+		if done += f.size; written != nil {
+			written(done, total)
 		}
 		return nil
 	}
