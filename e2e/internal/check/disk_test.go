@@ -1,0 +1,95 @@
+package check
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// ledgerFile writes the tables of a ledger with two transfers.
+func ledgerFile(t *testing.T) (path string, db *sql.DB) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "settlement.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	exec := func(query string, args ...any) {
+		t.Helper()
+		if _, err := db.ExecContext(context.Background(), query, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`CREATE TABLE transfers (tenant_id, currency, id, type, reference, xid, idempotency_key, split_policy,
+		sequence, created_at, ended_at, hash, state)`)
+	exec("CREATE TABLE postings (transfer_id, line, account_id, side, amount)")
+	exec("CREATE TABLE ledgers (tenant_id, currency, sequence, hash)")
+	var before []byte
+	for i, id := range []string{"t1", "t2"} {
+		l := link{ledger: ledgerKey{"main", "USD"}, id: id, kind: "sale", sequence: int64(i + 1), postingsN: 2}
+		for line, account := range []string{"a", "b"} {
+			l.postings = number(append(text(l.postings, account), byte(line+1)), 5)
+			exec("INSERT INTO postings VALUES (?, ?, ?, ?, 5)", id, line, account, line+1)
+		}
+		before = l.hashAfter(before)
+		exec("INSERT INTO transfers VALUES ('main', 'USD', ?, 'sale', '', '', '', '', ?, 0, 0, ?, 2)", id, i+1, before)
+	}
+	exec("INSERT INTO ledgers VALUES ('main', 'USD', 2, ?)", before)
+	return path, db
+}
+
+func TestChainFindsPlantedFaults(t *testing.T) {
+	for plant, want := range map[string]string{
+		"":                                      "",
+		"UPDATE postings SET amount = 6":        "its content gives",
+		"UPDATE transfers SET sequence = 3":     "has place 3 after 0",
+		"DELETE FROM transfers WHERE id = 't2'": "its last transfer is 1",
+		"DELETE FROM ledgers":                   "no head",
+	} {
+		path, db := ledgerFile(t)
+		if _, err := db.ExecContext(t.Context(), plant); err != nil {
+			t.Fatal(err)
+		}
+		faults, err := Chain(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := strings.Join(faults, "\n"); !strings.Contains(found, want) || want == "" && found != "" {
+			t.Errorf("%q: found %q, want %q", plant, found, want)
+		}
+	}
+}
+
+func TestOrphansAreFound(t *testing.T) {
+	dir := t.TempDir()
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "ffmpeg")
+	if err := os.Symlink(sleep, name); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(name, "60")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = child.Process.Kill()
+		_ = child.Wait()
+	})
+	if faults := Orphans(dir, os.Getpid()); len(faults) != 0 {
+		t.Errorf("a child of the living is no orphan: %q", faults)
+	}
+	if faults := Orphans(dir); len(faults) != 1 {
+		t.Errorf("found %q, want one orphan", faults)
+	}
+	if faults := Orphans(t.TempDir()); len(faults) != 0 {
+		t.Errorf("a process elsewhere is no concern: %q", faults)
+	}
+}
