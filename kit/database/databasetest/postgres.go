@@ -48,8 +48,10 @@ end() { rm -rf "$dir"; exit; }
 	-c synchronous_commit=off -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB &
 server=$!
 cat >/dev/null
-kill -QUIT $server
+(while :; do kill -QUIT $server; sleep 0.1; done) & # one that starts may miss it
+nagging=$!
 wait $server
+kill -KILL $nagging
 end
 `
 
@@ -99,8 +101,8 @@ func findServer() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if onPath, err := exec.LookPath("postgres"); err == nil {
-		found = append(found, onPath)
+	if onPath, err := exec.LookPath("postgres"); err == nil && len(found) == 0 {
+		found = []string{onPath}
 	}
 	if len(found) == 0 {
 		return "", errors.New("no server is installed: run `apt-get install postgresql`")
