@@ -142,8 +142,9 @@ func scalar(wire protowire.Type, data []byte) (uint64, int) {
 	case protowire.Fixed32Type:
 		v, n := protowire.ConsumeFixed32(data)
 		return uint64(v), n
+	default:
+		return protowire.ConsumeFixed64(data)
 	}
-	return protowire.ConsumeFixed64(data)
 }
 
 // number stores a number in the field's slot or appends it to its list.
@@ -264,8 +265,9 @@ func (f *field) value(slot *Slot, data []byte) error {
 		return f.money(slot, data)
 	case Time, Duration:
 		return f.instant(slot, data)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // money merges an occurrence of a money message into the slot.
@@ -344,6 +346,7 @@ func wireType(kind protoreflect.Kind) protowire.Type {
 		return protowire.Fixed64Type
 	case protoreflect.GroupKind:
 		return protowire.StartGroupType
+	default:
+		return protowire.VarintType
 	}
-	return protowire.VarintType
 }

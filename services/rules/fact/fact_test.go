@@ -52,6 +52,7 @@ func collect(t testing.TB, s *Schema, l *Layout, scope *Scope, desc protoreflect
 		case Message:
 			collect(t, s, l, scope, field.Message(), path, all)
 			continue
+		default:
 		}
 		slot, err := l.Slot(scope, path...)
 		if err != nil {
@@ -86,6 +87,7 @@ func (r *reading) oracle(m protoreflect.Message) Slot {
 		switch r.kind {
 		case Bool, Int, Float, Duration:
 			present = true
+		default:
 		}
 	}
 	if !present {

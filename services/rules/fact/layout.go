@@ -138,8 +138,9 @@ func (f *field) zero() bool {
 	switch f.kind {
 	case Bool, Int, Float, Duration:
 		return !f.explicit
+	default:
+		return false
 	}
-	return false
 }
 
 // Seal ends the building. Afterwards the layout must not be changed.

@@ -160,6 +160,7 @@ func (s *Schema) ElemKind(field protoreflect.FieldDescriptor) Kind {
 		return messageKind(field.Message())
 	case protoreflect.BytesKind, protoreflect.GroupKind:
 		return Invalid
+	default:
 	}
 	if kind, ok := s.kinds[field.FullName()]; ok {
 		return kind

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ func fixed(at int64) func() time.Time { return func() time.Time { return time.Un
 
 func TestWindowAgreesWithRecount(t *testing.T) {
 	type event struct{ at, value int64 }
-	for seed := range uint64(20) {
+	for seed := range uint64(6) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		store := New(Config{Clock: fixed(math.MaxInt64 / 2)})
 		counter := store.Counter(Spec{Of: "amount", By: "card", Window: time.Hour})
@@ -90,7 +91,7 @@ func TestPassedWindowsAreDropped(t *testing.T) {
 	store := New(Config{Clock: fixed(math.MaxInt64 / 2)})
 	counter := store.Counter(Spec{Of: "payment", By: "card", Window: time.Minute})
 	for i := range 2000 {
-		counter.Add(int64(i)*minute*2, Key{By: fmt.Sprint(i)}, 1, 0)
+		counter.Add(int64(i)*minute*2, Key{By: strconv.Itoa(i)}, 1, 0)
 	}
 	if stats := store.Stats(); stats.Expired < 1900 || stats.Evicted != 0 || stats.Keys > 2*shardCount {
 		t.Errorf("got %+v", stats)
@@ -134,13 +135,15 @@ func TestFirstTime(t *testing.T) {
 		t.Error("an event must be new once a scope")
 	}
 	for i := range rememberedEvents - 3 {
-		store.FirstTime("r", "", fmt.Sprint(i))
+		store.FirstTime("r", "", strconv.Itoa(i))
 	}
 	if store.FirstTime("r", "", "order-1") {
 		t.Error("forgotten too early")
 	}
-	if !store.FirstTime("r", "", "") || !store.FirstTime("r", "", "") {
-		t.Error("an event without id is always new")
+	for range 2 {
+		if !store.FirstTime("r", "", "") {
+			t.Error("an event without id is always new")
+		}
 	}
 }
 

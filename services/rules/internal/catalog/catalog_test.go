@@ -201,7 +201,7 @@ func TestSwappingUnderLoadTearsNothing(t *testing.T) {
 			}
 		})
 	}
-	for i := range 60 {
+	for i := range 20 {
 		version := []string{"two", "one"}[i%2]
 		if err := put(c, version, sources[version]); err != nil {
 			t.Error(err)

@@ -19,6 +19,9 @@ func (c *Catalog) goodPath(name string) string {
 
 // saveGood keeps a version that took force. The file is whole or absent.
 func (c *Catalog) saveGood(r Ruleset) error {
+	if kept, found, err := c.loadGood(r.Name); err == nil && found && kept == r {
+		return nil
+	}
 	raw, err := json.Marshal(r)
 	if err != nil {
 		return err

@@ -88,6 +88,7 @@ func (c *checker) keyField(path *syntax.Path, purpose string) *Node {
 	switch node.Type.Kind {
 	case fact.String, fact.Int, fact.Enum:
 		return node
+	default:
 	}
 	c.fault(path.Span, fmt.Sprintf("%s a string, int or enum; '%s' is %s", purpose, path, node.Type.describe()), "")
 	return nil
@@ -131,6 +132,7 @@ func (t Type) describe() string {
 		return "a list"
 	case fact.Message:
 		return "a message"
+	default:
+		return t.Kind.String()
 	}
-	return t.Kind.String()
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	regexpsyntax "regexp/syntax"
@@ -229,8 +230,9 @@ func compilePattern(text string) (pattern *regexp.Regexp, fault string) {
 		return nil, fmt.Sprintf("a pattern has at most %d bytes", maxPattern)
 	}
 	parsed, err := regexpsyntax.Parse(text, regexpsyntax.Perl)
-	if err != nil {
-		return nil, "bad pattern: " + err.(*regexpsyntax.Error).Code.String() + " '" + err.(*regexpsyntax.Error).Expr + "'"
+	var bad *regexpsyntax.Error
+	if errors.As(err, &bad) {
+		return nil, "bad pattern: " + bad.Code.String() + " '" + bad.Expr + "'"
 	}
 	program, err := regexpsyntax.Compile(parsed.Simplify())
 	if err != nil {

@@ -39,6 +39,7 @@ func (c *checker) call(x *syntax.Call) *Node {
 	switch fn.op {
 	case Hour, Weekday, Day, Month:
 		return c.calendar(x, fn.op, fn.example)
+	default:
 	}
 	want := 1
 	if fn.op == Min || fn.op == Max {
@@ -76,6 +77,7 @@ func (c *checker) functionType(op Op, args []*Node) (Type, bool) {
 		return Type{Kind: fact.String}, kind == fact.String
 	case Abs:
 		return args[0].Type, kind == fact.Int || kind == fact.Float || kind == fact.Money || kind == fact.Duration
+	default:
 	}
 	if !c.unify(&args[0], &args[1]) {
 		return Type{}, false
@@ -83,8 +85,9 @@ func (c *checker) functionType(op Op, args []*Node) (Type, bool) {
 	switch args[0].Type.Kind {
 	case fact.Int, fact.Float, fact.Money, fact.Duration, fact.Time:
 		return args[0].Type, true
+	default:
+		return Type{}, false
 	}
-	return Type{}, false
 }
 
 // calendar checks hour(at) and hour(at, "Zone"); without zone it is UTC.

@@ -184,6 +184,7 @@ func encode(fresh protoreflect.Value, field protoreflect.FieldDescriptor, v fact
 		return protoreflect.ValueOfUint32(uint32(v.N)), v.N == int64(uint32(v.N))
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		return protoreflect.ValueOfUint64(uint64(v.N)), v.N >= 0
+	default:
+		return protoreflect.ValueOfInt64(v.N), true
 	}
-	return protoreflect.ValueOfInt64(v.N), true
 }

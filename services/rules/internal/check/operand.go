@@ -64,8 +64,9 @@ func (c *checker) literal(x *syntax.Literal) *Node {
 	case syntax.AddressLit:
 		c.fault(x.Span, "an IP address is compared with 'in cidr'", "as in ip in cidr "+x.Str)
 		return nil
+	default:
+		return &Node{Op: Const, Type: Type{Kind: fact.String}, Value: fact.Slot{S: x.Str, OK: true}, Source: x}
 	}
-	return &Node{Op: Const, Type: Type{Kind: fact.String}, Value: fact.Slot{S: x.Str, OK: true}, Source: x}
 }
 
 // member turns a string into the member of an enum that it names, with or
@@ -84,7 +85,7 @@ func (c *checker) member(n *Node, enum Type) *Node {
 	}
 	help := syntax.Suggest(n.Value.S, known)
 	if help == "" && len(known) <= 12 {
-		help = "members: " + joinWords(known)
+		help = "members: " + strings.Join(known, ", ")
 	}
 	c.fault(n.Source.ExprSpan(), fmt.Sprintf("enum %s has no member '%s'", enum.Enum.Name(), n.Value.S), help)
 	return &Node{Op: Const, Type: enum, Source: n.Source}
@@ -201,6 +202,7 @@ func resultKind(op Op, left, right *Node) fact.Kind {
 		if l == fact.Int && r == fact.Int {
 			return fact.Int
 		}
+	default:
 	}
 	return fact.Invalid
 }

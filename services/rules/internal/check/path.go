@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -110,20 +111,9 @@ func (c *checker) unknown(part syntax.Ident, message protoreflect.MessageDescrip
 	}
 	help := syntax.Suggest(part.Name, known)
 	if help == "" && len(known) <= 12 && len(known) > 0 {
-		help = "known fields: " + joinWords(known)
+		help = "known fields: " + strings.Join(known, ", ")
 	}
 	c.fault(part.Span, text, help)
-}
-
-func joinWords(words []string) string {
-	text := ""
-	for i, word := range words {
-		if i > 0 {
-			text += ", "
-		}
-		text += word
-	}
-	return text
 }
 
 // listPath resolves a path to a list and the scope of its elements.

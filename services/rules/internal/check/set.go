@@ -78,6 +78,7 @@ func (c *checker) inArray(x *syntax.In, left *Node, array *syntax.Array) *Node {
 	case fact.List, fact.Message:
 		c.fault(x.X.ExprSpan(), left.Type.describe()+" cannot be in a list of constants", "use any or all")
 		return nil
+	default:
 	}
 	for i := range chain.Args {
 		if chain.Args[i].Args[0] != left {

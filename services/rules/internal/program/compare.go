@@ -43,6 +43,7 @@ func leaf(n *check.Node, negate bool) Cond {
 		return inElements(n.Args[0], n.Args[1], want)
 	case check.Matches:
 		return textTest(texts(n.Args[0]), want, n.Regex.MatchString)
+	default:
 	}
 	return stringTest(op, n.Args[0], n.Args[1], want)
 }
@@ -92,6 +93,7 @@ func stringTest(op check.Op, a, b *check.Node, want bool) Cond {
 		test = strings.HasPrefix
 	case check.EndsWith:
 		test = strings.HasSuffix
+	default:
 	}
 	x, y := texts(a), texts(b)
 	return func(f *Frame) bool {
@@ -181,6 +183,7 @@ func comparison(op check.Op, a, b *check.Node) Cond {
 		return compare(op, floats(a), floats(b))
 	case fact.Money:
 		return compareMoney(op, amounts(a), amounts(b))
+	default:
 	}
 	if b.Op == check.Const {
 		if a.Op == check.Field && a.Depth == 0 {
@@ -204,8 +207,9 @@ func compareSlot(op check.Op, i int, c int64) Cond {
 		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N <= c }
 	case check.Gt:
 		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N > c }
+	default:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N >= c }
 	}
-	return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N >= c }
 }
 
 func compareConst[T cmp.Ordered](op check.Op, a func(*Frame) (T, bool), c T) Cond {
@@ -220,8 +224,9 @@ func compareConst[T cmp.Ordered](op check.Op, a func(*Frame) (T, bool), c T) Con
 		return func(f *Frame) bool { v, ok := a(f); return ok && v <= c }
 	case check.Gt:
 		return func(f *Frame) bool { v, ok := a(f); return ok && v > c }
+	default:
+		return func(f *Frame) bool { v, ok := a(f); return ok && v >= c }
 	}
-	return func(f *Frame) bool { v, ok := a(f); return ok && v >= c }
 }
 
 func compare[T cmp.Ordered](op check.Op, a, b func(*Frame) (T, bool)) Cond {
@@ -266,6 +271,7 @@ func holds(op check.Op, order int) bool {
 		return order <= 0
 	case check.Gt:
 		return order > 0
+	default:
+		return order >= 0
 	}
-	return order >= 0
 }

@@ -45,8 +45,9 @@ func cond(n *check.Node, negate bool) Cond {
 		return flag(n, negate)
 	case check.Default:
 		return defaultFlag(n, negate)
+	default:
+		return leaf(n, negate)
 	}
-	return leaf(n, negate)
 }
 
 // both is true when all parts are.
@@ -134,6 +135,7 @@ func presence(n *check.Node) Cond {
 		return func(f *Frame) bool { _, _, ok := value(f); return ok }
 	case fact.List, fact.Message:
 		return func(f *Frame) bool { return f.slot(n.Depth, n.Slot).OK }
+	default:
 	}
 	value := ints(n)
 	return func(f *Frame) bool { _, ok := value(f); return ok }

@@ -38,6 +38,7 @@ func amounts(n *check.Node) func(*Frame) (int64, string, bool) {
 			}
 			return -v, currency, f.fits(v != math.MinInt64)
 		}
+	default:
 	}
 	if n.Args[0].Type.Kind == fact.Money && n.Args[1].Type.Kind == fact.Money {
 		return sameMoney(n)

@@ -40,6 +40,7 @@ func Probes(n *check.Node) []Probe {
 			args = nil
 		case check.InElements:
 			args = args[:1]
+		default:
 		}
 		for _, arg := range args {
 			visit(arg)
@@ -82,6 +83,7 @@ func shown(n *check.Node) func(*Frame) string {
 		return func(f *Frame) string { v, ok := count(f); return known(fmt.Sprintf("%d elements", v), ok) }
 	case fact.Message:
 		return func(f *Frame) string { return known("present", f.slot(n.Depth, n.Slot).OK) }
+	default:
 	}
 	value := ints(n)
 	return func(f *Frame) string { v, ok := value(f); return known(shownInt(n.Type, v), ok) }
@@ -100,6 +102,7 @@ func shownInt(t check.Type, v int64) string {
 		if member := t.Enum.Values().ByNumber(protoreflect.EnumNumber(v)); member != nil {
 			return string(member.Name())
 		}
+	default:
 	}
 	return strconv.FormatInt(v, 10)
 }

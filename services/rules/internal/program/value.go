@@ -40,6 +40,7 @@ func ints(n *check.Node) func(*Frame) (int64, bool) {
 		return length(n.Args[0])
 	case check.Neg, check.Abs:
 		return intUnary(n.Op, ints(n.Args[0]))
+	default:
 	}
 	return intBinary(n.Op, ints(n.Args[0]), ints(n.Args[1]))
 }
@@ -93,7 +94,8 @@ func intOperation(op check.Op) func(x, y int64) (int64, bool) {
 				return 0, true
 			}
 			v := x * y
-			return v, v/y == x && !(x == -1 && y == math.MinInt64) && !(y == -1 && x == math.MinInt64)
+			least := x == -1 && y == math.MinInt64 || y == -1 && x == math.MinInt64
+			return v, !least && v/y == x
 		}
 	case check.Div:
 		return func(x, y int64) (int64, bool) {
@@ -111,6 +113,7 @@ func intOperation(op check.Op) func(x, y int64) (int64, bool) {
 		}
 	case check.Min:
 		return func(x, y int64) (int64, bool) { return min(x, y), true }
+	default:
 	}
 	return func(x, y int64) (int64, bool) { return max(x, y), true }
 }
@@ -125,6 +128,7 @@ func calendar(n *check.Node) func(*Frame) (int64, bool) {
 		part = time.Time.Day
 	case check.Month:
 		part = func(t time.Time) int { return int(t.Month()) }
+	default:
 	}
 	return func(f *Frame) (int64, bool) {
 		v, ok := at(f)
@@ -180,6 +184,7 @@ func floats(n *check.Node) func(*Frame) (float64, bool) {
 	case check.Abs:
 		a := floats(n.Args[0])
 		return func(f *Frame) (float64, bool) { v, ok := a(f); return math.Abs(v), ok }
+	default:
 	}
 	if n.Args[0].Type.Kind != fact.Float {
 		return ratio(n)
@@ -262,6 +267,7 @@ func texts(n *check.Node) func(*Frame) (string, bool) {
 			}
 			return f.lower(s), true
 		}
+	default:
 	}
 	depth, slot := n.Depth, n.Slot
 	if depth == 0 {

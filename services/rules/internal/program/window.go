@@ -80,6 +80,7 @@ func (f *Frame) measured(output *check.Output, r velocity.Reading, unit string) 
 		return fact.Slot{N: r.Distinct, OK: true}
 	case check.Largest:
 		return fact.Slot{N: r.Max, S: unit, OK: r.Count > 0}
+	default:
 	}
 	if !f.fits(!r.Overflow) {
 		return fact.Slot{}

@@ -1,7 +1,12 @@
 package syntax
 
+import "strings"
+
 // Span is a range of byte offsets in the source: [Start, End).
 type Span struct{ Start, End int32 }
+
+// ExprSpan makes what embeds a Span an Expr.
+func (s Span) ExprSpan() Span { return s }
 
 // Fault is one thing wrong with a source.
 type Fault struct {
@@ -104,13 +109,13 @@ func (t *Test) ItemSpan() Span { return t.Span }
 
 // Object is the value in braces of a test's fact.
 type Object struct {
-	Span   Span
+	Span
 	Fields []Field
 }
 
 // Array is a list of values in a test's fact or in an `in` test.
 type Array struct {
-	Span  Span
+	Span
 	Elems []Expr
 }
 
@@ -141,7 +146,7 @@ const (
 
 // Literal is a constant. Raw is its text in the source.
 type Literal struct {
-	Span  Span
+	Span
 	Kind  LiteralKind
 	Int   int64
 	Float float64
@@ -151,7 +156,7 @@ type Literal struct {
 
 // Path names a field: `amount`, `billing.country`.
 type Path struct {
-	Span  Span
+	Span
 	Parts []Ident
 }
 
@@ -182,14 +187,14 @@ const (
 
 // Logic is a chain of `and` or of `or`: Terms has at least two.
 type Logic struct {
-	Span  Span
+	Span
 	Op    Op
 	Terms []Expr
 }
 
 // Binary is `X Op Y`.
 type Binary struct {
-	Span   Span
+	Span
 	Op     Op
 	OpSpan Span
 	X, Y   Expr
@@ -197,32 +202,32 @@ type Binary struct {
 
 // Not is `not X`.
 type Not struct {
-	Span Span
-	X    Expr
+	Span
+	X Expr
 }
 
 // Neg is `-X`.
 type Neg struct {
-	Span Span
-	X    Expr
+	Span
+	X Expr
 }
 
 // Paren is `(X)`, kept for the formatter.
 type Paren struct {
-	Span Span
-	X    Expr
+	Span
+	X Expr
 }
 
 // Call is `hour(at, "UTC")`.
 type Call struct {
-	Span Span
+	Span
 	Func Ident
 	Args []Expr
 }
 
 // Window is a velocity function: `sum(amount by card over 1h)`.
 type Window struct {
-	Span Span
+	Span
 	Func Ident
 	Of   *Path // event counted or field aggregated
 	By   *Path
@@ -231,7 +236,7 @@ type Window struct {
 
 // Quantifier is `any item in items (...)` or `all ...`.
 type Quantifier struct {
-	Span Span
+	Span
 	All  bool
 	Var  Ident
 	List *Path
@@ -240,66 +245,44 @@ type Quantifier struct {
 
 // Missing is `X is missing` or, with Not, `X is not missing`.
 type Missing struct {
-	Span Span
-	X    Expr
-	Not  bool
+	Span
+	X   Expr
+	Not bool
 }
 
 // In is `X in Set` or, with Not, `X not in Set`. Set is a *Array, a *Range,
 // a *NamedList, a *CIDR or a *Path of a list.
 type In struct {
-	Span Span
-	X    Expr
-	Not  bool
-	Set  Expr
+	Span
+	X   Expr
+	Not bool
+	Set Expr
 }
 
 // Range is `Lo..Hi`, both ends included.
 type Range struct {
-	Span   Span
+	Span
 	Lo, Hi Expr
 }
 
 // NamedList is `list @name`.
 type NamedList struct {
-	Span Span
+	Span
 	Name Ident // without '@'
 }
 
 // CIDR is `cidr 10.0.0.0/8` or `cidr [a, b]`.
 type CIDR struct {
-	Span  Span
+	Span
 	Elems []*Literal
 	Many  bool // written with brackets
 }
 
-// The spans of expressions.
-func (x *Literal) ExprSpan() Span    { return x.Span }
-func (x *Path) ExprSpan() Span       { return x.Span }
-func (x *Logic) ExprSpan() Span      { return x.Span }
-func (x *Binary) ExprSpan() Span     { return x.Span }
-func (x *Not) ExprSpan() Span        { return x.Span }
-func (x *Neg) ExprSpan() Span        { return x.Span }
-func (x *Paren) ExprSpan() Span      { return x.Span }
-func (x *Call) ExprSpan() Span       { return x.Span }
-func (x *Window) ExprSpan() Span     { return x.Span }
-func (x *Quantifier) ExprSpan() Span { return x.Span }
-func (x *Missing) ExprSpan() Span    { return x.Span }
-func (x *In) ExprSpan() Span         { return x.Span }
-func (x *Range) ExprSpan() Span      { return x.Span }
-func (x *NamedList) ExprSpan() Span  { return x.Span }
-func (x *CIDR) ExprSpan() Span       { return x.Span }
-func (x *Object) ExprSpan() Span     { return x.Span }
-func (x *Array) ExprSpan() Span      { return x.Span }
-
 // String returns the path as it is written, without backquotes.
 func (x *Path) String() string {
-	if len(x.Parts) == 1 {
-		return x.Parts[0].Name
+	names := make([]string, len(x.Parts))
+	for i, part := range x.Parts {
+		names[i] = part.Name
 	}
-	text := x.Parts[0].Name
-	for _, part := range x.Parts[1:] {
-		text += "." + part.Name
-	}
-	return text
+	return strings.Join(names, ".")
 }

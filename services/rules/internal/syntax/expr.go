@@ -40,8 +40,9 @@ func (p *parser) infix() (Op, int) {
 			return OpDiv, powerProduct
 		case '%':
 			return OpMod, powerProduct
+		default:
+			return 0, 0
 		}
-		return 0, 0
 	}
 	if p.tok.kind != tokIdent {
 		return 0, 0
@@ -63,8 +64,9 @@ func (p *parser) infix() (Op, int) {
 		return OpDefault, powerDefault
 	case wordIn, wordIs, wordNot:
 		return 0, powerTest
+	default:
+		return 0, 0
 	}
-	return 0, 0
 }
 
 // expr reads an expression whose operators bind tighter than power.
@@ -117,7 +119,7 @@ func (p *parser) operate(left Expr, op Op, binds int) Expr {
 		right := p.expr(binds)
 		if chain, ok := left.(*Logic); ok && chain.Op == op {
 			chain.Terms = append(chain.Terms, right)
-			chain.Span.End = p.last
+			chain.End = p.last
 			return chain
 		}
 		return &Logic{Span{start, p.last}, op, []Expr{left, right}}
@@ -151,6 +153,7 @@ func (p *parser) prefix() Expr {
 			p.next()
 			x := p.expr(powerSign)
 			return &Neg{Span{start, p.last}, x}
+		default:
 		}
 	case tokIdent:
 		switch p.tok.word {
@@ -162,11 +165,13 @@ func (p *parser) prefix() Expr {
 			return p.literal()
 		case wordAny, wordAll:
 			return p.quantifier()
+		default:
 		}
 		if p.tok.word.reserved() {
 			break
 		}
 		return p.operand()
+	default:
 	}
 	p.unexpected("a value", p.valueHelp())
 	return &Literal{Span: p.tok.span}
@@ -239,7 +244,7 @@ func (p *parser) operand() Expr {
 		}
 	}
 	p.expectPunct(')')
-	call.Span = Span{path.Span.Start, p.last}
+	call.Span = Span{path.Start, p.last}
 	return call
 }
 
@@ -364,7 +369,7 @@ func (p *parser) value() Expr {
 			return &Literal{}
 		}
 		lit := p.literal()
-		lit.Span.Start, lit.Int, lit.Float, lit.Raw = start, -lit.Int, -lit.Float, "-"+lit.Raw
+		lit.Start, lit.Int, lit.Float, lit.Raw = start, -lit.Int, -lit.Float, "-"+lit.Raw
 		return lit
 	case p.tok.kind == tokLiteral, p.is(wordTrue), p.is(wordFalse):
 		return p.literal()

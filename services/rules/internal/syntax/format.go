@@ -118,13 +118,7 @@ func (p *printer) rule(r *Rule) {
 	if r.Priority != 0 {
 		head += " " + p.word(wordPriority) + " " + strconv.FormatInt(r.Priority, 10)
 	}
-	for i, tag := range r.Tags {
-		if i == 0 {
-			head += " " + p.word(wordTags) + " " + tag.Name
-			continue
-		}
-		head += ", " + tag.Name
-	}
+	head += p.names(wordTags, r.Tags)
 	switch r.State {
 	case Live:
 		head += " " + p.word(wordLive)
@@ -145,6 +139,18 @@ func (p *printer) rule(r *Rule) {
 		tail += " " + p.word(wordReason) + " " + r.Reason.Name
 	}
 	p.line(1, tail)
+}
+
+// names prints a keyword and the names that follow it, if there are any.
+func (p *printer) names(word Word, list []Ident) string {
+	if len(list) == 0 {
+		return ""
+	}
+	texts := make([]string, len(list))
+	for i, name := range list {
+		texts[i] = name.Name
+	}
+	return " " + p.word(word) + " " + strings.Join(texts, ", ")
 }
 
 func (p *printer) action(a Action) string { return p.word(wordAllow + Word(a-Allow)) }
@@ -180,7 +186,7 @@ func (p *printer) list(l *List) {
 	}
 	p.line(0, head)
 	for i, entry := range l.Entries {
-		p.flush(entry.Span.Start, 1)
+		p.flush(entry.Start, 1)
 		p.line(1, texts[i]+",")
 	}
 	p.flush(l.Span.End, 1)
@@ -191,8 +197,8 @@ func (p *printer) test(t *Test) {
 	head := p.word(wordTest) + " " + t.Name.Raw
 	one := p.word(wordGiven) + " " + p.expr(t.Given)
 	p.line(0, head)
-	p.flush(t.Given.Span.Start, 1)
-	if width(one)+2 <= lineWidth && !p.pending(t.Given.Span.End) {
+	p.flush(t.Given.Start, 1)
+	if width(one)+2 <= lineWidth && !p.pending(t.Given.End) {
 		p.line(1, one)
 	} else {
 		p.line(1, p.word(wordGiven)+" {")
@@ -200,7 +206,7 @@ func (p *printer) test(t *Test) {
 			p.flush(field.Key.ExprSpan().Start, 2)
 			p.line(2, p.expr(field.Key)+": "+p.expr(field.Value)+",")
 		}
-		p.flush(t.Given.Span.End, 2)
+		p.flush(t.Given.End, 2)
 		p.line(1, "}")
 	}
 	p.flush(t.Span.End, 1)
@@ -208,14 +214,7 @@ func (p *printer) test(t *Test) {
 	if t.Score != nil {
 		tail += " " + p.word(wordScore) + " " + t.Score.Raw
 	}
-	for i, rule := range t.Because {
-		if i == 0 {
-			tail += " " + p.word(wordBecause) + " " + rule.Name
-			continue
-		}
-		tail += ", " + rule.Name
-	}
-	p.line(1, tail)
+	p.line(1, tail+p.names(wordBecause, t.Because))
 }
 
 // width is the number of columns that text takes.

@@ -106,8 +106,9 @@ func (w Word) reserved() bool {
 	switch w {
 	case wordOr, wordAnd, wordNot, wordIn, wordIs, wordAny, wordAll, wordTrue, wordFalse, wordWhen, wordThen:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // action returns the action that a keyword names, or 0.

@@ -94,11 +94,11 @@ func TestPrecedence(t *testing.T) {
 func sexpr(x Expr) string {
 	switch x := x.(type) {
 	case *Logic:
-		text := "(" + x.Op.String()
+		texts := []string{"(" + x.Op.String()}
 		for _, term := range x.Terms {
-			text += " " + sexpr(term)
+			texts = append(texts, sexpr(term))
 		}
-		return text + ")"
+		return strings.Join(texts, " ") + ")"
 	case *Binary:
 		return fmt.Sprintf("(%s %s %s)", x.Op, sexpr(x.X), sexpr(x.Y))
 	case *Not:
