@@ -18,7 +18,7 @@ type Default struct {
 	Spec       proto.Message
 }
 
-// EnsureObjects creates, one release each, the objects that the configstore
+// EnsureObjects creates, in one release, the objects that the configstore
 // does not have, in the background and as long as it takes. Existing ones
 // stay as they are. Without a configstore it does nothing.
 func (h *Host) EnsureObjects(objects ...Default) {
@@ -27,48 +27,54 @@ func (h *Host) EnsureObjects(objects ...Default) {
 	}
 	client := configstorev1.NewConfigServiceClient(h.Dial(configstoreName))
 	h.Go("default objects", func(ctx context.Context) error {
-		for _, object := range objects {
-			if err := h.ensure(ctx, client, object); err != nil {
+		for {
+			err := h.ensure(ctx, client, objects)
+			if err == nil || ctx.Err() != nil {
+				return nil
+			}
+			if connect.CodeOf(err) == connect.CodeInvalidArgument {
 				return err
 			}
+			h.Log.Debug("default objects wait", "err", err)
+			timer := time.NewTimer(registerRetry)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return nil
+			}
 		}
-		return nil
 	})
 }
 
-func (h *Host) ensure(ctx context.Context, client configstorev1.ConfigServiceClient, object Default) error {
-	spec, err := anypb.New(object.Spec)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", object.Kind, object.Name, err)
-	}
-	request := &configstorev1.ApplyRequest{
-		Reason: "default of " + h.name,
-		Changes: []*configstorev1.Change{{
-			ExpectedRevision: -1,
-			Change: &configstorev1.Change_Put{Put: &configstorev1.Object{
-				Key:  &configstorev1.Key{Kind: object.Kind, Name: object.Name},
-				Spec: spec,
-			}},
-		}},
-	}
-	for {
-		_, err := client.Apply(ctx, request)
-		switch connect.CodeOf(err) {
-		case connect.CodeInvalidArgument, connect.CodeNotFound:
-			return fmt.Errorf("%s %s: %w", object.Kind, object.Name, err)
-		case connect.CodeAlreadyExists, connect.CodeAborted, connect.CodeFailedPrecondition:
-			return nil
-		}
+// ensure creates what is missing now. Where somebody else is quicker it
+// fails and is called again.
+func (h *Host) ensure(ctx context.Context, client configstorev1.ConfigServiceClient, objects []Default) error {
+	request := &configstorev1.ApplyRequest{Reason: "defaults of " + h.name}
+	for _, object := range objects {
+		key := &configstorev1.Key{Kind: object.Kind, Name: object.Name}
+		_, err := client.Get(ctx, &configstorev1.GetRequest{Key: key})
 		if err == nil {
-			h.Log.Info("default object created", "kind", object.Kind, "name", object.Name)
-			return nil
+			continue
 		}
-		timer := time.NewTimer(registerRetry)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
+		if connect.CodeOf(err) != connect.CodeNotFound {
+			return err
 		}
+		spec, err := anypb.New(object.Spec)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", object.Kind, object.Name, err)
+		}
+		request.Changes = append(request.Changes, &configstorev1.Change{
+			ExpectedRevision: -1,
+			Change:           &configstorev1.Change_Put{Put: &configstorev1.Object{Key: key, Spec: spec}},
+		})
 	}
+	if len(request.GetChanges()) == 0 {
+		return nil
+	}
+	if _, err := client.Apply(ctx, request); err != nil {
+		return err
+	}
+	h.Log.Info("default objects created", "count", len(request.GetChanges()))
+	return nil
 }
