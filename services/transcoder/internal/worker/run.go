@@ -146,7 +146,12 @@ func (w *Worker) finish(ctx context.Context, j job.Job, took time.Duration, err 
 	}
 	w.metrics.jobs.WithLabelValues(verdict.Reason).Inc()
 	w.live.set(after)
-	w.cfg.Log.Info("job attempt ended", "job_id", j.ID, "attempt", j.Attempt, "end", verdict.Reason, "state", after.State.String(), "duration", took, "err", err)
+	log := w.cfg.Log.With("job_id", j.ID, "attempt", j.Attempt, "end", verdict.Reason, "state", after.State.String(), "duration", took)
+	if after.State == job.Succeeded {
+		log.Info("job succeeded")
+	} else {
+		log.Warn("attempt at job ended", "err", err)
+	}
 	if after.State.Ended() {
 		w.clean(ctx, after)
 	} else {
