@@ -26,13 +26,12 @@ type drive struct {
 	wanted bool // recovery has passed it by; guarded by runner.mu
 
 	// The rest belongs to the goroutine of run.
-	machine  *tcc.Machine
-	expiry   *time.Timer
-	results  chan tcc.Result
-	calls    sync.WaitGroup
-	phase    tcc.Phase
-	phaseCtx context.Context // of the calls of the phase
-	endPhase context.CancelFunc
+	machine *tcc.Machine
+	expiry  *time.Timer
+	results chan tcc.Result
+	calls   sync.WaitGroup
+	phase   tcc.Phase            // that the calls belong to
+	cut     []context.CancelFunc // of the calls of the phase
 }
 
 func newDrive(r *Runner, s *session, key Key) *drive {
@@ -157,11 +156,11 @@ func (d *drive) publish(t Transaction) {
 // wait returns the transaction as soon as a wait is over. Where the drive ends
 // before that, another coordinator has it: ErrLost.
 func (d *drive) wait(ctx context.Context, wait Wait) (Status, error) {
-	signal := d.over
-	switch wait {
-	case WaitAccepted:
+	if wait == WaitAccepted {
 		return d.status(), nil
-	case WaitDecided:
+	}
+	signal := d.over
+	if wait == WaitDecided {
 		signal = d.decided
 	}
 	select {
@@ -183,11 +182,9 @@ func (d *drive) run(ctx context.Context, calls []tcc.Call) {
 	defer func() { d.runner.remove(d) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(d.session.ctx, cancel)()
+	defer d.session.attach(cancel)()
 	defer d.calls.Wait()
 	defer cancel() // before the wait
-	d.phaseCtx, d.endPhase = context.WithCancel(ctx)
-	defer func() { d.endPhase() }()
 	d.phase = d.machine.Phase()
 
 	d.expiry = time.NewTimer(d.left())
@@ -261,17 +258,21 @@ func (d *drive) after(t Transaction) Transaction {
 // call makes calls side by side. Those of an earlier phase are cut.
 func (d *drive) call(ctx context.Context, calls []tcc.Call) {
 	if phase := d.machine.Phase(); phase != d.phase {
-		d.endPhase()
-		d.phase = phase
-		d.phaseCtx, d.endPhase = context.WithCancel(ctx)
+		for _, cancel := range d.cut {
+			cancel()
+		}
+		d.phase, d.cut = phase, nil
 	}
 	for _, call := range calls {
-		branch, phaseCtx := d.machine.Spec().Branches[call.Branch], d.phaseCtx
+		branch := d.machine.Spec().Branches[call.Branch]
+		ctx, cancel := context.WithCancel(ctx)
+		d.cut = append(d.cut, cancel)
 		d.calls.Go(func() {
-			result := d.attempt(phaseCtx, branch, call)
+			defer cancel()
+			result := d.attempt(ctx, branch, call)
 			select {
 			case d.results <- result:
-			case <-phaseCtx.Done():
+			case <-ctx.Done():
 			}
 		})
 	}

@@ -15,6 +15,9 @@ import (
 
 var errStore = errors.New("store is away")
 
+// pass lets a test's own time pass.
+func pass(d time.Duration) { <-time.After(d) }
+
 // memory is a store that outlives coordinators, with what a test needs to see.
 type memory struct {
 	mu     sync.Mutex
@@ -65,7 +68,7 @@ func (c *connection) write(ctx context.Context, fn func() error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	time.Sleep(time.Millisecond)
+	pass(time.Millisecond)
 	c.mu.Lock()
 	cut := c.isCut
 	before, after := false, false

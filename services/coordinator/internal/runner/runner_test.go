@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -202,7 +203,7 @@ func TestFullCoordinatorRefusesWithAHint(t *testing.T) {
 		}
 		c := start(t, m, p, nil, runner.Config{MaxActive: 2})
 		for i := range 2 {
-			if _, err := c.Submit(t.Context(), submission(fmt.Sprint(i), runner.WaitAccepted)); err != nil {
+			if _, err := c.Submit(t.Context(), submission(strconv.Itoa(i), runner.WaitAccepted)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -213,7 +214,7 @@ func TestFullCoordinatorRefusesWithAHint(t *testing.T) {
 		if _, err := c.Submit(t.Context(), submission("0", runner.WaitConfirmed)); err != nil {
 			t.Errorf("a known one: %v", err)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if _, err := c.Submit(t.Context(), submission("2", runner.WaitConfirmed)); err != nil {
 			t.Errorf("after a while: %v", err)
 		}
@@ -233,7 +234,7 @@ func TestDeadCoordinatorsWorkIsTakenOver(t *testing.T) {
 				}
 				dead := start(t, m, p, nil, runner.Config{Host: "one"})
 				for i := range 5 {
-					if _, err := dead.Submit(t.Context(), submission(fmt.Sprint(i), runner.WaitAccepted)); err != nil {
+					if _, err := dead.Submit(t.Context(), submission(strconv.Itoa(i), runner.WaitAccepted)); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -241,7 +242,7 @@ func TestDeadCoordinatorsWorkIsTakenOver(t *testing.T) {
 				began := time.Now()
 				heir := start(t, m, p, nil, runner.Config{Host: host})
 				for i := range 5 {
-					s := submission(fmt.Sprint(i), runner.WaitConfirmed)
+					s := submission(strconv.Itoa(i), runner.WaitConfirmed)
 					if status, err := heir.Submit(t.Context(), s); err != nil || status.State != tcc.Confirmed {
 						t.Errorf("got %v, %v", status.State, err)
 					}

@@ -12,13 +12,13 @@ import (
 // lease is lost it is over for good: the next session has another id.
 type session struct {
 	lease   Lease
-	ctx     context.Context // of the drives
-	cancel  context.CancelFunc
 	adopt   chan struct{} // a sign that there is something to recover
 	running sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
+	mu      sync.Mutex
+	closed  bool // no more drives
+	ended   bool // those under way are cut
+	cancels map[*context.CancelFunc]struct{}
 }
 
 // enter counts a drive in, unless the session is closing.
@@ -36,6 +36,31 @@ func (s *session) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+}
+
+// attach has the session's end call cancel, until detached.
+func (s *session) attach(cancel context.CancelFunc) (detach func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		cancel()
+	}
+	s.cancels[&cancel] = struct{}{}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.cancels, &cancel)
+	}
+}
+
+// end cuts the drives under way.
+func (s *session) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	for cancel := range s.cancels {
+		(*cancel)()
+	}
 }
 
 // sign has adoptAll look for unfinished transactions.
@@ -87,9 +112,8 @@ func (r *Runner) join(ctx context.Context) (*session, error) {
 	if taken > 0 {
 		r.config.Log.Info("took over unfinished transactions", "transactions", taken)
 	}
-	s := &session{lease: lease, adopt: make(chan struct{}, 1)}
-	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.adopt <- struct{}{}
+	s := &session{lease: lease, adopt: make(chan struct{}, 1), cancels: make(map[*context.CancelFunc]struct{})}
+	s.sign()
 	return s, nil
 }
 
@@ -97,7 +121,8 @@ func (r *Runner) join(ctx context.Context) (*session, error) {
 func (r *Runner) serve(ctx context.Context, s *session) {
 	r.session.Store(s)
 	var helpers sync.WaitGroup
-	adopting, stopAdopting := context.WithCancel(s.ctx)
+	adopting, stopAdopting := context.WithCancel(ctx)
+	defer stopAdopting()
 	helpers.Go(func() { r.adoptAll(adopting, s) })
 
 	lost := r.keep(ctx, s)
@@ -111,7 +136,7 @@ func (r *Runner) serve(ctx context.Context, s *session) {
 	} else {
 		r.drain(s)
 	}
-	s.cancel()
+	s.end()
 	s.running.Wait()
 	if !lost {
 		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.Lease)

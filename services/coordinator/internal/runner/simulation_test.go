@@ -1,7 +1,6 @@
 package runner_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -77,25 +76,25 @@ func simulate(t *testing.T, seed uint64, ends map[tcc.State]int) {
 	hosts := []*coordinator{boot("0", 0.05), boot("1", 0.05)}
 	const transactions = 20
 	for i := range transactions {
-		s := submission(fmt.Sprint(i), runner.WaitAccepted)
+		s := submission(strconv.Itoa(i), runner.WaitAccepted)
 		s.Timeout = time.Duration(1+d.intN(3)) * time.Second
 		_, _ = hosts[d.intN(2)].Submit(t.Context(), s) // may fail: it is asked again below
-		time.Sleep(time.Duration(d.intN(60)) * time.Millisecond)
+		pass(time.Duration(d.intN(60)) * time.Millisecond)
 		if d.intN(5) == 0 {
 			victim := d.intN(2)
 			hosts[victim].link.cut()
-			hosts[victim] = boot(fmt.Sprint(victim), 0.05)
+			hosts[victim] = boot(strconv.Itoa(victim), 0.05)
 		}
 	}
-	time.Sleep(time.Duration(d.intN(3000)) * time.Millisecond)
+	pass(time.Duration(d.intN(3000)) * time.Millisecond)
 	close(calm)
 	for _, c := range hosts {
 		c.link.cut()
 	}
 	last := boot("0", 0)
 	for i := range transactions {
-		finish(t, seed, last, p, submission(fmt.Sprint(i), runner.WaitConfirmed))
-		ends[m.rows[key(fmt.Sprint(i))].State]++
+		finish(t, seed, last, p, submission(strconv.Itoa(i), runner.WaitConfirmed))
+		ends[m.rows[key(strconv.Itoa(i))].State]++
 	}
 	for _, fault := range p.faults {
 		t.Errorf("replay with BACKLOT_SEED=%d: %s", seed, fault)
@@ -110,7 +109,7 @@ func finish(t *testing.T, seed uint64, c *coordinator, p *participants, s runner
 			break
 		}
 		if err != nil {
-			time.Sleep(500 * time.Millisecond)
+			pass(500 * time.Millisecond)
 			continue
 		}
 		if _, err := c.Retry(t.Context(), s.Key); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -241,7 +242,7 @@ func TestReopenTakesOnlyParked(t *testing.T) {
 func TestListPagesByStateNewestFirst(t *testing.T) {
 	suite(t, func(t *testing.T, s *store.Store, _ func() []string) {
 		for i := range 5 {
-			x := transaction(fmt.Sprint(i))
+			x := transaction(strconv.Itoa(i))
 			x.CreatedAt = noon.Add(time.Duration(i/2) * time.Second)
 			if i%2 == 0 {
 				x.State = tcc.Parked

@@ -111,11 +111,12 @@ func (m *Machine) derive() State {
 			return Parked // compensations go in order, so none is under way
 		}
 		return settled(open, stuck, Cancelling, Cancelled)
+	default:
+		if m.spec.Mode == Saga && open == 0 && m.allTried() {
+			return Confirmed
+		}
+		return Trying
 	}
-	if m.spec.Mode == Saga && open == 0 && m.sequence > 0 && m.allTried() {
-		return Confirmed
-	}
-	return Trying
 }
 
 func settled(open, stuck int, active, ended State) State {

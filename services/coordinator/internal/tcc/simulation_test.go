@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
@@ -68,7 +69,7 @@ func newWorld(seed uint64) *world {
 		w.spec.Mode = tcc.Saga
 	}
 	for i := range 1 + w.random.IntN(4) {
-		w.spec.Branches = append(w.spec.Branches, tcc.Branch{ID: fmt.Sprint(i), Service: "s", Action: "a"})
+		w.spec.Branches = append(w.spec.Branches, tcc.Branch{ID: strconv.Itoa(i), Service: "s", Action: "a"})
 		w.participants = append(w.participants, participant{moody: []float64{0, 0, 0.3}[w.random.IntN(3)]})
 	}
 	w.machine = tcc.New(w.spec, 3)
@@ -265,9 +266,5 @@ func (w *world) note(format string, args ...any) {
 }
 
 func (w *world) trace() string {
-	text := fmt.Sprintf("%v with %d branches\n", w.spec.Mode, len(w.spec.Branches))
-	for _, line := range w.history {
-		text += line + "\n"
-	}
-	return text
+	return fmt.Sprintf("%v with %d branches\n", w.spec.Mode, len(w.spec.Branches)) + strings.Join(w.history, "\n")
 }

@@ -2,6 +2,7 @@ package tcc
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -116,7 +117,7 @@ func (p *player) open(words []string) error {
 
 func (p *player) result(words []string) (Result, error) {
 	if len(words) < 4 {
-		return Result{}, fmt.Errorf("want: branch phase attempt outcome [problem]")
+		return Result{}, errors.New("want: branch phase attempt outcome [problem]")
 	}
 	result := Result{
 		Call:    Call{Branch: -1, Phase: Phase(index(phaseNames, words[1]))},
@@ -131,7 +132,7 @@ func (p *player) result(words []string) (Result, error) {
 	attempt, err := strconv.Atoi(words[2])
 	result.Attempt = attempt
 	if result.Branch < 0 || result.Phase < 0 || result.Outcome < 0 {
-		return result, fmt.Errorf("unknown word")
+		return result, errors.New("unknown word")
 	}
 	return result, err
 }

@@ -311,7 +311,7 @@ func TestListsPageByToken(t *testing.T) {
 
 func TestUnknownErrorsAreNotShown(t *testing.T) {
 	fault := errors.New("disk is full")
-	if got := coded(fault); got != fault {
+	if got := coded(fault); !errors.Is(got, fault) || errors.As(got, new(*connect.Error)) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -109,7 +109,7 @@ func TestTopUpIsIdempotentByKeyAndOwner(t *testing.T) {
 		t.Errorf("ann has %d, the bank was charged %v", got, h.bank.in)
 	}
 	for _, amount := range []money.Amount{usd(0), usd(-5), {Minor: 5, Currency: "XXX"}} {
-		if _, err := h.TopUp(t.Context(), "main", "ann", fmt.Sprint(amount.Minor), amount); err == nil {
+		if _, err := h.TopUp(t.Context(), "main", "ann", amount.Currency+amount.String(), amount); err == nil {
 			t.Errorf("%v was taken", amount)
 		}
 	}

@@ -72,10 +72,10 @@ func topUpKey(ownerID, key string) string { return "top_up/" + ownerID + "/" + k
 
 // finish brings a top-up to its end, or tells the one that it has.
 func (c *Cashier) finish(ctx context.Context, t ledger.Transfer) (ledger.Transfer, error) {
-	switch t.State {
-	case ledger.Posted:
+	if t.State == ledger.Posted {
 		return t, nil
-	case ledger.Voided:
+	}
+	if t.State == ledger.Voided {
 		return ledger.Transfer{}, payment.ErrDeclined
 	}
 	amount, err := t.Amount()

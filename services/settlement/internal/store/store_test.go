@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -257,7 +258,7 @@ func TestLedgersOfCurrenciesAndTenantsAreApart(t *testing.T) {
 func TestListsPage(t *testing.T) {
 	suite(t, func(f *fixture) {
 		for i := range 5 {
-			f.fund(fmt.Sprint("viewer", i%2), usd(1), fmt.Sprint(i))
+			f.fund(fmt.Sprint("viewer", i%2), usd(1), strconv.Itoa(i))
 		}
 		open, err := f.pend(ledger.TopUpOf("main", "viewer0", usd(5)), "open")
 		if err != nil {

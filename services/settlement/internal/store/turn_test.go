@@ -25,7 +25,7 @@ func TestTurnsComeOneByOneAndAreBounded(t *testing.T) {
 				if booking++; booking != 1 {
 					t.Error("two book at once")
 				}
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 				booking--
 				done()
 			})
