@@ -15,41 +15,28 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
-
-	"io/fs"
 
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/backlot-video/backlot/kit/database"
+	"github.com/backlot-video/backlot/kit/database/databasetest"
 	"github.com/backlot-video/backlot/kit/mq"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
-	schema "github.com/backlot-video/backlot/sql"
 )
 
 // The crash test runs a broker, a producer and a consumer as processes and
 // kills them. The producer notes each number it told, in the transaction that
 // tells it; the consumer each that it heard, in the transaction of its inbox.
-const numbers = `-- +goose Up
-CREATE TABLE numbers (place INTEGER PRIMARY KEY, key TEXT NOT NULL, n BIGINT NOT NULL);
+const numbers = `CREATE TABLE numbers (place INTEGER PRIMARY KEY, key TEXT NOT NULL, n BIGINT NOT NULL);
 `
 
 func openNumbers(ctx context.Context, dir string) (*database.DB, error) {
-	files := fstest.MapFS{"00100_numbers.sql": {Data: []byte(numbers)}}
-	kit := schema.Migrations("kit")
-	names, err := fs.Glob(kit, "*.sql")
+	migrations, err := databasetest.With("kit", numbers)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		text, err := fs.ReadFile(kit, name)
-		if err != nil {
-			return nil, err
-		}
-		files[name] = &fstest.MapFile{Data: text}
-	}
-	return database.Open(ctx, database.Config{Service: "numbers", DataDir: dir}, files)
+	return database.Open(ctx, database.Config{Service: "numbers", DataDir: dir}, migrations)
 }
 
 func readNumbers(t *testing.T, dir string) (all map[string][]int, total int) {

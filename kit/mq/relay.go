@@ -35,7 +35,8 @@ var (
 // Run publishes facts until ctx ends, and returns nil then. At its start and
 // whenever the broker has come back, it publishes once more what was sent
 // within Keep: a broker that died may have lost it, one that did not drops it
-// by its id. Several processes may run it on one database.
+// by its id. It also removes what is old from outbox and inbox. Several
+// processes may run it on one database.
 func (o *Outbox) Run(ctx context.Context) error {
 	if o.cfg.Client == nil {
 		return errors.New("outbox has no broker")

@@ -5,46 +5,34 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"strconv"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
-
-	"io/fs"
 
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/database/databasetest"
 	"github.com/backlot-video/backlot/kit/tcc"
 	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
-	schema "github.com/backlot-video/backlot/sql"
 )
 
 // The simulated participant holds 1 for each branch on one account. effects is
 // what ran, as its transactions committed it.
-const accountSchema = `-- +goose Up
-CREATE TABLE account (id INTEGER PRIMARY KEY, balance BIGINT NOT NULL, held BIGINT NOT NULL);
+const accountSchema = `CREATE TABLE account (id INTEGER PRIMARY KEY, balance BIGINT NOT NULL, held BIGINT NOT NULL);
 INSERT INTO account (id, balance, held) VALUES (1, 1000, 0);
 CREATE TABLE effects (xid TEXT NOT NULL, phase TEXT NOT NULL, place BIGINT NOT NULL);
 `
 
 func simulated(t *testing.T) fs.FS {
-	files := fstest.MapFS{"00100_account.sql": {Data: []byte(accountSchema)}}
-	kit := schema.Migrations("kit")
-	names, err := fs.Glob(kit, "*.sql")
-	if err != nil || len(names) == 0 {
-		t.Fatal(names, err)
+	t.Helper()
+	migrations, err := databasetest.With("kit", accountSchema)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, name := range names {
-		text, err := fs.ReadFile(kit, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[name] = &fstest.MapFile{Data: text}
-	}
-	return files
+	return migrations
 }
 
 // seed is a new one each time, or that of BACKLOT_TEST_SEED.

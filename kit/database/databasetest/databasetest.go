@@ -1,6 +1,6 @@
 // Package databasetest runs a test on every engine that kit/database knows.
 //
-//	databasetest.go  Each, Config and Open
+//	databasetest.go  Each, With, Config and Open
 //	postgres.go      a PostgreSQL server of the test binary's own
 //
 // It is for tests only. Tests that it gives a database may run in parallel.
@@ -13,6 +13,7 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 
 	"github.com/backlot-video/backlot/kit/database"
 	schema "github.com/backlot-video/backlot/sql"
@@ -33,6 +34,25 @@ func EachFS(t *testing.T, service string, migrations fs.FS, suite func(t *testin
 			suite(t, Open(t, Config(t, dialect, service), migrations))
 		})
 	}
+}
+
+// With returns a service's migrations and one more, which has the given Up part,
+// for tests that need a table of their own.
+func With(service, up string) (fs.FS, error) {
+	all := fstest.MapFS{"99999_test.sql": {Data: []byte("-- +goose Up\n" + up)}}
+	migrations := schema.Migrations(service)
+	names, err := fs.Glob(migrations, "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(migrations, name)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = &fstest.MapFile{Data: text}
+	}
+	return all, nil
 }
 
 var schemas atomic.Int64
