@@ -27,7 +27,7 @@ var scripts = map[string]string{
 	"die":         `kill -$1 $$`,
 	"wait":        `printf 'frame=1\nout_time_us=1\nprogress=continue\n'; exec sleep 3600`,
 	"deaf":        `trap '' TERM; printf 'frame=1\nout_time_us=1\nprogress=continue\n'; exec sleep 3600`,
-	"tick":        `for i in 1 2 3 4 5 6 7 8; do printf "frame=$i\nout_time_us=$i\nprogress=continue\n"; sleep 0.05; done`,
+	"tick":        `for i in 1 2 3 4 5 6 7 8 9 10; do printf "frame=$i\nout_time_us=$i\nprogress=continue\n"; sleep 0.12; done`,
 	"parent":      `sleep 3600 & echo $! >$1`,
 	"environment": `env`,
 }
@@ -163,8 +163,8 @@ func TestStallIsNoticedAndProgressPutsItOff(t *testing.T) {
 	if _, err := s.Run(t.Context(), c); EndOf(err) != Stalled {
 		t.Errorf("blocked child: got %v", err)
 	}
-	c = child("tick") // 400 ms in all
-	c.Stall, c.Progress = 250*time.Millisecond, func(Progress) {}
+	c = child("tick") // 1.2 s in all
+	c.Stall, c.Progress = time.Second, func(Progress) {}
 	if _, err := s.Run(t.Context(), c); err != nil {
 		t.Errorf("child that goes on: got %v", err)
 	}
