@@ -17,7 +17,7 @@
 //	connectserver.go  Connect, unary and streaming; connectclient.go
 //	httpserver.go     Serve and HandleHTTP; httpclient.go is Dialer.HTTPClient
 //	kitexserver.go    TTHeader on loopback and unix sockets, gRPC over TLS elsewhere;
-//	                  kitextransport.go accepts for both, kitexclient.go, kitexerror.go
+//	                  kitextransport.go accepts for both, kitexclient.go, kitexerror.go, netpoll.go
 //	errors.go         what a caller may see of an error
 //	trace.go, metrics.go, validate.go
 //

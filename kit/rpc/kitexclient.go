@@ -23,7 +23,6 @@ import (
 	"github.com/cloudwego/kitex/pkg/serviceinfo"
 	"github.com/cloudwego/kitex/pkg/transmeta"
 	"github.com/cloudwego/kitex/transport"
-	"github.com/cloudwego/netpoll"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/backlot-video/backlot/proto/rpcdesc"
@@ -159,7 +158,7 @@ func (w *logWriter) to(log *slog.Logger) {
 	w.once.Do(func() {
 		klog.SetOutput(w)
 		klog.SetLevel(klog.LevelWarn)
-		netpoll.SetLoggerOutput(w)
+		logNetpollTo(w)
 	})
 	if log != nil {
 		w.log.CompareAndSwap(nil, log)
