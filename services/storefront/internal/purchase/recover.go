@@ -3,6 +3,10 @@ package purchase
 import (
 	"context"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/backlot-video/backlot/services/storefront/internal/order"
 )
 
 const (
@@ -11,7 +15,9 @@ const (
 	// settleTime is how long an order may rest in the hands of its own call.
 	settleTime = 2 * time.Second
 	// recoverBatch bounds one look.
-	recoverBatch = 100
+	recoverBatch = 1000
+	// recoverAtOnce bounds the orders that one look drives at a time.
+	recoverAtOnce = 8
 	// advanceTime bounds the work on one order.
 	advanceTime = 20 * time.Second
 )
@@ -42,18 +48,29 @@ func (d *Driver) sweep(ctx context.Context, since time.Time) {
 		}
 		return
 	}
+	var group errgroup.Group
+	group.SetLimit(recoverAtOnce)
 	for _, o := range orders {
-		if ctx.Err() != nil {
-			return
-		}
-		one, cancel := context.WithTimeout(ctx, advanceTime)
-		done, err := d.Advance(one, o)
-		cancel()
-		switch {
-		case err != nil:
-			d.Log.Debug("order still waits", "order_id", o.ID, "err", err)
-		case done.State.Done():
-			d.Log.Info("unfinished order ended", "order_id", o.ID, "state", int(done.State))
-		}
+		group.Go(func() error {
+			d.resume(ctx, o)
+			return nil
+		})
+	}
+	_ = group.Wait() // resume fails by its log
+}
+
+// resume drives one order that rests.
+func (d *Driver) resume(ctx context.Context, o order.Order) {
+	if ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, advanceTime)
+	defer cancel()
+	done, err := d.Advance(ctx, o)
+	switch {
+	case err != nil:
+		d.Log.Debug("order still waits", "order_id", o.ID, "err", err)
+	case done.State.Done():
+		d.Log.Info("unfinished order ended", "order_id", o.ID, "state", int(done.State))
 	}
 }
