@@ -114,6 +114,16 @@ func (p *Process) Stop() {
 	}
 }
 
+// Terminate asks the process to end, and kills it if it does not in time.
+func (p *Process) Terminate() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(stopTime):
+		p.Kill()
+	}
+}
+
 // Log is what the process has written so far.
 func (p *Process) Log() string {
 	text, err := os.ReadFile(p.log)
