@@ -1,7 +1,7 @@
 // Package databasetest runs a test on every engine that kit/database knows.
 //
 //	databasetest.go  Each, With, Config and Open
-//	postgres.go      a PostgreSQL server of the test binary's own
+//	postgres.go      a PostgreSQL server of the test binary's own; detached_*.go is its process
 //
 // It is for tests only. Tests that it gives a database may run in parallel.
 package databasetest

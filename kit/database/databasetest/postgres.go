@@ -8,12 +8,10 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"sort"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -67,10 +65,6 @@ func start() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	credential, err := serverUser(dir)
-	if err != nil {
-		return "", err
-	}
 	logged, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return "", err
@@ -85,7 +79,9 @@ func start() (string, error) {
 	cmd := exec.Command("/bin/sh", "-c", supervisor, "sh", bin, dir)
 	cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, logged, logged
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: credential}
+	if cmd.SysProcAttr, err = detached(dir); err != nil {
+		return "", err
+	}
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}
@@ -109,23 +105,6 @@ func findServer() (string, error) {
 	}
 	sort.Strings(found)
 	return filepath.Dir(found[len(found)-1]), nil
-}
-
-// serverUser is whom the server runs as, nil for ourselves: it refuses root. The
-// folder becomes theirs.
-func serverUser(dir string) (*syscall.Credential, error) {
-	if os.Getuid() != 0 {
-		return nil, nil
-	}
-	account, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, fmt.Errorf("the server does not run as root: %w", err)
-	}
-	var uid, gid uint32
-	if _, err := fmt.Sscan(account.Uid+" "+account.Gid, &uid, &gid); err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uid, Gid: gid}, os.Chown(dir, int(uid), int(gid))
 }
 
 // await returns when the server answers.
