@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,6 +43,7 @@ type Host struct {
 
 	rpcListener, kitexListener net.Listener
 	registration               *registration
+	handles                    atomic.Bool // there is something to serve by Kitex
 
 	cancel    context.CancelFunc
 	ready     chan struct{}
@@ -58,7 +60,7 @@ type Host struct {
 
 // newHost locks the service's folder and opens its listeners; they serve
 // once the service is ready.
-func (p *process) newHost(name string) (*Host, error) {
+func (p *process) newHost(ctx context.Context, name string) (*Host, error) {
 	dir, unlock, err := p.folder.service(p.folderName(name))
 	if err != nil {
 		return nil, err
@@ -78,7 +80,7 @@ func (p *process) newHost(name string) (*Host, error) {
 	})
 	h.dialer = p.links.dialer(name, h.Tracer)
 	h.closers = append(h.closers, h.dialer.Close)
-	if err := h.listen(); err != nil {
+	if err := h.listen(ctx); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
 	return h, nil
@@ -92,32 +94,32 @@ func (p *process) folderName(service string) string {
 	return service
 }
 
-func (h *Host) listen() (err error) {
+func (h *Host) listen(ctx context.Context) (err error) {
 	if h.name == brokerName {
 		return nil
 	}
 	endpoint, alone := h.process.settings.endpoints[h.name]
 	if !alone {
-		h.rpcListener, err = listen("unix:"+h.process.folder.socket(h.name), h.name)
+		h.rpcListener, err = listen(ctx, "unix:"+h.process.folder.socket(h.name), h.name)
 		return err
 	}
-	if h.rpcListener, err = listen(endpoint.listen, h.name+".rpc-listen"); err != nil {
+	if h.rpcListener, err = listen(ctx, endpoint.listen, h.name+".rpc-listen"); err != nil {
 		return err
 	}
 	h.closers = append(h.closers, ignoreClosed(h.rpcListener.Close))
 	if endpoint.kitexListen == "" {
 		return nil
 	}
-	if h.kitexListener, err = listen(endpoint.kitexListen, h.name+".kitex-listen"); err != nil {
+	if h.kitexListener, err = listen(ctx, endpoint.kitexListen, h.name+".kitex-listen"); err != nil {
 		return err
 	}
 	h.closers = append(h.closers, ignoreClosed(h.kitexListener.Close))
 	return nil
 }
 
-func ignoreClosed(close func() error) func() error {
+func ignoreClosed(closer func() error) func() error {
 	return func() error {
-		if err := close(); !errors.Is(err, net.ErrClosed) {
+		if err := closer(); !errors.Is(err, net.ErrClosed) {
 			return err
 		}
 		return nil
@@ -133,7 +135,10 @@ func (h *Host) Ready() { h.readyOnce.Do(func() { close(h.ready) }) }
 
 // Handle serves a proto service: by Connect and Kitex on the service's
 // listeners, and in process. impl has the generated Server interface.
-func (h *Host) Handle(desc rpcdesc.Service, impl any) { h.server.Handle(desc, impl) }
+func (h *Host) Handle(desc rpcdesc.Service, impl any) {
+	h.server.Handle(desc, impl)
+	h.handles.Store(true)
+}
 
 // HandleHTTP serves plain HTTP on the service's listener.
 func (h *Host) HandleHTTP(pattern string, handler http.Handler) {
@@ -264,20 +269,20 @@ func (h *Host) fail(err error) {
 }
 
 // serve opens the service to others.
-func (h *Host) serve(failed chan<- error) {
+func (h *Host) serve(ctx context.Context, failed chan<- error) {
 	h.process.health.Set(h.name, h.problem)
 	if h.rpcListener != nil {
 		go h.serveUntilShutdown(h.server.Serve, h.rpcListener, failed)
 	}
-	if h.kitexListener != nil {
+	if h.kitexListener != nil && h.handles.Load() {
 		go h.serveUntilShutdown(h.server.ServeKitex, h.kitexListener, failed)
 	}
 	h.process.links.add(h)
-	h.registration = h.process.links.register(h)
+	h.registration = h.process.links.register(ctx, h)
 }
 
 func (h *Host) serveUntilShutdown(serve func(net.Listener) error, listener net.Listener, failed chan<- error) {
-	if err := serve(listener); err != nil {
+	if err := serve(listener); err != nil && !errors.Is(err, net.ErrClosed) {
 		select {
 		case failed <- fmt.Errorf("%s: %w", h.name, err):
 		default: // the process is stopping already

@@ -48,7 +48,7 @@ type Service interface {
 // Main runs services until a signal ends the process. They start in order,
 // each when the former is ready, and stop in reverse.
 func Main(program string, services ...Service) {
-	os.Exit(Execute(program, os.Args[1:], services...))
+	os.Exit(Execute(program, os.Args[1:], services...)) //nolint:forbidigo // this is the body of main functions
 }
 
 // Execute is Main with arguments, and returns the exit code: 0 after a
@@ -110,7 +110,7 @@ func Run(ctx context.Context, program string, args, environ []string, out io.Wri
 	if common.mqURL != "" {
 		services = withoutEmbedded(services)
 	}
-	process, err := newProcess(program, common, out, services)
+	process, err := newProcess(ctx, program, common, out, services)
 	if err != nil {
 		return err
 	}

@@ -50,9 +50,9 @@ type links struct {
 	client   *mq.Client
 }
 
-func newLinks(p *process) (*links, error) {
+func newLinks(ctx context.Context, p *process) (*links, error) {
 	l := &links{process: p, local: map[string][]rpc.Endpoint{}}
-	l.context, l.cancel = context.WithCancel(context.Background())
+	l.context, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := l.loadTLS(); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,11 +12,11 @@ import (
 
 // listen opens `host:port` or `unix:/path`. setting names the flag that
 // changes the address.
-func listen(address, setting string) (net.Listener, error) {
+func listen(ctx context.Context, address, setting string) (net.Listener, error) {
 	if path, unix := strings.CutPrefix(address, "unix:"); unix {
-		return listenUnix(path)
+		return listenUnix(ctx, path)
 	}
-	listener, err := net.Listen("tcp", address)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, ListenError(address, setting, err)
 	}
@@ -37,11 +38,11 @@ func ListenError(address, setting string, err error) error {
 
 // listenUnix replaces a socket that a killed process left behind; the lock
 // on the service's folder says that nobody else uses it.
-func listenUnix(path string) (net.Listener, error) {
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	listener, err := net.Listen("unix", path)
+	listener, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}

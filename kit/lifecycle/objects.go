@@ -27,9 +27,9 @@ func (h *Host) EnsureObjects(objects ...Default) {
 	}
 	client := configstorev1.NewConfigServiceClient(h.Dial(configstoreName))
 	h.Go("default objects", func(ctx context.Context) error {
-		for {
+		for ctx.Err() == nil {
 			err := h.ensure(ctx, client, objects)
-			if err == nil || ctx.Err() != nil {
+			if err == nil {
 				return nil
 			}
 			if connect.CodeOf(err) == connect.CodeInvalidArgument {
@@ -41,9 +41,9 @@ func (h *Host) EnsureObjects(objects ...Default) {
 			case <-timer.C:
 			case <-ctx.Done():
 				timer.Stop()
-				return nil
 			}
 		}
+		return nil
 	})
 }
 

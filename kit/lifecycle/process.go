@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -31,7 +30,7 @@ type process struct {
 	services []Service
 }
 
-func newProcess(program string, settings *common, out io.Writer, services []Service) (*process, error) {
+func newProcess(ctx context.Context, program string, settings *common, out io.Writer, services []Service) (*process, error) {
 	log, err := telemetry.NewLogger(out, settings.logLevel, settings.logFormat)
 	if err != nil {
 		return nil, usageError{err}
@@ -48,13 +47,13 @@ func newProcess(program string, settings *common, out io.Writer, services []Serv
 	if p.keys, err = identity.OpenKeys(settings.clusterKeyFile(), p.clock); err != nil {
 		return nil, fmt.Errorf("cluster-key-file: %w", err)
 	}
-	p.tracing, err = telemetry.NewTracing(context.Background(), telemetry.TraceConfig{
+	p.tracing, err = telemetry.NewTracing(ctx, telemetry.TraceConfig{
 		Program: program, Version: Version, Endpoint: settings.otlp, Ratio: settings.traceRatio,
 	}, p.registry)
 	if err != nil {
 		return nil, err
 	}
-	if p.links, err = newLinks(p); err != nil {
+	if p.links, err = newLinks(ctx, p); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -66,7 +65,7 @@ func (p *process) run(ctx context.Context) error {
 	for _, service := range p.services {
 		p.health.Set(service.Name(), func(context.Context) error { return errors.New("not started") })
 	}
-	ops, err := p.serveOperations()
+	ops, err := p.serveOperations(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,14 +103,14 @@ func drain(failed <-chan error) error {
 // start runs one service and waits until it is ready. The host is nil only
 // when nothing was started.
 func (p *process) start(ctx context.Context, service Service, failed chan<- error) (*Host, error) {
-	host, err := p.newHost(service.Name())
+	host, err := p.newHost(ctx, service.Name())
 	if err != nil {
 		return nil, err
 	}
 	host.run(ctx, service, failed)
 	select {
 	case <-host.ready:
-		host.serve(failed)
+		host.serve(ctx, failed)
 		return host, nil
 	case <-host.done:
 		return host, host.failure
@@ -140,13 +139,13 @@ func (p *process) stop(ctx context.Context, hosts []*Host, ops *http.Server) err
 }
 
 // serveOperations opens /metrics, /healthz and /readyz.
-func (p *process) serveOperations() (*http.Server, error) {
+func (p *process) serveOperations(ctx context.Context) (*http.Server, error) {
 	if p.settings.opsListen == "" {
 		return nil, nil
 	}
-	listener, err := net.Listen("tcp", p.settings.opsListen)
+	listener, err := listen(ctx, p.settings.opsListen, "ops-listen")
 	if err != nil {
-		return nil, ListenError(p.settings.opsListen, "ops-listen", err)
+		return nil, err
 	}
 	server := &http.Server{
 		Handler:           p.health.Handler(p.registry),

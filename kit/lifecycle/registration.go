@@ -29,11 +29,11 @@ type registration struct {
 }
 
 // register makes a service known; nil where nobody could find it.
-func (l *links) register(h *Host) *registration {
+func (l *links) register(ctx context.Context, h *Host) *registration {
 	if h.rpcListener == nil || !l.hasConfigstore() {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &registration{
 		client: configstorev1.NewRegistryServiceClient(h.dialer.Conn(configstoreName)),
 		host:   h, cancel: cancel,

@@ -66,20 +66,27 @@ func (h *Health) Handler(registry *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metricsHandler(registry))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]any{"status": "alive"})
+		writeJSON(w, http.StatusOK, report{Status: "alive"})
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		problems := h.Problems(r.Context())
 		if len(problems) > 0 {
-			writeJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "problems": problems})
+			writeJSON(w, http.StatusServiceUnavailable, report{Status: "not ready", Problems: problems})
 			return
 		}
-		writeJSON(w, http.StatusOK, map[string]any{"status": "ready", "parts": h.parts()})
+		writeJSON(w, http.StatusOK, report{Status: "ready", Parts: h.parts()})
 	})
 	return mux
 }
 
-func writeJSON(w http.ResponseWriter, code int, body any) {
+// report is what /healthz and /readyz answer.
+type report struct {
+	Status   string            `json:"status"`
+	Parts    []string          `json:"parts,omitempty"`
+	Problems map[string]string `json:"problems,omitempty"`
+}
+
+func writeJSON(w http.ResponseWriter, code int, body report) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(body)

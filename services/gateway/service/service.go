@@ -86,7 +86,7 @@ func (s *Service) Validate() error {
 
 // Run implements lifecycle.Service.
 func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
-	listener, err := net.Listen("tcp", s.config.Listen)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return lifecycle.ListenError(s.config.Listen, name+".listen", err)
 	}

@@ -58,13 +58,13 @@ func (s *session) createUpload(ctx context.Context, size int64, metadata map[str
 	for key, value := range metadata {
 		pairs = append(pairs, key+" "+base64.StdEncoding.EncodeToString([]byte(value)))
 	}
-	response, err := s.tus(ctx, http.MethodPost, s.gateway+"/uploads/", nil, map[string]string{
+	answer, err := s.tus(ctx, http.MethodPost, s.gateway+"/uploads/", nil, map[string]string{
 		"Upload-Length": strconv.FormatInt(size, 10), "Upload-Metadata": strings.Join(pairs, ","),
 	})
 	if err != nil {
 		return "", fmt.Errorf("create upload: %w", err)
 	}
-	location = response.Header.Get("Location")
+	location = answer.Get("Location")
 	if location == "" {
 		return "", errors.New("create upload: the answer has no Location")
 	}
@@ -75,13 +75,13 @@ func (s *session) createUpload(ctx context.Context, size int64, metadata map[str
 }
 
 func (s *session) patch(ctx context.Context, location string, offset int64, part io.Reader) (int64, error) {
-	response, err := s.tus(ctx, http.MethodPatch, location, part, map[string]string{
+	answer, err := s.tus(ctx, http.MethodPatch, location, part, map[string]string{
 		"Upload-Offset": strconv.FormatInt(offset, 10), "Content-Type": "application/offset+octet-stream",
 	})
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseInt(response.Header.Get("Upload-Offset"), 10, 64)
+	return strconv.ParseInt(answer.Get("Upload-Offset"), 10, 64)
 }
 
 // resume asks how much has arrived after a failed part.
@@ -92,14 +92,14 @@ func (s *session) resume(ctx context.Context, location string, cause error) (int
 	}
 	var offset int64
 	err := eventually(ctx, "resume upload", func() (bool, error) {
-		response, err := s.tus(ctx, http.MethodHead, location, nil, nil)
+		answer, err := s.tus(ctx, http.MethodHead, location, nil, nil)
 		if err != nil {
 			return false, nil //nolint:nilerr // the service may be starting again
 		}
-		offset, err = strconv.ParseInt(response.Header.Get("Upload-Offset"), 10, 64)
+		offset, err = strconv.ParseInt(answer.Get("Upload-Offset"), 10, 64)
 		return err == nil, err
 	})
-	return offset, errors.Join(err)
+	return offset, err
 }
 
 // refusedError is an answer that is no success.
@@ -110,7 +110,8 @@ type refusedError struct {
 
 func (e *refusedError) Error() string { return fmt.Sprintf("%d: %s", e.status, e.text) }
 
-func (s *session) tus(ctx context.Context, method, address string, body io.Reader, header map[string]string) (*http.Response, error) {
+// tus sends one request of the protocol and returns the answer's header.
+func (s *session) tus(ctx context.Context, method, address string, body io.Reader, header map[string]string) (http.Header, error) {
 	request, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ func (s *session) tus(ctx context.Context, method, address string, body io.Reade
 	if response.StatusCode/100 != 2 {
 		return nil, &refusedError{response.StatusCode, strings.TrimSpace(string(text))}
 	}
-	return response, nil
+	return response.Header, nil
 }
 
 // transcoded waits until a video's newest job has ended and storefront

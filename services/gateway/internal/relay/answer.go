@@ -6,6 +6,12 @@ import (
 	"net/http"
 )
 
+// answer is an error in Connect's form.
+type answer struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
 // refuse answers with an error in Connect's form, which any client can
 // read.
 func refuse(w http.ResponseWriter, status int, code, message string) {
@@ -16,7 +22,7 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 		header.Set("WWW-Authenticate", "Bearer")
 	}
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"code": code, "message": message})
+	_ = json.NewEncoder(w).Encode(answer{Code: code, Message: message})
 }
 
 func tooLarge(limit int64) string {

@@ -162,7 +162,7 @@ func (h *Handler) serve(w *record, r *http.Request, s *state, route *edge.Route)
 	case edge.ToConsole:
 		h.serveConsole(w, r)
 	default:
-		h.proxy(w, r, s, route, principal)
+		h.proxy(w, r, s, route, principal) //nolint:contextcheck // the request carries it
 	}
 }
 

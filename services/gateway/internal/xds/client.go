@@ -31,9 +31,9 @@ import (
 )
 
 const (
-	procedure  = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
-	backoffMin = 50 * time.Millisecond
-	backoffMax = 5 * time.Second
+	procedure      = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+	firstBackoff   = 50 * time.Millisecond
+	longestBackoff = 5 * time.Second
 	// maxMessage bounds one response.
 	maxMessage = 64 << 20
 )
@@ -94,15 +94,15 @@ func (c *Client) Rejected() string {
 // Run takes the snapshot of the last run and then follows the control plane
 // until ctx ends.
 func (c *Client) Run(ctx context.Context) error {
-	for wait := backoffMin; ctx.Err() == nil; wait = min(2*wait, backoffMax) {
+	for wait := firstBackoff; ctx.Err() == nil; wait = min(2*wait, longestBackoff) {
 		began := time.Now()
 		err := c.follow(ctx)
 		c.connected.Set(0)
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
-		if time.Since(began) > backoffMax {
-			wait = backoffMin
+		if time.Since(began) > longestBackoff {
+			wait = firstBackoff
 		}
 		c.config.Log.Info("control plane is not followed; the configuration stays", "err", err, "wait", wait)
 		timer := time.NewTimer(wait/2 + rand.N(wait/2))

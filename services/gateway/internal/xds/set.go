@@ -56,8 +56,8 @@ func (s set) config() (*edge.Config, error) {
 	if config.Clusters, err = s.clusters(); err != nil {
 		return nil, err
 	}
-	routes := ""
-	if routes, err = s.listener(config); err != nil {
+	routes, err := s.listener(config)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.routes(config, routes); err != nil {

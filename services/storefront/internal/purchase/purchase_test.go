@@ -187,11 +187,15 @@ func TestAnOrderGoesOnWhenTheOthersAreBack(t *testing.T) {
 	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- b.driver.Recover(ctx) }()
-	for ctx.Err() == nil {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if ctx.Err() != nil {
+			break
+		}
 		if got, err := b.store.Order(t.Context(), "main", o.ID); err != nil || got.State == order.Paid {
 			break
 		}
-		time.Sleep(time.Millisecond)
 	}
 	stop()
 	if err := <-done; err != nil {
