@@ -39,22 +39,26 @@ func (s source) service() (service, within string) {
 // readSources reads the imports of every Go file below the root of fsys.
 func readSources(fsys fs.FS) (map[string]*source, error) {
 	sources := make(map[string]*source)
-	err := fs.WalkDir(fsys, ".", func(file string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() {
-			if name := entry.Name(); file != "." && (name == "testdata" || name == "node_modules" || strings.HasPrefix(name, ".") || file == "data" || file == "dist") {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if path.Ext(file) != ".go" {
-			return nil
-		}
-		return readFile(fsys, file, sources)
-	})
+	err := walk(fsys, func(file string) error { return readFile(fsys, file, sources) })
 	return sources, err
+}
+
+// walk visits every Go file of ours below the root of fsys.
+func walk(fsys fs.FS, visit func(file string) error) error {
+	return fs.WalkDir(fsys, ".", func(file string, entry fs.DirEntry, err error) error {
+		name := entry.Name()
+		switch {
+		case err != nil:
+			return err
+		case !entry.IsDir() && path.Ext(file) == ".go":
+			return visit(file)
+		case !entry.IsDir() || file == ".":
+			return nil
+		case name == "testdata" || name == "node_modules" || name[0] == '.' || file == "data" || file == "dist":
+			return fs.SkipDir
+		}
+		return nil
+	})
 }
 
 func readFile(fsys fs.FS, file string, sources map[string]*source) error {
