@@ -7,7 +7,6 @@ SHELL := bash
 TAGS := $(shell [ "$$(go env GOOS)/$$(go env GOARCH)" = linux/amd64 ] && echo openblas)
 # Some shells force a kernel of OpenBLAS that the processor lacks.
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
-export BACKLOT_BIN := $(CURDIR)/.bin
 
 .PHONY: help
 help: ## show this list
@@ -42,14 +41,14 @@ tidy: ## go mod tidy in every module
 ## Test
 .PHONY: test test-short test-all unit journey e2e e2e-smoke bench cover vuln
 test: ## everything but containers, with the race detector: verify, unit, both databases, the journey, kills
-	@scripts/parts.sh deps verify build unit journey
+	@scripts/parts.sh deps verify unit journey
 test-short: ## unit tests alone, without the race detector
 	@scripts/unit.sh -tags "$(TAGS)"
 test-all: ## test, lint, containers, known vulnerabilities and a release snapshot
-	@scripts/parts.sh deps verify build unit journey lint e2e vuln snapshot
+	@scripts/parts.sh deps verify unit journey lint e2e vuln snapshot
 unit: ## unit and conformance tests of every module, with the race detector
 	@scripts/unit.sh -race -tags "$(TAGS)"
-journey: build ## e2e without containers: import rules, the journey, kills
+journey: ## e2e without containers: import rules, the journey, kills
 	@go test -count 1 -timeout 20m ./e2e/...
 e2e: ## the journey against container images (installs and starts Docker where none runs)
 	@scripts/e2e.sh
