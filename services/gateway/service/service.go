@@ -99,8 +99,8 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	host.Handle(gatewayv1.GatewayServiceDesc, &api.Status{Current: handler.Current, Rejected: client.Rejected})
 	host.Check("configuration", func(context.Context) error {
-		if handler.Current() == nil {
-			return errors.New("no configuration from the control plane yet")
+		if current := handler.Current(); current == nil || current.Empty() {
+			return errors.New("no routes from the control plane yet")
 		}
 		return nil
 	})

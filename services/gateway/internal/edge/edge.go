@@ -24,6 +24,16 @@ type Config struct {
 	Keys     []*identityv1.VerificationKey
 }
 
+// Empty tells that no route leads anywhere: nobody has made one yet.
+func (c *Config) Empty() bool {
+	for _, host := range c.Hosts {
+		if len(host.Routes) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // Host holds the routes of some domains; the first that matches is taken.
 type Host struct {
 	// Domains are names, `*.example.com`, or `*`; without port.

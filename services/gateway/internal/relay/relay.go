@@ -114,8 +114,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	record.Header().Set(headerRequestID, id)
 
 	s := h.current.Load()
-	if s == nil {
-		refuse(record, http.StatusServiceUnavailable, "unavailable", "the gateway has no configuration yet; try again in a moment")
+	if s == nil || s.config.Empty() {
+		refuse(record, http.StatusServiceUnavailable, "unavailable", "the gateway has no routes yet; try again in a moment")
 		return
 	}
 	route, methodKnown := s.config.Match(r.Host, r.Method, r.URL.Path)

@@ -127,7 +127,7 @@ func (b *bench) bearer(t *testing.T, kind identity.Kind, life time.Duration) map
 
 func TestWithoutConfigurationTheGatewaySaysSo(t *testing.T) {
 	b := newBench(t)
-	if status, text, _ := b.do(t, http.MethodGet, "/api/x", "", nil); status != http.StatusServiceUnavailable || !strings.Contains(text, "no configuration yet") {
+	if status, text, _ := b.do(t, http.MethodGet, "/api/x", "", nil); status != http.StatusServiceUnavailable || !strings.Contains(text, "no routes yet") {
 		t.Errorf("got %d %s", status, text)
 	}
 }
