@@ -24,11 +24,11 @@ type Variant struct {
 // The variants. Each environment variable holds flags of `go build`.
 var (
 	// Race looks for data races.
-	Race = Variant{"race", "BACKLOT_E2E_RACE_FLAGS", "-race -tags openblas,crashpoint"}
+	Race = Variant{"race", "BACKLOT_E2E_RACE_FLAGS", "-race -ldflags=-w -tags openblas,crashpoint"}
 	// Crash has crash points, and restarts quickly.
-	Crash = Variant{"crash", "BACKLOT_E2E_CRASH_FLAGS", "-tags openblas,crashpoint"}
-	// Plain is what users run.
-	Plain = Variant{"plain", "BACKLOT_E2E_PLAIN_FLAGS", "-tags openblas"}
+	Crash = Variant{"crash", "BACKLOT_E2E_CRASH_FLAGS", "-ldflags=-w -tags openblas,crashpoint"}
+	// Plain is what users run: binaries in the folder BACKLOT_E2E_BIN, if there.
+	Plain = Variant{"plain", "BACKLOT_E2E_PLAIN_FLAGS", "-ldflags=-w -tags openblas"}
 )
 
 const buildTime = 10 * time.Minute
@@ -68,6 +68,12 @@ func build(variant Variant, command string) (path string, err error) {
 			return "", err
 		}
 		builds.built = map[string]error{}
+	}
+	if made := os.Getenv("BACKLOT_E2E_BIN"); made != "" && variant == Plain {
+		path = filepath.Join(made, filepath.Base(command))
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
 	}
 	path = filepath.Join(builds.dir, variant.name, filepath.Base(command))
 	if err, done := builds.built[path]; done {
