@@ -40,7 +40,7 @@ func (b *bridge) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	if entry.Level > zapcore.WarnLevel {
 		level = slog.LevelError
 	}
-	b.log.Log(context.Background(), level, entry.Message, args(fields)...)
+	b.log.Log(context.Background(), level, entry.Message, args(fields)...) //nolint:sloglint // the message is etcd's
 	return nil
 }
 

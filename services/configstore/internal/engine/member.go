@@ -12,12 +12,12 @@ import (
 )
 
 // Heartbeat and election time of a lone member. Nobody is there to disturb,
-// so it stands for election within 200 ms of its start rather than within
+// so it stands for election within 100 ms of its start rather than within
 // etcd's usual two seconds. Asking raft to campaign at once is no way: while
 // the log of the last run is still being applied it panics.
 const (
-	tickMs     = 20
-	electionMs = 200
+	tickMs     = 10
+	electionMs = 100
 )
 
 // member sets etcd up as a cluster of one that listens nowhere: calls are in
