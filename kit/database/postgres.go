@@ -64,7 +64,7 @@ func migrateSchema(ctx context.Context, cfg Config, db *sql.DB, migrations fs.FS
 	if _, err := conn.ExecContext(ctx, lock, cfg.Schema); err != nil {
 		return err
 	}
-	defer conn.ExecContext(context.WithoutCancel(ctx), unlock, cfg.Schema)
+	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), unlock, cfg.Schema) }()
 	if _, err := conn.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{cfg.Schema}.Sanitize()); err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (p *postgres) once(ctx context.Context, fn Func) (err error) {
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer tx.Rollback() // after a commit it does nothing
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	if err := fn(ctx, tx); err != nil {
 		return err
 	}

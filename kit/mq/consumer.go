@@ -227,7 +227,7 @@ func laneOf(subject string, lanes int) int {
 // park keeps a message for a person to look at, and takes it off the consumer.
 func (c *Client) park(ctx context.Context, consumer Consumer, message jetstream.Msg, reason error) error {
 	parked := nats.NewMsg("parked." + consumer.Durable)
-	parked.Header = nats.Header(maps.Clone(message.Headers()))
+	parked.Header = maps.Clone(message.Headers())
 	if parked.Header == nil {
 		parked.Header = nats.Header{}
 	}

@@ -61,6 +61,7 @@ func (b *breaker) done(now time.Time, probe bool, result outcome, p breakerPolic
 			b.slots = [breakerSlots]breakerSlot{}
 		case failed:
 			b.openUntil = now.Add(p.open)
+		case undecided: // the next call probes
 		}
 		return !b.openUntil.IsZero()
 	}

@@ -69,7 +69,8 @@ func TestBreakerLetsOneCallProbe(t *testing.T) {
 	if open := b.done(now, probe, succeeded, breakerLimits); open {
 		t.Error("open after a good probe")
 	}
-	if !report(b, now, failed) || !report(b, now, failed) {
+	first, second := report(b, now, failed), report(b, now, failed)
+	if !first || !second {
 		t.Error("failures of before count after a good probe")
 	}
 }

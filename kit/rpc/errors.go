@@ -93,8 +93,8 @@ func tooLarge(most int) *connect.Error {
 }
 
 // copyError keeps code, message and details, and nothing else.
-func copyError(err *connect.Error, make func(connect.Code, error) *connect.Error) *connect.Error {
-	fresh := make(err.Code(), errors.New(err.Message()))
+func copyError(err *connect.Error, build func(connect.Code, error) *connect.Error) *connect.Error {
+	fresh := build(err.Code(), errors.New(err.Message()))
 	for _, detail := range err.Details() {
 		fresh.AddDetail(detail)
 	}

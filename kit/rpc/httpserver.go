@@ -118,7 +118,7 @@ func (s *Server) serveRaw(w *statusWriter, r *http.Request, incoming *call, hand
 		if value == nil {
 			return
 		}
-		if value == http.ErrAbortHandler {
+		if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(value)
 		}
 		s.config.Log.LogAttrs(r.Context(), slog.LevelError, "request failed",

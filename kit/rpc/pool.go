@@ -96,7 +96,7 @@ func (p *pool) members() []*member {
 	p.current.Store(next)
 	for _, m := range former.list {
 		if !slices.Contains(next.list, m) {
-			m.retire()
+			_ = m.retire() // closing an idle connection that nobody will use
 		}
 	}
 	return next.list

@@ -159,7 +159,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		select {
 		case <-s.idle:
 		case <-ctx.Done():
-			return errors.Join(append(faults, ctx.Err())...)
+			return errors.Join(errors.Join(faults...), ctx.Err())
 		}
 	}
 	return errors.Join(faults...)

@@ -54,7 +54,7 @@ end
 `
 
 // end of the supervisor's input: kept so that it is not collected and closed.
-var lifeline *os.File
+var lifeline *os.File //nolint:unused // that it lives is its use
 
 func start() (string, error) {
 	bin, err := findServer()

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/lifecycle"
@@ -18,7 +20,6 @@ import (
 	"github.com/backlot-video/backlot/kit/rpc"
 	recommenderv1alpha1 "github.com/backlot-video/backlot/proto/gen/backlot/recommender/v1alpha1"
 	storefrontv1 "github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1"
-	"google.golang.org/protobuf/proto"
 )
 
 func TestDefaultsAreValidAndFaultsAreReportedTogether(t *testing.T) {

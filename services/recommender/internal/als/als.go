@@ -137,7 +137,7 @@ func initialise(m *blas.Matrix, seed, side uint64) {
 
 func sweep(ctx context.Context, views *sparse.Matrix, factors *Factors, config Config) error {
 	byItem := views.Transpose()
-	for done := 0; done < 2*config.Sweeps; done++ {
+	for done := range 2 * config.Sweeps {
 		var err error
 		if done%2 == 0 {
 			err = improve(ctx, views, factors.Viewers, factors.Items, config)

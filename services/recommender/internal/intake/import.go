@@ -65,7 +65,7 @@ type row struct {
 func readBatch(reader *csv.Reader) (batch []row, err error) {
 	for len(batch) < importBatch {
 		fields, err := reader.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return batch, io.EOF
 		}
 		if err != nil {

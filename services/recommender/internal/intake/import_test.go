@@ -63,7 +63,7 @@ func FuzzReadBatch(f *testing.F) {
 		reader := csv.NewReader(strings.NewReader(text))
 		reader.FieldsPerRecord, reader.ReuseRecord = -1, true
 		batch, err := readBatch(reader)
-		if err != nil && err != io.EOF && !errors.Is(err, ErrFormat) {
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrFormat) {
 			t.Fatalf("unexpected error: %v", err)
 		}
 		for _, r := range batch {
