@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/backlot-video/backlot/cmd/backlot/internal/certs"
@@ -17,8 +19,13 @@ import (
 )
 
 // parse reads a tool's flags; help is true where they were only explained.
+// BACKLOT_CONFIG names the file of the process that a tool runs beside, whose
+// settings are not the tool's.
 func parse(set *config.Set, about string, args []string) (help bool, err error) {
-	rest, err := set.Parse(args, os.Environ())
+	environ := slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		return strings.HasPrefix(entry, config.EnvironmentName("config")+"=")
+	})
+	rest, err := set.Parse(args, environ)
 	switch {
 	case errors.Is(err, config.ErrHelp):
 		fmt.Printf("%s\n\n", about)

@@ -99,6 +99,9 @@ func (c *common) validate() error {
 			if address != "" && !loopback(address) && given == 0 && !c.plaintext {
 				faults = append(faults, fmt.Errorf("%s.%s: %s is reachable from outside: give --tls-cert, --tls-key and --tls-ca, or --insecure-plaintext", name, setting, address))
 			}
+			if everyAddress(address) && c.advertise == "" {
+				faults = append(faults, fmt.Errorf("%s.%s: %s is every address of this machine: tell others one of them with --advertise-host", name, setting, address))
+			}
 		}
 	}
 	return errors.Join(faults...)

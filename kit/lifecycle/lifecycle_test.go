@@ -3,14 +3,23 @@ package lifecycle_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/identity"
@@ -165,6 +174,76 @@ func TestOffLoopbackNeedsTLS(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "--tls-cert") {
 		t.Errorf("err = %v", err)
 	}
+}
+
+func TestEveryAddressNeedsOneToAdvertise(t *testing.T) {
+	_, err := run(t.Context(), t, []string{"--rules.rpc-listen=:0", "--insecure-plaintext"}, &part{name: "rules", diary: &diary{}})
+	if err == nil || !strings.Contains(err.Error(), "--advertise-host") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestAServiceThatListensOnEveryAddressReachesItselfByTLS(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	args := append(certificateOf(t, "127.0.0.1"), "--rules.rpc-listen=0.0.0.0:0", "--rules.kitex-listen=", "--advertise-host=127.0.0.1")
+	_, err := run(ctx, t, args, &part{name: "rules", diary: &diary{}, run: func(ctx context.Context, host *lifecycle.Host) error {
+		defer stop()
+		host.HandleHTTP("/self", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		host.Ready()
+		client, base := host.HTTPClient("rules")
+		for {
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/self", nil)
+			if err != nil {
+				return err
+			}
+			response, err := client.Do(request)
+			switch {
+			case err == nil:
+				err = response.Body.Close()
+				stop()
+				<-ctx.Done()
+				return err
+			case !strings.Contains(err.Error(), "no endpoint"): // known a moment after Ready
+				return err
+			}
+			runtime.Gosched()
+		}
+	}})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// certificateOf makes a certificate for an address that is its own
+// authority, and returns the flags that name it.
+func certificateOf(t *testing.T, ip string) []string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.ParseIP(ip)},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "tls.pem"), filepath.Join(dir, "tls.key")
+	if err := errors.Join(
+		os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600),
+		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"--tls-cert=" + certFile, "--tls-key=" + keyFile, "--tls-ca=" + certFile}
 }
 
 func TestABusyPortNamesPortAndFlag(t *testing.T) {

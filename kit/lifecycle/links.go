@@ -181,7 +181,7 @@ func (l *links) policy(service string) *policyv1.CallPolicy {
 func (l *links) add(h *Host) {
 	endpoint := rpc.Endpoint{Local: h.server}
 	if h.rpcListener != nil {
-		endpoint.Address = address(h.rpcListener)
+		endpoint.Address = l.reachable(h.rpcListener)
 		endpoint.TLS = l.serverTLS != nil && !strings.HasPrefix(endpoint.Address, "unix:")
 	}
 	l.mu.Lock()
