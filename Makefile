@@ -39,19 +39,21 @@ tidy: ## go mod tidy in every module
 	@scripts/tidy.sh
 
 ## Test
-.PHONY: test test-short test-all unit journey outside e2e e2e-smoke bench cover vuln
+.PHONY: test test-short test-all unit journey outside soak e2e e2e-smoke bench cover vuln
 test: ## everything but containers, with the race detector: verify, unit, both databases, the journey, kills
 	@scripts/parts.sh deps verify unit journey
 test-short: ## unit tests alone, without the race detector
 	@scripts/unit.sh -tags "$(TAGS)"
-test-all: ## test, lint, containers, known vulnerabilities and a release snapshot
-	@scripts/parts.sh deps verify unit journey outside lint e2e vuln snapshot
+test-all: ## test, lint, a soak, containers, known vulnerabilities and a release snapshot
+	@scripts/parts.sh deps verify unit journey outside soak lint e2e vuln snapshot
 unit: ## unit and conformance tests of every module, with the race detector
 	@scripts/unit.sh -race -tags "$(TAGS)"
 journey: ## e2e without containers: import rules, the journey, kills
 	@go test -count 1 -timeout 20m -skip '^TestOutside' ./e2e/...
 outside: ## start times, idle memory, traces, operations addresses of the binaries
 	@go test -count 1 -timeout 10m -v -run '^TestOutside' ./e2e/journey
+soak: ## journeys one after the other for BACKLOT_SOAK (3m): memory stays, books hold
+	@go test -count 1 -timeout 2h -tags soak -run TestSoak -v ./e2e/journey
 e2e: ## the journey against container images (installs and starts Docker where none runs)
 	@scripts/e2e.sh
 e2e-smoke: ## the shortest way through the built images
