@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/backlot-video/backlot/kit/file"
 	identityv1 "github.com/backlot-video/backlot/proto/gen/backlot/identity/v1"
 )
 
@@ -51,15 +51,12 @@ type Keys struct {
 // once all read the same key. A nil clock means time.Now.
 func OpenKeys(path string, clock func() time.Time) (*Keys, error) {
 	k := newKeys(path, clock)
-	err := k.Reload()
-	if errors.Is(err, os.ErrNotExist) {
-		if err := createKeyFile(path); err != nil {
-			return nil, fmt.Errorf("make cluster key %s: %w", path, err)
-		}
-		err = k.Reload()
-	}
+	data, err := file.Once(path, newKey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cluster key: %w", err)
+	}
+	if err := k.parse(data); err != nil {
+		return nil, fmt.Errorf("read cluster key %s: %w", path, err)
 	}
 	return k, nil
 }
@@ -212,32 +209,9 @@ func check(p Principal) string {
 	return ""
 }
 
-// createKeyFile links a finished file into place, which fails where another
-// process was first; then that one's key is ours too.
-func createKeyFile(path string) error {
+// newKey is a new key as it stands in the file.
+func newKey() []byte {
 	key := make([]byte, keyBytes)
 	rand.Read(key)
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(folder, ".cluster-key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.WriteString(base64.StdEncoding.EncodeToString(key) + "\n")
-	if err == nil {
-		err = file.Sync()
-	}
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Link(file.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return nil
+	return []byte(base64.StdEncoding.EncodeToString(key) + "\n")
 }

@@ -5,11 +5,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/backlot-video/backlot/kit/file"
 )
 
 // dataVersion is the layout of the data folder that this program writes.
@@ -62,39 +63,18 @@ func probeWritable(path string) error {
 // checkVersion writes VERSION in a new folder and compares it in a known
 // one.
 func (f *folder) checkVersion() error {
-	file := filepath.Join(f.path, "VERSION")
-	content, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return writeFile(file, []byte(strconv.Itoa(dataVersion)+"\n"))
-	}
+	path := filepath.Join(f.path, "VERSION")
+	content, err := file.Once(path, func() []byte { return []byte(strconv.Itoa(dataVersion) + "\n") })
 	if err != nil {
 		return fmt.Errorf("data-dir: %w", err)
 	}
 	version, err := strconv.Atoi(strings.TrimSpace(string(content)))
 	if err != nil {
-		return fmt.Errorf("data-dir: %s does not hold a number", file)
+		return fmt.Errorf("data-dir: %s does not hold a number", path)
 	}
 	if version > dataVersion {
 		return fmt.Errorf("data-dir: %s is of version %d, this program knows up to %d: run a newer program or choose another folder with --data-dir",
 			f.path, version, dataVersion)
-	}
-	return nil
-}
-
-// writeFile makes a file appear whole or not at all. Of several writers
-// the last wins.
-func writeFile(path string, content []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temporary.Name()))
 	}
 	return nil
 }

@@ -6,16 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/backlot-video/backlot/kit/file"
 	"github.com/backlot-video/backlot/kit/identity"
 	identityv1 "github.com/backlot-video/backlot/proto/gen/backlot/identity/v1"
 )
@@ -31,10 +29,7 @@ type Signer struct {
 // OpenSigner reads the private key in a file, and makes both where there
 // is none (mode 0600).
 func OpenSigner(path, issuer string, clock func() time.Time) (*Signer, error) {
-	content, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		content, err = createKey(path)
-	}
+	content, err := file.Once(path, newKey)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}
@@ -47,24 +42,11 @@ func OpenSigner(path, issuer string, clock func() time.Time) (*Signer, error) {
 	return &Signer{issuer: issuer, key: key, keyID: hex.EncodeToString(sum[:8]), clock: clock}, nil
 }
 
-// createKey writes a new key so that it is there whole or not at all; of
-// two processes the first wins.
-func createKey(path string) ([]byte, error) {
+// newKey is a new private key as it stands in its file.
+func newKey() []byte {
 	seed := make([]byte, ed25519.SeedSize)
 	_, _ = rand.Read(seed)
-	file, err := os.CreateTemp(filepath.Dir(path), ".key-*")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.Remove(file.Name()) }()
-	_, err = file.WriteString(base64.StdEncoding.EncodeToString(seed) + "\n")
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return nil, err
-	}
-	if err := os.Link(file.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, err
-	}
-	return os.ReadFile(path)
+	return []byte(base64.StdEncoding.EncodeToString(seed) + "\n")
 }
 
 // VerificationKey is the public half, for the configstore.

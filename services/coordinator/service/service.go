@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/file"
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	"github.com/backlot-video/backlot/kit/mq"
 	coordinatorv1 "github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1"
@@ -157,22 +157,15 @@ func (s *Service) runnerConfig(host *lifecycle.Host, id string) runner.Config {
 // taken up at once. It is made at the first start.
 func hostID(dir string) (string, error) {
 	path := filepath.Join(dir, "host-id")
-	raw, err := os.ReadFile(path)
-	if err == nil {
-		if id := strings.TrimSpace(string(raw)); uuid.Validate(id) == nil {
-			return id, nil
-		}
+	raw, err := file.Once(path, func() []byte { return []byte(uuid.NewString() + "\n") })
+	if err != nil {
+		return "", err
+	}
+	id := strings.TrimSpace(string(raw))
+	if uuid.Validate(id) != nil {
 		return "", fmt.Errorf("%s: no UUID in it", path)
 	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return "", err
-	}
-	id := uuid.NewString()
-	part := path + ".part" // a whole file or none
-	if err := os.WriteFile(part, []byte(id+"\n"), 0o600); err != nil {
-		return "", err
-	}
-	return id, os.Rename(part, path)
+	return id, nil
 }
 
 // seed makes every process jitter in its own way.

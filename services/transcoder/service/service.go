@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/file"
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/informer"
 	"github.com/backlot-video/backlot/kit/lifecycle"
@@ -199,18 +199,13 @@ func sweep(ctx context.Context, host *lifecycle.Host, uploads *intake.Intake) er
 // is made at the first start.
 func nodeID(dir string) (string, error) {
 	path := filepath.Join(dir, "node")
-	text, err := os.ReadFile(path)
-	if err == nil {
-		id := strings.TrimSpace(string(text))
-		return id, uuid.Validate(id)
-	}
-	if !errors.Is(err, os.ErrNotExist) {
+	text, err := file.Once(path, func() []byte { return []byte(uuid.NewString() + "\n") })
+	if err != nil {
 		return "", err
 	}
-	id := uuid.NewString()
-	part := path + ".part" // a whole file or none
-	if err := os.WriteFile(part, []byte(id+"\n"), 0o600); err != nil {
-		return "", err
+	id := strings.TrimSpace(string(text))
+	if uuid.Validate(id) != nil {
+		return "", fmt.Errorf("%s: no UUID in it", path)
 	}
-	return id, os.Rename(part, path)
+	return id, nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/backlot-video/backlot/kit/file"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 )
 
@@ -26,15 +26,15 @@ const maxSnapshot = 256 << 20
 // Load puts the last good configuration of an earlier run in force. It
 // returns false where there is none.
 func (c *Client) Load() (bool, error) {
-	file, err := os.Open(c.config.SnapshotFile)
+	source, err := os.Open(c.config.SnapshotFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = file.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(file, maxSnapshot))
+	defer func() { _ = source.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(source, maxSnapshot))
 	if err != nil {
 		return false, err
 	}
@@ -61,19 +61,7 @@ func save(path string, s set) error {
 		body = protowire.AppendBytes(body, raw)
 	}
 	sum := sha256.Sum256(body)
-	file, err := os.CreateTemp(filepath.Dir(path), ".snapshot-*")
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(append(sum[:], body...))
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
+	return file.Replace(path, append(sum[:], body...))
 }
 
 func decodeSnapshot(raw []byte) (*edge.Config, error) {

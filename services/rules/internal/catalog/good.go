@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"github.com/backlot-video/backlot/kit/file"
 )
 
 // maxGood bounds a file of a last good version.
@@ -26,35 +28,20 @@ func (c *Catalog) saveGood(r Ruleset) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.config.Dir, 0o700); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(c.config.Dir, "part-*")
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(raw)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), c.goodPath(r.Name))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
+	return file.Replace(c.goodPath(r.Name), raw)
 }
 
 // loadGood reads the last good version of a ruleset, if there is one.
 func (c *Catalog) loadGood(name string) (r Ruleset, found bool, err error) {
-	file, err := os.Open(c.goodPath(name))
+	source, err := os.Open(c.goodPath(name))
 	if errors.Is(err, os.ErrNotExist) {
 		return r, false, nil
 	}
 	if err != nil {
 		return r, false, err
 	}
-	defer func() { _ = file.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(file, maxGood))
+	defer func() { _ = source.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(source, maxGood))
 	if err != nil {
 		return r, false, err
 	}

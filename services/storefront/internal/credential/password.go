@@ -10,11 +10,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
+
+	"github.com/backlot-video/backlot/kit/file"
 )
 
 // ErrWrong means a secret that does not match.
@@ -94,29 +95,15 @@ func parse(hash string) (salt, sum []byte) {
 // where there is none (mode 0600).
 func OperatorKey(dataDir string) (key, path string, err error) {
 	path = filepath.Join(dataDir, operatorID)
-	content, err := os.ReadFile(path)
-	if err == nil {
-		return strings.TrimSpace(string(content)), path, nil
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return "", "", fmt.Errorf("operator key: %w", err)
-	}
-	secret := make([]byte, 24)
-	_, _ = rand.Read(secret)
-	key = base64.RawURLEncoding.EncodeToString(secret)
-	temporary, err := os.CreateTemp(dataDir, ".key-*")
+	content, err := file.Once(path, func() []byte {
+		secret := make([]byte, 24)
+		_, _ = rand.Read(secret)
+		return []byte(base64.RawURLEncoding.EncodeToString(secret) + "\n")
+	})
 	if err != nil {
 		return "", "", fmt.Errorf("operator key: %w", err)
 	}
-	_, err = temporary.WriteString(key + "\n")
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		return "", "", fmt.Errorf("operator key: %w", errors.Join(err, os.Remove(temporary.Name())))
-	}
-	return key, path, nil
+	return strings.TrimSpace(string(content)), path, nil
 }
 
 // HashKey returns what to store for a random key, which needs no slow hash.
