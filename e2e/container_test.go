@@ -129,6 +129,18 @@ func (b *box) kill(ctx context.Context) error {
 	return nil
 }
 
+// healthy waits until the health check passes.
+func (b *box) healthy(ctx context.Context) error {
+	target, ok := b.Container.(wait.StrategyTarget)
+	if !ok {
+		return fmt.Errorf("%s cannot be waited for", b.name)
+	}
+	if err := wait.ForHealthCheck().WithStartupTimeout(containerReady).WaitUntilReady(ctx, target); err != nil {
+		return fmt.Errorf("wait for %s: %w", b.name, err)
+	}
+	return nil
+}
+
 // file is the content of a file in the container.
 func (b *box) file(path string) []byte {
 	b.t.Helper()

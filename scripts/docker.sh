@@ -130,7 +130,7 @@ image() {
 }
 
 build() {
-	docker build -q --network host --build-arg "BASE=$base" -t "backlot/$1:${BACKLOT_TAG:-dev}" \
+	docker build -q --force-rm --network host --build-arg "BASE=$base" -t "backlot/$1:${BACKLOT_TAG:-dev}" \
 		-f "deploy/docker/$1.Dockerfile" "$work/$1" >"$work/$1.log" 2>&1 || {
 		tail -n 30 "$work/$1.log" >&2
 		return 1
