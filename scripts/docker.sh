@@ -5,14 +5,15 @@
 #   stop            end the daemon that `start` started, and no other
 #   images NAME...  build images (service full postgres nats; all without NAME)
 #                   on a local base made by debootstrap: nothing is pulled
-# BACKLOT_TAG is the images' tag (dev), BACKLOT_MIRROR the Debian mirror,
+# BACKLOT_TAG is the images' tag (dev), BACKLOT_MIRROR the Debian mirror (the one that apt uses),
 # BACKLOT_DOCKERD_FLAGS are flags for the daemon.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DOCKER_BUILDKIT=0
 work=$PWD/.bin/docker
 pid_file=$work/dockerd.pid
-mirror=${BACKLOT_MIRROR:-}
+# The mirror that apt uses here.
+mirror=${BACKLOT_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | head -n 1 || true)}
 # Binaries are built here, so the base is what is here, where that is Debian.
 suite=$(. /etc/os-release && [ "$ID" = debian ] && echo "${VERSION_CODENAME-}" || true)
 suite=${suite:-bookworm}
