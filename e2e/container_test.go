@@ -185,10 +185,10 @@ func demo(t *testing.T, network, gateway string, key []byte, attempts int, follo
 		options = append(options, testcontainers.WithLogConsumers(lines(follow)))
 	}
 	b, err := start(t, "demo", image("full"), append(options, exited)...)
+	if err != nil {
+		return "", err
+	}
 	for attempt := 1; ; attempt++ {
-		if err != nil {
-			return "", err
-		}
 		text := string(b.log())
 		state, err := b.State(t.Context())
 		switch {
@@ -199,7 +199,9 @@ func demo(t *testing.T, network, gateway string, key []byte, attempts int, follo
 		case attempt == attempts:
 			return text, fmt.Errorf("demo ended with exit code %d, attempt %d:\n%s", state.ExitCode, attempt, text)
 		}
-		err = b.Start(t.Context()) // waits for the exit
+		if err := b.Start(t.Context()); err != nil { // waits for the exit
+			return text, err
+		}
 	}
 }
 
