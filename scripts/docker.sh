@@ -5,19 +5,25 @@
 #   stop            end the daemon that `start` started, and no other
 #   images NAME...  build images (service full postgres nats; all without NAME)
 #                   on a local base made by debootstrap: nothing is pulled
-# BACKLOT_TAG is the images' tag (dev), BACKLOT_MIRROR the Debian mirror (the one that apt uses),
-# BACKLOT_DOCKERD_FLAGS are flags for the daemon.
+# BACKLOT_TAG is the images' tag (dev), BACKLOT_MIRROR the Debian mirror (the
+# one that apt uses here), BACKLOT_DOCKERD_FLAGS are flags for the daemon.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DOCKER_BUILDKIT=0
 work=$PWD/.bin/docker
 pid_file=$work/dockerd.pid
-# The mirror that apt uses here.
-mirror=${BACKLOT_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | head -n 1 || true)}
 # Binaries are built here, so the base is what is here, where that is Debian.
 suite=$(. /etc/os-release && [ "$ID" = debian ] && echo "${VERSION_CODENAME-}" || true)
 suite=${suite:-bookworm}
 base=backlot/base:$suite
+# mirror_of CODENAME DEFAULT is the mirror that apt uses here for a suite.
+mirror_of() {
+	local used
+	# shellcheck disable=SC2016 # apt expands it
+	used=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $1" 2>/dev/null | sed -n 1p || true)
+	used=${used:-$2}
+	echo "${used%/}"
+}
 mkdir -p "$work"
 
 as_root=()
@@ -75,7 +81,10 @@ stop() {
 # base_image is a small Debian with certificates, without documents.
 base_image() {
 	if docker image inspect "$base" >/dev/null 2>&1; then return; fi
-	local root
+	local root mirror security
+	mirror=${BACKLOT_MIRROR:-$(mirror_of "$suite")}
+	security=$(mirror_of "$suite-security")
+	[ -z "${BACKLOT_MIRROR-}" ] || security=${mirror%/debian}/debian-security
 	root=$(mktemp -d)
 	chmod 0755 "$root"
 	"${as_root[@]}" /usr/sbin/debootstrap --variant=minbase --include=ca-certificates \
@@ -84,12 +93,12 @@ base_image() {
 		"${as_root[@]}" rm -rf "$root"
 		return 1
 	}
-	"${as_root[@]}" sh -eu -s "$root" "$suite" "$mirror" <<'ROOT'
+	"${as_root[@]}" sh -eu -s "$root" "$suite" "$mirror" "$security" <<'ROOT'
 cd "$1"
 cat >etc/apt/sources.list <<LIST
 deb $3 $2 main
 deb $3 $2-updates main
-deb ${3%/debian}/debian-security $2-security main
+deb $4 $2-security main
 LIST
 cat >etc/dpkg/dpkg.cfg.d/image <<'CFG'
 force-unsafe-io
