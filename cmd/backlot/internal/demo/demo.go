@@ -132,5 +132,12 @@ func (r *run) audience(ctx context.Context, main *storefrontv1.Video) (*learned,
 		return nil, err
 	}
 	r.screen.step("the recommender learns")
-	return r.recommend(ctx, viewers, videos)
+	learned, err := r.recommend(ctx, viewers, videos)
+	if err != nil {
+		return nil, err
+	}
+	if r.config.Catalogue >= enoughVideos && r.config.Viewers >= enoughViewers {
+		return learned, learned.check()
+	}
+	return learned, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	recommenderv1alpha1 "github.com/backlot-video/backlot/proto/gen/backlot/recommender/v1alpha1"
 	storefrontv1 "github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1"
 )
 
@@ -100,6 +101,27 @@ func TestViewersWatchTheSameEachTimeAndMostlyTheirTaste(t *testing.T) {
 	}
 	if share := float64(own) / float64(len(views)); share < 0.6 || share > 0.95 {
 		t.Errorf("share of the own taste: %.2f", share)
+	}
+}
+
+func TestRecommendationsMustBeWorthTheirName(t *testing.T) {
+	of := func(model, popular float32) *recommenderv1alpha1.Model {
+		return &recommenderv1alpha1.Model{RecallAt_10: model, PopularityRecallAt_10: popular}
+	}
+	good := learned{model: of(.6, .2), shuffled: of(.2, .2), forA: []string{"a"}, forB: []string{"b"}}
+	if err := good.check(); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*learned){
+		"no better than popularity": func(l *learned) { l.model = of(.2, .2) },
+		"good on shuffled views":    func(l *learned) { l.shuffled = of(.6, .2) },
+		"the same for everybody":    func(l *learned) { l.forB = l.forA },
+	} {
+		bad := good
+		change(&bad)
+		if bad.check() == nil {
+			t.Errorf("%s: accepted", name)
+		}
 	}
 }
 

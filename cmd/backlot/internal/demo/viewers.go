@@ -2,8 +2,10 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	recommenderv1alpha1 "github.com/backlot-video/backlot/proto/gen/backlot/recommender/v1alpha1"
 	storefrontv1 "github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1"
@@ -80,6 +82,30 @@ type learned struct {
 	// forA and forB are recommendations for viewers of different tastes.
 	forA, forB []string
 	strategy   string
+}
+
+// What a catalogue of enough videos and viewers promises: recall@10 against
+// popularity, on the views and on views dealt out anew.
+const (
+	enoughVideos  = 60
+	enoughViewers = 300
+	leastRatio    = 1.5
+	mostShuffled  = 1.25
+)
+
+// check tells whether recommendations are worth their name.
+func (l *learned) check() error {
+	model := l.model.GetRecallAt_10() / max(l.model.GetPopularityRecallAt_10(), 0.001)
+	shuffled := l.shuffled.GetRecallAt_10() / max(l.shuffled.GetPopularityRecallAt_10(), 0.001)
+	switch {
+	case model < leastRatio:
+		return fmt.Errorf("recommendations are only %.2f times as good as popularity, not %.1f", model, leastRatio)
+	case shuffled > mostShuffled:
+		return fmt.Errorf("recommendations of shuffled views are %.2f times as good as popularity: the measure is wrong", shuffled)
+	case slices.Equal(l.forA, l.forB):
+		return errors.New("viewers of different tastes get the same recommendations")
+	}
+	return nil
 }
 
 // recommend trains a model and its control, and asks for two viewers of
