@@ -16,12 +16,12 @@ pid_file=$work/dockerd.pid
 suite=$(. /etc/os-release && [ "$ID" = debian ] && echo "${VERSION_CODENAME-}" || true)
 suite=${suite:-bookworm}
 base=backlot/base:$suite
-# mirror_of CODENAME DEFAULT is the mirror that apt uses here for a suite.
+# mirror_of CODENAME is the mirror that apt uses here for a suite.
 mirror_of() {
 	local used
 	# shellcheck disable=SC2016 # apt expands it
 	used=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $1" 2>/dev/null | sed -n 1p || true)
-	used=${used:-$2}
+	[ -n "$used" ] || echo "docker.sh: apt has no mirror for $1; name a Debian mirror by BACKLOT_MIRROR" >&2
 	echo "${used%/}"
 }
 mkdir -p "$work"
