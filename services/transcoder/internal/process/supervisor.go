@@ -122,7 +122,7 @@ func (s *Supervisor) Run(ctx context.Context, c Command) (Result, error) {
 
 func (s *Supervisor) command(c Command, stderr io.Writer, progressed chan<- struct{}) *exec.Cmd {
 	// watch ends it: a context's end would kill only the child, and at once.
-	cmd := exec.Command(c.Path, c.Args...)
+	cmd := exec.Command(c.Path, c.Args...) //nolint:noctx,nolintlint // see above
 	cmd.Dir = c.Dir
 	cmd.Env = environment(os.Environ())
 	cmd.Stdout = c.Stdout
