@@ -42,28 +42,54 @@ type Step struct {
 	Value      string // "missing" when it is unknown
 }
 
+// Event is a fact decoded for one program. It may be used again, by one
+// goroutine at a time.
+type Event struct{ frame *program.Frame }
+
+// NewEvent returns an empty event for Decode.
+func (p *Program) NewEvent() *Event { return &Event{program.NewFrame(p.addrs)} }
+
+// Decode reads a fact given as protobuf wire bytes, which must not change
+// while the event is in use. Velocity reads as missing until Observe. The
+// error is fact.ErrMalformed or fact.ErrTooLarge.
+func (p *Program) Decode(data []byte, e *Event) error {
+	e.frame.Reset()
+	return p.layout.Decode(data, &e.frame.Record)
+}
+
+// Observe counts a decoded fact for velocity and reads the counters. A nil
+// request means the default of each field.
+func (p *Program) Observe(e *Event, request *Request) {
+	if len(p.windows) > 0 {
+		if request == nil {
+			request = &Request{}
+		}
+		p.runWindows(e.frame, request)
+	}
+}
+
+// Judge applies the rules to a decoded fact. It can be repeated.
+func (p *Program) Judge(e *Event, d *Decision) {
+	p.judge(e.frame, d)
+	d.Trace = d.Trace[:0]
+}
+
 // Evaluate judges a fact given as protobuf wire bytes, which must not change
 // meanwhile. Velocity counts the fact before the rules read it. The error is
 // fact.ErrMalformed or fact.ErrTooLarge; then nothing was counted.
 func (p *Program) Evaluate(data []byte, d *Decision, request *Request) error {
-	if request == nil {
-		request = &Request{}
-	}
-	frame := p.frames.Get().(*program.Frame)
+	e := p.events.Get().(*Event)
 	defer func() {
-		frame.Reset()
-		p.frames.Put(frame)
+		e.frame.Reset()
+		p.events.Put(e)
 	}()
-	if err := p.layout.Decode(data, &frame.Record); err != nil {
+	if err := p.Decode(data, e); err != nil {
 		return err
 	}
-	if len(p.windows) > 0 {
-		p.runWindows(frame, request)
-	}
-	p.judge(frame, d)
-	d.Trace = d.Trace[:0]
-	if request.Trace {
-		p.trace(frame, d)
+	p.Observe(e, request)
+	p.Judge(e, d)
+	if request != nil && request.Trace {
+		p.trace(e.frame, d)
 	}
 	return nil
 }

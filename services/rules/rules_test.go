@@ -349,3 +349,42 @@ func BenchmarkCompile(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/rule")
 }
+
+func TestARulesetHasABudget(t *testing.T) {
+	source := "rule a when email matches /a+b/ then deny\nrule b when any i in items (i.category == \"x\") then deny"
+	program, err := Compile("r", source, orderSchema(t), nil)
+	if err != nil || program.Cost() < 200 {
+		t.Fatalf("cost %d, %v", program.Cost(), err)
+	}
+	_, err = Compile("r", source, orderSchema(t), &Options{Budget: program.Cost() - 1})
+	if err == nil || !strings.Contains(err.Error(), "the budget is") || !strings.Contains(err.Error(), "'a'") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Compile("r", source, orderSchema(t), &Options{Budget: program.Cost()}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADecodedEventCanBeJudgedAgain(t *testing.T) {
+	program, err := Compile("r", "rule r when count(order by card over 1h) > 1 then deny\nrule s when paid_orders == 3 then review", orderSchema(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := program.Schema().FromJSON([]byte(`{"card": "c", "paid_orders": 3}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := program.NewEvent()
+	var d Decision
+	if err := program.Decode(data, e); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []Action{Review, Deny, Deny} {
+		if i != 2 {
+			program.Observe(e, nil)
+		}
+		if program.Judge(e, &d); d.Action != want {
+			t.Errorf("%d: %s, want %s", i, d.Action, want)
+		}
+	}
+}

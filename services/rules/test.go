@@ -31,7 +31,7 @@ func (p *Program) Test() []TestResult {
 
 func (p *Program) runTest(test *check.Test) TestResult {
 	result := TestResult{Name: test.Name.Str}
-	frame := p.frames.New().(*program.Frame)
+	frame := program.NewFrame(p.addrs)
 	if err := p.layout.Decode(test.Fact, &frame.Record); err != nil {
 		result.Failure = err.Error()
 		return result
