@@ -60,12 +60,10 @@ func (p *Program) Decode(data []byte, e *Event) error {
 // Observe counts a decoded fact for velocity and reads the counters. A nil
 // request means the default of each field.
 func (p *Program) Observe(e *Event, request *Request) {
-	if len(p.windows) > 0 {
-		if request == nil {
-			request = &Request{}
-		}
-		p.runWindows(e.frame, request)
+	if request == nil {
+		request = &Request{}
 	}
+	p.windows.Run(e.frame, p.timeOf(e.frame), program.Count{Part: request.Part, EventID: request.EventID, ReadOnly: request.ReadOnly})
 }
 
 // Judge applies the rules to a decoded fact. It can be repeated.
@@ -103,17 +101,12 @@ func (p *Program) EvaluateJSON(text []byte, d *Decision, request *Request) error
 	return p.Evaluate(data, d, request)
 }
 
-// runWindows counts the fact and puts velocity into its slots.
-func (p *Program) runWindows(frame *program.Frame, request *Request) {
-	var event fact.Slot
-	if p.time >= 0 {
-		event = frame.Record.Slots[p.time]
+// timeOf is the event's own time; missing where it has none.
+func (p *Program) timeOf(frame *program.Frame) fact.Slot {
+	if p.time < 0 {
+		return fact.Slot{}
 	}
-	at := p.counters.Now(event.N, event.OK)
-	add := !request.ReadOnly && p.counters.FirstTime(p.scope, request.Part, request.EventID)
-	for _, window := range p.windows {
-		window.Run(frame, at, request.Part, add)
-	}
+	return frame.Record.Slots[p.time]
 }
 
 // judge applies the rules to a decoded fact.

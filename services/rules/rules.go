@@ -82,13 +82,12 @@ type Program struct {
 	layout        *fact.Layout
 	rules         []*Rule // strictest action first, then by priority, then as in the source
 	compiled      []compiled
-	windows       []*program.Window
-	counters      *velocity.Store
+	windows       *program.Windows
 	scope         string
 	time          int
 	tests         []*check.Test
 	testLines     []int
-	plans         []*check.Counter
+	set           *check.Set
 	lists         []string
 	addrs         int
 	cost          int64
@@ -120,21 +119,20 @@ func Compile(name, source string, schema *fact.Schema, options *Options) (*Progr
 		return nil, newErrors(name, source, faults)
 	}
 	p := &Program{
-		name: name, version: options.Version, schema: schema, layout: set.Layout, counters: options.Counters,
-		scope: options.Scope, time: set.Time, tests: set.Tests, plans: set.Counters,
+		name: name, version: options.Version, schema: schema, layout: set.Layout,
+		scope: options.Scope, time: set.Time, tests: set.Tests, set: set,
 	}
 	if p.scope == "" {
 		p.scope = name
 	}
-	if p.counters == nil {
-		p.counters = velocity.New(velocity.Config{})
+	counters := options.Counters
+	if counters == nil {
+		counters = velocity.New(velocity.Config{})
 	}
 	slices.Sort(set.Lists)
 	p.lists = slices.Compact(set.Lists)
 	p.add(set, source)
-	for _, plan := range set.Counters {
-		p.windows = append(p.windows, program.NewWindow(plan, p.counters, p.scope))
-	}
+	p.windows = program.NewWindows(set, counters, p.scope)
 	p.addrs = set.Addrs
 	p.events.New = func() any { return p.NewEvent() }
 	return p, nil

@@ -36,11 +36,8 @@ func (p *Program) runTest(test *check.Test) TestResult {
 		result.Failure = err.Error()
 		return result
 	}
-	fresh := &Program{counters: velocity.New(velocity.Config{}), time: p.time, scope: p.scope}
-	for _, plan := range p.plans {
-		fresh.windows = append(fresh.windows, program.NewWindow(plan, fresh.counters, p.scope))
-	}
-	fresh.runWindows(frame, &Request{})
+	fresh := program.NewWindows(p.set, velocity.New(velocity.Config{}), p.scope)
+	fresh.Run(frame, p.timeOf(frame), program.Count{})
 	for slot, value := range test.Windows {
 		frame.Set(slot, value)
 	}

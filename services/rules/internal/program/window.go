@@ -11,30 +11,58 @@ import (
 	"github.com/backlot-video/backlot/services/rules/velocity"
 )
 
-// Window feeds one velocity counter and puts its measures into slots.
-type Window struct {
-	plan    *check.Counter
+// Windows feeds the velocity counters of a set and puts their measures into
+// slots.
+type Windows struct {
 	store   *velocity.Store
+	scope   string
+	windows []window
+}
+
+type window struct {
+	plan    *check.Counter
 	counter velocity.Counter
 }
 
-// NewWindow connects a counter of a set to a store. Counters of one scope and
-// definition share their counts, whichever program uses them.
-func NewWindow(plan *check.Counter, store *velocity.Store, scope string) *Window {
-	of := "event " + plan.OfName
-	if plan.Of != nil {
-		of = "field " + plan.OfName
-	}
-	if plan.Hash {
-		of = "distinct " + plan.OfName
-	}
-	spec := velocity.Spec{Scope: scope, Of: of, By: syntax.Text(plan.By.Source), Window: plan.Window}
-	return &Window{plan, store, store.Counter(spec)}
+// Count tells how a fact is counted.
+type Count struct {
+	Part     string // keeps parts, such as tenants, apart
+	EventID  string // counts once; empty: always
+	ReadOnly bool   // counts nothing
 }
 
-// Run reads the counter of a part at a time, and with add counts the fact
-// first. The values stay missing when the key or the aggregated field is.
-func (w *Window) Run(f *Frame, at int64, part string, add bool) {
+// NewWindows connects the counters of a set to a store. Counters of one scope
+// and definition share their counts, whichever program uses them.
+func NewWindows(set *check.Set, store *velocity.Store, scope string) *Windows {
+	w := &Windows{store: store, scope: scope}
+	for _, plan := range set.Counters {
+		of := "event " + plan.OfName
+		if plan.Of != nil {
+			of = "field " + plan.OfName
+		}
+		if plan.Hash {
+			of = "distinct " + plan.OfName
+		}
+		spec := velocity.Spec{Scope: scope, Of: of, By: syntax.Text(plan.By.Source), Window: plan.Window}
+		w.windows = append(w.windows, window{plan, store.Counter(spec)})
+	}
+	return w
+}
+
+// Run counts the fact of a frame and reads its counters. The event's time may
+// be missing. Values stay missing when the key or the aggregated field is.
+func (w *Windows) Run(f *Frame, event fact.Slot, how Count) {
+	if len(w.windows) == 0 {
+		return
+	}
+	at := w.store.Now(event.N, event.OK)
+	add := !how.ReadOnly && w.store.FirstTime(w.scope, how.Part, how.EventID)
+	for i := range w.windows {
+		w.windows[i].run(f, w.store, at, how.Part, add)
+	}
+}
+
+func (w *window) run(f *Frame, store *velocity.Store, at int64, part string, add bool) {
 	by, ok := f.text(w.plan.By)
 	if !ok {
 		return
@@ -51,7 +79,7 @@ func (w *Window) Run(f *Frame, at int64, part string, add bool) {
 		}
 		if w.plan.Hash {
 			text, _ := f.text(of)
-			value, hash = 1, w.store.Hash(text)|1
+			value, hash = 1, store.Hash(text)|1
 		}
 	}
 	var r velocity.Reading
