@@ -1,54 +1,132 @@
-// Package list holds named lists of strings and IP prefixes for rules. A List
-// is immutable; a Registry swaps lists under their names while programs that
-// refer to them keep running. Both are safe for concurrent use.
+// Package list holds named lists of strings, prefixes of strings and IP
+// networks for rules. A List is immutable and compact: its entries lie in one
+// block of bytes under a hash table without pointers, its networks in sorted
+// arrays, so that millions of entries cost the collector nothing. A Registry
+// swaps lists under their names while programs that refer to them keep running.
+//
+//	list.go     List and its questions
+//	builder.go  Builder makes a list of a stream of entries
+//	read.go     reads and writes lists as text
+//	table.go    the hash table of entries
+//	overlay.go  a few entries added to and removed from a large list
+//	network.go  IP networks as entries
+//	ranges.go   the addresses within them
+//	address.go  parses addresses and networks
+//	registry.go names
+//
+// Answers are exact. Everything is safe for concurrent use but a Builder.
 package list
 
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/netip"
-	"slices"
-	"strings"
 )
 
-// ErrEntry is wrapped by the error for an entry that cannot be in a list.
-var ErrEntry = errors.New("list: bad entry")
+// Errors of lists.
+var (
+	ErrEntry    = errors.New("list: bad entry")
+	ErrTooLarge = errors.New("list: too large")
+)
 
 // MaxEntry is the longest entry, in bytes.
 const MaxEntry = 1024
 
-// List is a set of strings and IP prefixes.
-type List struct {
-	exact  map[string]struct{}
-	ranges []addrRange // disjoint, ascending
+// Match says how entries match values.
+type Match uint8
+
+const (
+	// Auto is Exact, and entries that are IP addresses or networks also match
+	// the addresses within, however they are spelled.
+	Auto Match = iota
+	// Exact entries match themselves.
+	Exact
+	// Prefix entries match all values that begin with them.
+	Prefix
+	// CIDR entries are IP addresses or networks and match the addresses within.
+	CIDR
+)
+
+var matchNames = [...]string{"auto", "exact", "prefix", "cidr"}
+
+// String returns "auto", "exact", "prefix" or "cidr".
+func (m Match) String() string {
+	if int(m) >= len(matchNames) {
+		return "unknown"
+	}
+	return matchNames[m]
 }
 
-type addrRange struct{ low, high netip.Addr }
-
-// New makes a list. An entry that is an IP address or prefix also matches the
-// addresses within it, however they are spelled; any entry matches itself.
-func New(entries []string) (*List, error) {
-	l := &List{exact: make(map[string]struct{}, len(entries))}
-	for i, entry := range entries {
-		if entry == "" || len(entry) > MaxEntry {
-			return nil, fmt.Errorf("%w: entry %d has %d bytes, allowed are 1 to %d", ErrEntry, i+1, len(entry), MaxEntry)
-		}
-		l.exact[entry] = struct{}{}
-		if strings.IndexByte(entry, '.') < 0 && strings.IndexByte(entry, ':') < 0 {
-			continue
-		}
-		if prefix, err := ParsePrefix(entry); err == nil {
-			l.ranges = append(l.ranges, rangeOf(prefix))
+// ParseMatch reads what String returns; empty is Auto.
+func ParseMatch(s string) (Match, error) {
+	for i, name := range matchNames {
+		if s == name || s == "" {
+			return Match(i), nil
 		}
 	}
-	l.merge()
-	return l, nil
+	return Auto, fmt.Errorf("list: match %q: must be auto, exact, prefix or cidr", s)
 }
 
-// Len is the number of different entries.
-func (l *List) Len() int { return len(l.exact) }
+// List is a set of strings, prefixes or IP networks.
+type List struct {
+	match   Match
+	texts   table
+	ranges  ranges
+	nets    networks
+	overlay *overlay // nil in most
+}
 
-// Has reports whether s is an entry or an IP address within one.
+// New makes a list that matches as Auto.
+func New(entries []string) (*List, error) { return Make(Config{}, entries) }
+
+// Make makes a list. Its errors name the entry.
+func Make(config Config, entries []string) (*List, error) {
+	b := NewBuilder(config)
+	size := 0
+	for _, entry := range entries {
+		size += len(entry) + 1
+	}
+	b.Grow(len(entries), size)
+	for i, entry := range entries {
+		if err := b.AddString(entry); err != nil {
+			return nil, fmt.Errorf("entry %d: %w", i+1, err)
+		}
+	}
+	return b.Build()
+}
+
+var seed = maphash.MakeSeed()
+
+// Hash is the hash of a value for HasTextHash: the same for all lists of the
+// process, different in each process, so that values cannot be chosen to collide.
+func Hash(s string) uint64 { return maphash.String(seed, s) }
+
+// Match tells how the entries match.
+func (l *List) Match() Match { return l.match }
+
+// Len is the number of different entries.
+func (l *List) Len() int {
+	n := l.texts.count
+	if l.match == CIDR {
+		n = l.nets.len()
+	}
+	if l.overlay != nil {
+		n += len(l.overlay.adds) - len(l.overlay.removes)
+	}
+	return n
+}
+
+// Bytes is the memory that the list takes.
+func (l *List) Bytes() int64 {
+	n := l.texts.size() + l.ranges.size() + l.nets.size()
+	if l.overlay != nil {
+		n += l.overlay.size()
+	}
+	return n
+}
+
+// Has reports whether s is matched by an entry.
 func (l *List) Has(s string) bool {
 	if l.HasText(s) {
 		return true
@@ -60,114 +138,48 @@ func (l *List) Has(s string) bool {
 	return ok && l.HasAddr(addr)
 }
 
-// HasText reports whether s is an entry as it is spelled.
-func (l *List) HasText(s string) bool {
-	_, ok := l.exact[s]
-	return ok
+// HasText reports whether s is matched as it is spelled.
+func (l *List) HasText(s string) bool { return l.HasTextHash(s, Hash(s)) }
+
+// HasTextHash is HasText for callers that ask several lists about one value;
+// h is Hash(s).
+func (l *List) HasTextHash(s string, h uint64) bool {
+	if l.match != Prefix {
+		return l.hasEntry(s, h)
+	}
+	for _, n := range l.texts.lengths {
+		switch {
+		case int(n) < len(s):
+			if part := s[:n]; l.hasEntry(part, Hash(part)) {
+				return true
+			}
+		case int(n) == len(s):
+			return l.hasEntry(s, h) || l.overlay != nil && l.overlay.hasPrefixOf(s, h)
+		}
+	}
+	return l.overlay != nil && l.overlay.hasPrefixOf(s, h)
 }
 
-// HasRanges reports whether an entry is an IP address or prefix.
-func (l *List) HasRanges() bool { return len(l.ranges) > 0 }
+// hasEntry reports whether s is itself an entry of the list.
+func (l *List) hasEntry(s string, h uint64) bool {
+	if l.overlay == nil {
+		return l.texts.has(s, h)
+	}
+	if l.texts.has(s, h) {
+		return !l.overlay.removed.has(s, h)
+	}
+	return l.overlay.added.has(s, h)
+}
+
+// HasRanges reports whether an entry is an IP address or network.
+func (l *List) HasRanges() bool {
+	return !l.ranges.empty() || l.overlay != nil && !l.overlay.addedRanges.empty()
+}
 
 // HasAddr reports whether addr is within an entry.
 func (l *List) HasAddr(addr netip.Addr) bool {
-	low, high := 0, len(l.ranges)
-	for low < high {
-		middle := (low + high) / 2
-		if l.ranges[middle].high.Compare(addr) < 0 {
-			low = middle + 1
-		} else {
-			high = middle
-		}
+	if l.overlay == nil {
+		return l.ranges.has(addr)
 	}
-	return low < len(l.ranges) && l.ranges[low].low.Compare(addr) <= 0
-}
-
-// merge sorts the ranges and joins those that overlap.
-func (l *List) merge() {
-	slices.SortFunc(l.ranges, func(a, b addrRange) int { return a.low.Compare(b.low) })
-	merged := l.ranges[:0]
-	for _, r := range l.ranges {
-		if n := len(merged); n > 0 && r.low.Compare(merged[n-1].high) <= 0 {
-			if merged[n-1].high.Compare(r.high) < 0 {
-				merged[n-1].high = r.high
-			}
-			continue
-		}
-		merged = append(merged, r)
-	}
-	l.ranges = merged
-}
-
-func rangeOf(prefix netip.Prefix) addrRange {
-	low := prefix.Masked().Addr()
-	bytes := low.AsSlice()
-	for bit := prefix.Bits(); bit < len(bytes)*8; bit++ {
-		bytes[bit/8] |= 0x80 >> (bit % 8)
-	}
-	high, _ := netip.AddrFromSlice(bytes)
-	return addrRange{low, high}
-}
-
-// ParsePrefix reads "10.0.0.0/8", or an address as the prefix of its full
-// length. IPv4 written as IPv6 (::ffff:a.b.c.d) counts as IPv4.
-func ParsePrefix(s string) (netip.Prefix, error) {
-	if strings.IndexByte(s, '/') < 0 {
-		addr, ok := ParseAddr(s)
-		if !ok {
-			return netip.Prefix{}, fmt.Errorf("%w: %q is no IP address", ErrEntry, s)
-		}
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	prefix, err := netip.ParsePrefix(s)
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%w: %w", ErrEntry, err)
-	}
-	if addr := prefix.Addr(); addr.Is4In6() && prefix.Bits() >= 96 {
-		prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)
-	}
-	return prefix.Masked(), nil
-}
-
-// ParseAddr reads an IP address without zone. It does not allocate for IPv4
-// and for valid IPv6.
-func ParseAddr(s string) (netip.Addr, bool) {
-	if len(s) < 2 || len(s) > 45 {
-		return netip.Addr{}, false
-	}
-	if strings.IndexByte(s, ':') >= 0 {
-		addr, err := netip.ParseAddr(s)
-		if err != nil || addr.Zone() != "" {
-			return netip.Addr{}, false
-		}
-		return addr.Unmap(), true
-	}
-	return parse4(s)
-}
-
-func parse4(s string) (netip.Addr, bool) {
-	var octets [4]byte
-	part, value, digits := 0, 0, 0
-	for i := 0; i <= len(s); i++ {
-		if i == len(s) || s[i] == '.' {
-			if digits == 0 || part == 4 {
-				return netip.Addr{}, false
-			}
-			octets[part] = byte(value)
-			part, value, digits = part+1, 0, 0
-			continue
-		}
-		c := s[i] - '0'
-		if c > 9 || digits > 0 && value == 0 {
-			return netip.Addr{}, false
-		}
-		value, digits = value*10+int(c), digits+1
-		if value > 255 {
-			return netip.Addr{}, false
-		}
-	}
-	if part != 4 {
-		return netip.Addr{}, false
-	}
-	return netip.AddrFrom4(octets), true
+	return l.overlay.addedRanges.has(addr) || l.ranges.has(addr) && !l.overlay.cut.has(addr)
 }

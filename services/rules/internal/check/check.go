@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -95,15 +96,15 @@ func (c *checker) keyField(path *syntax.Path, purpose string) *Node {
 }
 
 func (c *checker) list(decl *syntax.List) {
-	entries := make([]string, len(decl.Entries))
-	for i, entry := range decl.Entries {
-		entries[i] = entry.Str
-		if entry.Str == "" || len(entry.Str) > list.MaxEntry {
-			c.fault(entry.Span, fmt.Sprintf("an entry of a list has 1 to %d bytes", list.MaxEntry), "")
+	match, _ := list.ParseMatch(decl.MatchName())
+	entries := list.NewBuilder(list.Config{Match: match})
+	for _, entry := range decl.Entries {
+		if err := entries.AddString(entry.Str); err != nil {
+			c.fault(entry.Span, strings.TrimPrefix(err.Error(), list.ErrEntry.Error()+": "), "")
 			return
 		}
 	}
-	built, err := list.New(entries)
+	built, err := entries.Build()
 	if err != nil {
 		c.fault(decl.Span, err.Error(), "")
 		return

@@ -156,7 +156,7 @@ func (c *checker) inCIDR(x *syntax.In, left *Node, set *syntax.CIDR) *Node {
 		}
 		entries = append(entries, elem.Str)
 	}
-	built, err := list.New(entries)
+	built, err := list.Make(list.Config{Match: list.CIDR}, entries)
 	if err != nil {
 		c.fault(set.Span, err.Error(), "")
 		return nil

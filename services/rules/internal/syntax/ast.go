@@ -84,8 +84,12 @@ type Rule struct {
 type List struct {
 	Span    Span
 	Name    Ident
+	Match   Word       // wordExact, wordPrefix, wordCIDR, or none
 	Entries []*Literal // strings and addresses
 }
+
+// MatchName is the English keyword that says how the entries match, or empty.
+func (l *List) MatchName() string { return spelling[l.Match][0] }
 
 // Test is a case that a ruleset must pass.
 type Test struct {

@@ -174,7 +174,11 @@ func (p *printer) condition(r *Rule) {
 }
 
 func (p *printer) list(l *List) {
-	head := p.word(wordList) + " @" + l.Name.Name + " = ["
+	head := p.word(wordList) + " @" + l.Name.Name
+	if l.Match != wordNone {
+		head += " " + p.word(l.Match)
+	}
+	head += " = ["
 	texts := make([]string, len(l.Entries))
 	for i, entry := range l.Entries {
 		texts[i] = entry.Raw

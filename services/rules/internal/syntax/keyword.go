@@ -44,6 +44,8 @@ const (
 	wordStartsWith
 	wordEndsWith
 	wordMatches
+	wordExact
+	wordPrefix
 	wordCount
 )
 
@@ -86,6 +88,8 @@ var spelling = [wordCount][2]string{
 	wordStartsWith: {"starts_with", "开头是"},
 	wordEndsWith:   {"ends_with", "结尾是"},
 	wordMatches:    {"matches", "匹配"},
+	wordExact:      {"exact", "精确"},
+	wordPrefix:     {"prefix", "前缀"},
 }
 
 var words = func() map[string]Word {

@@ -351,7 +351,7 @@ func (p *parser) integer(what string, low, high int64) int64 {
 	return value
 }
 
-// list reads `list @name = ["a", 10.0.0.0/8]`.
+// list reads `list @name = ["a", 10.0.0.0/8]` and `list @bins prefix = ["424242"]`.
 func (p *parser) list() *List {
 	p.next()
 	list := &List{}
@@ -360,6 +360,12 @@ func (p *parser) list() *List {
 	}
 	list.Name = Ident{p.tok.text, p.tok.span}
 	p.next()
+	if word := p.tok.word; p.tok.kind == tokIdent && (word == wordExact || word == wordPrefix || word == wordCIDR) {
+		list.Match = word
+		p.next()
+	} else if p.tok.kind == tokIdent {
+		p.unexpected("'='", "entries match as exact, prefix or cidr")
+	}
 	p.expectPunct('=')
 	p.expectPunct('[')
 	for !p.stuck && !p.isPunct(']') {

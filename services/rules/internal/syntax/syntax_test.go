@@ -30,6 +30,8 @@ rule gift_mule tags gift, mule live
 
 list @datacenters = [203.0.113.0/24, 2001:db8::/32, "x"]
 
+list @bins prefix = ["424242", "55"]
+
 test "new account at night"
   given { amount: 600.00 CNY, account_age: 2d, at: 2026-11-22T02:00+08:00 }
   expect challenge because 高额夜间
@@ -42,7 +44,7 @@ func TestFormatKeepsCanonicalSource(t *testing.T) {
 	if len(faults) > 0 {
 		t.Fatalf("faults: %+v", faults)
 	}
-	if len(file.Rules) != 4 || len(file.Tests) != 1 || len(file.Lists) != 1 {
+	if len(file.Rules) != 4 || len(file.Tests) != 1 || len(file.Lists) != 2 {
 		t.Fatalf("%d rules, %d tests, %d lists", len(file.Rules), len(file.Tests), len(file.Lists))
 	}
 	if got := Format(file, English); got != sample {
