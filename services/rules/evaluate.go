@@ -114,13 +114,9 @@ func (p *Program) judge(frame *program.Frame, d *Decision) {
 	d.Action, d.Score = Allow, 0
 	d.Fired, d.Shadow = d.Fired[:0], d.Shadow[:0]
 	d.Ruleset, d.Version = p.name, p.version
-	for i := range p.compiled {
-		c := &p.compiled[i]
-		if !c.when(frame) {
-			continue
-		}
-		rule := p.rules[i]
-		live := rule.State == Live || rule.State == Canary && frame.Chosen(c.plan.Canary, rule.Name, c.plan.CanaryPPM)
+	for _, i := range p.index.Fire(frame) {
+		rule, plan := p.rules[i], p.plans[i]
+		live := rule.State == Live || rule.State == Canary && frame.Chosen(plan.Canary, rule.Name, plan.CanaryPPM)
 		if !live {
 			d.Shadow = append(d.Shadow, rule)
 			continue

@@ -80,8 +80,9 @@ type Program struct {
 	name, version string
 	schema        *fact.Schema
 	layout        *fact.Layout
-	rules         []*Rule // strictest action first, then by priority, then as in the source
-	compiled      []compiled
+	rules         []*Rule       // strictest action first, then by priority, then as in the source
+	plans         []*check.Rule // beside rules
+	index         *program.Index
 	windows       *program.Windows
 	scope         string
 	time          int
@@ -93,12 +94,6 @@ type Program struct {
 	cost          int64
 	events        sync.Pool
 	probes        func() [][]program.Probe
-}
-
-// compiled is what Evaluate needs of a rule.
-type compiled struct {
-	when program.Cond
-	plan *check.Rule
 }
 
 // Compile compiles a source for facts of a schema. name stands for the source
@@ -131,7 +126,7 @@ func Compile(name, source string, schema *fact.Schema, options *Options) (*Progr
 	}
 	slices.Sort(set.Lists)
 	p.lists = slices.Compact(set.Lists)
-	p.add(set, source)
+	p.add(set, source, program.NewSample(schema, options.Sample))
 	p.windows = program.NewWindows(set, counters, p.scope)
 	p.addrs = set.Addrs
 	p.events.New = func() any { return p.NewEvent() }
@@ -166,7 +161,7 @@ func overBudget(set *check.Set, budget int64) []syntax.Fault {
 }
 
 // add compiles the rules of a set in the order in which decisions tell them.
-func (p *Program) add(set *check.Set, source string) {
+func (p *Program) add(set *check.Set, source string, sample *program.Sample) {
 	slices.SortStableFunc(set.Rules, func(a, b *check.Rule) int {
 		if a.Action != b.Action {
 			return int(b.Action) - int(a.Action)
@@ -180,7 +175,11 @@ func (p *Program) add(set *check.Set, source string) {
 	for _, test := range set.Tests {
 		p.testLines = append(p.testLines, lines.line(test.Span.Start))
 	}
-	for _, plan := range set.Rules {
+	builder := program.NewBuilder(set.Layout.Root().Extra, sample)
+	order := make([]int32, len(set.Rules))
+	for i, plan := range set.Rules {
+		order[i] = int32(i)
+		builder.Add(plan.When)
 		rule := &Rule{
 			Name: plan.Name.Name, Action: plan.Action, Score: plan.Score, Priority: plan.Priority,
 			State: plan.State, Line: lines.line(plan.Span.Start),
@@ -195,12 +194,13 @@ func (p *Program) add(set *check.Set, source string) {
 			rule.Tags = append(rule.Tags, tag.Name)
 		}
 		p.rules = append(p.rules, rule)
-		p.compiled = append(p.compiled, compiled{program.Compile(plan.When), plan})
 	}
+	p.plans = set.Rules
+	p.index = builder.Build(order)
 	p.probes = sync.OnceValue(func() [][]program.Probe {
-		all := make([][]program.Probe, len(p.compiled))
-		for i := range p.compiled {
-			all[i] = program.Probes(p.compiled[i].plan.When)
+		all := make([][]program.Probe, len(p.plans))
+		for i := range p.plans {
+			all[i] = program.Probes(p.plans[i].When)
 		}
 		return all
 	})

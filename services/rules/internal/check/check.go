@@ -17,7 +17,7 @@ func Check(file *syntax.File, schema *fact.Schema, lists *list.Registry) (*Set, 
 	layout := fact.NewLayout(schema)
 	c := &checker{
 		schema: schema, registry: lists, own: map[string]*list.Ref{}, windows: map[string]*Node{},
-		addrs: map[int]int{}, set: &Set{Layout: layout, Time: -1},
+		addrs: map[int]int{}, patterns: map[string]*pattern{}, set: &Set{Layout: layout, Time: -1},
 		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor()}},
 	}
 	for _, decl := range file.Lists {
@@ -53,6 +53,7 @@ type checker struct {
 	own      map[string]*list.Ref // lists of the source
 	windows  map[string]*Node     // velocity by canonical text
 	addrs    map[int]int          // number of an IP address by slot
+	patterns map[string]*pattern  // by text
 	scopes   []scope
 	set      *Set
 	faults   []syntax.Fault

@@ -1,10 +1,7 @@
 package check
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
-	regexpsyntax "regexp/syntax"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
@@ -194,54 +191,6 @@ func (c *checker) missing(x *syntax.Missing) *Node {
 		return &Node{Op: Not, Type: boolean, Args: []*Node{test}, Source: x}
 	}
 	return test
-}
-
-// Limits of a pattern.
-const (
-	maxPattern      = 1000 // bytes
-	maxInstructions = 2000
-)
-
-func (c *checker) matches(x *syntax.Binary) *Node {
-	left := c.value(x.X)
-	literal, ok := x.Y.(*syntax.Literal)
-	if !ok || (literal.Kind != syntax.RegexLit && literal.Kind != syntax.StringLit) {
-		c.fault(x.Y.ExprSpan(), "a pattern must be a constant", "as in email matches /@example\\.com$/")
-		return unknowable
-	}
-	pattern, fault := compilePattern(literal.Str)
-	if fault != "" {
-		c.fault(literal.Span, fault, "")
-		return unknowable
-	}
-	if left == nil {
-		return unknowable
-	}
-	if left.Type.Kind != fact.String {
-		c.fault(x.X.ExprSpan(), "'matches' is for strings, found "+left.Type.describe(), "")
-		return unknowable
-	}
-	return &Node{Op: Matches, Type: boolean, Args: []*Node{left}, Regex: pattern, Source: x}
-}
-
-// compilePattern compiles an RE2 pattern of bounded size.
-func compilePattern(text string) (pattern *regexp.Regexp, fault string) {
-	if len(text) > maxPattern {
-		return nil, fmt.Sprintf("a pattern has at most %d bytes", maxPattern)
-	}
-	parsed, err := regexpsyntax.Parse(text, regexpsyntax.Perl)
-	var bad *regexpsyntax.Error
-	if errors.As(err, &bad) {
-		return nil, "bad pattern: " + bad.Code.String() + " '" + bad.Expr + "'"
-	}
-	program, err := regexpsyntax.Compile(parsed.Simplify())
-	if err != nil {
-		return nil, "bad pattern: " + err.Error()
-	}
-	if len(program.Inst) > maxInstructions {
-		return nil, "the pattern is too large: its repetitions multiply"
-	}
-	return regexp.MustCompile(text), ""
 }
 
 func (c *checker) quantifier(x *syntax.Quantifier) *Node {

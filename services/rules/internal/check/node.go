@@ -8,6 +8,7 @@
 package check
 
 import (
+	"net/netip"
 	"regexp"
 	"time"
 
@@ -49,6 +50,7 @@ const (
 	InInts     // Args[0] in Ints
 	InStrings  // Args[0] in Strings
 	InList     // Args[0] in List
+	InNets     // Args[0] is an address within Nets
 	InElements // Args[0] in the list Args[1]
 	Any        // list Args[0], body Args[1]
 	All
@@ -77,20 +79,22 @@ const (
 
 // Node is an expression with its type.
 type Node struct {
-	Op     Op
-	Type   Type
-	Args   []*Node
-	Value  fact.Slot // of Const, as in a slot
-	Slot   int       // of Field
-	Depth  int       // of Field: 0 the fact, n the n-th enclosing element; of Any and All: of their element
-	Opt    bool      // of Field: can be missing
-	Addr   int       // of a Field used as an IP address: 1 + its number, 0 if it is none
-	Regex  *regexp.Regexp
-	List   *list.Ref
-	Zone   *time.Location
-	Ints   map[int64]struct{}
-	Set    map[string]struct{}
-	Source syntax.Expr // nil for nodes that the source does not have
+	Op      Op
+	Type    Type
+	Args    []*Node
+	Value   fact.Slot // of Const, as in a slot
+	Slot    int       // of Field
+	Depth   int       // of Field: 0 the fact, n the n-th enclosing element; of Any and All: of their element
+	Opt     bool      // of Field: can be missing
+	Addr    int       // of a Field used as an IP address: 1 + its number, 0 if it is none
+	Regex   *regexp.Regexp
+	Literal string // of Matches: what every match contains; may be empty
+	Nets    []netip.Prefix
+	List    *list.Ref
+	Zone    *time.Location
+	Ints    map[int64]struct{}
+	Set     map[string]struct{}
+	Source  syntax.Expr // nil for nodes that the source does not have
 
 	fields []protoreflect.FieldDescriptor // of Field: from its scope's message
 }

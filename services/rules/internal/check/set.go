@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
@@ -148,21 +149,17 @@ func (c *checker) inCIDR(x *syntax.In, left *Node, set *syntax.CIDR) *Node {
 		c.fault(x.X.ExprSpan(), "'in cidr' is for strings that hold an IP address, found "+left.Type.describe(), "")
 		return nil
 	}
-	entries := make([]string, 0, len(set.Elems))
+	nets := make([]netip.Prefix, 0, len(set.Elems))
 	for _, elem := range set.Elems {
-		if _, err := list.ParsePrefix(elem.Str); err != nil {
+		prefix, err := list.ParsePrefix(elem.Str)
+		if err != nil {
 			c.fault(elem.Span, "bad IP prefix '"+elem.Str+"'", "as in 10.0.0.0/8 or 2001:db8::/32")
 			return nil
 		}
-		entries = append(entries, elem.Str)
-	}
-	built, err := list.Make(list.Config{Match: list.CIDR}, entries)
-	if err != nil {
-		c.fault(set.Span, err.Error(), "")
-		return nil
+		nets = append(nets, prefix)
 	}
 	c.address(left)
-	return &Node{Op: InList, Type: boolean, Args: []*Node{left}, List: list.NewRef(built)}
+	return &Node{Op: InNets, Type: boolean, Args: []*Node{left}, Nets: nets}
 }
 
 // address numbers a field of the fact that is read as an IP address, so that

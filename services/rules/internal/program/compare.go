@@ -6,6 +6,7 @@ import (
 
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/check"
+	"github.com/backlot-video/backlot/services/rules/list"
 )
 
 // opposite is the comparison that is true when another is false.
@@ -39,6 +40,8 @@ func leaf(n *check.Node, negate bool) Cond {
 		}
 	case check.InList:
 		return inList(n, want)
+	case check.InNets:
+		return inNets(n, want)
 	case check.InElements:
 		return inElements(n.Args[0], n.Args[1], want)
 	case check.Matches:
@@ -106,7 +109,16 @@ func stringTest(op check.Op, a, b *check.Node, want bool) Cond {
 	}
 }
 
-// inList is `in list` and `in cidr`. The list may be swapped between events.
+// inNets is `in cidr`.
+func inNets(n *check.Node, want bool) Cond {
+	value, set := texts(n.Args[0]), &nets{n.Nets}
+	return func(f *Frame) bool {
+		s, ok := value(f)
+		return ok && set.has(list.ParseAddr(s)) == want
+	}
+}
+
+// inList is `in list`. The list may be swapped between events.
 func inList(n *check.Node, want bool) Cond {
 	subject, ref := n.Args[0], n.List
 	if subject.Addr == 0 {

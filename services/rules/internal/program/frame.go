@@ -1,12 +1,20 @@
-// Package program turns checked nodes into closures over the slots of a fact:
-// cond.go conditions, compare.go their leaves, value.go what they compare,
-// window.go velocity, trace.go values for people. Evaluating neither reflects
-// nor allocates once a Frame has grown to its size.
+// Package program turns checked nodes into what judges facts:
 //
-// A closure of a condition is true only when the condition is known to be
-// true. `not` is pushed down to the leaves when it is compiled, so a leaf whose
-// value is missing is false under `not` too: Kleene's logic without a third
-// value at run time.
+//	code.go      branch programs: what runs; emit.go makes them of nodes
+//	leaf.go      which tests a branch program has, sets.go their constants
+//	derive.go    values computed once an event, calendar.go hours and days
+//	index.go     which rules an event can fire: each rule is filed under the
+//	             condition that holds least often; axis.go holds the files
+//	estimate.go  how often conditions hold and what they cost
+//	cond.go      closures for the rest: compare.go, value.go, money.go
+//	window.go    velocity; trace.go values for people; cost.go bounds
+//
+// Evaluating neither reflects nor allocates once a Frame has grown to its size.
+//
+// A branch or closure of a condition is true only when the condition is known
+// to be true. `not` is pushed down to the leaves when it is compiled, so a leaf
+// whose value is missing is false under `not` too: Kleene's logic without a
+// third value at run time.
 package program
 
 import (
@@ -25,6 +33,12 @@ type Frame struct {
 	addrs   []addr                    // fields read as IP addresses
 	scratch []byte
 	Unknown Unknown
+
+	epoch uint64   // of this judgement
+	made  []uint64 // by derived value: the epoch it was made in
+	memos []uint64 // by remembered test: epoch<<1 | outcome
+	fired []uint64 // bits by rule; all zero between judgements
+	hits  []int32  // rules that fired
 }
 
 // Unknown counts why values of an evaluation were unknown though their fields
@@ -41,6 +55,22 @@ type addr struct {
 
 // NewFrame returns a frame for programs that read so many IP addresses.
 func NewFrame(addrs int) *Frame { return &Frame{addrs: make([]addr, addrs)} }
+
+// begin starts a judgement of the decoded fact by a code for so many rules.
+func (f *Frame) begin(c *Code, rules int) {
+	f.epoch++
+	f.scratch = f.scratch[:0]
+	f.Unknown = Unknown{}
+	if len(f.made) < len(c.derived) {
+		f.made = make([]uint64, len(c.derived))
+	}
+	if len(f.memos) <= c.memos {
+		f.memos = make([]uint64, c.memos+1)
+	}
+	if words := (rules + 63) / 64; len(f.fired) < words {
+		f.fired = make([]uint64, words)
+	}
+}
 
 // Reset empties the frame.
 func (f *Frame) Reset() {
@@ -64,6 +94,15 @@ func (f *Frame) address(number, slot int) (netip.Addr, bool) {
 		}
 	}
 	return cached.addr, cached.state == 1
+}
+
+// addressOf returns the IP address that a test looks at; t.n numbers the field
+// of the fact that it is in, 0 for other values.
+func (f *Frame) addressOf(t *test, s *fact.Slot) (netip.Addr, bool) {
+	if t.n > 0 {
+		return f.address(int(t.n), int(t.slot))
+	}
+	return list.ParseAddr(s.S)
 }
 
 // slot is the slot of a field: of the fact, or of a current element.

@@ -3,7 +3,6 @@ package program
 import (
 	"math"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 	"unsafe"
@@ -12,7 +11,9 @@ import (
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 )
 
-func slotFloat(s *fact.Slot) float64 { return math.Float64frombits(uint64(s.N)) }
+func slotFloat(s *fact.Slot) float64 { return floatOf(s.N) }
+
+func floatOf(bits int64) float64 { return math.Float64frombits(uint64(bits)) }
 
 // ints compiles a value kept in N: whole numbers, durations, times, enums.
 func ints(n *check.Node) func(*Frame) (int64, bool) {
@@ -116,27 +117,6 @@ func intOperation(op check.Op) func(x, y int64) (int64, bool) {
 	default:
 	}
 	return func(x, y int64) (int64, bool) { return max(x, y), true }
-}
-
-func calendar(n *check.Node) func(*Frame) (int64, bool) {
-	at, zone := ints(n.Args[0]), n.Zone
-	part := time.Time.Hour
-	switch n.Op {
-	case check.Weekday:
-		part = func(t time.Time) int { return (int(t.Weekday())+6)%7 + 1 }
-	case check.Day:
-		part = time.Time.Day
-	case check.Month:
-		part = func(t time.Time) int { return int(t.Month()) }
-	default:
-	}
-	return func(f *Frame) (int64, bool) {
-		v, ok := at(f)
-		if !ok {
-			return 0, false
-		}
-		return int64(part(time.UnixMicro(v).In(zone))), true
-	}
 }
 
 func length(n *check.Node) func(*Frame) (int64, bool) {

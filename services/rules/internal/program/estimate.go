@@ -1,0 +1,276 @@
+package program
+
+import (
+	"math"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/check"
+	"github.com/backlot-video/backlot/services/rules/internal/syntax"
+)
+
+// estimate is how often a condition holds, between 0 and 1, and what asking
+// costs, in about nanoseconds. It decides order and indexing, never outcomes.
+type estimate struct{ likely, cost float64 }
+
+// both is the estimate of two conditions that must hold together.
+func (e estimate) both(o estimate) estimate {
+	return estimate{clampLikely(max(e.likely+o.likely-1, e.likely*o.likely)), max(e.cost, o.cost)}
+}
+
+func clampLikely(p float64) float64 { return min(max(p, 0.0005), 0.9995) }
+
+// testCosts are those of tests by opcode.
+var testCosts = [...]float64{
+	opFlag: 1, opIntEq: 1, opIntNe: 1, opIntLt: 1, opIntLe: 1, opIntGt: 1, opIntGe: 1, opIntIn: 1.2, opFloat: 2, opMoney: 2,
+	opTextEq: 2, opTextNe: 2, opText: 6, opPrefix: 3, opSuffix: 3, opPresent: 1, opInts: 4, opTexts: 12,
+	opContains: 15, opMatches: 150, opList: 30, opNets: 20, opCond: 10,
+}
+
+// guesses are how often tests hold when nothing is known of their values.
+var guesses = [...]float64{
+	opFlag: 0.4, opIntEq: 0.05, opIntNe: 0.95, opIntLt: 0.3, opIntLe: 0.3, opIntGt: 0.3, opIntGe: 0.3, opIntIn: 0.2, opFloat: 0.3,
+	opMoney: 0.3, opTextEq: 0.02, opTextNe: 0.97, opText: 0.3, opPrefix: 0.03, opSuffix: 0.03, opPresent: 0.8, opInts: 0.15,
+	opTexts: 0.06, opContains: 0.05, opMatches: 0.1, opList: 0.05, opNets: 0.03, opCond: 0.4,
+}
+
+// estimateTest estimates a test of a value.
+func (b *parts) estimateTest(p *part, value *check.Node) estimate {
+	t := &p.test
+	e := estimate{guesses[t.op], testCosts[t.op]}
+	switch t.op {
+	case opPrefix, opSuffix, opInts, opTexts, opContains, opMatches, opList, opNets:
+		if !t.want {
+			e.likely = 1 - e.likely
+		}
+	case opPresent:
+		if !t.want {
+			e.likely = 1 - e.likely
+		}
+	default:
+	}
+	if value.Source != nil {
+		if _, velocity := value.Source.(*syntax.Window); velocity {
+			e.likely = 0.05
+		}
+	}
+	switch value.Op {
+	case check.Hour:
+		e.likely = calendarShare(t, 0, 24)
+	case check.Weekday:
+		e.likely = calendarShare(t, 1, 7)
+	case check.Day:
+		e.likely = calendarShare(t, 1, 31)
+	case check.Month:
+		e.likely = calendarShare(t, 1, 12)
+	case check.Field:
+		if c := b.column(value); c != nil {
+			e.likely = c.likely(b.code, t, e.likely)
+		}
+	default:
+	}
+	if p.derived > 0 {
+		e.cost += 2
+	}
+	e.likely = clampLikely(e.likely)
+	return e
+}
+
+// calendarShare is the share of the values from first on, so many of them,
+// that a test lets through.
+func calendarShare(t *test, first, count int64) float64 {
+	p := part{test: *t}
+	low, high, ok := p.bounds()
+	switch {
+	case ok:
+		return float64(max(min(high, first+count-1)-max(low, first)+1, 0)) / float64(count)
+	case t.op == opIntEq:
+		return 1 / float64(count)
+	case t.op == opIntNe:
+		return 1 - 1/float64(count)
+	}
+	return guesses[t.op]
+}
+
+// Sample has the values that recent facts had, by field. It is immutable.
+type Sample struct {
+	facts   int
+	columns map[string]*column
+}
+
+// column has the values of one field in a sample. Only those of its kind are
+// filled: numbers ascending, texts ascending with their shares.
+type column struct {
+	facts   int // how many facts, with those without the field
+	present int
+	numbers map[string][]int64 // by currency, "" where there is none
+	texts   []string
+	counts  map[string]int
+}
+
+// maxSample bounds how many facts are looked at.
+const maxSample = 1024
+
+// NewSample takes the values of facts given as wire bytes; those that do not
+// fit the schema are passed over.
+func NewSample(schema *fact.Schema, facts [][]byte) *Sample {
+	if len(facts) == 0 {
+		return nil
+	}
+	layout := fact.NewLayout(schema)
+	slots := layout.Leaves()
+	layout.Seal()
+	s := &Sample{columns: make(map[string]*column, len(slots))}
+	for _, leaf := range slots {
+		s.columns[leaf.Path] = &column{numbers: map[string][]int64{}, counts: map[string]int{}}
+	}
+	var record fact.Record
+	for _, data := range facts[:min(len(facts), maxSample)] {
+		if layout.Decode(data, &record) != nil {
+			continue
+		}
+		s.facts++
+		for _, leaf := range slots {
+			s.columns[leaf.Path].add(leaf.Kind, &record.Slots[leaf.Slot])
+		}
+	}
+	for _, c := range s.columns {
+		c.facts = s.facts
+		c.sort()
+	}
+	return s
+}
+
+func (c *column) add(kind fact.Kind, s *fact.Slot) {
+	if !s.OK {
+		return
+	}
+	c.present++
+	switch kind {
+	case fact.String:
+		c.counts[strings.Clone(s.S)]++
+	case fact.Float:
+		c.numbers[""] = append(c.numbers[""], floatOrder(s.N))
+	case fact.Money:
+		c.numbers[strings.Clone(s.S)] = append(c.numbers[strings.Clone(s.S)], s.N)
+	default:
+		c.numbers[""] = append(c.numbers[""], s.N)
+	}
+}
+
+func (c *column) sort() {
+	for _, values := range c.numbers {
+		slices.Sort(values)
+	}
+	for text := range c.counts {
+		c.texts = append(c.texts, text)
+	}
+	slices.Sort(c.texts)
+}
+
+// column is what the sample has of a field of the fact, or nil.
+func (b *parts) column(field *check.Node) *column {
+	if b.sample == nil || field.Depth > 0 {
+		return nil
+	}
+	known, found := b.columns[field.Slot]
+	if !found {
+		if path, ok := field.Source.(*syntax.Path); ok {
+			known = b.sample.columns[path.String()]
+		}
+		b.columns[field.Slot] = known
+	}
+	return known
+}
+
+// likely is the share of the sample that a test lets through, or the guess.
+func (c *column) likely(code *Code, t *test, guess float64) float64 {
+	passed := -1
+	switch t.op {
+	case opFlag, opIntEq, opIntNe, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn:
+		passed = count(c.numbers[""], t.op, t.n, t.m)
+	case opFloat:
+		passed = count(c.numbers[""], intOps[t.how], floatOrder(t.m), 0)
+	case opMoney:
+		passed = count(c.numbers[t.text], intOps[t.how], t.n, 0)
+	case opTextEq:
+		passed = c.counts[t.text]
+	case opTextNe:
+		passed = c.present - c.counts[t.text]
+	case opPrefix:
+		passed = c.wanted(t, c.withPrefix(t.text))
+	case opPresent:
+		passed = c.present
+		if !t.want {
+			passed = c.facts - c.present
+		}
+	case opInts:
+		passed = 0
+		for _, v := range code.ints[t.ref].few {
+			passed += count(c.numbers[""], opIntEq, v, 0)
+		}
+		passed = c.wanted(t, passed)
+	case opTexts:
+		passed = 0
+		for _, v := range code.texts[t.ref].few {
+			passed += c.counts[v]
+		}
+		passed = c.wanted(t, passed)
+	default:
+		return guess * float64(c.present+1) / float64(c.facts+1)
+	}
+	return (float64(passed) + 0.3) / float64(c.facts+1)
+}
+
+func (c *column) wanted(t *test, passed int) int {
+	if t.want {
+		return passed
+	}
+	return c.present - passed
+}
+
+func (c *column) withPrefix(prefix string) int {
+	passed := 0
+	for i := sort.SearchStrings(c.texts, prefix); i < len(c.texts) && strings.HasPrefix(c.texts[i], prefix); i++ {
+		passed += c.counts[c.texts[i]]
+	}
+	return passed
+}
+
+// count is how many of ascending values pass a test.
+func count(values []int64, op opcode, n, m int64) int {
+	below, _ := slices.BinarySearch(values, n)
+	upTo := len(values)
+	if n < math.MaxInt64 {
+		upTo, _ = slices.BinarySearch(values, n+1)
+	}
+	switch op {
+	case opIntNe:
+		return len(values) - (upTo - below)
+	case opIntLt:
+		return below
+	case opIntLe:
+		return upTo
+	case opIntGt:
+		return len(values) - upTo
+	case opIntGe:
+		return len(values) - below
+	case opIntIn:
+		return max(count(values, opIntLe, m, 0)-below, 0)
+	default:
+		return upTo - below
+	}
+}
+
+// floatOrder maps a float's bits to a number of the same order; -0 is 0.
+func floatOrder(bits int64) int64 {
+	if bits == math.MinInt64 {
+		return 0
+	}
+	if bits < 0 {
+		return math.MinInt64 - bits
+	}
+	return bits
+}

@@ -1,0 +1,63 @@
+package program
+
+import (
+	"encoding/binary"
+
+	"github.com/backlot-video/backlot/services/rules/internal/check"
+)
+
+// key writes what an expression of the fact computes, so that equal ones share
+// their value. It is valid until the next call. ok is false for what belongs
+// to elements of a list, or has no short form.
+func (b *parts) key(n *check.Node) (key []byte, ok bool) {
+	b.buffer = b.buffer[:0]
+	ok = b.appendKey(n, 0)
+	return b.buffer, ok
+}
+
+func (b *parts) appendKey(n *check.Node, inside int) bool {
+	b.buffer = append(b.buffer, byte(n.Op), byte(n.Type.Kind))
+	switch n.Op {
+	case check.Const:
+		b.number(n.Value.N)
+		b.text(n.Value.S)
+		return true
+	case check.Field:
+		if n.Depth > inside {
+			return false
+		}
+		b.number(int64(n.Slot))
+		b.buffer = append(b.buffer, byte(n.Depth))
+		return true
+	case check.Any, check.All:
+		return b.appendKey(n.Args[0], inside) && b.appendKey(n.Args[1], n.Depth)
+	case check.Matches:
+		b.text(n.Regex.String())
+	case check.Hour, check.Weekday, check.Day, check.Month:
+		b.text(n.Zone.String())
+	case check.InList:
+		b.number(int64(b.listRef(n.List)))
+	case check.InNets:
+		for _, prefix := range n.Nets {
+			b.text(prefix.String())
+		}
+	case check.InInts, check.InStrings:
+		if len(n.Ints)+len(n.Set) > 0 {
+			return false
+		}
+	default:
+	}
+	for _, arg := range n.Args {
+		if !b.appendKey(arg, inside) {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *parts) number(v int64) { b.buffer = binary.AppendVarint(b.buffer, v) }
+
+func (b *parts) text(s string) {
+	b.number(int64(len(s)))
+	b.buffer = append(b.buffer, s...)
+}

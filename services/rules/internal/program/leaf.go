@@ -1,0 +1,212 @@
+package program
+
+import (
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/check"
+)
+
+// intOps are the tests of whole numbers by comparison.
+var intOps = [...]opcode{
+	check.Eq: opIntEq, check.Ne: opIntNe, check.Lt: opIntLt, check.Le: opIntLe, check.Gt: opIntGt, check.Ge: opIntGe,
+}
+
+// mirrored is the comparison with its operands exchanged.
+var mirrored = [...]check.Op{
+	check.Eq: check.Eq, check.Ne: check.Ne, check.Lt: check.Gt, check.Le: check.Ge, check.Gt: check.Lt, check.Ge: check.Le,
+}
+
+// leaf makes the part of a condition without parts.
+func (b *parts) leaf(n *check.Node, negate bool) *part {
+	if b.constant(n) {
+		return constPart(cond(n, negate)(b.fixed))
+	}
+	switch op := n.Op; op {
+	case check.Field:
+		return b.slotTest(n, test{op: opFlag, n: flagValue(!negate)})
+	case check.IsMissing:
+		if n.Args[0].Op == check.Field {
+			return b.slotTest(n.Args[0], test{op: opPresent, want: negate})
+		}
+	case check.Any, check.All:
+		return b.quantifier(n, negate)
+	case check.Eq, check.Ne, check.Lt, check.Le, check.Gt, check.Ge:
+		if negate {
+			op = opposite[op]
+		}
+		left, right := n.Args[0], n.Args[1]
+		if b.constant(left) {
+			left, right, op = right, left, mirrored[op]
+		}
+		if b.constant(right) {
+			return b.compared(n, negate, op, left, right)
+		}
+	case check.InInts:
+		return b.simple(n, negate, n.Args[0], test{op: opInts, want: !negate})
+	case check.InStrings:
+		return b.simple(n, negate, n.Args[0], test{op: opTexts, want: !negate})
+	case check.InList:
+		return b.simple(n, negate, n.Args[0], test{op: opList, want: !negate, ref: b.listRef(n.List), n: int64(n.Args[0].Addr)})
+	case check.InNets:
+		return b.simple(n, negate, n.Args[0], test{op: opNets, want: !negate, n: int64(n.Args[0].Addr)})
+	case check.Matches:
+		return b.simple(n, negate, n.Args[0], test{op: opMatches, want: !negate, ref: b.regexRef(n.Regex)})
+	case check.StartsWith, check.EndsWith, check.Contains:
+		if b.constant(n.Args[1]) {
+			if v, ok := texts(n.Args[1])(b.fixed); ok {
+				return b.simple(n, negate, n.Args[0], test{op: textOps[op], want: !negate, text: v})
+			}
+		}
+	default:
+	}
+	return b.closure(n, negate)
+}
+
+var textOps = map[check.Op]opcode{check.StartsWith: opPrefix, check.EndsWith: opSuffix, check.Contains: opContains}
+
+func flagValue(v bool) int64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// constant reports whether a value needs no fact.
+func (b *parts) constant(n *check.Node) bool {
+	switch n.Op {
+	case check.Const:
+		return true
+	case check.Field, check.Any, check.All:
+		return false
+	default:
+	}
+	for _, arg := range n.Args {
+		if !b.constant(arg) {
+			return false
+		}
+	}
+	return len(n.Args) > 0
+}
+
+// compared is a value against a constant.
+func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *check.Node) *part {
+	c := derive(right)(b.fixed)
+	if !c.OK {
+		return falsePart // unknown, whichever way it is asked
+	}
+	t := test{how: uint8(op), n: c.N}
+	switch left.Type.Kind {
+	case fact.String:
+		t.op, t.text = opText, c.S
+		switch op {
+		case check.Eq:
+			t.op = opTextEq
+		case check.Ne:
+			t.op = opTextNe
+		default:
+		}
+	case fact.Float:
+		t.op, t.m = opFloat, c.N
+	case fact.Money:
+		t.op, t.text = opMoney, c.S
+	default:
+		t.op = intOps[op]
+	}
+	return b.simple(n, negate, left, t)
+}
+
+// simple is a test of one value: a slot's, or one that is derived into a slot.
+// Where it is neither, a closure tests it.
+func (b *parts) simple(n *check.Node, negate bool, value *check.Node, t test) *part {
+	p := &part{test: t}
+	switch value.Op {
+	case check.Field:
+		p.test.slot, p.test.depth = int32(value.Slot), uint8(value.Depth)
+	default:
+		number, slot, ok := b.derive(value)
+		if !ok {
+			return b.closure(n, negate)
+		}
+		p.derived, p.test.slot, p.test.n = number, int32(slot), t.n
+		if t.op == opList || t.op == opNets {
+			p.test.n = 0 // no field of the fact: the address is parsed each time
+		}
+	}
+	b.tables(p, n)
+	if t.op > opSlow && p.test.depth == 0 {
+		p.test.memo = b.memo(n, negate)
+	}
+	p.estimate = b.estimateTest(p, value)
+	return p
+}
+
+// tables adds the constants of a test that do not fit into it.
+func (b *parts) tables(p *part, n *check.Node) {
+	switch p.test.op {
+	case opInts:
+		b.code.ints = append(b.code.ints, newIntSet(n.Ints))
+		p.test.ref = int32(len(b.code.ints) - 1)
+	case opTexts:
+		b.code.texts = append(b.code.texts, newTextSet(n.Set))
+		p.test.ref = int32(len(b.code.texts) - 1)
+	case opNets:
+		b.code.nets = append(b.code.nets, &nets{n.Nets})
+		p.test.ref = int32(len(b.code.nets) - 1)
+	case opMatches:
+		p.literal = n.Literal
+	default:
+	}
+}
+
+// slotTest is a test of a field as it is.
+func (b *parts) slotTest(field *check.Node, t test) *part {
+	t.slot, t.depth = int32(field.Slot), uint8(field.Depth)
+	p := &part{test: t}
+	p.estimate = b.estimateTest(p, field)
+	return p
+}
+
+// quantifier is any or all over the elements of a list. The negation of any is
+// all of the negation, and the other way round.
+func (b *parts) quantifier(n *check.Node, negate bool) *part {
+	list, body := n.Args[0], b.of(n.Args[1], negate)
+	t := test{op: opAny, want: (n.Op == check.Any) != negate, slot: int32(list.Slot), depth: uint8(list.Depth), n: int64(n.Depth)}
+	if list.Depth == 0 {
+		t.memo = b.memo(n, negate)
+	}
+	p := &part{test: t, body: body}
+	p.estimate = estimate{likely: 0.3, cost: 8 + assumedQuick*max(body.cost, 1)}
+	return p
+}
+
+// assumedQuick is how many elements any and all look at before they know.
+const assumedQuick = 3
+
+// closure tests what no opcode can.
+func (b *parts) closure(n *check.Node, negate bool) *part {
+	b.code.conds = append(b.code.conds, cond(n, negate))
+	p := &part{test: test{op: opCond, ref: int32(len(b.code.conds) - 1), memo: b.memo(n, negate)}}
+	p.estimate = estimate{likely: 0.4, cost: 6 + float64(Cost(n))}
+	return p
+}
+
+// moneyTest compares an amount with a constant.
+func (f *Frame) moneyTest(t *test, s *fact.Slot) bool {
+	if s.S != t.text {
+		f.Unknown.Currency++
+		return false
+	}
+	switch check.Op(t.how) {
+	case check.Eq:
+		return s.N == t.n
+	case check.Ne:
+		return s.N != t.n
+	case check.Lt:
+		return s.N < t.n
+	case check.Le:
+		return s.N <= t.n
+	case check.Gt:
+		return s.N > t.n
+	default:
+		return s.N >= t.n
+	}
+}

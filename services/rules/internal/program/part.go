@@ -1,0 +1,277 @@
+package program
+
+import (
+	"math"
+	"regexp"
+	"slices"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/check"
+	"github.com/backlot-video/backlot/services/rules/list"
+)
+
+// partKind is the form of a part.
+type partKind uint8
+
+const (
+	partTest partKind = iota
+	partAnd
+	partOr
+	partTrue
+	partFalse
+)
+
+// part is a condition on its way to branches: `not` has been pushed into the
+// tests, constants are folded, and/or chains are flat.
+type part struct {
+	kind    partKind
+	parts   []*part // of partAnd and partOr
+	test    test
+	derived int32  // 1 + the derived value that test reads, 0: none
+	body    *part  // of opAny
+	literal string // of opMatches: what every match contains
+	within  *part  // the any that this is filed for, when it is of elements
+	estimate
+}
+
+var (
+	truePart  = &part{kind: partTrue}
+	falsePart = &part{kind: partFalse}
+)
+
+func constPart(v bool) *part {
+	if v {
+		return truePart
+	}
+	return falsePart
+}
+
+// parts turns checked conditions into parts, sharing what rules of a set have
+// in common.
+type parts struct {
+	code    *Code
+	extra   func() int // a new slot of the fact
+	sample  *Sample
+	columns map[int]*column // by slot; nil for slots without one
+	derived map[string]int32
+	memos   map[string]int32
+	uses    []int32 // by memo
+	refs    map[any]int32
+	buffer  []byte
+	fixed   *Frame // where constants are folded
+}
+
+func newParts(code *Code, extra func() int, sample *Sample) *parts {
+	return &parts{
+		code: code, extra: extra, sample: sample, columns: map[int]*column{}, derived: map[string]int32{},
+		memos: map[string]int32{}, uses: []int32{0}, refs: map[any]int32{}, fixed: NewFrame(0),
+	}
+}
+
+// of makes the part of a condition, or with negate of its negation.
+func (b *parts) of(n *check.Node, negate bool) *part {
+	switch n.Op {
+	case check.Not:
+		return b.of(n.Args[0], !negate)
+	case check.And, check.Or:
+		kind := partAnd
+		if (n.Op == check.Or) != negate {
+			kind = partOr
+		}
+		chain := &part{kind: kind, parts: make([]*part, 0, len(n.Args))}
+		for _, arg := range n.Args {
+			chain.add(b.of(arg, negate))
+		}
+		return chain.simple()
+	case check.Const:
+		return constPart((n.Value.N != 0) != negate)
+	case check.Default:
+		if first := n.Args[0]; first.Op == check.Field {
+			return b.defaulted(n, negate)
+		}
+	default:
+	}
+	return b.leaf(n, negate)
+}
+
+// defaulted is `field default true`: the field where it is there, else the
+// other.
+func (b *parts) defaulted(n *check.Node, negate bool) *part {
+	field := n.Args[0]
+	absent := b.slotTest(field, test{op: opPresent})
+	either := &part{kind: partOr}
+	either.add(b.of(field, negate))
+	otherwise := &part{kind: partAnd}
+	otherwise.add(absent)
+	otherwise.add(b.of(n.Args[1], negate))
+	either.add(otherwise.simple())
+	return either.simple()
+}
+
+// add appends to a chain what is not already decided.
+func (p *part) add(q *part) {
+	switch {
+	case p.kind == partAnd && q.kind == partTrue, p.kind == partOr && q.kind == partFalse:
+	case p.kind == q.kind:
+		for _, inner := range q.parts {
+			p.add(inner)
+		}
+	case p.kind == partAnd && p.narrow(q):
+	default:
+		p.parts = append(p.parts, q)
+	}
+}
+
+// narrow joins an upper and a lower bound of one whole number into a range.
+func (p *part) narrow(q *part) bool {
+	low, high, ok := q.bounds()
+	if !ok || len(p.parts) == 0 {
+		return false
+	}
+	last := p.parts[len(p.parts)-1]
+	lastLow, lastHigh, ok := last.bounds()
+	if !ok || last.test.slot != q.test.slot || last.test.depth != q.test.depth {
+		return false
+	}
+	joined := *last
+	joined.test.op, joined.test.n, joined.test.m = opIntIn, max(low, lastLow), min(high, lastHigh)
+	joined.estimate = last.both(q.estimate)
+	p.parts[len(p.parts)-1] = &joined
+	return true
+}
+
+// bounds are what a test of order or range lets through.
+func (p *part) bounds() (low, high int64, ok bool) {
+	if p.kind != partTest {
+		return 0, 0, false
+	}
+	t := &p.test
+	switch {
+	case t.op == opIntLe:
+		return math.MinInt64, t.n, true
+	case t.op == opIntLt && t.n > math.MinInt64:
+		return math.MinInt64, t.n - 1, true
+	case t.op == opIntGe:
+		return t.n, math.MaxInt64, true
+	case t.op == opIntGt && t.n < math.MaxInt64:
+		return t.n + 1, math.MaxInt64, true
+	case t.op == opIntIn:
+		return t.n, t.m, true
+	}
+	return 0, 0, false
+}
+
+// simple settles a chain: what decides it alone, and chains of none and one.
+func (p *part) simple() *part {
+	decided := partFalse
+	if p.kind == partOr {
+		decided = partTrue
+	}
+	for _, q := range p.parts {
+		if q.kind == decided {
+			return q
+		}
+	}
+	switch len(p.parts) {
+	case 0:
+		return constPart(p.kind == partAnd)
+	case 1:
+		return p.parts[0]
+	}
+	p.arrange()
+	return p
+}
+
+// arrange orders a chain so that what decides most for least comes first, and
+// estimates the whole. Equal ones stay as they were written.
+func (p *part) arrange() {
+	if p.kind == partAnd {
+		slices.SortStableFunc(p.parts, func(a, b *part) int { return byRatio(a.cost/(1-a.likely), b.cost/(1-b.likely)) })
+	} else {
+		slices.SortStableFunc(p.parts, func(a, b *part) int { return byRatio(a.cost/a.likely, b.cost/b.likely) })
+	}
+	reach := 1.0
+	p.cost, p.likely = 0, 1
+	for _, q := range p.parts {
+		p.cost += reach * q.cost
+		if p.kind == partAnd {
+			reach *= q.likely
+		} else {
+			reach *= 1 - q.likely
+		}
+	}
+	p.likely = reach
+	if p.kind == partOr {
+		p.likely = 1 - reach
+	}
+	p.likely = clampLikely(p.likely)
+}
+
+func byRatio(a, b float64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// ref numbers what tests refer to; equal things share a number.
+func (b *parts) ref(thing any, add func() int) int32 {
+	if number, ok := b.refs[thing]; ok {
+		return number
+	}
+	number := int32(add())
+	b.refs[thing] = number
+	return number
+}
+
+func (b *parts) listRef(l *list.Ref) int32 {
+	return b.ref(l, func() int { b.code.lists = append(b.code.lists, l); return len(b.code.lists) - 1 })
+}
+
+func (b *parts) regexRef(r *regexp.Regexp) int32 {
+	return b.ref(r.String(), func() int { b.code.regexes = append(b.code.regexes, r); return len(b.code.regexes) - 1 })
+}
+
+// memo numbers the outcome of a slow test of the fact, so that it is found
+// out once a judgement; 0 where its key says nothing.
+func (b *parts) memo(n *check.Node, negate bool) int32 {
+	key, ok := b.key(n)
+	if !ok {
+		return 0
+	}
+	if negate {
+		key = append(key, '!')
+	}
+	number, known := b.memos[string(key)]
+	if !known {
+		number = int32(len(b.uses))
+		b.memos[string(key)] = number
+		b.uses = append(b.uses, 0)
+	}
+	b.uses[number]++
+	return number
+}
+
+// derive returns 1 + the number of the derived value that a node is, and its
+// slot.
+func (b *parts) derive(n *check.Node) (number int32, slot int, ok bool) {
+	key, ok := b.key(n)
+	if !ok {
+		return 0, 0, false
+	}
+	if known, found := b.derived[string(key)]; found {
+		return known, b.code.derived[known-1].slot, true
+	}
+	number = b.derivation(string(key), derive(n))
+	return number, b.code.derived[number-1].slot, true
+}
+
+func (b *parts) derivation(key string, fill func(*Frame) fact.Slot) int32 {
+	b.code.derived = append(b.code.derived, derivation{slot: b.extra(), make: fill})
+	number := int32(len(b.code.derived))
+	b.derived[key] = number
+	return number
+}
