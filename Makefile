@@ -58,8 +58,8 @@ e2e: ## the journey against container images (installs and starts Docker where n
 	@scripts/e2e.sh
 e2e-smoke: ## the shortest way through the built images
 	@scripts/e2e.sh -run Smoke
-bench: ## measurements against peers
-	@go test -tags "$(TAGS)" -run '^$$' -bench . -benchmem ./bench/...
+bench: ## measurements against peers, side by side (NAME=rules for a group, NAME=rules/one for one)
+	@go run -tags "$(TAGS)" ./bench $(NAME)
 cover: ## coverage of each module, as coverage/*.html
 	@scripts/cover.sh -tags "$(TAGS)"
 vuln: ## known vulnerabilities in what is called (VULNDB=URL for another database)

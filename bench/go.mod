@@ -15,3 +15,30 @@ replace (
 	github.com/backlot-video/backlot/services/transcoder => ../services/transcoder
 	github.com/backlot-video/backlot/sql => ../sql
 )
+
+require (
+	cel.dev/cel-go v0.32.0
+	github.com/Knetic/govaluate v3.0.0+incompatible
+	github.com/PaesslerAG/gval v1.2.4
+	github.com/backlot-video/backlot/services/rules v0.0.0-00010101000000-000000000000
+	github.com/dop251/goja v0.0.0-20260917113740-793a2a65c13b
+	github.com/expr-lang/expr v1.17.8
+	google.golang.org/protobuf v1.36.12
+)
+
+require (
+	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.1 // indirect
+	cel.dev/expr v0.25.3 // indirect
+	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
+	github.com/backlot-video/backlot/kit v0.0.0 // indirect
+	github.com/backlot-video/backlot/proto v0.0.0 // indirect
+	github.com/dlclark/regexp2/v2 v2.5.2 // indirect
+	github.com/go-sourcemap/sourcemap v2.1.3+incompatible // indirect
+	github.com/google/pprof v0.0.0-20260802141513-ef3492d7dac3 // indirect
+	github.com/shopspring/decimal v1.3.1 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/exp v0.0.0-20261011100332-faecfb24eb49 // indirect
+	golang.org/x/text v0.43.0 // indirect
+	google.golang.org/genproto/googleapis/api v0.0.0-20261012220534-4341edf3f941 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20261012220534-4341edf3f941 // indirect
+)

@@ -1,0 +1,94 @@
+package rules
+
+import (
+	"fmt"
+
+	"github.com/backlot-video/backlot/bench/internal/measure"
+)
+
+// One measures one rule of each shape, a line for each, then their mean. The
+// best peer of the mean is the one with the lowest mean.
+func One(report *measure.Report) error {
+	events := Measured()
+	sums := make([]measure.Result, len(Engines))
+	for _, rule := range Singles() {
+		name := "rules/one/" + Shapes[rule.Shape].Name
+		results, matches, err := compare([]Rule{rule}, events, Engines, measure.Turns{})
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		for i, r := range results {
+			sums[i].Name = r.Name
+			sums[i].PerOp += r.PerOp / float64(len(Shapes))
+			sums[i].Allocs += r.Allocs / float64(len(Shapes))
+		}
+		if err := printJudged(report, name, "ns/evaluation", 1, results, float64(matches)/float64(len(events))); err != nil {
+			return err
+		}
+	}
+	return printJudged(report, "rules/one", "ns/evaluation", 1, sums, nil)
+}
+
+// judgeSet measures a set of rules by its first events.
+func judgeSet(report *measure.Report, name string, rules []Rule, events int) error {
+	engines, turns := Engines, measure.Turns{}
+	if len(rules) > 1000 {
+		engines, turns.Rounds = withoutGval(engines), 3
+	}
+	results, matches, err := compare(rules, Measured()[:events], engines, turns)
+	if err != nil {
+		return err
+	}
+	return printJudged(report, name, "us/event", 1000, results, float64(matches)/float64(events))
+}
+
+// withoutGval leaves out the slowest engine, which is never the best peer.
+func withoutGval(engines []Engine) []Engine {
+	var kept []Engine
+	for _, engine := range engines {
+		if engine.Dialect != Gval {
+			kept = append(kept, engine)
+		}
+	}
+	return kept
+}
+
+// compare makes sure that the engines agree, then times them.
+func compare(rules []Rule, events []Event, engines []Engine, turns measure.Turns) ([]measure.Result, int, error) {
+	sets, cases := map[string]Set{}, make([]measure.Case, len(engines))
+	for i, engine := range engines {
+		set, err := engine.Compile(rules, events)
+		if err != nil {
+			return nil, 0, fmt.Errorf("%s: %w", engine.Name, err)
+		}
+		sets[engine.Name] = set
+		cases[i] = measure.Case{Name: engine.Name, Ops: len(events), Run: func() error {
+			for event := range events {
+				if err := set.Judge(event); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}
+	}
+	matches, err := Agree(rules, events, sets)
+	if err != nil {
+		return nil, 0, err
+	}
+	results, err := measure.Compare(cases, turns)
+	return results, matches, err
+}
+
+// printJudged prints results, ours first. matches is nil where it means
+// nothing.
+func printJudged(report *measure.Report, name, unit string, size float64, results []measure.Result, matches any) error {
+	best := measure.Best(results)
+	extra := []measure.Extra{{Name: "allocs", Value: results[0].Allocs}, {Name: "peer_allocs", Value: best.Allocs}}
+	if matches != nil {
+		extra = append(extra, measure.Extra{Name: "matches", Value: matches})
+	}
+	return report.Print(measure.Line{
+		Bench: name, Unit: unit, Ours: results[0].PerOp / size, Peer: best.Name, PeerValue: best.PerOp / size,
+		Extra: append(extra, measure.All(results, size)),
+	})
+}

@@ -1,0 +1,120 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	backlot "github.com/backlot-video/backlot/services/rules"
+	"github.com/backlot-video/backlot/services/rules/list"
+	velocities "github.com/backlot-video/backlot/services/rules/velocity"
+)
+
+// Source is a ruleset in our dialect.
+func Source(rules []Rule) string {
+	var b strings.Builder
+	for _, rule := range rules {
+		fmt.Fprintf(&b, "rule %s\n  when %s\n  then review score 10 reason %s\n", rule.Name, rule.text[Ours], strings.ToUpper(Shapes[rule.Shape].Name[:2]))
+	}
+	return b.String()
+}
+
+// Options are what ours is compiled with: the list of cards, and a store that
+// has counted the history of the events.
+func Options(events []Event) (*backlot.Options, error) {
+	lists, err := stolenList()
+	if err != nil {
+		return nil, err
+	}
+	options := &backlot.Options{
+		Lists: lists, Scope: "bench",
+		Counters: velocities.New(velocities.Config{MaxBytes: 1 << 30, Clock: func() time.Time { return day.Add(48 * time.Hour) }}),
+	}
+	return options, countHistory(events, options)
+}
+
+// stolenList holds the list of cards; it is made once.
+var stolenList = sync.OnceValues(func() (*list.Registry, error) {
+	entries := make([]string, listedCards)
+	for i := range entries {
+		entries[i] = listedCard(i)
+	}
+	cards, err := list.New(entries)
+	if err != nil {
+		return nil, err
+	}
+	lists := &list.Registry{}
+	lists.Set("stolen", cards)
+	return lists, nil
+})
+
+func countHistory(events []Event, options *backlot.Options) error {
+	schema, err := Schema()
+	if err != nil {
+		return err
+	}
+	program, err := backlot.Compile("history", `rule counts when count(payment by card over 30d) > 0
+		or count(payment by device over 7d) > 0 or sum(amount by device over 7d) > 0.00 CNY then allow`, schema, options)
+	if err != nil {
+		return err
+	}
+	var decision backlot.Decision
+	for i := range events {
+		for _, past := range events[i].history() {
+			if err := program.Evaluate(past.Wire(), &decision, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ours judges by one Program events that were decoded, and whose velocity was
+// read, ahead.
+type ours struct {
+	program  *backlot.Program
+	events   []*backlot.Event
+	decision backlot.Decision
+}
+
+func compileOurs(rules []Rule, events []Event) (Set, error) {
+	schema, err := Schema()
+	if err != nil {
+		return nil, err
+	}
+	options, err := Options(events)
+	if err != nil {
+		return nil, err
+	}
+	program, err := backlot.Compile("bench", Source(rules), schema, options)
+	if err != nil {
+		return nil, err
+	}
+	set := &ours{program: program, events: make([]*backlot.Event, len(events))}
+	for i := range events {
+		set.events[i] = program.NewEvent()
+		if err := program.Decode(events[i].Wire(), set.events[i]); err != nil {
+			return nil, err
+		}
+		program.Observe(set.events[i], &backlot.Request{ReadOnly: true})
+	}
+	return set, nil
+}
+
+func (s *ours) Judge(i int) error {
+	s.program.Judge(s.events[i], &s.decision)
+	return nil
+}
+
+func (s *ours) Fired() []int {
+	fired := make([]int, 0, len(s.decision.Fired))
+	for _, rule := range s.decision.Fired {
+		index, _ := strconv.Atoi(rule.Name[1:])
+		fired = append(fired, index)
+	}
+	slices.Sort(fired)
+	return fired
+}

@@ -1,0 +1,17 @@
+// Package rules measures the rule engine beside its peers: the same rules and
+// events, the same verdicts, the same process.
+//
+// fact.go and event.go make facts, shape.go and dialect.go conditions in every
+// engine's language, generate.go rules; ours.go, expr.go, cel.go, goja.go and
+// gval.go run them. The rest are the comparisons.
+package rules
+
+import "github.com/backlot-video/backlot/bench/internal/measure"
+
+// Benches are the comparisons of the group.
+var Benches = []measure.Bench{
+	{Name: "rules/one", Run: One},
+	{Name: "rules/set-1000", Run: func(r *measure.Report) error { return judgeSet(r, "rules/set-1000", Generate(1000, 1), 256) }},
+	{Name: "rules/set-10000", Run: func(r *measure.Report) error { return judgeSet(r, "rules/set-10000", Generate(10_000, 1), 64) }},
+	{Name: "rules/set-hostile", Run: func(r *measure.Report) error { return judgeSet(r, "rules/set-hostile", Hostile(1000, 1), 256) }},
+}
