@@ -24,14 +24,19 @@ type Set interface {
 	Fired() []int
 }
 
+// engineNames have versions, for figures are of a version.
+var engineNames = [dialects]string{
+	"ours", "expr v1.17.8", "cel-go v0.32.0", "goja v0.0.0-20260917113740", "gval v1.2.4", "govaluate v3.0.0",
+}
+
 // Engines are ours and the peers.
 var Engines = []Engine{
-	{"ours", Ours, compileOurs},
-	{"expr v1.17.8", Expr, compileExpr},
-	{"cel-go v0.32.0", CEL, compileCEL},
-	{"goja v0.0.0-20260917113740", JS, compileGoja},
-	{"gval v1.2.4", Gval, compileGval},
-	{"govaluate v3.0.0", Govaluate, compileGovaluate},
+	{engineNames[Ours], Ours, compileOurs},
+	{engineNames[Expr], Expr, compileExpr},
+	{engineNames[CEL], CEL, compileCEL},
+	{engineNames[JS], JS, compileGoja},
+	{engineNames[Gval], Gval, compileGval},
+	{engineNames[Govaluate], Govaluate, compileGovaluate},
 }
 
 // Agree compares what engines say of every event with what the conditions say

@@ -21,17 +21,20 @@ func Measured() []Event { return Events(256, measuredSeed) }
 // Sample returns events like those measured, for compilers that look at some.
 func Sample() []Event { return Events(256, sampleSeed) }
 
-// Singles returns one rule of each shape; each matches some events.
-func Singles() []Rule {
-	r := rand.New(rand.NewPCG(rulesSeed, 1))
+// variants is how many rules stand for a shape.
+const variants = 4
+
+// Singles returns some rules of a shape; each matches some events.
+func Singles(shape int) []Rule {
+	r := rand.New(rand.NewPCG(rulesSeed, uint64(shape)))
 	g := generator{random: r, events: Events(400, calibrateSeed)}
-	rules := make([]Rule, len(Shapes))
-	for i, shape := range Shapes {
-		cond := shape.make(r)
+	rules := make([]Rule, variants)
+	for i := range rules {
+		cond := Shapes[shape].make(r)
 		for g.share(cond) < 0.003 {
-			cond = shape.make(r)
+			cond = Shapes[shape].make(r)
 		}
-		rules[i] = Rule{Name: "r0", Shape: i, Cond: cond}
+		rules[i] = Rule{Name: "r0", Shape: shape, Cond: cond}
 	}
 	return rules
 }

@@ -6,14 +6,18 @@ import (
 	"github.com/backlot-video/backlot/bench/internal/measure"
 )
 
-// One measures one rule of each shape, a line for each, then their mean. The
-// best peer of the mean is the one with the lowest mean.
+// One measures single rules, a line for each shape, then their mean. The best
+// peer of the mean is the one with the lowest mean.
 func One(report *measure.Report) error {
 	events := Measured()
 	sums := make([]measure.Result, len(Engines))
-	for _, rule := range Singles() {
-		name := "rules/one/" + Shapes[rule.Shape].Name
-		results, matches, err := compare([]Rule{rule}, events, Engines, measure.Turns{})
+	for i, shape := range Shapes {
+		name := "rules/one/" + shape.Name
+		var sets [][]Rule
+		for _, rule := range Singles(i) {
+			sets = append(sets, []Rule{rule})
+		}
+		results, matches, err := compare(sets, events, Engines, measure.Turns{})
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -22,7 +26,7 @@ func One(report *measure.Report) error {
 			sums[i].PerOp += r.PerOp / float64(len(Shapes))
 			sums[i].Allocs += r.Allocs / float64(len(Shapes))
 		}
-		if err := printJudged(report, name, "ns/evaluation", 1, results, float64(matches)/float64(len(events))); err != nil {
+		if err := printJudged(report, name, "ns/evaluation", 1, results, float64(matches)/float64(len(events)*len(sets))); err != nil {
 			return err
 		}
 	}
@@ -35,7 +39,7 @@ func judgeSet(report *measure.Report, name string, rules []Rule, events int) err
 	if len(rules) > 1000 {
 		engines, turns.Rounds = withoutGval(engines), 3
 	}
-	results, matches, err := compare(rules, Measured()[:events], engines, turns)
+	results, matches, err := compare([][]Rule{rules}, Measured()[:events], engines, turns)
 	if err != nil {
 		return err
 	}
@@ -53,30 +57,40 @@ func withoutGval(engines []Engine) []Engine {
 	return kept
 }
 
-// compare makes sure that the engines agree, then times them.
-func compare(rules []Rule, events []Event, engines []Engine, turns measure.Turns) ([]measure.Result, int, error) {
-	sets, cases := map[string]Set{}, make([]measure.Case, len(engines))
-	for i, engine := range engines {
-		set, err := engine.Compile(rules, events)
-		if err != nil {
-			return nil, 0, fmt.Errorf("%s: %w", engine.Name, err)
+// compare makes sure that the engines agree on sets of rules, then times them.
+func compare(sets [][]Rule, events []Event, engines []Engine, turns measure.Turns) ([]measure.Result, int, error) {
+	compiled, total := make([][]Set, len(engines)), 0
+	for _, rules := range sets {
+		byName := map[string]Set{}
+		for i, engine := range engines {
+			set, err := engine.Compile(rules, events)
+			if err != nil {
+				return nil, 0, fmt.Errorf("%s: %w", engine.Name, err)
+			}
+			byName[engine.Name] = set
+			compiled[i] = append(compiled[i], set)
 		}
-		sets[engine.Name] = set
-		cases[i] = measure.Case{Name: engine.Name, Ops: len(events), Run: func() error {
-			for event := range events {
-				if err := set.Judge(event); err != nil {
-					return err
+		matches, err := Agree(rules, events, byName)
+		if err != nil {
+			return nil, 0, err
+		}
+		total += matches
+	}
+	cases := make([]measure.Case, len(engines))
+	for i, engine := range engines {
+		cases[i] = measure.Case{Name: engine.Name, Ops: len(events) * len(sets), Run: func() error {
+			for _, set := range compiled[i] {
+				for event := range events {
+					if err := set.Judge(event); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
 		}}
 	}
-	matches, err := Agree(rules, events, sets)
-	if err != nil {
-		return nil, 0, err
-	}
 	results, err := measure.Compare(cases, turns)
-	return results, matches, err
+	return results, total, err
 }
 
 // printJudged prints results, ours first. matches is nil where it means

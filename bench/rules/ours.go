@@ -13,17 +13,17 @@ import (
 	velocities "github.com/backlot-video/backlot/services/rules/velocity"
 )
 
-// Source is a ruleset in our dialect.
-func Source(rules []Rule) string {
+// Source is a ruleset in our dialect; reason is told by all of its rules.
+func Source(rules []Rule, reason string) string {
 	var b strings.Builder
 	for _, rule := range rules {
-		fmt.Fprintf(&b, "rule %s\n  when %s\n  then review score 10 reason %s\n", rule.Name, rule.text[Ours], strings.ToUpper(Shapes[rule.Shape].Name[:2]))
+		fmt.Fprintf(&b, "rule %s\n  when %s\n  then review score 10 reason %s\n", rule.Name, rule.text[Ours], reason)
 	}
 	return b.String()
 }
 
-// Options are what ours is compiled with: the list of cards, and a store that
-// has counted the history of the events.
+// Options are what ours is compiled with: the list of cards, a sample of other
+// events, and a store that has counted the history of these.
 func Options(events []Event) (*backlot.Options, error) {
 	lists, err := stolenList()
 	if err != nil {
@@ -32,6 +32,9 @@ func Options(events []Event) (*backlot.Options, error) {
 	options := &backlot.Options{
 		Lists: lists, Scope: "bench",
 		Counters: velocities.New(velocities.Config{MaxBytes: 1 << 30, Clock: func() time.Time { return day.Add(48 * time.Hour) }}),
+	}
+	for _, e := range Sample() {
+		options.Sample = append(options.Sample, e.Wire())
 	}
 	return options, countHistory(events, options)
 }
@@ -89,7 +92,7 @@ func compileOurs(rules []Rule, events []Event) (Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := backlot.Compile("bench", Source(rules), schema, options)
+	program, err := backlot.Compile("bench", Source(rules, "BENCH"), schema, options)
 	if err != nil {
 		return nil, err
 	}

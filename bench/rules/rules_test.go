@@ -1,6 +1,9 @@
 package rules
 
 import (
+	"fmt"
+	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -19,13 +22,15 @@ func sets(t *testing.T, rules []Rule, events []Event) map[string]Set {
 
 func TestEnginesAgreeOnEachShape(t *testing.T) {
 	events := Events(64, 5)
-	for i, rule := range Singles() {
-		rules := []Rule{rule}
-		matches, err := Agree(rules, events, sets(t, rules, events))
-		if err != nil {
-			t.Errorf("%s: %v", Shapes[i].Name, err)
+	var rules []Rule
+	for i := range Shapes {
+		for _, rule := range Singles(i) {
+			rule.Name = fmt.Sprintf("r%d", len(rules))
+			rules = append(rules, rule)
 		}
-		t.Logf("%s: %d of %d: %s", Shapes[i].Name, matches, len(events), rule.text[Ours])
+	}
+	if _, err := Agree(rules, events, sets(t, rules, events)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -37,5 +42,42 @@ func TestEnginesAgreeOnSets(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		t.Logf("%s: %d matches", name, matches)
+	}
+}
+
+func TestTheSameSeedMakesTheSame(t *testing.T) {
+	texts := func(rules []Rule) (all []string) {
+		for _, rule := range rules {
+			all = append(all, rule.text[:]...)
+		}
+		return all
+	}
+	if !slices.Equal(texts(Generate(50, 3)), texts(Generate(50, 3))) || slices.Equal(texts(Generate(50, 3)), texts(Generate(50, 4))) {
+		t.Error("rules must depend on the seed and on nothing else")
+	}
+	if !reflect.DeepEqual(Events(20, 3), Events(20, 3)) || reflect.DeepEqual(Events(20, 3), Events(20, 4)) {
+		t.Error("events must depend on the seed and on nothing else")
+	}
+}
+
+func TestShareOfMatches(t *testing.T) {
+	for name, test := range map[string]struct {
+		rules     []Rule
+		low, high float64 // of the rules
+	}{"generated": {Generate(1000, 1), 0.001, 0.0016}, "hostile": {Hostile(1000, 1), 0.17, 0.21}} {
+		matches, err := Agree(test.rules, Measured(), nil)
+		share := float64(matches) / 256 / 1000
+		if err != nil || share < test.low || share > test.high {
+			t.Errorf("%s: %.2f%% of the rules match an event: %v", name, share*100, err)
+		}
+	}
+}
+
+func TestADifferenceIsFound(t *testing.T) {
+	events, rules := Events(64, 5), Generate(26, 1)
+	compiled := sets(t, rules, events)
+	rules[7].holds = func(e *Event) bool { return e.Is3DS }
+	if _, err := Agree(rules, events, compiled); err == nil {
+		t.Error("a rule that means something else was not found")
 	}
 }

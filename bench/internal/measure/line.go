@@ -51,11 +51,7 @@ func (r *Report) Print(l Line) error {
 	}, l.Extra...)
 	parts := make([]string, len(fields))
 	for i, field := range fields {
-		value := field.Value
-		if number, ok := value.(float64); ok {
-			value = round(number)
-		}
-		encoded, err := json.Marshal(value)
+		encoded, err := json.Marshal(rounded(field.Value))
 		if err != nil {
 			return fmt.Errorf("field %s of %s: %w", field.Name, l.Bench, err)
 		}
@@ -63,6 +59,21 @@ func (r *Report) Print(l Line) error {
 	}
 	_, err := fmt.Fprintf(r.Out, "{%s}\n", strings.Join(parts, ","))
 	return err
+}
+
+// rounded rounds what is a float64, or a map of such.
+func rounded(value any) any {
+	switch value := value.(type) {
+	case float64:
+		return round(value)
+	case map[string]float64:
+		all := map[string]any{}
+		for name, number := range value {
+			all[name] = round(number)
+		}
+		return all
+	}
+	return value
 }
 
 // round keeps three digits.
@@ -90,9 +101,9 @@ func Best(results []Result) Result {
 
 // All lists the figures of the peers in a unit of so many nanoseconds.
 func All(results []Result, unit float64) Extra {
-	figures := map[string]any{}
+	figures := map[string]float64{}
 	for _, r := range results[1:] {
-		figures[r.Name] = round(r.PerOp / unit)
+		figures[r.Name] = r.PerOp / unit
 	}
 	return Extra{"peers", figures}
 }
