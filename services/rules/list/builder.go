@@ -55,6 +55,18 @@ func (b *Builder) Grow(entries, bytes int) {
 	b.blob = slices.Grow(b.blob, min(bytes, int(b.config.MaxBytes)))
 }
 
+// Fits reports whether so many entries, of so many bytes, are within the
+// limits; or the error is ErrTooLarge.
+func (b *Builder) Fits(entries int, bytes int64) error {
+	if entries > b.config.MaxEntries {
+		return fmt.Errorf("%w: %d entries, at most %d", ErrTooLarge, entries, b.config.MaxEntries)
+	}
+	if bytes > b.config.MaxBytes {
+		return fmt.Errorf("%w: %d bytes of entries, at most %d", ErrTooLarge, bytes, b.config.MaxBytes)
+	}
+	return nil
+}
+
 // Len is the number of entries added, repetitions among them.
 func (b *Builder) Len() int { return b.entries }
 

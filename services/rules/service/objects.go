@@ -11,6 +11,7 @@ import (
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
+	"github.com/backlot-video/backlot/services/rules/internal/listing"
 )
 
 // payments is the ruleset that a new installation starts with. It then belongs
@@ -27,7 +28,7 @@ func defaultRuleset() *rulesv1.Ruleset {
 
 // follow holds the catalog to the configuration objects. It returns when the
 // objects there are have been taken up.
-func follow(ctx context.Context, host *lifecycle.Host, c *catalog.Catalog) error {
+func follow(ctx context.Context, host *lifecycle.Host, c *catalog.Catalog, loader *listing.Loader) error {
 	if own, alone := host.Source().(*informer.Static); alone {
 		own.Put("Ruleset", "", paymentsName, defaultRuleset())
 	} else {
@@ -44,16 +45,18 @@ func follow(ctx context.Context, host *lifecycle.Host, c *catalog.Catalog) error
 	})
 	lists := start[*rulesv1.RuleList](host, "RuleList", func(event informer.Event[*rulesv1.RuleList]) {
 		if event.Type == informer.Deleted {
-			c.DeleteList(fullName(event.Object))
+			loader.Delete(fullName(event.Object))
 			return
 		}
-		_ = c.PutList(fullName(event.Object), event.Object.Spec.GetEntries())
+		loader.Put(fullName(event.Object), version(event.Object), event.Object.Spec)
 	})
 	for _, wait := range []func(context.Context) error{types.WaitSynced, lists.WaitSynced} {
 		if err := wait(ctx); err != nil {
 			return err
 		}
 	}
+	loader.Settle(ctx)
+	host.Go("lists", loader.Run)
 	rulesets := start[*rulesv1.Ruleset](host, "Ruleset", func(event informer.Event[*rulesv1.Ruleset]) {
 		if event.Type == informer.Deleted {
 			c.Delete(fullName(event.Object))

@@ -15,6 +15,8 @@ import (
 	"github.com/backlot-video/backlot/services/rules/internal/api"
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
 	"github.com/backlot-video/backlot/services/rules/internal/folder"
+	"github.com/backlot-video/backlot/services/rules/internal/listing"
+	"github.com/backlot-video/backlot/services/rules/internal/part"
 )
 
 const name = "rules"
@@ -70,16 +72,35 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return err
 	}
 	host.Handle(rulesv1.RulesServiceDesc, api.New(c))
+	var parts *part.Store
 	if s.config.Dir != "" {
 		files := &folder.Folder{Dir: s.config.Dir, Catalog: c, Log: host.Log, FactType: string(payment.FullName())}
 		if err := files.Sync(); err != nil {
 			return err
 		}
 		host.Go("folder", files.Run)
-	} else if err := follow(ctx, host, c); err != nil {
-		return err
+	} else {
+		store, err := openParts(ctx, host)
+		if err != nil {
+			return err
+		}
+		parts = store
+		loader := listing.New(listing.Config{Catalog: c, Store: store, Log: host.Log, Dir: filepath.Join(host.DataDir, "lists")})
+		if err := follow(ctx, host, c, loader); err != nil {
+			return err
+		}
 	}
+	host.Handle(rulesv1.ListServiceDesc, api.NewLists(c, parts))
 	host.Ready()
 	<-ctx.Done()
 	return nil
+}
+
+// openParts opens where the content of long lists is kept.
+func openParts(ctx context.Context, host *lifecycle.Host) (*part.Store, error) {
+	bucket, err := host.Bucket(ctx, "lists")
+	if err != nil {
+		return nil, err
+	}
+	return part.NewStore(bucket, filepath.Join(host.DataDir, "lists", "parts"))
 }

@@ -1,5 +1,6 @@
-// Package api serves backlot.rules.v1.RulesService over a catalog: api.go the
-// calls, convert.go decisions and diagnostics, errors.go codes.
+// Package api serves backlot.rules.v1 over a catalog: api.go the calls of
+// RulesService, list.go those of ListService, convert.go decisions and
+// diagnostics, errors.go codes.
 package api
 
 import (

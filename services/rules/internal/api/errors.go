@@ -8,6 +8,8 @@ import (
 
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
+	"github.com/backlot-video/backlot/services/rules/internal/part"
+	"github.com/backlot-video/backlot/services/rules/list"
 )
 
 // coded gives an error of the domain its code. Others are passed on: the chain
@@ -16,9 +18,11 @@ func coded(err error) error {
 	switch {
 	case errors.Is(err, errNoFact), errors.Is(err, fact.ErrMalformed), errors.Is(err, fact.ErrTooLarge):
 		return connect.NewError(connect.CodeInvalidArgument, err)
-	case errors.Is(err, catalog.ErrUnknownFactType):
+	case errors.Is(err, part.ErrDamaged), errors.Is(err, list.ErrEntry), errors.Is(err, list.ErrTooLarge):
+		return connect.NewError(connect.CodeInvalidArgument, err)
+	case errors.Is(err, catalog.ErrUnknownFactType), errors.Is(err, catalog.ErrUnknownList):
 		return connect.NewError(connect.CodeNotFound, err)
-	case errors.Is(err, catalog.ErrNoRuleset), errors.Is(err, catalog.ErrNewerSchema):
+	case errors.Is(err, catalog.ErrNoRuleset), errors.Is(err, catalog.ErrNewerSchema), errors.Is(err, errFolder):
 		return connect.NewError(connect.CodeFailedPrecondition, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, err)

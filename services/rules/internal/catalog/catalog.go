@@ -1,5 +1,5 @@
 // Package catalog holds the rulesets in force and swaps them: catalog.go takes
-// rulesets and lists, facttype.go fact types, judge.go answers, good.go keeps
+// rulesets, list.go lists, facttype.go fact types, judge.go answers, good.go keeps
 // the last good version of each ruleset on disk, metrics.go counts.
 //
 // A ruleset takes force only when it compiles and passes its own tests; a bad
@@ -64,6 +64,7 @@ type Catalog struct {
 	mu       sync.Mutex
 	types    map[string]*factType
 	rulesets map[string]*ruleset
+	listInfo map[string]*ListStatus // by name
 }
 
 // ruleset is the newest version of one name and the program in force.
@@ -84,6 +85,7 @@ func New(config Config) *Catalog {
 		counters: velocity.New(velocity.Config{MaxBytes: config.VelocityBytes, Clock: config.Clock}),
 		types:    map[string]*factType{},
 		rulesets: map[string]*ruleset{},
+		listInfo: map[string]*ListStatus{},
 	}
 	c.inForce.Store(&map[string]judge{})
 	c.metrics = newMetrics(config.Registerer, c.counters)
@@ -118,28 +120,6 @@ func (c *Catalog) Delete(name string) {
 	c.config.Log.Info("ruleset deleted", "ruleset", name)
 	c.publish()
 }
-
-// PutList gives a named list its entries. Rulesets see them at once; those
-// that waited for the list are tried again.
-func (c *Catalog) PutList(name string, entries []string) error {
-	built, err := list.New(entries)
-	if err != nil {
-		c.metrics.rejections.Inc()
-		c.config.Log.Error("list refused", "list", name, "err", err)
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, known := c.lists.Ref(name)
-	c.lists.Set(name, built)
-	if !known {
-		c.retry(func(entry *ruleset) bool { return entry.rejected != nil })
-	}
-	return nil
-}
-
-// DeleteList takes a list's name away. Rulesets in force keep its entries.
-func (c *Catalog) DeleteList(name string) { c.lists.Delete(name) }
 
 // retry loads the rulesets again for which it may end otherwise.
 func (c *Catalog) retry(affected func(*ruleset) bool) {

@@ -21,6 +21,7 @@ type metrics struct {
 	rejected    *prometheus.GaugeVec
 	inForce     prometheus.Gauge
 	compile     prometheus.Histogram
+	lists       listMetrics
 }
 
 func newMetrics(registerer prometheus.Registerer, counters *velocity.Store) *metrics {
@@ -54,6 +55,7 @@ func newMetrics(registerer prometheus.Registerer, counters *velocity.Store) *met
 			Name: "backlot_rules_compile_duration_seconds", Help: "Time to compile a ruleset and run its tests.",
 			Buckets: prometheus.ExponentialBuckets(1e-4, 4, 8),
 		}),
+		lists: newListMetrics(registerer),
 	}
 	if registerer != nil {
 		registerer.MustRegister(m.evaluations, m.fired, m.failed, m.latency, m.unknown, m.rejections, m.rejected, m.inForce, m.compile)

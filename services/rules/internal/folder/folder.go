@@ -1,6 +1,6 @@
 // Package folder feeds a catalog from the files of a folder, for use without
 // a configstore: NAME.rules are rulesets, NAME.list named lists with an entry
-// a line, NAME.binpb descriptor sets whose messages become fact types. Changed
+// a line (and how they match in a comment, `# match: prefix`), NAME.binpb descriptor sets whose messages become fact types. Changed
 // files are taken up while running; what is bad is refused as anywhere else.
 //
 // A ruleset names its fact type in a comment among its first lines,
@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
+	"github.com/backlot-video/backlot/services/rules/list"
 )
 
 const (
@@ -99,14 +100,17 @@ func split(file string) (name, kind string) {
 
 // take gives a file's content to the catalog, which logs what it refuses.
 func (f *Folder) take(file string) {
+	name, kind := split(file)
+	if kind == ".list" {
+		f.list(name, file)
+		return
+	}
 	raw, err := f.read(file)
 	if err != nil {
 		f.Log.Error("file cannot be read", "file", file, "err", err)
 		return
 	}
-	switch name, kind := split(file); kind {
-	case ".list":
-		_ = f.Catalog.PutList(name, lines(raw))
+	switch kind {
 	case ".binpb":
 		if err := f.factTypes(raw); err != nil {
 			f.Log.Error("descriptors refused", "file", file, "err", err)
@@ -117,6 +121,28 @@ func (f *Folder) take(file string) {
 			Name: name, FactType: f.factType(raw), Source: string(raw), Version: hex.EncodeToString(sum[:6]),
 		})
 	}
+}
+
+// list reads a list as a stream: it may be long.
+func (f *Folder) list(name, file string) {
+	start := time.Now()
+	opened, err := os.Open(filepath.Join(f.Dir, file))
+	if err != nil {
+		f.Log.Error("file cannot be read", "file", file, "err", err)
+		return
+	}
+	defer func() { _ = opened.Close() }()
+	var size int64
+	if info, err := opened.Stat(); err == nil {
+		size = info.Size()
+	}
+	sum := sha256.New()
+	built, err := list.Read(io.TeeReader(opened, sum), list.Config{}, size)
+	if err != nil {
+		f.Catalog.RefuseList(name, "", fmt.Errorf("%s: %w", file, err))
+		return
+	}
+	f.Catalog.SetList(name, hex.EncodeToString(sum.Sum(nil)[:6]), built, time.Since(start))
 }
 
 func (f *Folder) read(file string) ([]byte, error) {
@@ -139,18 +165,6 @@ func (f *Folder) drop(file string) {
 	case ".rules":
 		f.Catalog.Delete(name)
 	}
-}
-
-// lines are the entries of a list: no empty ones, no comments.
-func lines(raw []byte) []string {
-	var entries []string
-	for line := range bytes.Lines(raw) {
-		entry := string(bytes.TrimSpace(line))
-		if entry != "" && !strings.HasPrefix(entry, "#") {
-			entries = append(entries, entry)
-		}
-	}
-	return entries
 }
 
 // factType reads `# fact: NAME` from the comments at the head of a source.

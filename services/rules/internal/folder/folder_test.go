@@ -14,6 +14,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules"
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
 	"github.com/backlot-video/backlot/services/rules/internal/facttest"
+	"github.com/backlot-video/backlot/services/rules/list"
 )
 
 func TestFolderIsTakenUpAndFollowed(t *testing.T) {
@@ -60,6 +61,14 @@ func TestFolderIsTakenUpAndFollowed(t *testing.T) {
 	write("bad.list", "# networks\n10.0.0.0/8\n\n")
 	if got := verdict(); got != "deny" {
 		t.Errorf("with its list: %s, status %+v", got, c.Status())
+	}
+	write("bad.list", "# match: prefix\n10.\n11.*\n")
+	if got := verdict(); got != "deny" || c.Lists()[0].Rejected != "bad.list: line 3: list: bad entry: \"11.*\": prefixes are written without '*'" {
+		t.Errorf("with a bad list: %s, %+v", got, c.Lists())
+	}
+	write("bad.list", "# match: prefix\n10.\n")
+	if got := verdict(); got != "deny" || c.Lists()[0].Match != list.Prefix || c.Lists()[0].Version == "" {
+		t.Errorf("with prefixes: %s, %+v", got, c.Lists())
 	}
 	write("risk.rules", "# fact: test.OrderFact\nrule a when ip in list @bad then\n")
 	if got := verdict(); got != "deny" {

@@ -82,6 +82,63 @@ func (Action) EnumDescriptor() ([]byte, []int) {
 	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{0}
 }
 
+// Match says how entries match values.
+type RuleList_Match int32
+
+const (
+	// As MATCH_EXACT; IP addresses and networks also match the addresses
+	// within.
+	RuleList_MATCH_UNSPECIFIED RuleList_Match = 0
+	RuleList_MATCH_EXACT       RuleList_Match = 1
+	// All values that begin with the entry.
+	RuleList_MATCH_PREFIX RuleList_Match = 2
+	// The addresses within; entries are IP addresses and networks.
+	RuleList_MATCH_CIDR RuleList_Match = 3
+)
+
+// Enum value maps for RuleList_Match.
+var (
+	RuleList_Match_name = map[int32]string{
+		0: "MATCH_UNSPECIFIED",
+		1: "MATCH_EXACT",
+		2: "MATCH_PREFIX",
+		3: "MATCH_CIDR",
+	}
+	RuleList_Match_value = map[string]int32{
+		"MATCH_UNSPECIFIED": 0,
+		"MATCH_EXACT":       1,
+		"MATCH_PREFIX":      2,
+		"MATCH_CIDR":        3,
+	}
+)
+
+func (x RuleList_Match) Enum() *RuleList_Match {
+	p := new(RuleList_Match)
+	*p = x
+	return p
+}
+
+func (x RuleList_Match) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RuleList_Match) Descriptor() protoreflect.EnumDescriptor {
+	return file_backlot_rules_v1_rules_proto_enumTypes[1].Descriptor()
+}
+
+func (RuleList_Match) Type() protoreflect.EnumType {
+	return &file_backlot_rules_v1_rules_proto_enumTypes[1]
+}
+
+func (x RuleList_Match) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RuleList_Match.Descriptor instead.
+func (RuleList_Match) EnumDescriptor() ([]byte, []int) {
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{1, 0}
+}
+
 type Diagnostic_Severity int32
 
 const (
@@ -115,11 +172,11 @@ func (x Diagnostic_Severity) String() string {
 }
 
 func (Diagnostic_Severity) Descriptor() protoreflect.EnumDescriptor {
-	return file_backlot_rules_v1_rules_proto_enumTypes[1].Descriptor()
+	return file_backlot_rules_v1_rules_proto_enumTypes[2].Descriptor()
 }
 
 func (Diagnostic_Severity) Type() protoreflect.EnumType {
-	return &file_backlot_rules_v1_rules_proto_enumTypes[1]
+	return &file_backlot_rules_v1_rules_proto_enumTypes[2]
 }
 
 func (x Diagnostic_Severity) Number() protoreflect.EnumNumber {
@@ -128,7 +185,7 @@ func (x Diagnostic_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Diagnostic_Severity.Descriptor instead.
 func (Diagnostic_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{12, 0}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Ruleset is a configuration object (kind Ruleset).
@@ -185,10 +242,16 @@ func (x *Ruleset) GetSource() string {
 	return ""
 }
 
-// RuleList is a configuration object (kind RuleList): a named list.
+// RuleList is a configuration object (kind RuleList): a named list. Its entries
+// are those of its parts but for those removed, and those named here.
 type RuleList struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entries       []string               `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries []string               `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	Match   RuleList_Match         `protobuf:"varint,2,opt,name=match,proto3,enum=backlot.rules.v1.RuleList_Match" json:"match,omitempty"`
+	// Of a long list, put with ListService.PutPart before.
+	Parts []*ListPart `protobuf:"bytes,3,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Entries of the parts that are none any more.
+	Removed       []string `protobuf:"bytes,4,rep,name=removed,proto3" json:"removed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -230,6 +293,89 @@ func (x *RuleList) GetEntries() []string {
 	return nil
 }
 
+func (x *RuleList) GetMatch() RuleList_Match {
+	if x != nil {
+		return x.Match
+	}
+	return RuleList_MATCH_UNSPECIFIED
+}
+
+func (x *RuleList) GetParts() []*ListPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *RuleList) GetRemoved() []string {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+// ListPart is a part of a list: text with an entry a line.
+type ListPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the text.
+	Sha256        []byte `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	Bytes         uint32 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Entries       uint32 `protobuf:"varint,3,opt,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPart) Reset() {
+	*x = ListPart{}
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPart) ProtoMessage() {}
+
+func (x *ListPart) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPart.ProtoReflect.Descriptor instead.
+func (*ListPart) Descriptor() ([]byte, []int) {
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ListPart) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *ListPart) GetBytes() uint32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ListPart) GetEntries() uint32 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
 // FactType is a configuration object (kind FactType): a type of facts.
 type FactType struct {
 	state       protoimpl.MessageState          `protogen:"open.v1"`
@@ -243,7 +389,7 @@ type FactType struct {
 
 func (x *FactType) Reset() {
 	*x = FactType{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[2]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -255,7 +401,7 @@ func (x *FactType) String() string {
 func (*FactType) ProtoMessage() {}
 
 func (x *FactType) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[2]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -268,7 +414,7 @@ func (x *FactType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FactType.ProtoReflect.Descriptor instead.
 func (*FactType) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{2}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *FactType) GetMessage() string {
@@ -311,7 +457,7 @@ type EvaluateRequest struct {
 
 func (x *EvaluateRequest) Reset() {
 	*x = EvaluateRequest{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[3]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -323,7 +469,7 @@ func (x *EvaluateRequest) String() string {
 func (*EvaluateRequest) ProtoMessage() {}
 
 func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[3]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -336,7 +482,7 @@ func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{3}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *EvaluateRequest) GetFactType() string {
@@ -417,7 +563,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[4]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -429,7 +575,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[4]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -442,7 +588,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{4}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *EvaluateResponse) GetDecision() *Decision {
@@ -472,7 +618,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[5]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +630,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[5]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +643,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{5}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Decision) GetVerdict() Action {
@@ -561,7 +707,7 @@ type FiredRule struct {
 
 func (x *FiredRule) Reset() {
 	*x = FiredRule{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[6]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +719,7 @@ func (x *FiredRule) String() string {
 func (*FiredRule) ProtoMessage() {}
 
 func (x *FiredRule) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[6]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +732,7 @@ func (x *FiredRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FiredRule.ProtoReflect.Descriptor instead.
 func (*FiredRule) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{6}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FiredRule) GetRule() string {
@@ -628,7 +774,7 @@ type TraceStep struct {
 
 func (x *TraceStep) Reset() {
 	*x = TraceStep{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[7]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -640,7 +786,7 @@ func (x *TraceStep) String() string {
 func (*TraceStep) ProtoMessage() {}
 
 func (x *TraceStep) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[7]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -653,7 +799,7 @@ func (x *TraceStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceStep.ProtoReflect.Descriptor instead.
 func (*TraceStep) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{7}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TraceStep) GetRule() string {
@@ -686,7 +832,7 @@ type EvaluateBatchRequest struct {
 
 func (x *EvaluateBatchRequest) Reset() {
 	*x = EvaluateBatchRequest{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[8]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +844,7 @@ func (x *EvaluateBatchRequest) String() string {
 func (*EvaluateBatchRequest) ProtoMessage() {}
 
 func (x *EvaluateBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[8]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +857,7 @@ func (x *EvaluateBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateBatchRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateBatchRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{8}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EvaluateBatchRequest) GetRequests() []*EvaluateRequest {
@@ -730,7 +876,7 @@ type EvaluateBatchResponse struct {
 
 func (x *EvaluateBatchResponse) Reset() {
 	*x = EvaluateBatchResponse{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[9]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -742,7 +888,7 @@ func (x *EvaluateBatchResponse) String() string {
 func (*EvaluateBatchResponse) ProtoMessage() {}
 
 func (x *EvaluateBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[9]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -755,7 +901,7 @@ func (x *EvaluateBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateBatchResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateBatchResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{9}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EvaluateBatchResponse) GetDecisions() []*Decision {
@@ -775,7 +921,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[10]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -787,7 +933,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[10]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -800,7 +946,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{10}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CheckRequest) GetFactType() string {
@@ -830,7 +976,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[11]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -842,7 +988,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[11]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -855,7 +1001,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{11}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckResponse) GetDiagnostics() []*Diagnostic {
@@ -902,7 +1048,7 @@ type Diagnostic struct {
 
 func (x *Diagnostic) Reset() {
 	*x = Diagnostic{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[12]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +1060,7 @@ func (x *Diagnostic) String() string {
 func (*Diagnostic) ProtoMessage() {}
 
 func (x *Diagnostic) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[12]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1073,7 @@ func (x *Diagnostic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Diagnostic.ProtoReflect.Descriptor instead.
 func (*Diagnostic) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{12}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Diagnostic) GetSeverity() Diagnostic_Severity {
@@ -980,7 +1126,7 @@ type ListRulesetsRequest struct {
 
 func (x *ListRulesetsRequest) Reset() {
 	*x = ListRulesetsRequest{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[13]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1138,7 @@ func (x *ListRulesetsRequest) String() string {
 func (*ListRulesetsRequest) ProtoMessage() {}
 
 func (x *ListRulesetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[13]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1151,7 @@ func (x *ListRulesetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesetsRequest.ProtoReflect.Descriptor instead.
 func (*ListRulesetsRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{13}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{14}
 }
 
 type ListRulesetsResponse struct {
@@ -1017,7 +1163,7 @@ type ListRulesetsResponse struct {
 
 func (x *ListRulesetsResponse) Reset() {
 	*x = ListRulesetsResponse{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[14]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1175,7 @@ func (x *ListRulesetsResponse) String() string {
 func (*ListRulesetsResponse) ProtoMessage() {}
 
 func (x *ListRulesetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[14]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1188,7 @@ func (x *ListRulesetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesetsResponse.ProtoReflect.Descriptor instead.
 func (*ListRulesetsResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{14}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListRulesetsResponse) GetRulesets() []*RulesetStatus {
@@ -1066,7 +1212,7 @@ type RulesetStatus struct {
 
 func (x *RulesetStatus) Reset() {
 	*x = RulesetStatus{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[15]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1224,7 @@ func (x *RulesetStatus) String() string {
 func (*RulesetStatus) ProtoMessage() {}
 
 func (x *RulesetStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[15]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1237,7 @@ func (x *RulesetStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RulesetStatus.ProtoReflect.Descriptor instead.
 func (*RulesetStatus) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{15}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RulesetStatus) GetName() string {
@@ -1154,7 +1300,7 @@ type PaymentFact struct {
 
 func (x *PaymentFact) Reset() {
 	*x = PaymentFact{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[16]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1166,7 +1312,7 @@ func (x *PaymentFact) String() string {
 func (*PaymentFact) ProtoMessage() {}
 
 func (x *PaymentFact) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[16]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1179,7 +1325,7 @@ func (x *PaymentFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentFact.ProtoReflect.Descriptor instead.
 func (*PaymentFact) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{16}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PaymentFact) GetOrderId() string {
@@ -1274,9 +1420,22 @@ const file_backlot_rules_v1_rules_proto_rawDesc = "" +
 	"\aRuleset\x12'\n" +
 	"\tfact_type\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\bfactType\x12!\n" +
-	"\x06source\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@R\x06source\"7\n" +
+	"\x06source\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@R\x06source\"\xb6\x02\n" +
 	"\bRuleList\x12+\n" +
-	"\aentries\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\xa0\x8d\x06\"\x05r\x03\x18\x80\x02R\aentries\"\x9f\x01\n" +
+	"\aentries\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\xa0\x8d\x06\"\x05r\x03\x18\x80\x02R\aentries\x12@\n" +
+	"\x05match\x18\x02 \x01(\x0e2 .backlot.rules.v1.RuleList.MatchB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05match\x12;\n" +
+	"\x05parts\x18\x03 \x03(\v2\x1a.backlot.rules.v1.ListPartB\t\xbaH\x06\x92\x01\x03\x10\x80@R\x05parts\x12+\n" +
+	"\aremoved\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\xa0\x8d\x06\"\x05r\x03\x18\x80\x02R\aremoved\"Q\n" +
+	"\x05Match\x12\x15\n" +
+	"\x11MATCH_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vMATCH_EXACT\x10\x01\x12\x10\n" +
+	"\fMATCH_PREFIX\x10\x02\x12\x0e\n" +
+	"\n" +
+	"MATCH_CIDR\x10\x03\"q\n" +
+	"\bListPart\x12\x1f\n" +
+	"\x06sha256\x18\x01 \x01(\fB\a\xbaH\x04z\x02h R\x06sha256\x12!\n" +
+	"\x05bytes\x18\x02 \x01(\rB\v\xbaH\b*\x06\x18\x80\x80@(\x01R\x05bytes\x12!\n" +
+	"\aentries\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\aentries\"\x9f\x01\n" +
 	"\bFactType\x12$\n" +
 	"\amessage\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x03\x18\x80\x02R\amessage\x12D\n" +
@@ -1393,58 +1552,62 @@ func file_backlot_rules_v1_rules_proto_rawDescGZIP() []byte {
 	return file_backlot_rules_v1_rules_proto_rawDescData
 }
 
-var file_backlot_rules_v1_rules_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_backlot_rules_v1_rules_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_backlot_rules_v1_rules_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_backlot_rules_v1_rules_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_backlot_rules_v1_rules_proto_goTypes = []any{
 	(Action)(0),                            // 0: backlot.rules.v1.Action
-	(Diagnostic_Severity)(0),               // 1: backlot.rules.v1.Diagnostic.Severity
-	(*Ruleset)(nil),                        // 2: backlot.rules.v1.Ruleset
-	(*RuleList)(nil),                       // 3: backlot.rules.v1.RuleList
-	(*FactType)(nil),                       // 4: backlot.rules.v1.FactType
-	(*EvaluateRequest)(nil),                // 5: backlot.rules.v1.EvaluateRequest
-	(*EvaluateResponse)(nil),               // 6: backlot.rules.v1.EvaluateResponse
-	(*Decision)(nil),                       // 7: backlot.rules.v1.Decision
-	(*FiredRule)(nil),                      // 8: backlot.rules.v1.FiredRule
-	(*TraceStep)(nil),                      // 9: backlot.rules.v1.TraceStep
-	(*EvaluateBatchRequest)(nil),           // 10: backlot.rules.v1.EvaluateBatchRequest
-	(*EvaluateBatchResponse)(nil),          // 11: backlot.rules.v1.EvaluateBatchResponse
-	(*CheckRequest)(nil),                   // 12: backlot.rules.v1.CheckRequest
-	(*CheckResponse)(nil),                  // 13: backlot.rules.v1.CheckResponse
-	(*Diagnostic)(nil),                     // 14: backlot.rules.v1.Diagnostic
-	(*ListRulesetsRequest)(nil),            // 15: backlot.rules.v1.ListRulesetsRequest
-	(*ListRulesetsResponse)(nil),           // 16: backlot.rules.v1.ListRulesetsResponse
-	(*RulesetStatus)(nil),                  // 17: backlot.rules.v1.RulesetStatus
-	(*PaymentFact)(nil),                    // 18: backlot.rules.v1.PaymentFact
-	(*descriptorpb.FileDescriptorSet)(nil), // 19: google.protobuf.FileDescriptorSet
-	(*v1.Money)(nil),                       // 20: backlot.money.v1.Money
+	(RuleList_Match)(0),                    // 1: backlot.rules.v1.RuleList.Match
+	(Diagnostic_Severity)(0),               // 2: backlot.rules.v1.Diagnostic.Severity
+	(*Ruleset)(nil),                        // 3: backlot.rules.v1.Ruleset
+	(*RuleList)(nil),                       // 4: backlot.rules.v1.RuleList
+	(*ListPart)(nil),                       // 5: backlot.rules.v1.ListPart
+	(*FactType)(nil),                       // 6: backlot.rules.v1.FactType
+	(*EvaluateRequest)(nil),                // 7: backlot.rules.v1.EvaluateRequest
+	(*EvaluateResponse)(nil),               // 8: backlot.rules.v1.EvaluateResponse
+	(*Decision)(nil),                       // 9: backlot.rules.v1.Decision
+	(*FiredRule)(nil),                      // 10: backlot.rules.v1.FiredRule
+	(*TraceStep)(nil),                      // 11: backlot.rules.v1.TraceStep
+	(*EvaluateBatchRequest)(nil),           // 12: backlot.rules.v1.EvaluateBatchRequest
+	(*EvaluateBatchResponse)(nil),          // 13: backlot.rules.v1.EvaluateBatchResponse
+	(*CheckRequest)(nil),                   // 14: backlot.rules.v1.CheckRequest
+	(*CheckResponse)(nil),                  // 15: backlot.rules.v1.CheckResponse
+	(*Diagnostic)(nil),                     // 16: backlot.rules.v1.Diagnostic
+	(*ListRulesetsRequest)(nil),            // 17: backlot.rules.v1.ListRulesetsRequest
+	(*ListRulesetsResponse)(nil),           // 18: backlot.rules.v1.ListRulesetsResponse
+	(*RulesetStatus)(nil),                  // 19: backlot.rules.v1.RulesetStatus
+	(*PaymentFact)(nil),                    // 20: backlot.rules.v1.PaymentFact
+	(*descriptorpb.FileDescriptorSet)(nil), // 21: google.protobuf.FileDescriptorSet
+	(*v1.Money)(nil),                       // 22: backlot.money.v1.Money
 }
 var file_backlot_rules_v1_rules_proto_depIdxs = []int32{
-	19, // 0: backlot.rules.v1.FactType.descriptors:type_name -> google.protobuf.FileDescriptorSet
-	7,  // 1: backlot.rules.v1.EvaluateResponse.decision:type_name -> backlot.rules.v1.Decision
-	0,  // 2: backlot.rules.v1.Decision.verdict:type_name -> backlot.rules.v1.Action
-	8,  // 3: backlot.rules.v1.Decision.fired:type_name -> backlot.rules.v1.FiredRule
-	8,  // 4: backlot.rules.v1.Decision.shadow:type_name -> backlot.rules.v1.FiredRule
-	9,  // 5: backlot.rules.v1.Decision.trace:type_name -> backlot.rules.v1.TraceStep
-	0,  // 6: backlot.rules.v1.FiredRule.action:type_name -> backlot.rules.v1.Action
-	5,  // 7: backlot.rules.v1.EvaluateBatchRequest.requests:type_name -> backlot.rules.v1.EvaluateRequest
-	7,  // 8: backlot.rules.v1.EvaluateBatchResponse.decisions:type_name -> backlot.rules.v1.Decision
-	14, // 9: backlot.rules.v1.CheckResponse.diagnostics:type_name -> backlot.rules.v1.Diagnostic
-	1,  // 10: backlot.rules.v1.Diagnostic.severity:type_name -> backlot.rules.v1.Diagnostic.Severity
-	17, // 11: backlot.rules.v1.ListRulesetsResponse.rulesets:type_name -> backlot.rules.v1.RulesetStatus
-	20, // 12: backlot.rules.v1.PaymentFact.amount:type_name -> backlot.money.v1.Money
-	5,  // 13: backlot.rules.v1.RulesService.Evaluate:input_type -> backlot.rules.v1.EvaluateRequest
-	10, // 14: backlot.rules.v1.RulesService.EvaluateBatch:input_type -> backlot.rules.v1.EvaluateBatchRequest
-	12, // 15: backlot.rules.v1.RulesService.Check:input_type -> backlot.rules.v1.CheckRequest
-	15, // 16: backlot.rules.v1.RulesService.ListRulesets:input_type -> backlot.rules.v1.ListRulesetsRequest
-	6,  // 17: backlot.rules.v1.RulesService.Evaluate:output_type -> backlot.rules.v1.EvaluateResponse
-	11, // 18: backlot.rules.v1.RulesService.EvaluateBatch:output_type -> backlot.rules.v1.EvaluateBatchResponse
-	13, // 19: backlot.rules.v1.RulesService.Check:output_type -> backlot.rules.v1.CheckResponse
-	16, // 20: backlot.rules.v1.RulesService.ListRulesets:output_type -> backlot.rules.v1.ListRulesetsResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	1,  // 0: backlot.rules.v1.RuleList.match:type_name -> backlot.rules.v1.RuleList.Match
+	5,  // 1: backlot.rules.v1.RuleList.parts:type_name -> backlot.rules.v1.ListPart
+	21, // 2: backlot.rules.v1.FactType.descriptors:type_name -> google.protobuf.FileDescriptorSet
+	9,  // 3: backlot.rules.v1.EvaluateResponse.decision:type_name -> backlot.rules.v1.Decision
+	0,  // 4: backlot.rules.v1.Decision.verdict:type_name -> backlot.rules.v1.Action
+	10, // 5: backlot.rules.v1.Decision.fired:type_name -> backlot.rules.v1.FiredRule
+	10, // 6: backlot.rules.v1.Decision.shadow:type_name -> backlot.rules.v1.FiredRule
+	11, // 7: backlot.rules.v1.Decision.trace:type_name -> backlot.rules.v1.TraceStep
+	0,  // 8: backlot.rules.v1.FiredRule.action:type_name -> backlot.rules.v1.Action
+	7,  // 9: backlot.rules.v1.EvaluateBatchRequest.requests:type_name -> backlot.rules.v1.EvaluateRequest
+	9,  // 10: backlot.rules.v1.EvaluateBatchResponse.decisions:type_name -> backlot.rules.v1.Decision
+	16, // 11: backlot.rules.v1.CheckResponse.diagnostics:type_name -> backlot.rules.v1.Diagnostic
+	2,  // 12: backlot.rules.v1.Diagnostic.severity:type_name -> backlot.rules.v1.Diagnostic.Severity
+	19, // 13: backlot.rules.v1.ListRulesetsResponse.rulesets:type_name -> backlot.rules.v1.RulesetStatus
+	22, // 14: backlot.rules.v1.PaymentFact.amount:type_name -> backlot.money.v1.Money
+	7,  // 15: backlot.rules.v1.RulesService.Evaluate:input_type -> backlot.rules.v1.EvaluateRequest
+	12, // 16: backlot.rules.v1.RulesService.EvaluateBatch:input_type -> backlot.rules.v1.EvaluateBatchRequest
+	14, // 17: backlot.rules.v1.RulesService.Check:input_type -> backlot.rules.v1.CheckRequest
+	17, // 18: backlot.rules.v1.RulesService.ListRulesets:input_type -> backlot.rules.v1.ListRulesetsRequest
+	8,  // 19: backlot.rules.v1.RulesService.Evaluate:output_type -> backlot.rules.v1.EvaluateResponse
+	13, // 20: backlot.rules.v1.RulesService.EvaluateBatch:output_type -> backlot.rules.v1.EvaluateBatchResponse
+	15, // 21: backlot.rules.v1.RulesService.Check:output_type -> backlot.rules.v1.CheckResponse
+	18, // 22: backlot.rules.v1.RulesService.ListRulesets:output_type -> backlot.rules.v1.ListRulesetsResponse
+	19, // [19:23] is the sub-list for method output_type
+	15, // [15:19] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_backlot_rules_v1_rules_proto_init() }
@@ -1452,7 +1615,7 @@ func file_backlot_rules_v1_rules_proto_init() {
 	if File_backlot_rules_v1_rules_proto != nil {
 		return
 	}
-	file_backlot_rules_v1_rules_proto_msgTypes[3].OneofWrappers = []any{
+	file_backlot_rules_v1_rules_proto_msgTypes[4].OneofWrappers = []any{
 		(*EvaluateRequest_Proto)(nil),
 		(*EvaluateRequest_Json)(nil),
 	}
@@ -1461,8 +1624,8 @@ func file_backlot_rules_v1_rules_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_rules_v1_rules_proto_rawDesc), len(file_backlot_rules_v1_rules_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   17,
+			NumEnums:      3,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,149 @@
+package part
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
+)
+
+const (
+	callTimeout = 20 * time.Second
+	parallel    = 8 // calls of the bucket at a time
+	maxPacked   = MaxBytes + 64<<10
+)
+
+// Store keeps parts in a bucket, and copies of those that are used in a folder.
+// It is safe for concurrent use.
+type Store struct {
+	bucket *blob.Bucket
+	dir    string
+}
+
+// NewStore returns a store; the folder is made where it is missing.
+func NewStore(bucket *blob.Bucket, dir string) (*Store, error) {
+	return &Store{bucket, dir}, os.MkdirAll(dir, 0o700)
+}
+
+func key(n Name) string { return "parts/" + n.String() + ".zst" }
+
+func (s *Store) copyPath(n Name) string { return filepath.Join(s.dir, n.String()+".zst") }
+
+// Missing returns those of some parts that are not in the bucket.
+func (s *Store) Missing(ctx context.Context, names []Name) ([]Name, error) {
+	found := make([]bool, len(names))
+	faults := make([]error, len(names))
+	limit := make(chan struct{}, parallel)
+	var group sync.WaitGroup
+	for i, name := range names {
+		limit <- struct{}{}
+		group.Go(func() {
+			defer func() { <-limit }()
+			ctx, cancel := context.WithTimeout(ctx, callTimeout)
+			defer cancel()
+			found[i], faults[i] = s.bucket.Exists(ctx, key(name))
+		})
+	}
+	group.Wait()
+	var missing []Name
+	for i, name := range names {
+		if !found[i] {
+			missing = append(missing, name)
+		}
+	}
+	return missing, errors.Join(faults...)
+}
+
+// Put keeps a part that was checked.
+func (s *Store) Put(ctx context.Context, p *rulesv1.ListPart, packed []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := s.bucket.WriteAll(ctx, key(NameOf(p)), packed, &blob.WriterOptions{ContentType: "application/zstd"}); err != nil {
+		return fmt.Errorf("keep part %s: %w", NameOf(p), err)
+	}
+	return nil
+}
+
+// Read returns the text of a part, in buffer where that is long enough. The
+// copy on disk is used where it is good; the bucket's makes it.
+func (s *Store) Read(ctx context.Context, p *rulesv1.ListPart, buffer []byte) ([]byte, error) {
+	name := NameOf(p)
+	if packed, err := os.ReadFile(s.copyPath(name)); err == nil {
+		if text, err := Unpack(p, packed, buffer); err == nil {
+			return text, nil
+		}
+	}
+	packed, err := s.fetch(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	text, err := Unpack(p, packed, buffer)
+	if err != nil {
+		return nil, err
+	}
+	return text, s.saveCopy(name, packed)
+}
+
+func (s *Store) fetch(ctx context.Context, name Name) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	r, err := s.bucket.NewReader(ctx, key(name), nil)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil, fmt.Errorf("%w: %s", ErrMissing, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fetch part %s: %w", name, err)
+	}
+	defer func() { _ = r.Close() }()
+	packed, err := io.ReadAll(io.LimitReader(r, maxPacked))
+	if err != nil {
+		return nil, fmt.Errorf("fetch part %s: %w", name, err)
+	}
+	return packed, nil
+}
+
+// saveCopy is whole or nothing; what a crash of the machine leaves is checked
+// when it is read.
+func (s *Store) saveCopy(name Name, packed []byte) error {
+	temporary, err := os.CreateTemp(s.dir, "new-*")
+	if err != nil {
+		return err
+	}
+	_, err = temporary.Write(packed)
+	err = errors.Join(err, temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), s.copyPath(name))
+	}
+	if err != nil {
+		_ = os.Remove(temporary.Name())
+	}
+	return err
+}
+
+// Keep deletes the copies on disk of all other parts, and what unfinished
+// copies left. Nobody may Read meanwhile.
+func (s *Store) Keep(used map[Name]bool) error {
+	files, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	wanted := make(map[string]bool, len(used))
+	for name := range used {
+		wanted[name.String()+".zst"] = true
+	}
+	for _, file := range files {
+		if !wanted[file.Name()] {
+			err = errors.Join(err, os.Remove(filepath.Join(s.dir, file.Name())))
+		}
+	}
+	return err
+}
