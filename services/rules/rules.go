@@ -179,7 +179,7 @@ func (p *Program) add(set *check.Set, source string, sample *program.Sample) {
 	order := make([]int32, len(set.Rules))
 	for i, plan := range set.Rules {
 		order[i] = int32(i)
-		builder.Add(plan.When)
+		builder.Add(i, plan.When)
 		rule := &Rule{
 			Name: plan.Name.Name, Action: plan.Action, Score: plan.Score, Priority: plan.Priority,
 			State: plan.State, Line: lines.line(plan.Span.Start),

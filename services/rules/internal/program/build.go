@@ -1,103 +1,423 @@
 package program
 
 import (
+	"math"
+	"net/netip"
 	"slices"
 
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 )
 
+const (
+	minInt, maxInt = math.MinInt64, math.MaxInt64
+
+	maxAlternatives = 8   // of a rule that get positions of their own
+	maxCells        = 64  // of a number
+	maxKeyMasks     = 128 // keys of a text that have masks of their own
+)
+
 // Builder makes the index of a set, rule by rule.
 type Builder struct {
-	index   *Index
-	parts   *parts
-	axes    map[axisKey]*axis
-	lengths map[*fragments][]int32 // of the chains of fragments
+	code      *Code
+	parts     *parts
+	positions []position
+	facets    map[facetKey]*facetPlan
+	order     []*facetPlan // of facets, as they were met
 }
 
-type axisKey struct{ list, slot int32 }
+// position is one way in which a rule can hold.
+type position struct {
+	part *part
+	rule int32
+	left float64 // the share of facts that the facets chosen so far let through
+	cost float64
+}
+
+// facetKind tells the facets of one value apart.
+type facetKind uint8
+
+const (
+	byNumber facetKind = iota
+	byText
+	byPrefix
+	bySuffix
+	byFragment
+	byOutcome
+)
+
+// facetKey names what a facet looks at.
+type facetKey struct {
+	kind     facetKind
+	list     int32 // -1: the fact
+	slot     int32
+	outcome  int32  // of byOutcome: the list, or -1
+	every    bool   // of the elements: all must satisfy, not just one
+	currency string // of money
+}
+
+// facetPlan is a facet on its way.
+type facetPlan struct {
+	key     facetKey
+	derived int32
+	asks    []ask
+}
+
+// ask is what a position asks of a facet's value.
+type ask struct {
+	part     *part
+	position int32
+}
+
+// span is the numbers from low to high that a position asks for.
+type span struct {
+	low, high int64
+	position  int32
+}
 
 // NewBuilder returns a builder without rules. extra makes a slot of the fact;
 // sample may be nil.
 func NewBuilder(extra func() int, sample *Sample) *Builder {
 	code := &Code{}
-	return &Builder{
-		index: &Index{code: code, postings: make([]posting, 1)}, parts: newParts(code, extra, sample),
-		axes: map[axisKey]*axis{}, lengths: map[*fragments][]int32{},
-	}
+	return &Builder{code: code, parts: newParts(code, extra, sample), facets: map[facetKey]*facetPlan{}}
 }
 
 // Add adds the next rule.
-func (b *Builder) Add(when *check.Node) {
-	rule := int32(b.index.rules)
-	b.index.rules++
+func (b *Builder) Add(rule int, when *check.Node) {
 	p := b.parts.of(when, false)
-	if p.kind == partFalse {
-		return
-	}
-	files, found := b.cover(p)
-	if !found || files.likely > maxLikely {
-		b.index.always = append(b.index.always, posting{entry: b.emit(p, accept, reject, nil), rule: rule})
-		return
-	}
-	entry := b.emit(p, accept, reject, files.settled)
-	for _, q := range files.tests {
-		b.file(q, posting{entry: entry, rule: rule})
+	switch {
+	case p.kind == partFalse:
+	case p.kind == partOr && len(p.parts) <= maxAlternatives:
+		for _, q := range p.parts {
+			b.position(rule, q)
+		}
+	default:
+		b.position(rule, p)
 	}
 }
 
-// Build ends the building. order[i] is the number that the i-th rule added
-// gets in Fire.
-func (b *Builder) Build(order []int32) *Index {
-	x, code := b.index, b.index.code
-	for i := range x.postings {
-		if i > 0 {
-			x.postings[i].rule = order[x.postings[i].rule]
+func (b *Builder) position(rule int, p *part) {
+	number := int32(len(b.positions))
+	b.positions = append(b.positions, position{part: p, rule: int32(rule), left: 1, cost: p.cost})
+	if p.kind != partAnd {
+		b.ask(p, number)
+		return
+	}
+	for _, q := range p.parts {
+		b.ask(q, number)
+	}
+}
+
+// ask lets a position ask for a part, which must hold whenever it does.
+func (b *Builder) ask(p *part, number int32) {
+	if p.kind != partTest {
+		return
+	}
+	if p.test.op == opAny {
+		b.askElements(p, number)
+		return
+	}
+	key, derived, ok := b.facetOf(p)
+	if !ok {
+		return
+	}
+	b.add(key, derived, ask{p, number})
+}
+
+// add keeps of two asks of one position the one that excludes more.
+func (b *Builder) add(key facetKey, derived int32, a ask) {
+	plan := b.facets[key]
+	if plan == nil {
+		plan = &facetPlan{key: key, derived: derived}
+		b.facets[key] = plan
+		b.order = append(b.order, plan)
+	}
+	if n := len(plan.asks); n > 0 && plan.asks[n-1].position == a.position {
+		if a.part.likely < plan.asks[n-1].part.likely {
+			plan.asks[n-1] = a
+		}
+		return
+	}
+	plan.asks = append(plan.asks, a)
+}
+
+// askElements asks for what `any` needs of one element, and `all` of every.
+func (b *Builder) askElements(p *part, number int32) {
+	if p.test.depth > 0 {
+		return
+	}
+	inner := []*part{p.body}
+	if p.body.kind == partAnd {
+		inner = p.body.parts
+	}
+	for _, q := range inner {
+		if q.kind != partTest || q.test.depth != uint8(p.test.n) || q.test.op == opAny {
+			continue
+		}
+		key, _, ok := b.facetOf(q)
+		if !ok || key.kind == byOutcome {
+			continue
+		}
+		key.list, key.every = p.test.slot, !p.test.want
+		of := *q
+		of.likely = clampLikely(min(0.9, assumedQuick*q.likely))
+		if key.every {
+			of.likely = clampLikely(q.likely * q.likely)
+		}
+		b.add(key, 0, ask{&of, number})
+	}
+}
+
+// facetOf tells which facet a test asks.
+func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
+	t := &p.test
+	key = facetKey{list: -1, slot: t.slot, outcome: -1}
+	switch t.op {
+	case opFlag, opIntEq, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn:
+		return key, p.derived, true
+	case opInts:
+		return key, p.derived, t.want
+	case opFloat:
+		return key, p.derived, check.Op(t.how) != check.Ne
+	case opMoney:
+		key.currency = t.text
+		return key, p.derived, check.Op(t.how) != check.Ne
+	case opTextEq:
+		key.kind = byText
+		return key, p.derived, true
+	case opTexts:
+		key.kind = byText
+		return key, p.derived, t.want
+	case opPrefix:
+		key.kind = byPrefix
+		return key, p.derived, t.want && t.text != ""
+	case opSuffix:
+		key.kind = bySuffix
+		return key, p.derived, t.want && t.text != ""
+	case opContains:
+		key.kind = byFragment
+		return key, p.derived, t.want && len(t.text) >= fragmentBytes
+	case opMatches:
+		key.kind = byFragment
+		return key, p.derived, t.want && len(p.literal) >= fragmentBytes
+	case opPresent:
+		key.kind = byOutcome
+		return key, p.derived, !t.want && t.depth == 0
+	case opList:
+		key.kind, key.outcome = byOutcome, t.ref
+		return key, p.derived, t.want && t.depth == 0
+	case opNets:
+		return b.netFacet(p)
+	default:
+		return key, 0, false
+	}
+}
+
+// netFacet is the facet of addresses of one family, as numbers.
+func (b *Builder) netFacet(p *part) (key facetKey, derived int32, ok bool) {
+	t := &p.test
+	prefixes := b.code.nets[t.ref].prefixes
+	v4 := prefixes[0].Addr().Is4()
+	for _, prefix := range prefixes {
+		ok = prefix.Addr().Is4() == v4
+		if !ok {
+			break
 		}
 	}
-	for i := range x.always {
-		x.always[i].rule = order[x.always[i].rule]
+	if !ok || !t.want || t.n == 0 || t.depth > 0 {
+		return key, 0, false
 	}
-	slices.SortFunc(x.always, func(a, b posting) int { return int(a.rule - b.rule) })
-	for _, a := range x.axes {
-		a.renumber(order)
+	derived = b.parts.netNumber(int(t.n), int(t.slot), v4)
+	return facetKey{list: -1, slot: int32(b.code.derived[derived-1].slot), outcome: -1}, derived, true
+}
+
+// spans are the numbers that a part asks for.
+func (b *Builder) spans(all []span, p *part, position int32) []span {
+	t := &p.test
+	low, high, n := t.n, t.n, t.n
+	op := t.op
+	switch t.op {
+	case opInts:
+		set := &b.code.ints[t.ref]
+		for _, v := range set.few {
+			all = append(all, span{v, v, position})
+		}
+		for v := range set.many {
+			all = append(all, span{v, v, position})
+		}
+		return all
+	case opNets:
+		for _, prefix := range b.code.nets[t.ref].prefixes {
+			low, high = netBounds(prefix)
+			all = append(all, span{low, high, position})
+		}
+		return all
+	case opFloat:
+		op, n = intOps[t.how], floatOrder(t.m)
+	case opMoney:
+		op = intOps[t.how]
+	default:
 	}
-	for i := range code.tests {
-		if t := &code.tests[i]; b.parts.uses[t.memo] == 1 && t.memo > 0 {
+	if op == opFlag || op == opIntEq {
+		return append(all, span{n, n, position})
+	}
+	bounds := part{test: test{op: op, n: n, m: t.m}}
+	low, high, ok := bounds.bounds()
+	if !ok || low > high {
+		return all // nothing passes
+	}
+	return append(all, span{low, high, position})
+}
+
+func netBounds(prefix netip.Prefix) (low, high int64) {
+	low = netNumber(prefix.Masked().Addr())
+	hosts := 32 - prefix.Bits()
+	if prefix.Addr().Is6() {
+		hosts = max(64-prefix.Bits(), 0)
+	}
+	return low, low | int64(uint64(1)<<hosts-1)
+}
+
+// Build ends the building. order[i] is the number that rule i gets in Fire.
+func (b *Builder) Build(order []int32) *Index {
+	x := &Index{code: b.code, words: (len(b.positions) + 63) / 64}
+	places := b.arrange(x, order)
+	words := &slab[uint64]{}
+	x.all = words.cut(x.words)
+	for i := range b.positions {
+		x.all[i>>6] |= 1 << (i & 63)
+	}
+	unions := 1
+	for _, plan := range b.chosen(x.words) {
+		x.facets = append(x.facets, b.facet(x, plan, places, unions, words))
+		unions++
+	}
+	for i := range b.code.tests {
+		if t := &b.code.tests[i]; t.memo > 0 && b.parts.uses[t.memo] == 1 {
 			t.memo = 0
 		}
 	}
-	code.memos = len(b.parts.uses) - 1
+	b.code.memos = len(b.parts.uses) - 1
 	return x
 }
 
-func (a *axis) renumber(order []int32) {
-	if a.numbers != nil {
-		a.numbers.renumber(order)
+// arrange lays out the code of the positions in the order of their rules and
+// returns the place of each.
+func (b *Builder) arrange(x *Index, order []int32) []int32 {
+	byRule := make([]int32, len(b.positions))
+	for i := range byRule {
+		byRule[i] = int32(i)
 	}
-	for i := range a.amounts {
-		a.amounts[i].numbers.renumber(order)
+	slices.SortStableFunc(byRule, func(i, j int32) int {
+		return int(order[b.positions[i].rule]) - int(order[b.positions[j].rule])
+	})
+	places := make([]int32, len(b.positions))
+	x.entries = make([]entry, len(b.positions))
+	for place, i := range byRule {
+		p := &b.positions[i]
+		places[i] = int32(place)
+		x.entries[place] = entry{b.emit(p.part, accept, reject), order[p.rule]}
 	}
+	return places
 }
 
-func (n *numbers) renumber(order []int32) {
-	for i := range n.above {
-		n.above[i].rule = order[n.above[i].rule]
+// chosen are the facets that spare more than they cost, best first.
+func (b *Builder) chosen(words int) []*facetPlan {
+	gain := func(plan *facetPlan) float64 {
+		total := 0.0
+		for _, a := range plan.asks {
+			p := &b.positions[a.position]
+			total += p.left * (1 - a.part.likely) * (2 + p.cost)
+		}
+		return total
 	}
-	for i := range n.below {
-		n.below[i].rule = order[n.below[i].rule]
+	slices.SortStableFunc(b.order, func(p, q *facetPlan) int { return byRatio(gain(q), gain(p)) })
+	var kept []*facetPlan
+	for _, plan := range b.order {
+		if gain(plan) < facetCosts[plan.key.kind]+0.5*float64(words) {
+			continue
+		}
+		kept = append(kept, plan)
+		for _, a := range plan.asks {
+			b.positions[a.position].left *= a.part.likely
+		}
 	}
-	for i := range n.between {
-		n.between[i].rule = order[n.between[i].rule]
+	return kept
+}
+
+// facetCosts are about nanoseconds.
+var facetCosts = [...]float64{byNumber: 12, byText: 20, byPrefix: 30, bySuffix: 30, byFragment: 40, byOutcome: 25}
+
+// facet makes a facet of its plan.
+func (b *Builder) facet(x *Index, plan *facetPlan, places []int32, union int, words *slab[uint64]) facet {
+	key := plan.key
+	made := facet{derived: plan.derived, list: key.list, slot: key.slot, every: key.every, union: union, base: words.cut(x.words)}
+	copy(made.base, x.all)
+	for _, a := range plan.asks {
+		place := places[a.position]
+		made.base[place>>6] &^= 1 << (place & 63)
 	}
-	n.seal()
+	switch key.kind {
+	case byNumber:
+		var spans []span
+		for _, a := range plan.asks {
+			spans = b.spans(spans, a.part, places[a.position])
+		}
+		c := newCells(spans, made.base, words)
+		op := plan.asks[0].part.test.op
+		c.float, c.money, c.unit = op == opFloat, op == opMoney, key.currency
+		made.masker = c
+	case byFragment:
+		made.masker = newFragments(plan, places)
+	case byOutcome:
+		d := &decider{pc: b.emit(plan.asks[0].part, accept, reject), yes: words.cut(x.words)}
+		copy(d.yes, x.all)
+		made.masker = d
+	default:
+		made.masker = b.newKeyed(plan, places, made.base, words)
+	}
+	return made
+}
+
+func newFragments(plan *facetPlan, places []int32) *fragments {
+	g := &fragments{}
+	for _, a := range plan.asks {
+		text := a.part.literal
+		if a.part.test.op == opContains {
+			text = a.part.test.text
+		}
+		g.add(text, places[a.position])
+	}
+	return g
+}
+
+func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
+	k := &keyed{}
+	for _, a := range plan.asks {
+		t, place := &a.part.test, places[a.position]
+		switch t.op {
+		case opPrefix:
+			k.add(prefixKey, t.text, place)
+		case opSuffix:
+			k.add(suffixKey, t.text, place)
+		case opTexts:
+			set := &b.code.texts[t.ref]
+			for _, member := range set.few {
+				k.add(wholeKey, member, place)
+			}
+			for member := range set.many {
+				k.add(wholeKey, member, place)
+			}
+		default:
+			k.add(wholeKey, t.text, place)
+		}
+	}
+	k.seal(base, words)
+	return k
 }
 
 // emit lays out the branches of a part that go on at yes or no, and returns
-// where they begin. What is settled is known to hold.
-func (b *Builder) emit(p *part, yes, no int32, settled *part) int32 {
-	if p == settled {
-		return yes
-	}
+// where they begin.
+func (b *Builder) emit(p *part, yes, no int32) int32 {
 	switch p.kind {
 	case partTrue:
 		return yes
@@ -105,19 +425,19 @@ func (b *Builder) emit(p *part, yes, no int32, settled *part) int32 {
 		return no
 	case partAnd:
 		for i := len(p.parts) - 1; i >= 0; i-- {
-			yes = b.emit(p.parts[i], yes, no, settled)
+			yes = b.emit(p.parts[i], yes, no)
 		}
 		return yes
 	case partOr:
 		for i := len(p.parts) - 1; i >= 0; i-- {
-			no = b.emit(p.parts[i], yes, no, settled)
+			no = b.emit(p.parts[i], yes, no)
 		}
 		return no
 	default:
 	}
 	t := p.test
 	if p.body != nil {
-		t.ref = b.emit(p.body, accept, reject, nil)
+		t.ref = b.emit(p.body, accept, reject)
 	}
 	t.yes, t.no = yes, no
 	at := b.append(t)
@@ -128,126 +448,6 @@ func (b *Builder) emit(p *part, yes, no int32, settled *part) int32 {
 }
 
 func (b *Builder) append(t test) int32 {
-	code := b.index.code
-	code.tests = append(code.tests, t)
-	return int32(len(code.tests) - 1)
-}
-
-const (
-	// maxLikely is how often a filed rule may be looked at; above, looking
-	// it up costs more than it saves.
-	maxLikely = 0.5
-	// maxFiles bounds under how many keys a rule is filed.
-	maxFiles = 64
-)
-
-// files are tests of which one holds whenever the rule does.
-type files struct {
-	tests   []*part
-	likely  float64 // that one holds
-	weight  float64 // what decides between files
-	settled *part   // holds whenever one of tests does; nil if none
-}
-
-// cover finds the tests under which a part is best filed.
-func (b *Builder) cover(p *part) (best files, found bool) {
-	switch p.kind {
-	case partAnd:
-		for _, q := range p.parts {
-			files, ok := b.cover(q)
-			if ok && (!found || files.weight < best.weight) {
-				best, found = files, true
-			}
-		}
-		return best, found
-	case partOr:
-		return b.coverAny(p)
-	case partTest:
-		return b.coverTest(p)
-	default:
-		return best, false
-	}
-}
-
-// coverAny files a chain of `or` under the files of all its parts.
-func (b *Builder) coverAny(p *part) (all files, found bool) {
-	exact := true
-	for _, q := range p.parts {
-		one, ok := b.cover(q)
-		if !ok {
-			return files{}, false
-		}
-		exact = exact && one.settled == q
-		all.tests = append(all.tests, one.tests...)
-		all.likely += one.likely
-		all.weight += one.weight
-	}
-	if exact {
-		all.settled = p
-	}
-	return all, len(all.tests) <= maxFiles
-}
-
-// fileCosts tell tests apart that hold equally often: by what looking one up
-// takes.
-var fileCosts = [...]float64{
-	opIntLt: 0.01, opIntLe: 0.01, opIntGt: 0.01, opIntGe: 0.01, opIntIn: 0.01, opFloat: 0.01, opMoney: 0.01,
-	opMatches: 0.02, opContains: 0.02, opAny: 0.02, opCond: 0,
-}
-
-func (b *Builder) coverTest(p *part) (files, bool) {
-	one := files{tests: []*part{p}, likely: p.likely, weight: p.likely + fileCosts[p.test.op], settled: p}
-	if p.test.depth > 0 {
-		one.settled = nil
-	}
-	switch t := &p.test; t.op {
-	case opFlag, opIntEq, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn, opTextEq:
-		return one, true
-	case opFloat, opMoney:
-		return one, check.Op(t.how) != check.Ne
-	case opPrefix, opSuffix:
-		return one, t.want && t.text != ""
-	case opContains:
-		one.settled = nil
-		return one, t.want && t.text != ""
-	case opMatches:
-		one.settled = nil
-		return one, t.want && p.literal != ""
-	case opPresent:
-		return one, !t.want && t.depth == 0
-	case opInts, opTexts:
-		return one, t.want
-	case opList:
-		return one, t.want && t.depth == 0
-	case opNets:
-		if !exactNets(b.index.code.nets[t.ref]) {
-			one.settled = nil
-		}
-		return one, t.want && t.n > 0
-	case opAny:
-		return b.coverElements(p)
-	default:
-		return one, false
-	}
-}
-
-// coverElements files `any` under tests of the elements.
-func (b *Builder) coverElements(p *part) (files, bool) {
-	if p.test.depth > 0 || !p.test.want {
-		return files{}, false
-	}
-	body, ok := b.cover(p.body)
-	if !ok {
-		return files{}, false
-	}
-	inner := files{likely: min(1, assumedQuick*body.likely), weight: assumedQuick * body.weight}
-	for _, q := range body.tests {
-		if q.test.depth != uint8(p.test.n) || q.test.op == opAny {
-			return files{}, false
-		}
-		within := *q
-		within.within = p
-		inner.tests = append(inner.tests, &within)
-	}
-	return inner, true
+	b.code.tests = append(b.code.tests, t)
+	return int32(len(b.code.tests) - 1)
 }

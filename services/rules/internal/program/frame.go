@@ -1,10 +1,10 @@
 // Package program turns checked nodes into what judges facts:
 //
-//	code.go      branch programs: what runs; emit.go makes them of nodes
+//	code.go      branch programs: what runs; part.go makes them of nodes
 //	leaf.go      which tests a branch program has, sets.go their constants
 //	derive.go    values computed once an event, calendar.go hours and days
-//	index.go     which rules an event can fire: each rule is filed under the
-//	             condition that holds least often; axis.go holds the files
+//	index.go     which rules an event can fire: masks of rules by the values
+//	             they ask for; facet.go looks values up, build.go builds
 //	estimate.go  how often conditions hold and what they cost
 //	cond.go      closures for the rest: compare.go, value.go, money.go
 //	window.go    velocity; trace.go values for people; cost.go bounds
@@ -37,8 +37,12 @@ type Frame struct {
 	epoch uint64   // of this judgement
 	made  []uint64 // by derived value: the epoch it was made in
 	memos []uint64 // by remembered test: epoch<<1 | outcome
-	fired []uint64 // bits by rule; all zero between judgements
 	hits  []int32  // rules that fired
+
+	of     *Index     // what the rest is sized for
+	left   []uint64   // positions not excluded yet
+	masks  [][]uint64 // to be intersected
+	unions []uint64   // masks that facets put together
 }
 
 // Unknown counts why values of an evaluation were unknown though their fields
@@ -56,20 +60,20 @@ type addr struct {
 // NewFrame returns a frame for programs that read so many IP addresses.
 func NewFrame(addrs int) *Frame { return &Frame{addrs: make([]addr, addrs)} }
 
-// begin starts a judgement of the decoded fact by a code for so many rules.
-func (f *Frame) begin(c *Code, rules int) {
+// begin starts a judgement of the decoded fact.
+func (f *Frame) begin(x *Index) {
 	f.epoch++
 	f.scratch = f.scratch[:0]
 	f.Unknown = Unknown{}
-	if len(f.made) < len(c.derived) {
-		f.made = make([]uint64, len(c.derived))
+	if f.of == x {
+		return
 	}
-	if len(f.memos) <= c.memos {
-		f.memos = make([]uint64, c.memos+1)
-	}
-	if words := (rules + 63) / 64; len(f.fired) < words {
-		f.fired = make([]uint64, words)
-	}
+	f.of = x
+	f.made = make([]uint64, len(x.code.derived))
+	f.memos = make([]uint64, x.code.memos+1)
+	f.left = make([]uint64, x.words)
+	f.masks = make([][]uint64, 0, 4)
+	f.unions = make([]uint64, (len(x.facets)+1)*x.words)
 }
 
 // Reset empties the frame.

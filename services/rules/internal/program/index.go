@@ -2,81 +2,147 @@ package program
 
 import (
 	"math/bits"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
 )
 
-// Index finds the rules that a fact can fire. It is immutable once built and
-// safe for concurrent use.
+// Index finds the rules that a fact can fire. Each way in which a rule can
+// hold (one, or each of its alternatives) has a position. A facet looks at one
+// value and gives a mask: the positions that the value does not exclude. What
+// is in all masks is then run in full, so a mask may hold too much but never
+// too little.
+//
+// It is immutable once built and safe for concurrent use.
 type Index struct {
-	code     *Code
-	rules    int
-	axes     []*axis
-	postings []posting // from 1
-	always   []posting // rules that are not filed, in order
+	code    *Code
+	facets  []facet
+	words   int     // of a mask
+	entries []entry // by position, those of a rule side by side
+	all     []uint64
+}
+
+// entry is where a position's branches begin, and its rule.
+type entry struct{ pc, rule int32 }
+
+// facet is one value of the fact, or of the elements of a list, and what rules
+// ask of it.
+type facet struct {
+	derived int32 // 1 + its number, 0: none
+	list    int32 // slot of the list whose elements are looked at, -1: none
+	slot    int32
+	every   bool     // of the elements: all must satisfy, not just one
+	union   int      // which of the frame's masks it may fill
+	base    []uint64 // the positions that ask nothing of the value
+	masker
+}
+
+// masker turns a value into a mask; with several hits it fills union.
+type masker interface {
+	mask(f *Frame, x *Index, s *fact.Slot, base, union []uint64) []uint64
 }
 
 // Fire runs the rules on a decoded fact and returns the numbers of those that
 // fire, ascending. The result is valid until the frame is used again.
 func (x *Index) Fire(f *Frame) []int32 {
-	f.begin(x.code, x.rules)
+	f.begin(x)
 	hits := f.hits[:0]
-	if len(x.axes) == 0 {
-		for i := range x.always {
-			if p := &x.always[i]; x.code.run(f, p.entry) {
-				hits = append(hits, p.rule)
+	last := int32(-1)
+	if len(x.facets) == 0 {
+		for i := range x.entries {
+			if e := &x.entries[i]; e.rule != last && x.code.run(f, e.pc) {
+				hits, last = append(hits, e.rule), e.rule
 			}
 		}
 		f.hits = hits
 		return hits
 	}
-	for _, a := range x.axes {
-		x.ask(f, a)
-	}
-	for i := range x.always {
-		x.try(f, &x.always[i])
-	}
-	for i, word := range f.fired {
-		if word == 0 {
-			continue
-		}
-		f.fired[i] = 0
+	for i, word := range x.candidates(f) {
 		for ; word != 0; word &= word - 1 {
-			hits = append(hits, int32(i<<6+bits.TrailingZeros64(word)))
+			e := &x.entries[i<<6+bits.TrailingZeros64(word)]
+			if e.rule != last && x.code.run(f, e.pc) {
+				hits, last = append(hits, e.rule), e.rule
+			}
 		}
 	}
 	f.hits = hits
 	return hits
 }
 
-// ask looks an axis up: once, or for each element of its list.
-func (x *Index) ask(f *Frame, a *axis) {
+// candidates is what no facet excludes.
+func (x *Index) candidates(f *Frame) []uint64 {
+	left := f.left[:x.words]
+	copy(left, x.all)
+	masks := f.masks[:0]
+	for i := range x.facets {
+		masks = append(masks, x.facets[i].look(f, x))
+		if len(masks) == 4 {
+			intersect(left, masks)
+			masks = masks[:0]
+		}
+	}
+	for _, m := range masks {
+		m = m[:len(left)]
+		for w := range left {
+			left[w] &= m[w]
+		}
+	}
+	return left
+}
+
+// intersect keeps of left what four masks hold.
+func intersect(left []uint64, masks [][]uint64) {
+	a, b, c, d := masks[0][:len(left)], masks[1][:len(left)], masks[2][:len(left)], masks[3][:len(left)]
+	for w := range left {
+		left[w] &= a[w] & b[w] & c[w] & d[w]
+	}
+}
+
+// look is the facet's mask for the fact in the frame.
+func (a *facet) look(f *Frame, x *Index) []uint64 {
 	if a.derived > 0 {
 		f.ready(x.code, a.derived-1)
 	}
+	union := f.unions[a.union*x.words : (a.union+1)*x.words]
 	if a.list < 0 {
-		a.ask(f, x, &f.Record.Slots[a.slot])
-		return
+		s := &f.Record.Slots[a.slot]
+		return a.mask(f, x, s, a.base, union)
 	}
 	elements := &f.Record.Slots[a.list]
-	if !elements.OK {
-		return
+	switch {
+	case !elements.OK:
+		return a.base
+	case elements.N != 0:
+		return a.lookAll(f, x, elements, union)
+	case a.every:
+		return x.all
 	}
-	for at := elements.First(); at != 0; at = int(f.Record.Slots[at].N) {
-		a.ask(f, x, &f.Record.Slots[at+1+int(a.slot)])
-	}
+	return a.base
 }
 
-// try runs the rest of a rule.
-func (x *Index) try(f *Frame, p *posting) {
-	if x.code.run(f, p.entry) {
-		f.fired[p.rule>>6] |= 1 << (p.rule & 63)
+// lookAll joins the masks of the elements of a list, or intersects them.
+func (a *facet) lookAll(f *Frame, x *Index, elements *fact.Slot, joined []uint64) []uint64 {
+	first := elements.First()
+	m := a.mask(f, x, &f.Record.Slots[first+1+int(a.slot)], a.base, joined)
+	next := int(f.Record.Slots[first].N)
+	if next == 0 {
+		return m
 	}
-}
-
-// chain tries the postings of a key.
-func (x *Index) chain(f *Frame, head int32) {
-	for head != 0 {
-		p := &x.postings[head]
-		x.try(f, p)
-		head = p.next
+	inner := f.unions[:x.words] // the first is nobody's own
+	if &m[0] != &joined[0] {
+		copy(joined, m)
 	}
+	for at := next; at != 0; at = int(f.Record.Slots[at].N) {
+		m = a.mask(f, x, &f.Record.Slots[at+1+int(a.slot)], a.base, inner)
+		m = m[:len(joined)]
+		if a.every {
+			for w := range joined {
+				joined[w] &= m[w]
+			}
+			continue
+		}
+		for w := range joined {
+			joined[w] |= m[w]
+		}
+	}
+	return joined
 }

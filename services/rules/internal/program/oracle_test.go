@@ -433,7 +433,7 @@ func TestIndexAgreesWithThreeValuedLogic(t *testing.T) {
 		builder := NewBuilder(set.Layout.Root().Extra, sample)
 		order := make([]int32, len(set.Rules))
 		for i, rule := range set.Rules {
-			builder.Add(rule.When)
+			builder.Add(i, rule.When)
 			order[i] = int32(len(order) - 1 - i)
 		}
 		index, frame := builder.Build(order), NewFrame(set.Addrs)

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -30,7 +31,6 @@ type part struct {
 	derived int32  // 1 + the derived value that test reads, 0: none
 	body    *part  // of opAny
 	literal string // of opMatches: what every match contains
-	within  *part  // the any that this is filed for, when it is of elements
 	estimate
 }
 
@@ -274,4 +274,13 @@ func (b *parts) derivation(key string, fill func(*Frame) fact.Slot) int32 {
 	number := int32(len(b.code.derived))
 	b.derived[key] = number
 	return number
+}
+
+// netNumber returns 1 + the number of the derived number of an address field.
+func (b *parts) netNumber(number, slot int, v4 bool) int32 {
+	key := fmt.Sprintf("net %d %t", slot, v4)
+	if known, ok := b.derived[key]; ok {
+		return known
+	}
+	return b.derivation(key, deriveNet(number, slot, v4))
 }

@@ -1,0 +1,262 @@
+package program
+
+import (
+	"slices"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
+)
+
+// cells masks a number: each cell of the numbers has the positions that a
+// number in it may satisfy.
+type cells struct {
+	ends  []int64 // the last number of each cell, ascending
+	masks [][]uint64
+	float bool
+	money bool
+	unit  string // currency, of money
+}
+
+func (c *cells) mask(f *Frame, _ *Index, s *fact.Slot, base, _ []uint64) []uint64 {
+	if !s.OK {
+		return base
+	}
+	v := s.N
+	switch {
+	case c.float:
+		v = floatOrder(v)
+	case c.money && s.S != c.unit:
+		f.Unknown.Currency++
+		return base
+	}
+	low, high := 0, len(c.ends)-1
+	for low < high {
+		middle := int(uint(low+high) / 2)
+		if c.ends[middle] < v {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return c.masks[low]
+}
+
+// newCells makes the cells of spans of numbers. ends are the numbers after
+// which what is satisfied changes.
+func newCells(spans []span, base []uint64, words *slab[uint64]) *cells {
+	ends := make([]int64, 0, 2*len(spans)+1)
+	for _, s := range spans {
+		if s.low > minInt {
+			ends = append(ends, s.low-1)
+		}
+		ends = append(ends, s.high)
+	}
+	ends = append(ends, maxInt)
+	slices.Sort(ends)
+	ends = slices.Compact(ends)
+	if len(ends) > maxCells {
+		kept := ends[:0]
+		for i := range maxCells {
+			kept = append(kept, ends[(i+1)*len(ends)/maxCells-1])
+		}
+		ends = kept
+	}
+	c := &cells{ends: ends, masks: make([][]uint64, len(ends))}
+	for i := range c.masks {
+		c.masks[i] = words.cut(len(base))
+		copy(c.masks[i], base)
+	}
+	for _, s := range spans {
+		first, _ := slices.BinarySearch(ends, s.low)
+		last, _ := slices.BinarySearch(ends, s.high)
+		word, bit := s.position>>6, uint64(1)<<(s.position&63)
+		for i := first; i <= last; i++ {
+			c.masks[i][word] |= bit
+		}
+	}
+	return c
+}
+
+// keyed masks a text by looking parts of it up.
+type keyed struct {
+	lookups []lookup
+	sets    []keySet
+}
+
+// lookup finds keys of one form: the whole text, or its first or last bytes.
+type lookup struct {
+	form   keyForm
+	length int
+	keys   map[string]int32 // index in sets
+}
+
+type keyForm uint8
+
+const (
+	wholeKey keyForm = iota
+	prefixKey
+	suffixKey
+)
+
+// keySet is the positions of one key: a mask with base where there are few
+// keys, else only their numbers.
+type keySet struct {
+	mask      []uint64
+	positions []int32
+}
+
+func (k *keyed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []uint64 {
+	if !s.OK {
+		return base
+	}
+	current := base
+	for i := range k.lookups {
+		l := &k.lookups[i]
+		key := s.S
+		switch {
+		case l.form == wholeKey:
+		case len(key) < l.length:
+			continue
+		case l.form == prefixKey:
+			key = key[:l.length]
+		default:
+			key = key[len(key)-l.length:]
+		}
+		if at, ok := l.keys[key]; ok {
+			current = k.sets[at].join(current, base, union)
+		}
+	}
+	return current
+}
+
+// join adds the set to the mask found so far, which is base at first.
+func (k *keySet) join(current, base, union []uint64) []uint64 {
+	first := &current[0] == &base[0]
+	if first && k.mask != nil {
+		return k.mask
+	}
+	if &current[0] != &union[0] {
+		copy(union, current)
+	}
+	if k.mask == nil {
+		for _, position := range k.positions {
+			union[position>>6] |= 1 << (position & 63)
+		}
+		return union
+	}
+	m := k.mask[:len(union)]
+	for w := range union {
+		union[w] |= m[w]
+	}
+	return union
+}
+
+// seal gives the sets masks where there are few.
+func (k *keyed) seal(base []uint64, words *slab[uint64]) {
+	if len(k.sets) > maxKeyMasks {
+		return
+	}
+	for i := range k.sets {
+		set := &k.sets[i]
+		set.mask = words.cut(len(base))
+		copy(set.mask, base)
+		for _, position := range set.positions {
+			set.mask[position>>6] |= 1 << (position & 63)
+		}
+		set.positions = nil
+	}
+}
+
+// add files a position under a key.
+func (k *keyed) add(form keyForm, key string, position int32) {
+	length := 0
+	if form != wholeKey {
+		length = len(key)
+	}
+	for i := range k.lookups {
+		if l := &k.lookups[i]; l.form == form && l.length == length {
+			k.addKey(l, key, position)
+			return
+		}
+	}
+	k.lookups = append(k.lookups, lookup{form, length, map[string]int32{}})
+	k.addKey(&k.lookups[len(k.lookups)-1], key, position)
+}
+
+func (k *keyed) addKey(l *lookup, key string, position int32) {
+	at, known := l.keys[key]
+	if !known {
+		at = int32(len(k.sets))
+		l.keys[key] = at
+		k.sets = append(k.sets, keySet{})
+	}
+	k.sets[at].positions = append(k.sets[at].positions, position)
+}
+
+// fragments masks a text by the three-byte pieces that it holds.
+type fragments struct {
+	sets [fragmentSlots]int32 // 1 + index in positions
+	of   [][]int32
+}
+
+const (
+	fragmentBytes = 3
+	fragmentBits  = 12
+	fragmentSlots = 1 << fragmentBits
+)
+
+func fragmentHash(a, b, c byte) uint32 {
+	return (uint32(a) | uint32(b)<<8 | uint32(c)<<16) * 0x9E3779B1 >> (32 - fragmentBits)
+}
+
+func (g *fragments) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []uint64 {
+	current := base
+	for i := 0; s.OK && i+fragmentBytes <= len(s.S); i++ {
+		at := g.sets[fragmentHash(s.S[i], s.S[i+1], s.S[i+2])]
+		if at == 0 {
+			continue
+		}
+		if &current[0] == &base[0] {
+			copy(union, base)
+			current = union
+		}
+		for _, position := range g.of[at-1] {
+			union[position>>6] |= 1 << (position & 63)
+		}
+	}
+	return current
+}
+
+// add files a position under the piece of a text that fewest others are filed
+// under.
+func (g *fragments) add(text string, position int32) {
+	best, fewest := uint32(0), -1
+	for i := 0; i+fragmentBytes <= len(text); i++ {
+		h := fragmentHash(text[i], text[i+1], text[i+2])
+		count := 0
+		if at := g.sets[h]; at > 0 {
+			count = len(g.of[at-1])
+		}
+		if fewest < 0 || count < fewest {
+			best, fewest = h, count
+		}
+	}
+	if g.sets[best] == 0 {
+		g.of = append(g.of, nil)
+		g.sets[best] = int32(len(g.of))
+	}
+	at := g.sets[best] - 1
+	g.of[at] = append(g.of[at], position)
+}
+
+// decider masks by the outcome of a test.
+type decider struct {
+	pc  int32
+	yes []uint64 // base and the positions that want the test to hold
+}
+
+func (d *decider) mask(f *Frame, x *Index, _ *fact.Slot, base, _ []uint64) []uint64 {
+	if x.code.run(f, d.pc) {
+		return d.yes
+	}
+	return base
+}
