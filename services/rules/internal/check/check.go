@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/pattern"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 	"github.com/backlot-video/backlot/services/rules/list"
 )
@@ -17,7 +18,7 @@ func Check(file *syntax.File, schema *fact.Schema, lists *list.Registry) (*Set, 
 	layout := fact.NewLayout(schema)
 	c := &checker{
 		schema: schema, registry: lists, own: map[string]*list.Ref{}, windows: map[string]*Node{},
-		addrs: map[int]int{}, patterns: map[string]*pattern{}, set: &Set{Layout: layout, Time: -1},
+		addrs: map[int]int{}, patterns: map[string]*pattern.Pattern{}, set: &Set{Layout: layout, Time: -1},
 		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor()}},
 	}
 	for _, decl := range file.Lists {
@@ -50,10 +51,10 @@ func Check(file *syntax.File, schema *fact.Schema, lists *list.Registry) (*Set, 
 type checker struct {
 	schema   *fact.Schema
 	registry *list.Registry
-	own      map[string]*list.Ref // lists of the source
-	windows  map[string]*Node     // velocity by canonical text
-	addrs    map[int]int          // number of an IP address by slot
-	patterns map[string]*pattern  // by text
+	own      map[string]*list.Ref        // lists of the source
+	windows  map[string]*Node            // velocity by canonical text
+	addrs    map[int]int                 // number of an IP address by slot
+	patterns map[string]*pattern.Pattern // by text
 	scopes   []scope
 	set      *Set
 	faults   []syntax.Fault

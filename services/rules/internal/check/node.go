@@ -9,12 +9,12 @@ package check
 
 import (
 	"net/netip"
-	"regexp"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/pattern"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 	"github.com/backlot-video/backlot/services/rules/list"
 )
@@ -87,7 +87,7 @@ type Node struct {
 	Depth   int       // of Field: 0 the fact, n the n-th enclosing element; of Any and All: of their element
 	Opt     bool      // of Field: can be missing
 	Addr    int       // of a Field used as an IP address: 1 + its number, 0 if it is none
-	Regex   *regexp.Regexp
+	Regex   *pattern.Pattern
 	Literal string // of Matches: what every match contains; may be empty
 	Nets    []netip.Prefix
 	List    *list.Ref

@@ -1,10 +1,10 @@
 package program
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/pattern"
 	"github.com/backlot-video/backlot/services/rules/list"
 )
 
@@ -68,7 +68,7 @@ type Code struct {
 	tests   []test
 	ints    []intSet
 	texts   []textSet
-	regexes []*regexp.Regexp
+	regexes []*pattern.Pattern
 	lists   []*list.Ref
 	nets    []*nets
 	conds   []Cond

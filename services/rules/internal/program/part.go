@@ -3,11 +3,11 @@ package program
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/check"
+	"github.com/backlot-video/backlot/services/rules/internal/pattern"
 	"github.com/backlot-video/backlot/services/rules/list"
 )
 
@@ -231,7 +231,7 @@ func (b *parts) listRef(l *list.Ref) int32 {
 	return b.ref(l, func() int { b.code.lists = append(b.code.lists, l); return len(b.code.lists) - 1 })
 }
 
-func (b *parts) regexRef(r *regexp.Regexp) int32 {
+func (b *parts) regexRef(r *pattern.Pattern) int32 {
 	return b.ref(r.String(), func() int { b.code.regexes = append(b.code.regexes, r); return len(b.code.regexes) - 1 })
 }
 

@@ -1,0 +1,122 @@
+package pattern
+
+import "math/bits"
+
+// Limits of an alphabet.
+const (
+	maxSets    = 16
+	maxClasses = 32 // that are not single characters
+)
+
+// alphabet gathers which positions accept which characters. Characters that
+// the same positions accept make a class.
+type alphabet struct {
+	chars   [maxPositions]byte // of positions of one character; else 0
+	class   [128]uint8         // of the characters so far; 0 is no class yet
+	singles set                // the characters that have a class
+	masks   [1 + maxPositions + maxClasses]uint64
+	classes int // but class 0
+
+	sets  [maxSets]set
+	users [maxSets]uint64 // positions that accept sets
+	known int
+	other uint64 // positions that accept characters above ASCII
+}
+
+// acceptOne lets a position accept one character.
+func (a *alphabet) acceptOne(c byte, bit uint64) {
+	c &= 127
+	class := a.class[c]
+	if class == 0 {
+		a.classes++
+		class = uint8(a.classes)
+		a.class[c] = class
+		a.singles.add(c, c)
+	}
+	a.masks[class] |= bit
+}
+
+// accept lets a position accept a set, and tells whether there is room for it.
+func (a *alphabet) accept(s set, bit uint64) bool {
+	if s.other {
+		a.other |= bit
+	}
+	for i := range a.known {
+		if a.sets[i] == s {
+			a.users[i] |= bit
+			return true
+		}
+	}
+	if a.known == maxSets {
+		return false
+	}
+	a.sets[a.known], a.users[a.known] = s, bit
+	a.known++
+	return true
+}
+
+// divide makes the classes of sets, and tells whether they are few enough. The
+// largest becomes class 0.
+func (a *alphabet) divide() bool {
+	type division struct {
+		low, high, positions uint64
+	}
+	for rest := a.singles; rest.low|rest.high != 0; {
+		c := rest.take()
+		for i, s := range a.sets[:a.known] {
+			if s.has(c) {
+				a.masks[a.class[c]] |= a.users[i]
+			}
+		}
+	}
+	var parts [maxClasses]division
+	parts[0] = division{^a.singles.low, ^a.singles.high, 0}
+	n := 1
+	for i, s := range a.sets[:a.known] {
+		for j := range n {
+			in := division{parts[j].low & s.low, parts[j].high & s.high, parts[j].positions | a.users[i]}
+			out := division{parts[j].low &^ s.low, parts[j].high &^ s.high, parts[j].positions}
+			switch {
+			case in.low|in.high == 0:
+				continue
+			case out.low|out.high == 0:
+				parts[j] = in
+			case n == maxClasses:
+				return false
+			default:
+				parts[j], parts[n] = in, out
+				n++
+			}
+		}
+	}
+	largest, most := 0, -1
+	for j, part := range parts[:n] {
+		if count := bits.OnesCount64(part.low) + bits.OnesCount64(part.high); count > most {
+			largest, most = j, count
+		}
+	}
+	for j, part := range parts[:n] {
+		if j == largest {
+			a.masks[0] = part.positions
+			continue
+		}
+		a.classes++
+		a.masks[a.classes] = part.positions
+		for rest := (set{low: part.low, high: part.high}); rest.low|rest.high != 0; {
+			a.class[rest.take()] = uint8(a.classes)
+		}
+	}
+	return true
+}
+
+// take removes the lowest character and returns it.
+func (s *set) take() byte {
+	if s.low != 0 {
+		c := bits.TrailingZeros64(s.low)
+		s.low &= s.low - 1
+		return byte(c)
+	}
+	c := bits.TrailingZeros64(s.high)
+	s.high &= s.high - 1
+	return byte(64+c) & 127
+}
