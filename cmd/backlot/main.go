@@ -58,6 +58,11 @@ func run(args []string) int {
 		fmt.Print(usage)
 		return 0
 	}
+	if verb == "rules" {
+		if code, ran := rules.Tool("backlot rules", args); ran {
+			return code
+		}
+	}
 	for _, service := range services() {
 		if service.Name() == verb {
 			return lifecycle.Execute(verb, args, service)
@@ -88,6 +93,8 @@ const usage = `Backlot is the backend of a paid-video business.
   backlot SERVICE      run one service in a process of its own:
                        configstore rules settlement coordinator storefront
                        transcoder recommender gateway
+  backlot rules VERB   check, test, format and try rulesets: see
+                       backlot rules help
   backlot mq           run the embedded message broker in a process of its own
   backlot demo         drive the whole journey through the API of a running
                        Backlot: upload, transcode, publish, watch, recommend,

@@ -9,6 +9,7 @@ package folder
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -118,7 +119,7 @@ func (f *Folder) take(file string) {
 	default:
 		sum := sha256.Sum256(raw)
 		_ = f.Catalog.Put(catalog.Ruleset{
-			Name: name, FactType: f.factType(raw), Source: string(raw), Version: hex.EncodeToString(sum[:6]),
+			Name: name, FactType: cmp.Or(FactType(raw), f.FactType), Source: string(raw), Version: hex.EncodeToString(sum[:6]),
 		})
 	}
 }
@@ -167,8 +168,9 @@ func (f *Folder) drop(file string) {
 	}
 }
 
-// factType reads `# fact: NAME` from the comments at the head of a source.
-func (f *Folder) factType(raw []byte) string {
+// FactType reads `# fact: NAME` from the comments at the head of a source. It
+// is empty where they name none.
+func FactType(raw []byte) string {
 	for line := range bytes.Lines(raw) {
 		comment, ok := strings.CutPrefix(string(bytes.TrimSpace(line)), "#")
 		if !ok {
@@ -178,7 +180,7 @@ func (f *Folder) factType(raw []byte) string {
 			return strings.TrimSpace(name)
 		}
 	}
-	return f.FactType
+	return ""
 }
 
 // factTypes makes the top-level messages of a descriptor set known, but for
