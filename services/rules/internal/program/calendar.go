@@ -32,6 +32,9 @@ func zoneOf(location *time.Location) *zone {
 		if next.IsZero() {
 			break
 		}
+		if !next.After(at) {
+			next = at.Add(24 * time.Hour) // so it is on the last day of a leap year: bounds end before they begin
+		}
 		at = next
 	}
 	known, _ := zones.LoadOrStore(location.String(), z)
