@@ -49,10 +49,10 @@ const (
 
 // Options of Compile. A nil *Options means the default of each field.
 type Options struct {
-	Version  string          // told by decisions; empty by default
-	Lists    *list.Registry  // lists that the source does not define itself; none
-	Counters *velocity.Store // of velocity functions; an own store
-	Scope    string          // whose counters: programs of one scope share them; the name
+	Version  string            // told by decisions; empty by default
+	Lists    *list.Registry    // lists that the source does not define itself; none
+	Counters velocity.Counters // of velocity functions; an own store
+	Scope    string            // whose counters: programs of one scope share them; the name
 	// Sample has recent facts, as wire bytes, from which the compiler learns
 	// how often conditions hold. It changes speed, never verdicts. Default:
 	// none, the compiler guesses.

@@ -1,0 +1,145 @@
+package velocity
+
+import "math"
+
+// Reading is what a window holds.
+type Reading struct {
+	Count    int64 // of events that have the field
+	Value    int64 // the sum or the largest; 0 when Count is 0
+	Distinct int64
+	Overflow bool // the sum does not fit: Value is not to be used
+	// Warming tells that the window has been counted for less than its length:
+	// the reading is then a lower bound of count, sum of what is not negative,
+	// maximum and different values.
+	Warming bool
+}
+
+// acc adds up one field from the newest row on.
+type acc struct {
+	shift, unit   uint8 // where in a shape and what must be there; 0 matches none
+	kind          Kind
+	offset, width uint8 // of its value in a row; width 0: none
+	overflow      bool
+	count, value  int64
+}
+
+// reader is what reading an entry needs besides it. It is used again, by one
+// shard at a time.
+type reader struct {
+	group *Group
+	state *tableState
+	units [maxColumns]uint8 // of the group's fields: 0 means that none is read
+	accs  [maxColumns]acc
+}
+
+// read fills the readings of a group's windows that end at a time.
+func (r *reader) read(e entry, at uint32, out []Reading) {
+	newest := e.newest()
+	if at >= newest {
+		r.rows(e, r.group.windows, at, math.MaxUint32, out)
+	} else {
+		// The windows of a late event end in steps of their own.
+		for i := range r.group.windows {
+			w := &r.group.windows[i]
+			r.rows(e, r.group.windows[i:i+1], at, at/w.step*w.step+w.step-1, out)
+		}
+	}
+	if e.seens() > 0 && r.state.seens > 0 {
+		r.seen(e, at, out)
+	}
+}
+
+// rows adds up from the newest row on; windows lie within one another.
+func (r *reader) rows(e entry, windows []windowQuery, at, high uint32, out []Reading) {
+	width := r.prepare(e)
+	accs := r.accs[:len(r.group.Fields)]
+	newest, rowBytes := e.newest(), e.rowBytes()
+	first := e.rowsAt()
+	p := first + (e.rows()-1)*rowBytes
+	for w := range windows {
+		low := lowOf(at, windows[w].step, windows[w].span)
+		for ; p >= first; p -= rowBytes {
+			t, shape := e.rowTime(p, newest)
+			if t < low {
+				break
+			}
+			if t > high {
+				continue
+			}
+			signature := r.state.shapes[shape]
+			count := load(e.data, p+rowPrefix, width)
+			for i := range accs {
+				if a := &accs[i]; uint8(signature>>a.shift)&15 == a.unit {
+					a.add(e.data, p, count)
+				}
+			}
+		}
+		r.answer(&windows[w], out)
+	}
+}
+
+// prepare finds the fields in the rows of an entry, and the width of counts.
+func (r *reader) prepare(e entry) (countWidth uint8) {
+	widths := e.data[atWidths : atWidths+1+e.values()]
+	for i := range r.group.Fields {
+		column := r.group.columns[i]
+		c := &r.state.columns[column]
+		a := acc{shift: uint8(4 * column), unit: r.units[i], kind: c.Kind}
+		if a.unit == 0 {
+			a.unit = noUnit
+		}
+		if (c.Kind == Sum || c.Kind == Max) && c.pos < len(widths)-1 {
+			a.width = widths[c.pos+1]
+			a.offset = rowPrefix + widths[0]
+			for _, width := range widths[1 : c.pos+1] {
+				a.offset += width
+			}
+		}
+		r.accs[i] = a
+	}
+	return widths[0]
+}
+
+const noUnit = 16 // more than a nibble
+
+func (a *acc) add(data []byte, p int, count int64) {
+	a.count += count
+	if a.width == 0 {
+		return
+	}
+	value := load(data, p+int(a.offset), a.width)
+	if a.kind == Max {
+		if a.count == count || value > a.value {
+			a.value = value
+		}
+		return
+	}
+	sum := a.value + value
+	if (a.value^sum)&(value^sum) < 0 {
+		a.overflow = true
+		sum = addSaturating(a.value, value)
+	}
+	a.overflow = a.overflow || value == math.MaxInt64 || value == math.MinInt64
+	a.value = sum
+}
+
+func (r *reader) answer(w *windowQuery, out []Reading) {
+	for i := range w.reads {
+		read := &w.reads[i]
+		a := &r.accs[read.acc]
+		reading := &out[read.reading]
+		reading.Count, reading.Value, reading.Overflow = a.count, a.value, a.overflow
+	}
+}
+
+func (r *reader) seen(e entry, at uint32, out []Reading) {
+	for i := range r.group.windows {
+		w := &r.group.windows[i]
+		for j := range w.reads {
+			if read := &w.reads[j]; read.kind == Distinct {
+				high := at/w.step*w.step + w.step - 1
+				out[read.reading].Distinct = e.distinct(r.state.columns[read.column].pos, lowOf(at, w.step, w.span), high)
+			}
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package velocity
+
+import "errors"
+
+// ErrMalformed means counters that cannot be read.
+var ErrMalformed = errors.New("malformed counters")
+
+// Op counts an event for one key and reads the key's counters, or only reads
+// them.
+type Op struct {
+	Group *Group
+	At    int64  // Unix microseconds, see Counters.Now
+	Part  string // keeps parts, such as tenants, apart
+	By    string // the key
+	Event uint64 // hash of the event's id, which is counted once; 0: always
+	Add   bool
+	// Samples are the event's values, one for each of Group.Fields.
+	Samples []Sample
+	// Readings are set by Run, one for each of Group.Queries: for Sum and Max
+	// of the unit of its sample.
+	Readings []Reading
+	// OK is set by Run: false where nothing is known of the key, which may be
+	// empty, too long or out of reach.
+	OK bool
+}
+
+// Sample is what an event has of a field.
+type Sample struct {
+	OK    bool
+	Value int64  // of Sum and Max
+	Unit  string // of Sum and Max: keeps sums apart, such as by currency
+	Hash  uint64 // of Distinct: of the value, see Counters.Hash
+}
+
+// Run implements Counters. An event counts before its windows are read.
+func (s *Store) Run(ops []Op) {
+	for i := range ops {
+		op := &ops[i]
+		clear(op.Readings)
+		var r Record
+		if op.OK = s.Record(op, &r); op.OK {
+			s.apply(&r, applying{add: op.Add, group: op.Group, out: op.Readings})
+		}
+	}
+}
+
+// Count is Run of a record: of another store, translated.
+func (s *Store) Count(r *Record, add bool, group *Group, out []Reading) {
+	clear(out)
+	s.apply(r, applying{add: add, group: group, out: out})
+}
+
+// Record is what an Op counts. It is false for a key that cannot be counted.
+func (s *Store) Record(op *Op, r *Record) bool {
+	t := op.Group.table
+	if op.By == "" || len(op.By)+len(op.Part) > MaxKey || t == nil {
+		return false
+	}
+	h := t.key.key(op.Part, op.By)
+	*r = Record{Table: t.id, High: h.high, Low: h.low, At: floorSeconds(op.At), Event: op.Event}
+	state := t.state.Load()
+	for i := range op.Samples {
+		sample := &op.Samples[i]
+		if !sample.OK {
+			continue
+		}
+		column := op.Group.columns[i]
+		switch op.Group.Fields[i].Kind {
+		case Events:
+			r.Units |= 1 << (4 * column)
+		case Sum, Max:
+			unit := state.unit(sample.Unit)
+			if unit == 0 {
+				if unit = s.addUnit(t, sample.Unit); unit == 0 {
+					continue
+				}
+			}
+			r.Units |= unit << (4 * column)
+			r.Values[column] = sample.Value
+		case Distinct:
+			r.Values[column] = int64(sample.Hash)
+		}
+		r.Columns |= 1 << column
+	}
+	return true
+}
+
+// floorSeconds rounds down, into the range of an entry's times.
+func floorSeconds(at int64) int64 {
+	seconds := at / 1_000_000
+	if at%1_000_000 < 0 {
+		seconds--
+	}
+	return min(max(seconds, 0), maxTime)
+}
+
+const (
+	maxTime   = 1<<32 - 1
+	maxWindow = 31 * 24 * 3600 // seconds
+	maxParts  = 8
+)
+
+// unit is the nibble of a unit, 0 where it is not known.
+func (t *tableState) unit(name string) uint64 {
+	for i, known := range t.units {
+		if known == name {
+			return uint64(i + 1)
+		}
+	}
+	return 0
+}
+
+func (t *tableState) withUnit(name string) (*tableState, uint64) {
+	if unit := t.unit(name); unit > 0 || len(t.units) == maxUnits {
+		return t, unit
+	}
+	next := *t
+	next.units = append(t.units[:len(t.units):len(t.units)], name)
+	return &next, uint64(len(next.units))
+}
+
+// addUnit returns 0 where a table has too many units.
+func (s *Store) addUnit(t *table, name string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next, unit := t.state.Load().withUnit(name)
+	t.state.Store(next)
+	if unit == 0 {
+		s.crowded.Add(1)
+	}
+	return unit
+}
+
+// shape is the number of a row's columns and units.
+func (t *tableState) shape(units uint64) (uint8, bool) {
+	for i, known := range t.shapes {
+		if known == units {
+			return uint8(i), true
+		}
+	}
+	return 0, false
+}
+
+func (s *Store) addShape(t *table, units uint64) (uint8, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := t.state.Load()
+	if shape, known := state.shape(units); known {
+		return shape, true
+	}
+	if len(state.shapes) == maxShapes {
+		s.crowded.Add(1)
+		return 0, false
+	}
+	next := *state
+	next.shapes = append(state.shapes[:len(state.shapes):len(state.shapes)], units)
+	t.state.Store(&next)
+	return uint8(len(next.shapes) - 1), true
+}
+
+// applying tells what to do with a record.
+type applying struct {
+	add, replay bool
+	group       *Group
+	out         []Reading
+}
+
+func (s *Store) apply(r *Record, how applying) {
+	h := keyHash{r.High, r.Low}
+	t := (*s.tables.Load())[r.Table]
+	sh := &s.shards[h.partition()]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	ref, found := sh.find(h)
+	if how.add {
+		known := found
+		ref, found = s.count(sh, t, h, ref, found, r, how.replay)
+		if sh.turn++; !known || sh.turn%sweepEvery == 0 {
+			sh.expire(s, uint32(r.At))
+		}
+	}
+	if how.group == nil {
+		return
+	}
+	state := t.state.Load()
+	if found {
+		sh.read(sh.entry(ref), how.group, state, r, how.out)
+	}
+	if s.config.Warming {
+		now := s.config.Clock().Unix()
+		for i := range how.group.Queries {
+			q := &how.group.Queries[i]
+			how.out[i].Warming = !state.full(how.group.columns[q.Field], uint32(q.Window.Seconds()), now)
+		}
+	}
+}
+
+// count counts what is new of a record.
+func (s *Store) count(sh *shard, t *table, h keyHash, ref uint32, found bool, r *Record, replay bool) (uint32, bool) {
+	fresh := r.Columns
+	if r.Event != 0 {
+		fresh &^= sh.events.note(h.event(r.Event), r.Columns)
+	}
+	if fresh == 0 {
+		return ref, found
+	}
+	state := t.state.Load()
+	sample, row := sampleOf(state, r, fresh)
+	if row != 0 {
+		sample.row = true
+		shape, known := state.shape(row)
+		if !known {
+			shape, sample.row = s.addShape(t, row)
+			state = t.state.Load()
+		}
+		sample.shape = shape
+	}
+	if found {
+		if newest := sh.entry(ref).newest(); sample.time < newest && sample.time < state.low(newest) {
+			s.late.Add(1)
+			return ref, true
+		}
+	}
+	ref = sh.add(s, t, state, h, ref, found, &sample)
+	if s.config.Log != nil && !replay {
+		logged := *r
+		logged.Columns = fresh
+		s.config.Log.Append(&logged)
+	}
+	return ref, true
+}
+
+// sampleOf is a record's columns as its table counts them, and the units of
+// those that are in a row.
+func sampleOf(state *tableState, r *Record, columns uint16) (s sample, row uint64) {
+	s.time = uint32(r.At)
+	for i := range state.columns {
+		if columns>>i&1 == 0 {
+			continue
+		}
+		c := &state.columns[i]
+		switch c.Kind {
+		case Distinct:
+			s.seen[c.pos] = uint64(r.Values[i])
+		case Sum, Max:
+			s.values[c.pos] = r.Values[i]
+			row |= r.Units & (15 << (4 * i))
+		case Events:
+			row |= 1 << (4 * i)
+		}
+	}
+	return s, row
+}

@@ -1,0 +1,251 @@
+package velocity
+
+import "sync"
+
+// shard is one partition of the keys.
+type shard struct {
+	mu     sync.Mutex
+	slab   slab
+	index  index
+	events events
+	share  int64 // bytes that it may take
+
+	sweep, hand cursor // of expiry and of eviction
+	turn        uint32
+	evicted     int64
+	expired     int64
+
+	builder rebuilder
+	reader  reader
+}
+
+// cursor goes round all slots.
+type cursor struct{ chunk, slot uint32 }
+
+const (
+	// evictSteps and expireSteps bound how many slots one operation looks at.
+	// It looks for expired ones with each new key, and every so many events.
+	evictSteps  = 4096
+	expireSteps = 4
+	sweepEvery  = 32
+	// compactEvery is how many slots are looked at between emptying chunks.
+	compactEvery = 8
+	// maxPlainGrowth is the size from which on an entry that is full is merged.
+	maxPlainGrowth = 512
+)
+
+func (s *shard) init(share int64) {
+	s.share = share
+	s.events.limit = int(min(max(share/256, 16), 1024))
+}
+
+func (s *shard) bytes() int64 { return s.slab.bytes + s.index.bytes() + s.events.bytes() }
+
+func (s *shard) entry(ref uint32) entry {
+	data, size := s.slab.slot(ref)
+	return entry{data, size}
+}
+
+func (s *shard) find(h keyHash) (ref uint32, found bool) {
+	return s.index.find(h, func(ref uint32) bool { return s.entry(ref).is(h) })
+}
+
+// read answers a group's queries about an entry.
+func (s *shard) read(e entry, g *Group, state *tableState, r *Record, out []Reading) {
+	e.data[0] |= referenced
+	s.reader.group, s.reader.state = g, state
+	for i, column := range g.columns {
+		unit := uint8(r.Units>>(4*column)) & 15
+		if g.Fields[i].Kind == Events {
+			unit = 1
+		}
+		s.reader.units[i] = unit
+	}
+	s.reader.read(e, uint32(r.At), out)
+}
+
+// add counts a sample that is not late and returns where the entry is then.
+func (s *shard) add(store *Store, t *table, state *tableState, h keyHash, ref uint32, found bool, sample *sample) uint32 {
+	limit := state.distinctLimit(store.config.Distinct)
+	if !found {
+		s.builder.rows = s.builder.rows[:0]
+		s.builder.empty(state)
+		s.builder.count(sample, sample.time)
+		return s.write(store, t, state, h, 0, false, sample.time)
+	}
+	e := s.entry(ref)
+	e.data[0] |= referenced
+	newest := e.newest()
+	if sample.time > newest {
+		if state.low(sample.time) > newest { // nothing of it is within reach
+			e.setRows(0)
+			for column := range e.seens() {
+				e.setSeen(column, 0, 0)
+			}
+		}
+		newest = sample.time
+		e.setNewest(newest)
+	}
+	for {
+		if e.see(sample, state, limit) && (!sample.row || e.addInPlace(sample, state)) {
+			return ref
+		}
+		larger, grown := s.grow(state, h, ref, e)
+		if !grown {
+			break
+		}
+		ref, e = larger, s.entry(larger)
+	}
+	s.builder.open(e, state)
+	s.builder.count(sample, newest)
+	s.builder.merge(state, newest, limit)
+	return s.write(store, t, state, h, ref, true, newest)
+}
+
+// write puts what the builder holds into a slot that leaves room for more, the
+// entry's own one if that fits.
+func (s *shard) write(store *Store, t *table, state *tableState, h keyHash, ref uint32, found bool, newest uint32) uint32 {
+	widths, rowBytes, bytes, dropped := s.builder.fit(state)
+	if dropped {
+		store.crowded.Add(1)
+	}
+	class := classOf(min(max(bytes+rowBytes+seenBytes, minSlot), maxEntry))
+	if found {
+		if s.slab.chunks[ref>>slotBits].class == class {
+			s.builder.write(s.entry(ref), t, state, h, newest, &widths, rowBytes)
+			return ref
+		}
+		s.index.remove(h, ref)
+		s.slab.give(ref)
+	}
+	s.makeRoom(store, class)
+	ref = s.slab.take(class)
+	s.index.put(h, ref)
+	s.builder.write(s.entry(ref), t, state, h, newest, &widths, rowBytes)
+	return ref
+}
+
+// grow moves an entry as it is into the next larger slot. It returns false
+// where rebuilding is called for: nothing is short, something can be dropped
+// or merged, or memory is.
+func (s *shard) grow(state *tableState, h keyHash, ref uint32, e entry) (uint32, bool) {
+	class := s.slab.chunks[ref>>slotBits].class + 1
+	if e.size > maxPlainGrowth || e.values() != state.values || e.seens() != state.seens ||
+		e.used()+e.rowBytes()+seenBytes <= e.size {
+		return ref, false
+	}
+	if first, _ := e.rowTime(e.rowsAt(), e.newest()); e.rows() > 0 && first < state.low(e.newest()) {
+		return ref, false
+	}
+	if _, chunk := s.slab.chunkBytes(class); s.slab.full(class) && s.bytes()+int64(chunk) > s.share {
+		return ref, false
+	}
+	to := s.slab.take(class)
+	larger := s.entry(to)
+	head, tail := e.rowsAt()+e.rows()*e.rowBytes(), e.seenTotal()*seenBytes
+	copy(larger.data, e.data[:head])
+	copy(larger.data[larger.size-tail:], e.data[e.size-tail:e.size])
+	s.index.move(h, ref, to)
+	s.slab.give(ref)
+	return to, true
+}
+
+// makeRoom evicts while what a new entry takes would exceed the share. It looks
+// at evictSteps slots at most: then the share is exceeded by a chunk.
+func (s *shard) makeRoom(store *Store, class uint8) {
+	for step := range evictSteps {
+		if step%compactEvery == compactEvery-1 {
+			s.compact()
+		}
+		more := s.index.growth()
+		if s.slab.full(class) {
+			_, chunk := s.slab.chunkBytes(class)
+			more += int64(chunk)
+		}
+		if more == 0 || s.bytes()+more <= s.share || s.index.used == 0 {
+			return
+		}
+		s.evictNext(store)
+	}
+}
+
+// evictNext looks at a slot: an entry that was used since the last time is
+// passed over once, another one is dropped.
+func (s *shard) evictNext(store *Store) {
+	ref, e, ok := s.next(&s.hand)
+	if !ok {
+		return
+	}
+	if e.data[0]&referenced != 0 {
+		e.data[0] &^= referenced
+		return
+	}
+	if store.stateOf(e).expired(e.newest(), uint32(store.config.Clock().Unix())) {
+		s.expired++
+	} else {
+		s.evicted++
+	}
+	s.drop(ref, e)
+}
+
+// compact empties a chunk into others of its class when these have room for
+// more than a chunk, so that its memory can serve other sizes.
+func (s *shard) compact() {
+	number, found := s.slab.sparsest()
+	if !found {
+		return
+	}
+	k := &s.slab.chunks[number]
+	// While it is being emptied nothing is to be placed in it.
+	s.slab.close(number)
+	size := int(slotSizes[k.class])
+	for slot := range int(k.next) {
+		if k.data[slot*size]&live == 0 {
+			continue
+		}
+		from := number<<slotBits | uint32(slot)
+		to := s.slab.take(k.class)
+		k = &s.slab.chunks[number]
+		source, target := s.entry(from), s.entry(to)
+		copy(target.data[:size], source.data[:size])
+		s.index.move(source.hash(), from, to)
+	}
+	s.slab.dropClosed(number)
+}
+
+// expire drops entries that no window reaches any more, a few at a time.
+func (s *shard) expire(store *Store, at uint32) {
+	for range expireSteps {
+		ref, e, ok := s.next(&s.sweep)
+		if ok && store.stateOf(e).expired(e.newest(), at) {
+			s.drop(ref, e)
+			s.expired++
+		}
+	}
+}
+
+func (s *Store) stateOf(e entry) *tableState { return (*s.tables.Load())[e.table()].state.Load() }
+
+func (s *shard) drop(ref uint32, e entry) {
+	s.index.remove(e.hash(), ref)
+	s.slab.give(ref)
+}
+
+// next moves a cursor by one slot and returns the entry there, if any.
+func (s *shard) next(c *cursor) (ref uint32, e entry, ok bool) {
+	if len(s.slab.chunks) == 0 {
+		return 0, entry{}, false
+	}
+	if int(c.chunk) >= len(s.slab.chunks) {
+		*c = cursor{}
+	}
+	k := &s.slab.chunks[c.chunk]
+	if c.slot >= uint32(k.next) {
+		*c = cursor{chunk: c.chunk + 1}
+		return 0, entry{}, false
+	}
+	ref = c.chunk<<slotBits | c.slot
+	c.slot++
+	e = s.entry(ref)
+	return ref, e, e.data[0]&live != 0
+}

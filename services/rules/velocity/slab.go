@@ -1,0 +1,200 @@
+package velocity
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// slab is memory for entries: chunks that hold slots of one size each. A slot
+// without an entry begins with a zero byte. Chunks hold no pointers, so that
+// the garbage collector does not look into them.
+type slab struct {
+	chunks  []chunk
+	free    []uint32 // numbers of chunks that were given back
+	classes [classes]class
+	bytes   int64
+}
+
+// class is the slots of one size.
+type class struct {
+	partial []uint32 // chunks that have room
+	room    int      // slots in them
+}
+
+type chunk struct {
+	data    []byte // and slack, so that 8 bytes can be read at any byte of a slot
+	class   uint8
+	live    uint16
+	next    uint16 // slots from here on were never used
+	vacant  uint16 // 1 + the first of the slots that were freed
+	partial bool
+}
+
+const (
+	slack    = 8
+	minChunk = 512
+	maxChunk = 64 << 10
+	slotBits = 10 // of a ref: the slot; above them the chunk
+	maxSlots = 1 << slotBits
+	minSlot  = 64
+	maxEntry = 64 << 10 // bytes
+	classes  = 38
+)
+
+// slotSizes rise by an eighth or more, in multiples of 32.
+var slotSizes = func() (sizes [classes]uint32) {
+	size := uint32(minSlot)
+	for i := range sizes {
+		sizes[i] = size
+		size += max(32, size/6/32*32)
+		if i == classes-2 {
+			size = maxEntry
+		}
+	}
+	return sizes
+}()
+
+// classOf is the smallest class of at least so many bytes, at most maxEntry.
+func classOf(bytes int) uint8 {
+	lo, hi := 0, classes-1
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if int(slotSizes[mid]) >= bytes {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return uint8(lo)
+}
+
+// chunkBytes is what the next chunk of a class takes: a part of what there is,
+// so that chunks that are not full stay a small part of it, and a power of two
+// where that fits, of which Go wastes nothing.
+func (s *slab) chunkBytes(class uint8) (slots, bytes int) {
+	size := int(slotSizes[class])
+	bytes = minChunk
+	for int64(bytes) < s.bytes/32 && bytes < maxChunk {
+		bytes *= 2
+	}
+	slots = min(max((bytes-slack)/size, 1), maxSlots)
+	return slots, max(bytes, size+slack)
+}
+
+func (s *slab) full(class uint8) bool { return s.classes[class].room == 0 }
+
+// take gives a slot of a class. Its content is not defined.
+func (s *slab) take(class uint8) (ref uint32) {
+	c := &s.classes[class]
+	if c.room == 0 {
+		s.addChunk(class)
+	}
+	number := c.partial[len(c.partial)-1]
+	k := &s.chunks[number]
+	var slot uint16
+	if k.vacant > 0 {
+		slot = k.vacant - 1
+		k.vacant = binary.LittleEndian.Uint16(k.data[int(slot)*int(slotSizes[class])+2:])
+	} else {
+		slot = k.next
+		k.next++
+	}
+	k.live++
+	c.room--
+	if int(k.live) == k.slots() {
+		k.partial = false
+		c.partial = c.partial[:len(c.partial)-1]
+	}
+	return number<<slotBits | uint32(slot)
+}
+
+func (s *slab) addChunk(class uint8) {
+	slots, bytes := s.chunkBytes(class)
+	made := chunk{data: make([]byte, bytes), class: class, partial: true}
+	number := uint32(len(s.chunks))
+	if n := len(s.free); n > 0 {
+		number = s.free[n-1]
+		s.free = s.free[:n-1]
+		s.chunks[number] = made
+	} else {
+		s.chunks = append(s.chunks, made)
+	}
+	s.bytes += int64(bytes)
+	c := &s.classes[class]
+	c.partial = append(c.partial, number)
+	c.room += slots
+}
+
+func (k *chunk) slots() int { return (len(k.data) - slack) / int(slotSizes[k.class]) }
+
+// slot is the memory of a ref, with the slack after it; size is without.
+func (s *slab) slot(ref uint32) (data []byte, size int) {
+	k := &s.chunks[ref>>slotBits]
+	size = int(slotSizes[k.class])
+	begin := int(ref&(maxSlots-1)) * size
+	return k.data[begin : begin+size+slack : begin+size+slack], size
+}
+
+// give takes a slot back. A chunk without entries goes back to Go, unless it
+// is the last one of its class with room.
+func (s *slab) give(ref uint32) {
+	number := ref >> slotBits
+	k := &s.chunks[number]
+	c := &s.classes[k.class]
+	slot := uint16(ref & (maxSlots - 1))
+	begin := int(slot) * int(slotSizes[k.class])
+	k.data[begin] = 0
+	binary.LittleEndian.PutUint16(k.data[begin+2:], k.vacant)
+	k.vacant = slot + 1
+	k.live--
+	c.room++
+	if !k.partial {
+		k.partial = true
+		c.partial = append(c.partial, number)
+	}
+	if k.live == 0 && c.room > k.slots() {
+		s.dropChunk(number)
+	}
+}
+
+// dropChunk gives an empty chunk back.
+func (s *slab) dropChunk(number uint32) {
+	s.close(number)
+	s.dropClosed(number)
+}
+
+// close takes the room of a chunk out of its class.
+func (s *slab) close(number uint32) {
+	k := &s.chunks[number]
+	c := &s.classes[k.class]
+	at := slices.Index(c.partial, number)
+	c.partial[at] = c.partial[len(c.partial)-1]
+	c.partial = c.partial[:len(c.partial)-1]
+	c.room -= k.slots() - int(k.live)
+}
+
+// dropClosed gives a closed chunk back, whose entries are elsewhere.
+func (s *slab) dropClosed(number uint32) {
+	s.bytes -= int64(len(s.chunks[number].data))
+	s.chunks[number] = chunk{}
+	s.free = append(s.free, number)
+}
+
+// sparsest is the chunk with the least in it, of those that are empty or whose
+// class has room for it elsewhere.
+func (s *slab) sparsest() (number uint32, found bool) {
+	best := -1
+	for i := range s.classes {
+		c := &s.classes[i]
+		for _, n := range c.partial {
+			k := &s.chunks[n]
+			if k.live > 0 && c.room < 2*k.slots() {
+				continue
+			}
+			if bytes := int(k.live) * int(slotSizes[i]); best < 0 || bytes < best {
+				best, number = bytes, n
+			}
+		}
+	}
+	return number, best >= 0
+}
