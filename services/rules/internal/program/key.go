@@ -11,11 +11,13 @@ import (
 // to elements of a list, or has no short form.
 func (b *parts) key(n *check.Node) (key []byte, ok bool) {
 	b.buffer = b.buffer[:0]
-	ok = b.appendKey(n, 0)
+	ok = b.appendKey(n, 1)
 	return b.buffer, ok
 }
 
-func (b *parts) appendKey(n *check.Node, inside int) bool {
+// appendKey takes the depths whose elements the expression itself names, and
+// that of the fact, as bits.
+func (b *parts) appendKey(n *check.Node, bound uint) bool {
 	b.buffer = append(b.buffer, byte(n.Op), byte(n.Type.Kind))
 	switch n.Op {
 	case check.Const:
@@ -23,14 +25,14 @@ func (b *parts) appendKey(n *check.Node, inside int) bool {
 		b.text(n.Value.S)
 		return true
 	case check.Field:
-		if n.Depth > inside {
+		if bound&(1<<n.Depth) == 0 {
 			return false
 		}
 		b.number(int64(n.Slot))
 		b.buffer = append(b.buffer, byte(n.Depth))
 		return true
 	case check.Any, check.All:
-		return b.appendKey(n.Args[0], inside) && b.appendKey(n.Args[1], n.Depth)
+		return b.appendKey(n.Args[0], bound) && b.appendKey(n.Args[1], bound|1<<n.Depth)
 	case check.Matches:
 		b.text(n.Regex.String())
 	case check.Hour, check.Weekday, check.Day, check.Month:
@@ -48,7 +50,7 @@ func (b *parts) appendKey(n *check.Node, inside int) bool {
 	default:
 	}
 	for _, arg := range n.Args {
-		if !b.appendKey(arg, inside) {
+		if !b.appendKey(arg, bound) {
 			return false
 		}
 	}
