@@ -4,23 +4,51 @@ import "math/bits"
 
 // Limits of an alphabet.
 const (
-	maxSets    = 16
-	maxClasses = 32 // that are not single characters
+	maxSets      = 16
+	maxClasses   = 32 // that are not single characters
+	maxIntervals = 32 // above ASCII
 )
 
 // alphabet gathers which positions accept which characters. Characters that
 // the same positions accept make a class.
 type alphabet struct {
-	chars   [maxPositions]byte // of positions of one character; else 0
-	class   [128]uint8         // of the characters so far; 0 is no class yet
-	singles set                // the characters that have a class
+	class   [128]uint8 // of the characters so far; 0 is no class yet
+	singles set        // the characters that have a class
 	masks   [1 + maxPositions + maxClasses]uint64
 	classes int // but class 0
 
 	sets  [maxSets]set
 	users [maxSets]uint64 // positions that accept sets
 	known int
-	other uint64 // positions that accept characters above ASCII
+
+	runes     [1 + maxIntervals]interval // disjoint, from 1
+	intervals int
+	other     uint64 // positions that accept characters above ASCII in no interval
+}
+
+// interval is characters above ASCII that the same positions accept.
+type interval struct {
+	from, to  rune
+	positions uint64
+}
+
+// above numbers an interval from 1, and tells whether there is room for it
+// and it does not overlap another.
+func (a *alphabet) above(from, to rune) (number int, ok bool) {
+	for i, other := range a.runes[1 : 1+a.intervals] {
+		if other.from == from && other.to == to {
+			return 1 + i, true
+		}
+		if from <= other.to && other.from <= to {
+			return 0, false
+		}
+	}
+	if a.intervals == maxIntervals {
+		return 0, false
+	}
+	a.intervals++
+	a.runes[a.intervals] = interval{from, to, 0}
+	return a.intervals, true
 }
 
 // acceptOne lets a position accept one character.
@@ -31,16 +59,17 @@ func (a *alphabet) acceptOne(c byte, bit uint64) {
 		a.classes++
 		class = uint8(a.classes)
 		a.class[c] = class
-		a.singles.add(c, c)
+		if c < 64 {
+			a.singles.low |= 1 << c
+		} else {
+			a.singles.high |= 1 << (c - 64)
+		}
 	}
 	a.masks[class] |= bit
 }
 
 // accept lets a position accept a set, and tells whether there is room for it.
 func (a *alphabet) accept(s set, bit uint64) bool {
-	if s.other {
-		a.other |= bit
-	}
 	for i := range a.known {
 		if a.sets[i] == s {
 			a.users[i] |= bit
@@ -66,6 +95,16 @@ func (a *alphabet) divide() bool {
 		for i, s := range a.sets[:a.known] {
 			if s.has(c) {
 				a.masks[a.class[c]] |= a.users[i]
+			}
+		}
+	}
+	for i, s := range a.sets[:a.known] {
+		if s.above&1 != 0 {
+			a.other |= a.users[i]
+		}
+		for j := 1; j <= a.intervals; j++ {
+			if s.above>>j&1 != 0 {
+				a.runes[j].positions |= a.users[i]
 			}
 		}
 	}

@@ -11,7 +11,7 @@ var (
 		li37@qq.com maria.garcia1975@hotmail.com 13800138000@139.com no-reply@news.shop.example`)
 	benchmarked = []string{
 		`^(li|wang)[0-9]*3[0-9]?@`, `[0-9]{3,}@(gmail[.]com|qq[.]com)$`, `^[a-z]+4[0-9]+@corp[.]example[.]cn$`,
-		`@gmail\.com$`, `^no-?reply@`, `[._]{2}|[0-9]{6,}`, `^[^@]+@[^@]+\.(ru|top|xyz)$`, `(bot|crawl|spider)`,
+		`@gmail\.com$`, `^no-?reply@`, `[._]{2}|[0-9]{6,}`, `^[^@]+@[^@]+\.(ru|top|xyz)$`, `(bot|crawl|spider)`, `(?i)(curl|bot|okhttp)`, `支付|退款`,
 	}
 	matcher interface{ MatchString(string) bool }
 )

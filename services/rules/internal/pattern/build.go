@@ -21,26 +21,23 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 		out.manner = always
 		return out
 	}
-	chars := ""
-	if p.size > 0 {
-		chars = string(p.chars[:p.n])
-		out.literal = chars[p.best : p.best+p.size]
+	if p.to > 0 {
+		chars := string(p.bytes[:p.ends[p.n]])
+		out.literal = chars[p.from:p.to]
+		out.prefix = chars[:p.ends[p.opening]]
+		out.suffix = chars[p.ends[p.run]:]
 	}
-	if p.opening > 0 {
-		out.prefix = chars[:p.opening]
-	}
-	if p.run < p.n {
-		out.suffix = chars[p.run:]
-	}
-	skipped := -1
+	opening, skipped := int(p.opening)-1, -1
 	switch {
-	case end && (!begin || len(out.suffix) > len(out.prefix)):
+	case end && (!begin || p.width(whole.last) < p.width(whole.first)):
 		out.manner = backward
 		whole = p.reverse(whole)
-		skipped = len(out.suffix) - 1
+		skipped = p.n - int(p.run) - 1
+		out.skip = uint16(len(out.suffix))
 	case begin:
 		out.manner = forward
-		skipped = len(out.prefix) - 1
+		skipped = opening
+		out.skip = uint16(len(out.prefix))
 	default:
 		out.manner = search
 	}
@@ -50,37 +47,32 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 	if !end && out.manner != search {
 		out.suffix = ""
 	}
-	p.automaton(out, whole)
+	out.next, out.accept, out.other = whole.first, whole.last, p.other
+	if skipped >= 0 {
+		out.start = 1 << skipped
+		out.next = p.follow[skipped]
+	}
 	if !begin || !end {
 		out.early = out.accept
 	}
-	if skipped >= 0 {
-		out.start = 1 << skipped
-		out.skip = uint8(skipped + 1)
-		out.next = p.follow[skipped]
-	}
+	p.tables(out)
 	switch {
 	case out.early&out.start != 0:
 		out.manner = affixes
-	case out.manner == search && out.prefix != "" && out.early>>(len(out.prefix)-1)&1 != 0:
+	case out.manner == search && out.prefix != "" && out.early>>opening&1 != 0:
 		out.manner = contains
 	}
 	return out
 }
 
-// automaton sets the tables of a run.
-func (p *parser) automaton(out *Pattern, whole part) {
-	out.next, out.accept, out.other = whole.first, whole.last, p.other
+// tables sets what may follow positions and what they accept.
+func (p *parser) tables(out *Pattern) {
 	for i, follow := range p.follow[:p.n] {
 		bit := uint64(1) << i
-		if follow&(bit<<1) != 0 {
-			out.linear |= bit
-			follow &^= bit << 1
-		}
-		if follow&bit != 0 {
-			out.loops |= bit
-			follow &^= bit
-		}
+		out.linear |= follow >> 1 & bit
+		out.loops |= follow & bit
+		follow &^= bit | bit<<1
+		p.follow[i] = follow
 		if follow != 0 {
 			out.jumps |= bit
 		}
@@ -89,11 +81,23 @@ func (p *parser) automaton(out *Pattern, whole part) {
 	tables := make([]uint64, classes+bits.Len64(out.jumps))
 	out.masks, out.follow = tables[:classes], tables[classes:]
 	copy(out.masks, p.masks[:])
-	for i := range out.follow {
-		bit := uint64(1) << i
-		out.follow[i] = p.follow[i] &^ (bit | bit<<1)
+	copy(out.follow, p.follow[:])
+	if p.intervals > 0 {
+		out.runes = append(out.runes, p.runes[1:1+p.intervals]...)
 	}
 	out.class = p.class
+}
+
+// width is about how many characters some positions accept.
+func (p *parser) width(positions uint64) int {
+	n := 0
+	for i, s := range p.sets[:p.known] {
+		if positions&p.users[i] != 0 {
+			positions &^= p.users[i]
+			n += bits.OnesCount64(s.low) + bits.OnesCount64(s.high)
+		}
+	}
+	return n + bits.OnesCount64(positions)
 }
 
 // reverse turns the automaton round.
@@ -111,5 +115,8 @@ func (p *parser) reverse(whole part) part {
 		p.masks[i] = turned(p.masks[i])
 	}
 	p.other = turned(p.other)
+	for i := range p.intervals {
+		p.runes[1+i].positions = turned(p.runes[1+i].positions)
+	}
 	return part{turned(whole.last), turned(whole.first), whole.least}
 }

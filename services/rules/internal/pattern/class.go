@@ -3,17 +3,18 @@ package pattern
 import (
 	"math/bits"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
-// set is a set of characters: bits of 0 to 63 and of 64 to 127, and all above
-// or none.
+// set is a set of characters: bits of 0 to 63, of 64 to 127 and of the
+// alphabet's intervals above. Bit 0 of above is everything in no interval.
 type set struct {
-	low, high uint64
-	other     bool
+	low, high, above uint64
 }
 
 var (
-	anyButNewline = set{^uint64(1 << '\n'), ^uint64(0), true}
+	anyButNewline = span('\n', '\n').not()
 
 	digits = span('0', '9')
 	upper  = span('A', 'Z')
@@ -31,9 +32,9 @@ func span(from, to byte) set {
 	return s
 }
 
-func (s set) or(t set) set { return set{s.low | t.low, s.high | t.high, s.other || t.other} }
+func (s set) or(t set) set { return set{s.low | t.low, s.high | t.high, s.above | t.above} }
 
-func (s set) not() set { return set{^s.low, ^s.high, !s.other} }
+func (s set) not() set { return set{^s.low, ^s.high, ^s.above} }
 
 // add adds the characters from <= to <= 127.
 func (s *set) add(from, to byte) {
@@ -49,7 +50,7 @@ func below(n int) set {
 
 // single returns the set's only member.
 func (s set) single() (byte, bool) {
-	if s.other || bits.OnesCount64(s.low)+bits.OnesCount64(s.high) != 1 {
+	if s.above != 0 || bits.OnesCount64(s.low)+bits.OnesCount64(s.high) != 1 {
 		return 0, false
 	}
 	if s.low != 0 {
@@ -80,7 +81,7 @@ func posix(name string) (set, bool) {
 		return span(' ', '~'), true
 	case "punct":
 		s := alnum.not()
-		return set{graph.low & s.low, graph.high & s.high, false}, true
+		return set{low: graph.low & s.low, high: graph.high & s.high}, true
 	case "space":
 		return span('\t', '\r').or(span(' ', ' ')), true
 	case "upper":
@@ -116,11 +117,7 @@ func (p *parser) bracket() set {
 			p.at++
 			to = p.bracketChar()
 		}
-		if from > to || to >= 0x80 {
-			p.fail()
-			return set{}
-		}
-		s.add(from, to)
+		s = s.or(p.between(from, to))
 	}
 	p.at++
 	if negated {
@@ -129,16 +126,57 @@ func (p *parser) bracket() set {
 	return s
 }
 
-func (p *parser) bracketChar() byte {
-	c := p.next()
-	if c == '\\' {
+func (p *parser) bracketChar() rune {
+	if p.next() == '\\' {
 		return p.escape()
 	}
-	p.at++
-	if c == 0 {
+	return p.char()
+}
+
+// between is the set of the characters from <= to, and of those that are the
+// same but for case where case does not count.
+func (p *parser) between(from, to rune) set {
+	if from > to {
+		p.fail()
+		return set{}
+	}
+	var s set
+	if from < utf8.RuneSelf {
+		s.add(byte(from), byte(min(to, utf8.RuneSelf-1)))
+		s = p.folded(s)
+	}
+	if to >= utf8.RuneSelf {
+		if p.caseless && (from != to || unicode.SimpleFold(from) != from) {
+			p.fail()
+		}
+		s.above |= 1 << p.interval(max(from, utf8.RuneSelf), to)
+	}
+	return s
+}
+
+// folded adds the other cases of a set of ASCII characters, where case does
+// not count. Two have one above ASCII.
+func (p *parser) folded(s set) set {
+	if !p.caseless {
+		return s
+	}
+	s.high |= s.high&upper.high<<32 | s.high&lower.high>>32
+	if s.has('s') {
+		s.above |= 1 << p.interval('ſ', 'ſ')
+	}
+	if s.has('k') {
+		s.above |= 1 << p.interval('\u212A', '\u212A')
+	}
+	return s
+}
+
+// interval numbers an interval of characters above ASCII.
+func (p *parser) interval(from, to rune) int {
+	number, ok := p.above(from, to)
+	if !ok {
 		p.fail()
 	}
-	return c
+	return number
 }
 
 // namedClass parses \d and the like, and [:digit:].
@@ -158,6 +196,7 @@ func (p *parser) namedClass() (set, bool) {
 		return set{}, true
 	}
 	p.at += len("[:") + len(name) + len(":]")
+	s = p.folded(s)
 	if negated {
 		s = s.not()
 	}
@@ -180,6 +219,7 @@ func (p *parser) perlClass() (s set, ok bool) {
 		return set{}, false
 	}
 	p.at += 2
+	s = p.folded(s)
 	if c < 'a' {
 		s = s.not()
 	}
@@ -187,7 +227,7 @@ func (p *parser) perlClass() (s set, ok bool) {
 }
 
 // escape parses the escape of one character.
-func (p *parser) escape() byte {
+func (p *parser) escape() rune {
 	p.at++
 	c := p.next()
 	p.at++
@@ -209,12 +249,12 @@ func (p *parser) escape() byte {
 			high, low := strings.IndexByte(hex, p.text[p.at]|0x20), strings.IndexByte(hex, p.text[p.at+1]|0x20)
 			if high >= 0 && low >= 0 {
 				p.at += 2
-				return byte(high<<4 | low)
+				return rune(high<<4 | low)
 			}
 		}
 	default:
 		if c != 0 && c < 0x80 && !alnum.has(c) {
-			return c
+			return rune(c)
 		}
 	}
 	p.fail()
@@ -223,10 +263,7 @@ func (p *parser) escape() byte {
 
 const hex = "0123456789abcdef"
 
-// has tells whether the set has a character below 128.
-func (s set) has(c byte) bool {
-	if c < 64 {
-		return s.low>>c&1 != 0
-	}
-	return s.high>>(c-64)&1 != 0
+// has tells whether the set has a character below 128; it has no other byte.
+func (s *set) has(c byte) bool {
+	return s.low>>c&1|s.high>>(c-64)&1 != 0
 }

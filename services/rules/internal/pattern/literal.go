@@ -1,23 +1,38 @@
 package pattern
 
+import "unicode/utf8"
+
 // literals are runs of positions that a match has one after the other, each of
 // one character. What stands in one of several alternatives or may be left out
 // is taken back by forget.
 type literals struct {
-	run        int  // where the run that ends at the last position begins
-	opening    int  // length of the run at the begin
-	closed     bool // it has ended
-	best, size int  // begin and length of the longest run
+	run      uint8  // where the run that ends at the last position begins
+	opening  uint8  // length of the run at the begin
+	closed   bool   // it has ended
+	from, to uint16 // the longest run's bytes in chars
+}
+
+// chars is the text of the positions of one character.
+type chars struct {
+	bytes [maxPositions * utf8.UTFMax]byte
+	ends  [1 + maxPositions]uint16 // of the first n positions, at n
 }
 
 // extend adds the newest position, of one character.
-func (p *parser) extend(c byte, n int) {
-	p.chars[n-1] = c
-	if !p.closed {
-		p.opening = n
+func (p *parser) extend(c rune) {
+	from := p.ends[p.n-1]
+	to := from + 1
+	if c < utf8.RuneSelf {
+		p.bytes[from] = byte(c)
+	} else {
+		to = from + uint16(utf8.EncodeRune(p.bytes[from:], c))
 	}
-	if n-p.run > p.size {
-		p.best, p.size = p.run, n-p.run
+	p.ends[p.n] = to
+	if !p.closed {
+		p.opening = uint8(p.n)
+	}
+	if from = p.ends[p.run]; to-from > p.to-p.from {
+		p.from, p.to = from, to
 	}
 }
 
@@ -25,8 +40,8 @@ func (p *parser) extend(c byte, n int) {
 // or (keep) need not follow the one before it.
 func (p *parser) interrupt(keep bool) {
 	p.closed = true
-	p.run = p.n
-	if keep && p.chars[p.n-1] != 0 {
+	p.run = uint8(p.n)
+	if keep && p.ends[p.n] > p.ends[p.n-1] {
 		p.run--
 	}
 }

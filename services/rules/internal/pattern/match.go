@@ -45,15 +45,25 @@ func (p *Pattern) step(reached uint64) uint64 {
 	return next
 }
 
+// above returns the positions that accept a character above ASCII.
+func (p *Pattern) above(c rune, width int) (positions uint64, _ int) {
+	for i := range p.runes {
+		if r := &p.runes[i]; r.from <= c && c <= r.to {
+			return r.positions, width
+		}
+	}
+	return p.other, width
+}
+
 func (p *Pattern) forward(s string) bool {
 	reached, next := p.start, p.next
 	for i := int(p.skip); i < len(s); {
 		c := s[i]
-		accepted, width := p.other, 1
+		accepted, width := uint64(0), 1
 		if c < utf8.RuneSelf {
 			accepted = p.masks[p.class[c]]
 		} else {
-			_, width = utf8.DecodeRuneInString(s[i:])
+			accepted, width = p.above(utf8.DecodeRuneInString(s[i:]))
 		}
 		i += width
 		reached = next & accepted
@@ -72,11 +82,11 @@ func (p *Pattern) backward(s string) bool {
 	reached, next := p.start, p.next
 	for i := len(s) - int(p.skip); i > 0; {
 		c := s[i-1]
-		accepted, width := p.other, 1
+		accepted, width := uint64(0), 1
 		if c < utf8.RuneSelf {
 			accepted = p.masks[p.class[c]]
 		} else {
-			_, width = utf8.DecodeLastRuneInString(s[:i])
+			accepted, width = p.above(utf8.DecodeLastRuneInString(s[:i]))
 		}
 		i -= width
 		reached = next & accepted
@@ -104,12 +114,20 @@ func (p *Pattern) search(s string) bool {
 	}
 	reached := uint64(0)
 	for i < len(s) {
+		if reached == 0 {
+			for i < len(s) && s[i] < utf8.RuneSelf && p.masks[p.class[s[i]]]&p.next == 0 {
+				i++
+			}
+			if i == len(s) {
+				return false
+			}
+		}
 		c := s[i]
-		accepted, width := p.other, 1
+		accepted, width := uint64(0), 1
 		if c < utf8.RuneSelf {
 			accepted = p.masks[p.class[c]]
 		} else {
-			_, width = utf8.DecodeRuneInString(s[i:])
+			accepted, width = p.above(utf8.DecodeRuneInString(s[i:]))
 		}
 		i += width
 		reached = (p.step(reached) | p.next) & accepted

@@ -24,6 +24,9 @@ func (s *source) pick(from ...string) string { return from[s.IntN(len(from))] }
 
 func (s *source) pattern() string {
 	s.b.Reset()
+	if s.IntN(5) == 0 {
+		s.b.WriteString("(?i)")
+	}
 	begin, end := s.IntN(3) == 0, s.IntN(3) == 0
 	for i := range 1 + s.IntN(5)/4*s.IntN(3) {
 		if i > 0 {
@@ -66,13 +69,13 @@ func (s *source) atom(depth int) {
 		return
 	}
 	s.b.WriteString(s.pick(".", "[ab]", "[^a]", "[^ab\\n]", "[a-c1]", "[[:alpha:]]", "[^[:^digit:]b]", `\d`, `\w`, `\W`, `\s`, `\D`, `\S`,
-		"[]a]", "[a-]", "[-b]", `[\d@]`, `[^\w]`, `\x61`, `\n`, "[^[:ascii:]]", "[\\x00-\\x7f]", "[^\\s\\S]", "é", "[é]", "(?i)", `\b`, "^", "$", "{", "}", "]"))
+		"[]a]", "[a-]", "[-b]", `[\d@]`, `[^\w]`, `\x61`, `\n`, "[^[:ascii:]]", "[\\x00-\\x7f]", "[^\\s\\S]", "é", "中", "[é中]", "[^中]", "[一-龥]", "[b-é]", "k", "s", "[^j-t]", "[A-S]", "\\xe9", "\uFFFD", "(?i)", `\b`, "^", "$", "{", "}", "]"))
 }
 
 func (s *source) text() string {
 	s.b.Reset()
 	for range s.IntN(12) {
-		s.b.WriteString(s.pick("a", "a", "a", "b", "b", "c", "ab", "bc", "@", "1", ".", " ", "\n", "é", "中", "\xff", "\xe4\xb8", "\U0001F600", "\xed\xa0\x80", "_", "A"))
+		s.b.WriteString(s.pick("a", "a", "a", "b", "b", "c", "ab", "bc", "@", "1", ".", " ", "\n", "é", "中", "\xff", "\xe4\xb8", "\U0001F600", "\xed\xa0\x80", "_", "A", "K", "s", "S", "ſ", "\u212A", "É"))
 	}
 	return s.b.String()
 }

@@ -3,6 +3,8 @@ package pattern
 import (
 	"math/bits"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Limits of what is parsed here.
@@ -17,15 +19,17 @@ const (
 // parser numbers the characters of a pattern, its positions, as they are
 // written; a repeated part has as many as it has copies.
 type parser struct {
-	text   string
-	at     int
-	failed bool // Go's regexp must see it
-	depth  int
-	atoms  int
+	text     string
+	at       int
+	failed   bool // Go's regexp must see it
+	caseless bool
+	depth    int
+	atoms    int
 
 	n      int // positions
 	follow [maxPositions]uint64
 	alphabet
+	chars
 	literals
 }
 
@@ -53,6 +57,9 @@ func (p *parser) next() byte {
 // whole parses all of the text. begin and end tell whether every alternative
 // is anchored there.
 func (p *parser) whole() (whole part, begin, end bool) {
+	if strings.HasPrefix(p.text, "(?i)") {
+		p.at, p.caseless = len("(?i)"), true
+	}
 	before := p.literals
 	for count := 0; ; count++ {
 		begins := p.next() == '^'
@@ -104,13 +111,30 @@ func either(a, b part) part {
 func (p *parser) sequence() part {
 	var whole part
 	for p.at < len(p.text) {
-		switch p.text[p.at] {
-		case '|', ')', '$':
+		c := p.text[p.at]
+		switch {
+		case c == '|' || c == ')' || c == '$':
 			return whole
+		case alnum.has(c) && !p.quantified():
+			p.at++
+			whole = p.concat(whole, p.literal(rune(c)))
+		default:
+			whole = p.concat(whole, p.repeated())
 		}
-		whole = p.concat(whole, p.repeated())
 	}
 	return whole
+}
+
+// quantified tells whether the next byte has a quantifier.
+func (p *parser) quantified() bool {
+	if p.at+1 >= len(p.text) {
+		return false
+	}
+	switch p.text[p.at+1] {
+	case '*', '+', '?', '{':
+		return true
+	}
+	return false
 }
 
 func (p *parser) concat(a, b part) part {
@@ -227,7 +251,7 @@ func (p *parser) atom() part {
 	if p.atoms++; p.atoms > maxAtoms {
 		return p.fail()
 	}
-	switch c := p.next(); c {
+	switch p.next() {
 	case '(':
 		return p.group()
 	case '[':
@@ -243,9 +267,18 @@ func (p *parser) atom() part {
 	case '*', '+', '?', '{', '^', 0:
 		return p.fail()
 	default:
-		p.at++
-		return p.literal(c)
+		return p.literal(p.char())
 	}
+}
+
+// char parses a character that stands for itself.
+func (p *parser) char() rune {
+	c, width := utf8.DecodeRuneInString(p.text[p.at:])
+	p.at += width
+	if c == 0 || c == utf8.RuneError {
+		p.fail()
+	}
+	return c
 }
 
 func (p *parser) group() part {
@@ -271,7 +304,7 @@ func (p *parser) group() part {
 // position adds a position that accepts a set.
 func (p *parser) position(s set) part {
 	if c, single := s.single(); single {
-		return p.literal(c)
+		return p.one(rune(c))
 	}
 	bit := p.add()
 	if bit == 0 || !p.accept(s, bit) {
@@ -281,17 +314,27 @@ func (p *parser) position(s set) part {
 	return part{bit, bit, 1}
 }
 
-// literal adds a position that accepts one character.
-func (p *parser) literal(c byte) part {
-	if c >= 0x80 {
-		return p.fail()
+// literal adds a position that accepts a character, in any case where case
+// does not count.
+func (p *parser) literal(c rune) part {
+	if p.caseless && (c >= utf8.RuneSelf || unicode.IsLetter(c)) {
+		return p.position(p.between(c, c))
 	}
+	return p.one(c)
+}
+
+// one adds a position that accepts one character.
+func (p *parser) one(c rune) part {
 	bit := p.add()
 	if bit == 0 {
 		return p.fail()
 	}
-	p.acceptOne(c, bit)
-	p.extend(c, p.n)
+	if c < utf8.RuneSelf {
+		p.acceptOne(byte(c), bit)
+	} else {
+		p.runes[p.interval(c, c)].positions |= bit
+	}
+	p.extend(c)
 	return part{bit, bit, 1}
 }
 
@@ -300,5 +343,6 @@ func (p *parser) add() (bit uint64) {
 		return 0
 	}
 	p.n++
+	p.ends[p.n] = p.ends[p.n-1]
 	return 1 << (p.n - 1)
 }

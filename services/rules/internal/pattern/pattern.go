@@ -44,8 +44,8 @@ const (
 // Pattern is a compiled regular expression.
 type Pattern struct {
 	manner manner
-	least  uint8 // bytes of the shortest match
-	skip   uint8 // bytes of prefix (backward: suffix) after which runs begin
+	least  uint8  // bytes of the shortest match
+	skip   uint16 // bytes of prefix (backward: suffix) after which runs begin
 
 	start  uint64 // positions reached at skip
 	next   uint64 // positions that may come at skip
@@ -57,8 +57,9 @@ type Pattern struct {
 	jumps  uint64   // positions that others may follow
 	follow []uint64 // of jumps: those others, by position
 
-	other uint64   // positions that accept characters above ASCII
-	masks []uint64 // positions that accept a character, by its class
+	runes []interval // above ASCII
+	other uint64     // positions that accept characters above ASCII in none of runes
+	masks []uint64   // positions that accept a character, by its class
 	class [128]uint8
 
 	prefix  string // what every text that matches begins with
