@@ -27,12 +27,15 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 		out.prefix = chars[:p.ends[p.opening]]
 		out.suffix = chars[p.ends[p.run]:]
 	}
-	opening, skipped := int(p.opening)-1, -1
+	opening, skipped := int(p.opening)-1, -1 // positions
 	switch {
 	case end && (!begin || p.width(whole.last) < p.width(whole.first)):
 		out.manner = backward
-		whole = p.reverse(whole)
-		skipped = p.n - int(p.run) - 1
+		p.reverse()
+		whole.first, whole.last = whole.last, whole.first
+		if int(p.run) < p.n {
+			skipped = int(p.run)
+		}
 		out.skip = uint16(len(out.suffix))
 	case begin:
 		out.manner = forward
@@ -69,9 +72,15 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 func (p *parser) tables(out *Pattern) {
 	for i, follow := range p.follow[:p.n] {
 		bit := uint64(1) << i
-		out.linear |= follow >> 1 & bit
+		neighbour := bit << 1
+		if out.manner == backward {
+			neighbour = bit >> 1
+		}
+		if follow&neighbour != 0 {
+			out.linear |= bit
+		}
 		out.loops |= follow & bit
-		follow &^= bit | bit<<1
+		follow &^= bit | neighbour
 		p.follow[i] = follow
 		if follow != 0 {
 			out.jumps |= bit
@@ -100,23 +109,13 @@ func (p *parser) width(positions uint64) int {
 	return n + bits.OnesCount64(positions)
 }
 
-// reverse turns the automaton round.
-func (p *parser) reverse(whole part) part {
-	shift := maxPositions - p.n
-	turned := func(positions uint64) uint64 { return bits.Reverse64(positions) >> shift }
-	var follow [maxPositions]uint64
+// reverse turns round what follows what.
+func (p *parser) reverse() {
+	var before [maxPositions]uint64
 	for i, after := range p.follow[:p.n] {
 		for ; after != 0; after &= after - 1 {
-			follow[p.n-1-bits.TrailingZeros64(after)] |= 1 << (p.n - 1 - i)
+			before[bits.TrailingZeros64(after)&63] |= 1 << i
 		}
 	}
-	p.follow = follow
-	for i := range p.masks[:1+p.classes] {
-		p.masks[i] = turned(p.masks[i])
-	}
-	p.other = turned(p.other)
-	for i := range p.intervals {
-		p.runes[1+i].positions = turned(p.runes[1+i].positions)
-	}
-	return part{turned(whole.last), turned(whole.first), whole.least}
+	p.follow = before
 }

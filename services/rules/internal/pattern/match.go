@@ -36,9 +36,10 @@ func (p *Pattern) MatchString(s string) bool {
 	return p.backward(s)
 }
 
-// step returns the positions that may follow those reached.
+// step returns the positions that may follow those reached, but for their
+// neighbours.
 func (p *Pattern) step(reached uint64) uint64 {
-	next := reached&p.linear<<1 | reached&p.loops
+	next := reached & p.loops
 	for jumps := reached & p.jumps; jumps != 0; jumps &= jumps - 1 {
 		next |= p.follow[bits.TrailingZeros64(jumps)]
 	}
@@ -73,7 +74,7 @@ func (p *Pattern) forward(s string) bool {
 		if reached == 0 {
 			return false
 		}
-		next = p.step(reached)
+		next = reached&p.linear<<1 | p.step(reached)
 	}
 	return reached&p.accept != 0
 }
@@ -96,7 +97,7 @@ func (p *Pattern) backward(s string) bool {
 		if reached == 0 {
 			return false
 		}
-		next = p.step(reached)
+		next = reached&p.linear>>1 | p.step(reached)
 	}
 	return reached&p.accept != 0
 }
@@ -130,7 +131,7 @@ func (p *Pattern) search(s string) bool {
 			accepted, width = p.above(utf8.DecodeRuneInString(s[i:]))
 		}
 		i += width
-		reached = (p.step(reached) | p.next) & accepted
+		reached = (reached&p.linear<<1 | p.step(reached) | p.next) & accepted
 		if reached&p.early != 0 {
 			return true
 		}

@@ -4,18 +4,19 @@
 //   - pattern.go: Compile and Pattern
 //   - parse.go: text to positions and what may follow each (Glushkov's automaton)
 //   - literal.go: texts that every match begins with, ends with or contains
-//   - class.go: characters to the positions that accept them
+//   - class.go: sets of characters
+//   - alphabet.go: characters to the positions that accept them
 //   - build.go: positions to a Pattern
 //   - match.go: runs
 //   - standard.go: Go's regexp for everything else
 //
 // A ruleset has thousands of patterns, which are small, mostly do not match and
-// must load in microseconds. So a pattern of up to 64 positions of ASCII
-// characters becomes a set of bits: a run holds all positions that the text so
-// far can have reached in one word and moves them at once (after Navarro and
-// Raffinot, "Flexible Pattern Matching in Strings", 2002, and Hyperscan's
-// LimEx). Flags, anchors inside, word boundaries, Unicode classes and
-// characters above ASCII are left to Go's regexp, which also words the errors.
+// must load in a microsecond. So a pattern of up to 64 positions becomes a set
+// of bits: a run holds all positions that the text so far can have reached in
+// one word and moves them at once (after Navarro and Raffinot, "Flexible Pattern
+// Matching in Strings", 2002, and Hyperscan's LimEx). Anchors inside, word
+// boundaries, Unicode classes and flags other than (?i) at the begin are left to
+// Go's regexp, which also words the errors.
 //
 // Patterns are immutable and safe for concurrent use.
 package pattern
@@ -38,7 +39,7 @@ const (
 	contains               // literal decides
 	search                 // from every character on
 	forward                // from the text's begin
-	backward               // from the text's end, positions numbered from the last
+	backward               // from the text's end
 )
 
 // Pattern is a compiled regular expression.
@@ -52,7 +53,7 @@ type Pattern struct {
 	accept uint64 // positions that end a match
 	early  uint64 // accept, where a match may end anywhere; else none
 
-	linear uint64   // positions that their successor may follow
+	linear uint64   // positions that the one numbered next (backward: before) may follow
 	loops  uint64   // positions that they themselves may follow
 	jumps  uint64   // positions that others may follow
 	follow []uint64 // of jumps: those others, by position

@@ -22,6 +22,8 @@ func TestAwkwardPatterns(t *testing.T) {
 		{`^[^[:ascii:]]+$`, "é a éa"}, {`[^\s\S]`, "a é"}, {`[\s\S]`, "a é \n"}, {`^\x41\n\t\r\f\v\a$`, "A\n\t\r\f\v\a"}, {`\x{41}`, "A"}, {`\101`, "A"}, {`\0`, "\x00"}, {`\x00+a`, "\x00a a"}, {`\x80`, "\u0080 \x80"}, {`\x4`, ""}, {`\xzz`, ""},
 		{`\Qa.b\E+`, "a.bb axb"}, {`\pL`, "a é 1"}, {`\bA\b`, "A AA"}, {`\Aa\z`, "a ba"}, {`(?i)gmail`, "GMAIL"}, {`(?P<x>a)`, "a b"}, {`(?:a|b)c`, "bc c"}, {`(?s).`, "\n"}, {`(?m)^a$`, "b\na"},
 		{`[]a]`, "] a b"}, {`[^]a]`, "] a b"}, {`[a-]`, "a - b"}, {`[-a]`, "a - b"}, {`[a-b-d]`, "a - c d"}, {`[\.-]`, ". - a"}, {`[^\]]`, "] a"}, {`[b-a]`, ""}, {`[a-\d]`, ""}, {`[`, ""}, {`[]`, ""}, {`[[:foo:]]`, ""}, {`[[:alpha]`, "a : ["}, {`[[a]`, "[ a b"}, {`[\w.+-]+@`, "a+b@ @"},
+		{`^(?i)a`, "A"}, {`(?i)^SK$`, "sk ſ\u212A Sk s"}, {`(?i)[^a-z]`, "ſ K \u212A k 1"}, {`(?i)\W`, "ſ \u212A é"}, {`(?i)é`, "É é"}, {`(?i)*`, "a"}, {`(?i)`, "a"}, {`a(?i)b`, "aB AB"},
+		{`^[一-龥]{2,4}$`, "支付 支 支付a \xe6\x94"}, {`支+付`, "支支付 支"}, {`^[^支]付`, "支付 a付 \xff付"}, {`[支-付付]`, "支"}, {`(?i)[a-é]`, "É"}, {`退款$`, "退款 款退 \xe9退款"},
 		{`[é-ü]`, "é ö a"}, {`支付`, "支付 支"}, {"\xff", ""}, {"a\x00", "a\x00 a"}, {`\`, ""}, {`a\`, ""}, {`\y`, ""}, {`\8`, ""}, {`(`, ""}, {`)`, ""}, {`a)`, ""}, {`(a`, ""}, {`(?`, ""}, {`(?x)`, ""}, {`a{1001}`, ""}, {`((a{100}){100})`, ""},
 		{`a{64}`, long}, {`a{65}`, long}, {`^a{64}$`, long}, {`^a{70}$`, long}, {`a{60,64}b`, long + "b"}, {`^.{1,64}$`, long}, {`\x{FFFD}a`, "\xffa \uFFFDa"},
 		{`^ab+$`, "ab abb a b"}, {`ab+c$`, "abbc ac abc"}, {`^a.*a$`, "a aa aba"}, {`^aba$`, "aba ababa"}, {`^ab|^ac`, "ac ad"}, {`c(bc)+$`, "cbc bc cbcbc"}, {`a(bc)+`, "abcbc a"},
@@ -32,7 +34,7 @@ func TestAwkwardPatterns(t *testing.T) {
 }
 
 func TestCompiledHere(t *testing.T) {
-	for _, text := range append(benchmarked, `^[\w.+-]{1,20}@([a-z0-9-]+\.)+(com|net|[a-z]{2})$`, `(curl|python-requests)/[0-9]`, `^1[3-9]\d{9}$`, `^(?:10|192[.]168)\.`, ``, `^$`) {
+	for _, text := range append(benchmarked, `^[\w.+-]{1,20}@([a-z0-9-]+\.)+(com|net|[a-z]{2})$`, `(curl|python-requests)/[0-9]`, `^1[3-9]\d{9}$`, `^(?:10|192[.]168)\.`, `(?i)^[a-z]+支付.?$`, `^[一-龥]{2,4}$`, ``, `^$`) {
 		if ours, _ := check(t, text); !ours {
 			t.Errorf("/%s/ is left to Go's regexp", text)
 		}
@@ -72,6 +74,7 @@ func TestLiterals(t *testing.T) {
 		`^(li|wang)3@`:                  {"", "", "3@"},
 		`x(abc)+y`:                      {"xabc", "y", "xabc"},
 		`(abc)?d|efg`:                   {},
+		`^支付(宝|.)退款$`:                   {"支付", "退款", "支付"},
 		`gmail`:                         {"gmail", "gmail", "gmail"},
 		`^(?:a(b(?:c|(?:def)?g)h){2}i)`: {"ab", "", "ab"},
 	} {
