@@ -20,9 +20,11 @@ require (
 	cel.dev/cel-go v0.32.0
 	github.com/Knetic/govaluate v3.0.0+incompatible
 	github.com/PaesslerAG/gval v1.2.4
+	github.com/armon/go-radix v1.0.0
 	github.com/backlot-video/backlot/services/rules v0.0.0-00010101000000-000000000000
 	github.com/dop251/goja v0.0.0-20260917113740-793a2a65c13b
 	github.com/expr-lang/expr v1.17.8
+	github.com/gaissmai/bart v0.30.0
 	google.golang.org/protobuf v1.36.12
 )
 

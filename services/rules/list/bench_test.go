@@ -57,13 +57,23 @@ func BenchmarkHas(b *testing.B) {
 	for _, match := range []Match{Exact, Prefix} {
 		for _, n := range []int{1000, 1_000_000} {
 			l, probes := sized(b, match, n)
-			b.Run(fmt.Sprintf("%s/%d", match, n), func(b *testing.B) {
-				b.ReportAllocs()
-				b.ReportMetric(float64(l.Bytes())/float64(l.Len()), "B/entry")
-				for i := range b.N {
-					sink = l.HasText(probes[i%len(probes)])
+			var in, out []string
+			for _, s := range probes {
+				if l.HasText(s) {
+					in = append(in, s)
+				} else {
+					out = append(out, s)
 				}
-			})
+			}
+			for name, probes := range map[string][]string{"in": in, "out": out} {
+				b.Run(fmt.Sprintf("%s/%d/%s", match, n, name), func(b *testing.B) {
+					b.ReportAllocs()
+					b.ReportMetric(float64(l.Bytes())/float64(l.Len()), "B/entry")
+					for i := range b.N {
+						sink = l.HasText(probes[i%len(probes)])
+					}
+				})
+			}
 		}
 	}
 	for _, n := range []int{1000, 1_000_000} {

@@ -7,23 +7,19 @@ import (
 )
 
 const (
-	slots    = 12 // of a bucket
-	perSlots = 8  // entries that a bucket is to hold on average
+	slots   = 8 // of a group
+	average = 6 // entries that a group is to hold
 )
 
-// bucket is one cache line: a byte of the hash of each of its entries, 0 where
-// there is none, and where they lie. It is filled from the first slot on.
-type bucket struct {
-	tags  uint64
-	more  uint32 // tags of slots 8 to 11
-	where [slots]uint32
-}
-
-// table is a set of strings. A value that is not in it costs one cache miss as
-// a rule, one that is costs two.
+// table is a set of strings: a block of entries, and a hash table of groups of
+// slots. A group has a byte of the hash of each of its entries, 0 where there
+// is none; it is filled from the lowest on, and those that find it full go to
+// the next. The bytes lie apart from the offsets, since most values are not in
+// most lists: those end at bytes, of which a million take 1.3 MB.
 type table struct {
 	blob    []byte // entries, each after its length
-	buckets []bucket
+	tags    []uint64
+	offsets []uint32 // of entries in blob, by group and slot
 	count   int
 	lengths []uint16 // different lengths of entries, ascending; of prefixes only
 }
@@ -33,42 +29,33 @@ const (
 	highs = 0x8080808080808080
 )
 
-// place returns the bucket and the tag of a hash.
-func (t *table) place(h uint64) (at int, tag uint64) {
-	hi, _ := bits.Mul64(h, uint64(len(t.buckets)))
+// place returns the group and the tag of a hash.
+func (t *table) place(h uint64) (group int, tag uint64) {
+	hi, _ := bits.Mul64(h, uint64(len(t.tags)))
 	return int(hi), max(h&0xff, 1)
 }
 
 func (t *table) has(s string, h uint64) bool {
-	if len(t.buckets) == 0 {
+	if len(t.tags) == 0 {
 		return false
 	}
-	at, tag := t.place(h)
+	group, tag := t.place(h)
 	pattern := tag * lows
 	for {
-		b := &t.buckets[at]
+		tags := t.tags[group]
 		// The classic test for zero bytes: the first found is one, others may
 		// be mistaken, which comparing the entry shows.
-		x := b.tags ^ pattern
+		x := tags ^ pattern
 		for found := (x - lows) & ^x & highs; found != 0; found &= found - 1 {
-			if t.is(b.where[bits.TrailingZeros64(found)>>3], s) {
+			if t.is(t.offsets[group*slots+bits.TrailingZeros64(found)>>3], s) {
 				return true
 			}
 		}
-		if b.tags>>56 == 0 {
+		if tags>>56 == 0 {
 			return false
 		}
-		y := b.more ^ uint32(pattern)
-		for found := (y - uint32(lows&0xffffffff)) & ^y & uint32(highs&0xffffffff); found != 0; found &= found - 1 {
-			if t.is(b.where[8+bits.TrailingZeros32(found)>>3], s) {
-				return true
-			}
-		}
-		if b.more>>24 == 0 {
-			return false
-		}
-		if at++; at == len(t.buckets) {
-			at = 0
+		if group++; group == len(t.tags) {
+			group = 0
 		}
 	}
 }
@@ -107,7 +94,8 @@ func newTable(blob []byte, entries int, take func(entry []byte)) table {
 	if entries == 0 {
 		return t
 	}
-	t.buckets = make([]bucket, (entries+perSlots-1)/perSlots)
+	groups := (entries + average - 1) / average
+	t.tags, t.offsets = make([]uint64, groups), make([]uint32, groups*slots)
 	kept := 0
 	for at := 0; at < len(blob); {
 		entry, next := t.entry(at)
@@ -129,31 +117,22 @@ func newTable(blob []byte, entries int, take func(entry []byte)) table {
 
 // insert files an entry that will lie at an offset, unless it is there.
 func (t *table) insert(entry []byte, offset int) bool {
-	at, tag := t.place(maphash.Bytes(seed, entry))
+	group, tag := t.place(maphash.Bytes(seed, entry))
 	for {
-		b := &t.buckets[at]
 		for slot := range slots {
-			old := b.tags >> (8 * slot) & 0xff
-			if slot >= 8 {
-				old = uint64(b.more) >> (8 * (slot - 8)) & 0xff
-			}
-			switch {
-			case old == 0:
-				if slot < 8 {
-					b.tags |= tag << (8 * slot)
-				} else {
-					b.more |= uint32(tag) << (8 * (slot - 8))
-				}
-				b.where[slot] = uint32(offset)
+			switch t.tags[group] >> (8 * slot) & 0xff {
+			case 0:
+				t.tags[group] |= tag << (8 * slot)
+				t.offsets[group*slots+slot] = uint32(offset)
 				return true
-			case old == tag:
-				if same, _ := t.entry(int(b.where[slot])); string(same) == string(entry) {
+			case tag:
+				if same, _ := t.entry(int(t.offsets[group*slots+slot])); string(same) == string(entry) {
 					return false
 				}
 			}
 		}
-		if at++; at == len(t.buckets) {
-			at = 0
+		if group++; group == len(t.tags) {
+			group = 0
 		}
 	}
 }
@@ -172,5 +151,5 @@ func (t *table) all() iter.Seq[[]byte] {
 }
 
 func (t *table) size() int64 {
-	return int64(cap(t.blob)) + 64*int64(len(t.buckets)) + 2*int64(cap(t.lengths))
+	return int64(cap(t.blob)) + 8*int64(len(t.tags)) + 4*int64(len(t.offsets)) + 2*int64(cap(t.lengths))
 }
