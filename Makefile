@@ -39,15 +39,17 @@ tidy: ## go mod tidy in every module
 	@scripts/tidy.sh
 
 ## Test
-.PHONY: test test-short test-all unit journey outside soak e2e e2e-smoke bench cover vuln
+.PHONY: test test-short test-all unit differential journey outside soak e2e e2e-smoke bench cover vuln
 test: ## everything but containers, with the race detector: verify, unit, both databases, the journey, kills
-	@scripts/parts.sh deps verify unit journey
+	@scripts/parts.sh deps verify unit differential journey
 test-short: ## unit tests alone, without the race detector
 	@scripts/unit.sh -tags "$(TAGS)"
 test-all: ## test, lint, a soak, containers, known vulnerabilities and a release snapshot
-	@scripts/parts.sh deps verify unit journey outside soak lint e2e vuln snapshot
+	@scripts/parts.sh deps verify unit differential journey outside soak lint e2e vuln snapshot
 unit: ## unit and conformance tests of every module, with the race detector
 	@scripts/unit.sh -race -tags "$(TAGS)"
+differential: ## the rule language against cel-go and expr on 100,000 generated expressions
+	@scripts/differential.sh
 journey: ## e2e without containers: import rules, the journey, kills
 	@go test -count 1 -timeout 20m -skip '^TestOutside' ./e2e/...
 outside: ## start times, idle memory, traces, operations addresses of the binaries

@@ -1,13 +1,11 @@
 package rules
 
 import (
-	"fmt"
+	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
-	"google.golang.org/protobuf/types/descriptorpb"
 
+	"github.com/backlot-video/backlot/bench/internal/describe"
 	"github.com/backlot-video/backlot/services/rules/fact"
 )
 
@@ -24,20 +22,17 @@ import (
 //	message Address { string country = 1; string city = 2; }
 //	message Item { string category = 1; Money price = 2; int64 quantity = 3; }
 func Schema() (*fact.Schema, error) {
-	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("bench/payment.proto"), Package: proto.String("bench"), Syntax: proto.String("proto3"),
-		MessageType: []*descriptorpb.DescriptorProto{
-			message("Money", "minor:int64 currency:string"),
-			message("Address", "country:string city:string"),
-			message("Item", "category:string price:Money quantity:int64"),
-			message("PaymentFact", "amount:Money fee:Money card:string ip:string email:string device:string merchant:string channel:string at:int64 "+
-				"account_age:int64 paid_orders:int64 refunds:int64 failed:int64 risk:double is_3ds:bool billing:Address shipping:Address items:Item*"),
-		},
-	}, nil)
+	desc, err := describe.File("bench",
+		describe.Message{Name: "Money", Fields: "minor:int64 currency:string"},
+		describe.Message{Name: "Address", Fields: "country:string city:string"},
+		describe.Message{Name: "Item", Fields: "category:string price:Money quantity:int64"},
+		describe.Message{Name: "PaymentFact", Fields: "amount:Money fee:Money card:string ip:string email:string device:string merchant:string channel:string " +
+			"at:int64 account_age:int64 paid_orders:int64 refunds:int64 failed:int64 risk:double is_3ds:bool billing:Address shipping:Address items:Item*"},
+	)
 	if err != nil {
-		return nil, fmt.Errorf("describe facts: %w", err)
+		return nil, err
 	}
-	return fact.New(file.Messages().ByName("PaymentFact"), fact.Config{})
+	return fact.New(desc, fact.Config{})
 }
 
 // Wire is the event as the service receives it.
@@ -56,7 +51,7 @@ func (e *Event) Wire() []byte {
 		b = appendInt(b, protowire.Number(9+i), n)
 	}
 	b = protowire.AppendTag(b, 14, protowire.Fixed64Type)
-	b = protowire.AppendFixed64(b, floatBits(e.Risk))
+	b = protowire.AppendFixed64(b, math.Float64bits(e.Risk))
 	if e.Is3DS {
 		b = appendInt(b, 15, 1)
 	}
