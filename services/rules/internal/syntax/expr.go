@@ -113,7 +113,9 @@ func (p *parser) operate(left Expr, op Op, binds int) Expr {
 			p.unexpected("'in'", "to negate a condition write 'not' before it")
 		}
 		set := p.set()
-		left = &In{Span{start, p.last}, left, not, set}
+		in := p.arena.ins.get()
+		*in = In{Span{start, p.last}, left, not, set}
+		left = in
 	case op == OpOr || op == OpAnd:
 		p.next()
 		right := p.expr(binds)
@@ -122,11 +124,15 @@ func (p *parser) operate(left Expr, op Op, binds int) Expr {
 			chain.End = p.last
 			return chain
 		}
-		return &Logic{Span{start, p.last}, op, []Expr{left, right}}
+		chain := p.arena.logics.get()
+		*chain = Logic{Span{start, p.last}, op, append(p.arena.exprs.slice(4), left, right)}
+		return chain
 	default:
 		p.next()
 		right := p.expr(binds)
-		left = &Binary{Span{start, p.last}, op, opSpan, left, right}
+		binary := p.arena.binaries.get()
+		*binary = Binary{Span{start, p.last}, op, opSpan, left, right}
+		left = binary
 	}
 	if binds == powerTest && !p.stuck {
 		if _, again := p.infix(); again == powerTest {
@@ -148,7 +154,9 @@ func (p *parser) prefix() Expr {
 			p.next()
 			x := p.expr(0)
 			p.expectPunct(')')
-			return &Paren{Span{start, p.last}, x}
+			paren := p.arena.parens.get()
+			*paren = Paren{Span{start, p.last}, x}
+			return paren
 		case '-':
 			p.next()
 			x := p.expr(powerSign)
@@ -197,8 +205,9 @@ func (p *parser) exprHelp() string {
 
 // literal reads the current token, a literal or true or false.
 func (p *parser) literal() *Literal {
-	tok := p.tok
-	lit := &Literal{Span: tok.span, Kind: tok.lit, Int: tok.num, Float: tok.float, Str: tok.text}
+	tok := &p.tok
+	lit := p.arena.literals.get()
+	*lit = Literal{Span: tok.span, Kind: tok.lit, Int: tok.num, Float: tok.float, Str: tok.text}
 	if tok.kind == tokIdent {
 		lit.Kind, lit.Str = BoolLit, ""
 		if tok.word == wordTrue {
@@ -216,7 +225,8 @@ func (p *parser) path() *Path {
 	if p.tok.kind == tokIdent && p.tok.word.reserved() {
 		p.unexpected("a field", p.valueHelp())
 	}
-	path := &Path{Parts: []Ident{p.name("a field")}}
+	path := p.arena.paths.get()
+	path.Parts = append(p.arena.idents.slice(2), p.name("a field"))
 	for p.acceptPunct('.') {
 		path.Parts = append(path.Parts, p.name("a field"))
 		p.count()
@@ -335,7 +345,8 @@ func (p *parser) cidr(start int32) Expr {
 func (p *parser) array() *Array {
 	start := p.tok.span.Start
 	p.expectPunct('[')
-	list := &Array{}
+	list := p.arena.arrays.get()
+	list.Elems = p.arena.exprs.slice(8)
 	for !p.stuck && !p.isPunct(']') {
 		if len(list.Elems) == MaxElements {
 			p.fail(p.tok.span, fmt.Sprintf("more than %d elements", MaxElements), "use a named list")

@@ -99,8 +99,9 @@ func (p *printer) flush(offset int32, indent int) {
 
 // commented reports whether a printed line holds a comment.
 func commented(line string) bool {
-	lexer := lexer{src: line}
-	for lexer.next().kind != tokEnd {
+	lexer, tok := lexer{src: line}, token{kind: tokIdent}
+	for tok.kind != tokEnd {
+		lexer.next(&tok)
 	}
 	return len(lexer.comments) > 0 || lexer.fault.Message != ""
 }

@@ -1,5 +1,7 @@
 package syntax
 
+import "unicode/utf8"
+
 // Word is a keyword, whichever language it is written in.
 type Word uint8
 
@@ -90,6 +92,95 @@ var spelling = [wordCount][2]string{
 	wordMatches:    {"matches", "匹配"},
 	wordExact:      {"exact", "精确"},
 	wordPrefix:     {"prefix", "前缀"},
+}
+
+// wordOf returns the keyword that a name spells, or wordNone. Names in ASCII are
+// looked up by a switch, which is faster than the map.
+func wordOf(text string) Word {
+	if text[0] >= utf8.RuneSelf {
+		return words[text]
+	}
+	switch text {
+	case "rule":
+		return wordRule
+	case "list":
+		return wordList
+	case "test":
+		return wordTest
+	case "when":
+		return wordWhen
+	case "then":
+		return wordThen
+	case "given":
+		return wordGiven
+	case "expect":
+		return wordExpect
+	case "because":
+		return wordBecause
+	case "priority":
+		return wordPriority
+	case "tags":
+		return wordTags
+	case "live":
+		return wordLive
+	case "shadow":
+		return wordShadow
+	case "canary":
+		return wordCanary
+	case "by":
+		return wordBy
+	case "over":
+		return wordOver
+	case "allow":
+		return wordAllow
+	case "challenge":
+		return wordChallenge
+	case "review":
+		return wordReview
+	case "deny":
+		return wordDeny
+	case "score":
+		return wordScore
+	case "reason":
+		return wordReason
+	case "or":
+		return wordOr
+	case "and":
+		return wordAnd
+	case "not":
+		return wordNot
+	case "in":
+		return wordIn
+	case "is":
+		return wordIs
+	case "missing":
+		return wordMissing
+	case "any":
+		return wordAny
+	case "all":
+		return wordAll
+	case "true":
+		return wordTrue
+	case "false":
+		return wordFalse
+	case "cidr":
+		return wordCIDR
+	case "default":
+		return wordDefault
+	case "contains":
+		return wordContains
+	case "starts_with":
+		return wordStartsWith
+	case "ends_with":
+		return wordEndsWith
+	case "matches":
+		return wordMatches
+	case "exact":
+		return wordExact
+	case "prefix":
+		return wordPrefix
+	}
+	return wordNone
 }
 
 var words = func() map[string]Word {

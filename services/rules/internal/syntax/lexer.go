@@ -18,46 +18,79 @@ type lexer struct {
 	fault    Fault // of the last token, if Message is set
 }
 
-// next returns the next token. On a bad one it sets fault and returns tokEnd.
-func (l *lexer) next() token {
+// next reads the next token into tok. On a bad one it sets fault and tok is a
+// tokEnd.
+func (l *lexer) next(tok *token) {
 	l.skip()
 	start := l.pos
 	if start >= len(l.src) {
-		return token{span: Span{int32(start), int32(start)}}
+		*tok = token{span: Span{int32(start), int32(start)}}
+		return
 	}
 	first := !l.occupied
 	l.occupied = true
 	regex := l.regex
 	l.regex = false
 	c := l.src[start]
+	kind := classes[c]
+	if kind&letterClass != 0 && (kind&digitClass == 0 || !l.address6(tok)) {
+		l.ident(tok, first)
+		return
+	}
 	switch {
-	case isDigit(c):
-		return l.number()
+	case kind&letterClass != 0: // an address
+	case kind&digitClass != 0:
+		*tok = l.number()
 	case c == '"':
-		return l.str()
+		*tok = l.str()
 	case c == '`':
-		return l.quoted()
+		*tok = l.quoted()
 	case c == '@':
-		return l.listName()
+		*tok = l.listName()
 	case c == '/' && regex:
-		return l.pattern()
-	case c == ':' || isHex(c):
-		if tok, ok := l.address6(); ok {
-			return tok
+		*tok = l.pattern()
+	case c == ':' && l.address6(tok):
+	case c < utf8.RuneSelf:
+		l.symbol(tok)
+	case l.identEnd(start) > start:
+		l.ident(tok, first)
+	default:
+		l.symbol(tok)
+	}
+}
+
+// ident reads an identifier or keyword.
+func (l *lexer) ident(tok *token, first bool) {
+	start := l.pos
+	end := l.identEnd(start)
+	l.pos = end
+	text := l.src[start:end]
+	word := wordOf(text)
+	l.regex = word == wordMatches
+	*tok = token{kind: tokIdent, word: word, first: first, text: text, span: Span{int32(start), int32(end)}}
+}
+
+// classes sorts ASCII bytes. The letters a to f are digits too: of addresses.
+var classes = func() (table [256]uint8) {
+	for c := range 128 {
+		b := byte(c)
+		switch {
+		case b-'0' < 10:
+			table[c] = digitClass | identClass
+		case b|0x20-'a' < 6:
+			table[c] = letterClass | digitClass | identClass
+		case b|0x20-'a' < 26 || b == '_':
+			table[c] = letterClass | identClass
 		}
 	}
-	if c < utf8.RuneSelf && !isLetter(c) {
-		return l.symbol()
-	}
-	if end := l.identEnd(start); end > start {
-		l.pos = end
-		text := l.src[start:end]
-		word := words[text]
-		l.regex = word == wordMatches
-		return token{kind: tokIdent, word: word, first: first, text: text, span: Span{int32(start), int32(end)}}
-	}
-	return l.symbol()
-}
+	return table
+}()
+
+const (
+	letterClass uint8 = 1 << iota
+	digitClass
+	identClass
+)
 
 // skip moves past spaces and comments.
 func (l *lexer) skip() {
@@ -96,11 +129,11 @@ func (l *lexer) identEnd(start int) int {
 	i := start
 	for i < len(l.src) {
 		c := l.src[i]
+		if classes[c]&identClass != 0 && (i > start || classes[c]&letterClass != 0) {
+			i++
+			continue
+		}
 		if c < utf8.RuneSelf {
-			if isLetter(c) || c == '_' || (i > start && isDigit(c)) {
-				i++
-				continue
-			}
 			return i
 		}
 		r, n := utf8.DecodeRuneInString(l.src[i:])
@@ -112,21 +145,36 @@ func (l *lexer) identEnd(start int) int {
 	return i
 }
 
-func (l *lexer) symbol() token {
+func (l *lexer) symbol(tok *token) {
 	start := l.pos
 	c := l.src[start]
-	if start+1 < len(l.src) {
-		two := punct(c)<<8 | punct(l.src[start+1])
-		switch two {
-		case punctEq, punctNe, punctLe, punctGe, punctRange:
-			l.pos += 2
-			return token{kind: tokPunct, punct: two, span: Span{int32(start), int32(start + 2)}}
+	size := 0
+	sign := punct(c)
+	switch c {
+	case '(', ')', '[', ']', '{', '}', ',', ':', '+', '-', '*', '/', '%':
+		size = 1
+	case '.', '<', '>', '=', '!':
+		if c != '!' {
+			size = 1
+		}
+		if start+1 < len(l.src) {
+			switch two := sign<<8 | punct(l.src[start+1]); two {
+			case punctEq, punctNe, punctLe, punctGe, punctRange:
+				size, sign = 2, two
+			}
 		}
 	}
-	if strings.IndexByte("()[]{},.:<>+-*/%=", c) >= 0 {
-		l.pos++
-		return token{kind: tokPunct, punct: punct(c), span: Span{int32(start), int32(start + 1)}}
+	if size > 0 {
+		l.pos += size
+		*tok = token{kind: tokPunct, punct: sign, span: Span{int32(start), int32(start + size)}}
+		return
 	}
+	*tok = l.strange()
+}
+
+// strange tells what is wrong with a character that nothing begins with.
+func (l *lexer) strange() token {
+	start := l.pos
 	r, n := utf8.DecodeRuneInString(l.src[start:])
 	if r == utf8.RuneError && n <= 1 {
 		return l.fail(start, start+1, "the source is not valid UTF-8 here", "save it as UTF-8")
@@ -254,34 +302,32 @@ func (l *lexer) listName() token {
 }
 
 // address6 lexes an IPv6 address or prefix: at least two colons.
-func (l *lexer) address6() (token, bool) {
+func (l *lexer) address6(tok *token) bool {
 	end, colons := l.pos, 0
-	for end < len(l.src) && (isHex(l.src[end]) || strings.IndexByte(":./", l.src[end]) >= 0) {
-		if l.src[end] == ':' {
+	for ; end < len(l.src); end++ {
+		switch c := l.src[end]; {
+		case classes[c]&digitClass != 0, c == '.', c == '/':
+		case c == ':':
 			colons++
+		default:
+			return colons >= 2 && l.address(end, tok)
 		}
-		end++
 	}
-	if colons < 2 {
-		return token{}, false
-	}
-	return l.address(end)
+	return colons >= 2 && l.address(end, tok)
 }
 
-func (l *lexer) address(end int) (token, bool) {
+func (l *lexer) address(end int, tok *token) bool {
 	text := l.src[l.pos:end]
 	if _, err := netip.ParseAddr(text); err != nil {
 		if _, err := netip.ParsePrefix(text); err != nil {
-			return token{}, false
+			return false
 		}
 	}
-	tok := token{kind: tokLiteral, lit: AddressLit, text: text, span: Span{int32(l.pos), int32(end)}}
+	*tok = token{kind: tokLiteral, lit: AddressLit, text: text, span: Span{int32(l.pos), int32(end)}}
 	l.pos = end
-	return tok, true
+	return true
 }
 
 func isDigit(c byte) bool { return c-'0' < 10 }
 
 func isLetter(c byte) bool { return c|0x20-'a' < 26 || c == '_' }
-
-func isHex(c byte) bool { return isDigit(c) || (c|0x20)-'a' < 6 }

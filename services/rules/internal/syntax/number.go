@@ -13,16 +13,20 @@ import (
 // money (500.00 CNY), durations (1h30m), times (2026-11-22T02:00+08:00) and
 // IPv4 addresses and prefixes (10.0.0.0/8).
 func (l *lexer) number() token {
+	if plain, ok := l.plain(); ok {
+		return plain
+	}
 	if tok, ok := l.timestamp(); ok {
 		return tok
 	}
+	var tok token
 	if end := l.dotted(); end > 0 {
-		if tok, ok := l.address(end); ok {
+		if l.address(end, &tok) {
 			return tok
 		}
 		return l.fail(l.pos, end, "bad IP address '"+l.src[l.pos:end]+"'", "as in 10.0.0.1 or 10.0.0.0/8")
 	}
-	if tok, ok := l.address6(); ok {
+	if l.address6(&tok) {
 		return tok
 	}
 	start := l.pos
@@ -43,7 +47,7 @@ func (l *lexer) number() token {
 		return l.fail(start, l.identEnd(end), "a number cannot be followed by letters", "durations are written in whole units, as in 1h30m")
 	}
 	l.pos = end
-	tok := token{kind: tokLiteral, lit: IntLit, num: whole, span: Span{int32(start), int32(end)}}
+	tok = token{kind: tokLiteral, lit: IntLit, num: whole, span: Span{int32(start), int32(end)}}
 	if decimals >= 0 {
 		value, err := strconv.ParseFloat(strings.ReplaceAll(l.src[start:end], "_", ""), 64)
 		if err != nil {
@@ -57,6 +61,30 @@ func (l *lexer) number() token {
 	}
 	return tok
 }
+
+// plain lexes the most common number: a few digits and nothing that could make
+// them more.
+func (l *lexer) plain() (token, bool) {
+	start, i := l.pos, l.pos
+	var value int64
+	for i < len(l.src) && i < start+maxPlain && isDigit(l.src[i]) {
+		value = value*10 + int64(l.src[i]-'0')
+		i++
+	}
+	if i >= len(l.src) {
+		return token{}, false
+	}
+	switch l.src[i] {
+	case ',', ')', ']', '\n', '}':
+	default:
+		return token{}, false
+	}
+	l.pos = i
+	return token{kind: tokLiteral, lit: IntLit, num: value, span: Span{int32(start), int32(i)}}, true
+}
+
+// maxPlain is how many digits certainly fit.
+const maxPlain = 17
 
 // digits reads digits and underscores from i.
 func (l *lexer) digits(i int) (value int64, overflow bool, end int) {
@@ -126,14 +154,28 @@ func (l *lexer) money(start, end, decimals int, code string) token {
 	if decimals > want {
 		return l.fail(start, end, "amounts in "+code+" have "+strconv.Itoa(want)+" decimals", "")
 	}
-	digits := strings.ReplaceAll(strings.ReplaceAll(l.src[start:end], "_", ""), ".", "")
-	digits += "0000"[:want-max(decimals, 0)]
-	minor, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil {
+	minor, fits := int64(0), true
+	for _, c := range []byte(l.src[start:end]) {
+		if isDigit(c) {
+			minor, fits = tenfold(minor, c, fits)
+		}
+	}
+	for range want - max(decimals, 0) {
+		minor, fits = tenfold(minor, '0', fits)
+	}
+	if !fits {
 		return l.fail(start, stop, "amount out of range", "")
 	}
 	l.pos = stop
 	return token{kind: tokLiteral, lit: MoneyLit, num: minor, text: code, span: Span{int32(start), int32(stop)}}
+}
+
+// tenfold appends a digit to a number.
+func tenfold(value int64, digit byte, fits bool) (int64, bool) {
+	if !fits || value > (math.MaxInt64-int64(digit-'0'))/10 {
+		return value, false
+	}
+	return value*10 + int64(digit-'0'), true
 }
 
 var units = map[string]time.Duration{

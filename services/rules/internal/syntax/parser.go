@@ -25,27 +25,71 @@ const (
 // Parse reads a source. The tree has every item that could be read; when
 // faults is not empty it must not be compiled.
 func Parse(src string) (file *File, faults []Fault) {
-	if len(src) > MaxSource {
-		return &File{}, []Fault{{Message: fmt.Sprintf("the source has %d bytes, the limit is %d", len(src), MaxSource)}}
-	}
-	p := &parser{lexer: lexer{src: src}, file: &File{Source: src}}
-	p.next()
-	for p.tok.kind != tokEnd || p.stuck {
-		p.nodes, p.depth = 0, 0
-		p.item()
-		if p.stuck {
-			p.resync()
-		}
-		if len(p.file.Items) > MaxItems {
-			p.fail(p.tok.span, fmt.Sprintf("more than %d rules, lists and tests", MaxItems), "split the ruleset")
-		}
-		if len(p.faults) >= MaxFaults {
+	file = &File{Source: src}
+	reader := NewReader(src)
+	for {
+		item := reader.Next()
+		if item == nil {
 			break
 		}
+		file.Items = append(file.Items, item)
+		switch item := item.(type) {
+		case *Rule:
+			file.Rules = append(file.Rules, item)
+		case *List:
+			file.Lists = append(file.Lists, item)
+		case *Test:
+			file.Tests = append(file.Tests, item)
+		}
 	}
-	p.file.Comments = p.lexer.comments
-	return p.file, p.faults
+	file.Comments = reader.parser.lexer.comments
+	return file, reader.Faults()
 }
+
+// Reader reads a source item by item.
+type Reader struct {
+	parser parser
+	items  int
+}
+
+// NewReader returns a reader of a source.
+func NewReader(src string) *Reader {
+	r := &Reader{parser: parser{lexer: lexer{src: src}}}
+	if len(src) > MaxSource {
+		r.parser.faults = []Fault{{Message: fmt.Sprintf("the source has %d bytes, the limit is %d", len(src), MaxSource)}}
+		return r
+	}
+	r.parser.next()
+	return r
+}
+
+// Next returns the next *Rule, *List or *Test, nil at the end. What cannot be
+// read is passed over and told by Faults.
+func (r *Reader) Next() Item {
+	p := &r.parser
+	for (p.tok.kind != tokEnd || p.stuck) && len(p.faults) < MaxFaults {
+		p.nodes, p.depth = 0, 0
+		item := p.item()
+		if r.items++; r.items > MaxItems {
+			p.fail(p.tok.span, fmt.Sprintf("more than %d rules, lists and tests", MaxItems), "split the ruleset")
+		}
+		failed := p.stuck
+		if failed {
+			p.resync()
+		}
+		if !failed {
+			return item
+		}
+	}
+	return nil
+}
+
+// Release takes the memory of the rule that Next returned last back for the
+// next one: nothing of that rule must be used any more.
+func (r *Reader) Release() { r.parser.arena.reset() }
+
+// Faults are those found so far, at most MaxFaults.
+func (r *Reader) Faults() []Fault { return r.parser.faults }
 
 // parser holds the token being looked at. After a fault it is stuck: tok is
 // tokEnd, so every loop ends, until resync finds the next item.
@@ -53,11 +97,11 @@ type parser struct {
 	lexer  lexer
 	tok    token
 	last   int32 // end of the token before tok
-	file   *File
 	faults []Fault
 	stuck  bool
 	depth  int
 	nodes  int
+	arena  arena
 }
 
 func (p *parser) next() {
@@ -65,7 +109,7 @@ func (p *parser) next() {
 		return
 	}
 	p.last = p.tok.span.End
-	p.tok = p.lexer.next()
+	p.lexer.next(&p.tok)
 	if p.lexer.fault.Message != "" {
 		fault := p.lexer.fault
 		p.lexer.fault = Fault{}
@@ -112,7 +156,7 @@ func (p *parser) describe() string {
 func (p *parser) resync() {
 	p.stuck = false
 	for {
-		p.tok = p.lexer.next()
+		p.lexer.next(&p.tok)
 		bad := p.lexer.fault.Message != ""
 		p.lexer.fault = Fault{}
 		if bad {
@@ -174,42 +218,35 @@ func (p *parser) name(what string) Ident {
 	return id
 }
 
-func (p *parser) item() {
+// item reads a rule, list or test. It means nothing when the parser is stuck.
+func (p *parser) item() Item {
 	start := p.tok.span.Start
 	switch {
 	case p.is(wordRule):
 		rule := p.rule()
 		rule.Span = Span{start, p.last}
-		if !p.stuck {
-			p.file.Rules = append(p.file.Rules, rule)
-			p.file.Items = append(p.file.Items, rule)
-		}
+		return rule
 	case p.is(wordList):
 		list := p.list()
 		list.Span = Span{start, p.last}
-		if !p.stuck {
-			p.file.Lists = append(p.file.Lists, list)
-			p.file.Items = append(p.file.Items, list)
-		}
+		return list
 	case p.is(wordTest):
 		test := p.test()
 		test.Span = Span{start, p.last}
-		if !p.stuck {
-			p.file.Tests = append(p.file.Tests, test)
-			p.file.Items = append(p.file.Items, test)
-		}
-	default:
-		help := ""
-		if p.tok.kind == tokIdent {
-			help = Suggest(p.tok.text, []string{"rule", "list", "test"})
-		}
-		p.unexpected("'rule', 'list' or 'test'", help)
+		return test
 	}
+	help := ""
+	if p.tok.kind == tokIdent {
+		help = Suggest(p.tok.text, []string{"rule", "list", "test"})
+	}
+	p.unexpected("'rule', 'list' or 'test'", help)
+	return nil
 }
 
 func (p *parser) rule() *Rule {
 	p.next()
-	rule := &Rule{Name: p.name("the name of the rule")}
+	rule := p.arena.rules.get()
+	rule.Name = p.name("the name of the rule")
 	if p.tok.kind == tokLiteral && p.tok.lit == StringLit {
 		rule.Title = p.literal()
 	}
