@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/arena"
 	"github.com/backlot-video/backlot/services/rules/internal/pattern"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 	"github.com/backlot-video/backlot/services/rules/list"
@@ -15,34 +16,73 @@ import (
 // Check gives types to a source that parsed without fault. lists may be nil.
 // The set is complete only when there are no faults.
 func Check(file *syntax.File, schema *fact.Schema, lists *list.Registry) (*Set, []syntax.Fault) {
+	c := New(schema, lists, file.Lists)
+	set := &Set{}
+	for _, rule := range file.Rules {
+		if c.Full() {
+			break
+		}
+		set.Rules = append(set.Rules, c.Rule(rule))
+	}
+	rules := set.Rules
+	set, faults := c.Finish(file.Tests)
+	set.Rules = rules
+	return set, faults
+}
+
+// Checker checks a source rule by rule.
+type Checker struct{ checker }
+
+// New returns a checker of rules that may refer to the lists of a registry,
+// which may be nil, and to those declared beside them.
+func New(schema *fact.Schema, lists *list.Registry, declared []*syntax.List) *Checker {
 	layout := fact.NewLayout(schema)
-	c := &checker{
+	c := &Checker{checker{
 		schema: schema, registry: lists, own: map[string]*list.Ref{}, windows: map[string]*Node{},
 		addrs: map[int]int{}, patterns: map[string]*pattern.Pattern{}, set: &Set{Layout: layout, Time: -1},
-		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor()}},
-	}
-	for _, decl := range file.Lists {
+		names: map[string]bool{}, elements: map[*fact.Scope]map[string]*Node{},
+		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor(), known: map[string]*Node{}}},
+	}}
+	for _, decl := range declared {
 		c.list(decl)
 	}
-	names := map[string]bool{}
-	for _, rule := range file.Rules {
-		if len(c.faults) >= syntax.MaxFaults {
-			return c.set, c.faults
-		}
-		if names[rule.Name.Name] {
-			c.fault(rule.Name.Span, "rule '"+rule.Name.Name+"' is defined twice", "")
-		}
-		names[rule.Name.Name] = true
-		c.rule(rule)
+	return c
+}
+
+// Full reports whether there are as many faults as are told.
+func (c *Checker) Full() bool { return len(c.faults) >= syntax.MaxFaults }
+
+// Rule checks the next rule.
+func (c *Checker) Rule(rule *syntax.Rule) *Rule {
+	if c.names[rule.Name.Name] {
+		c.fault(rule.Name.Span, "rule '"+rule.Name.Name+"' is defined twice", "")
 	}
-	if len(c.set.Counters) > 0 && schema.Time() != nil {
-		c.set.Time = c.slot(0, schema.Time())
+	c.names[rule.Name.Name] = true
+	return c.rule(rule)
+}
+
+// Release takes the memory of the rule checked last back for the next one:
+// nothing of that rule must be used any more.
+func (c *Checker) Release() {
+	c.nodes.Reset()
+	c.args.Reset()
+}
+
+// Extra makes a slot of the fact that no field fills.
+func (c *Checker) Extra() int { return c.set.Layout.Root().Extra() }
+
+// Finish checks the tests and returns the set, without its rules.
+func (c *Checker) Finish(tests []*syntax.Test) (*Set, []syntax.Fault) {
+	if len(c.set.Counters) > 0 && c.schema.Time() != nil {
+		c.set.Time = c.slot(0, c.schema.Time())
 	}
-	for _, test := range file.Tests {
-		c.test(test, names)
+	if !c.Full() {
+		for _, test := range tests {
+			c.test(test, c.names)
+		}
 	}
 	c.set.Addrs = len(c.addrs)
-	layout.Seal()
+	c.set.Layout.Seal()
 	return c.set, c.faults
 }
 
@@ -55,9 +95,23 @@ type checker struct {
 	windows  map[string]*Node            // velocity by canonical text
 	addrs    map[int]int                 // number of an IP address by slot
 	patterns map[string]*pattern.Pattern // by text
+	names    map[string]bool             // of rules
+	elements map[*fact.Scope]map[string]*Node
 	scopes   []scope
 	set      *Set
 	faults   []syntax.Fault
+	nodes    arena.Pool[Node]
+	args     arena.Pool[*Node]
+}
+
+// node returns a node of this rule.
+func (c *checker) node(op Op, t Type, source syntax.Expr, args ...*Node) *Node {
+	n := c.nodes.Get()
+	n.Op, n.Type, n.Source = op, t, source
+	if len(args) > 0 {
+		n.Args = append(c.args.Slice(len(args)), args...)
+	}
+	return n
 }
 
 type scope struct {
@@ -65,6 +119,7 @@ type scope struct {
 	slots   *fact.Scope
 	message protoreflect.MessageDescriptor // nil for elements that are values
 	value   Type                           // of those
+	known   map[string]*Node               // its fields met so far, by name
 }
 
 func (c *checker) fault(span syntax.Span, message, help string) {
@@ -73,12 +128,12 @@ func (c *checker) fault(span syntax.Span, message, help string) {
 	}
 }
 
-func (c *checker) rule(rule *syntax.Rule) {
+func (c *checker) rule(rule *syntax.Rule) *Rule {
 	checked := &Rule{Rule: rule, When: c.cond(rule.When)}
 	if rule.State == syntax.Canary {
 		checked.Canary = c.keyField(rule.CanaryBy, "a canary is chosen by")
 	}
-	c.set.Rules = append(c.set.Rules, checked)
+	return checked
 }
 
 // keyField checks a top-level field whose value names something: a string, a

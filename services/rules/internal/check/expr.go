@@ -12,7 +12,8 @@ var boolean = Type{Kind: fact.Bool}
 // unknowable stands for a condition that has a fault.
 var unknowable = &Node{Op: Const, Type: boolean}
 
-var compared = map[syntax.Op]Op{
+// compared maps the operators that compare; 0 for the others.
+var compared = [syntax.OpDefault + 1]Op{
 	syntax.OpEq: Eq, syntax.OpNe: Ne, syntax.OpLt: Lt, syntax.OpLe: Le, syntax.OpGt: Gt, syntax.OpGe: Ge,
 	syntax.OpContains: Contains, syntax.OpStartsWith: StartsWith, syntax.OpEndsWith: EndsWith,
 }
@@ -23,7 +24,8 @@ func (c *checker) cond(x syntax.Expr) *Node {
 	case *syntax.Paren:
 		return c.cond(x.X)
 	case *syntax.Logic:
-		node := &Node{Op: And, Type: boolean, Source: x}
+		node := c.node(And, boolean, x)
+		node.Args = c.args.Slice(len(x.Terms))
 		if x.Op == syntax.OpOr {
 			node.Op = Or
 		}
@@ -32,7 +34,7 @@ func (c *checker) cond(x syntax.Expr) *Node {
 		}
 		return node
 	case *syntax.Not:
-		return &Node{Op: Not, Type: boolean, Args: []*Node{c.cond(x.X)}, Source: x}
+		return c.node(Not, boolean, x, c.cond(x.X))
 	case *syntax.Missing:
 		return c.missing(x)
 	case *syntax.In:
@@ -40,7 +42,7 @@ func (c *checker) cond(x syntax.Expr) *Node {
 	case *syntax.Quantifier:
 		return c.quantifier(x)
 	case *syntax.Binary:
-		if _, ok := compared[x.Op]; ok || x.Op == syntax.OpMatches {
+		if compared[x.Op] != 0 || x.Op == syntax.OpMatches {
 			return c.comparison(x)
 		}
 	}
@@ -71,8 +73,7 @@ func isCond(x syntax.Expr) bool {
 	case *syntax.Logic, *syntax.Not, *syntax.Missing, *syntax.In, *syntax.Quantifier:
 		return true
 	case *syntax.Binary:
-		_, ok := compared[x.Op]
-		return ok || x.Op == syntax.OpMatches
+		return compared[x.Op] != 0 || x.Op == syntax.OpMatches
 	}
 	return false
 }
@@ -103,19 +104,19 @@ func (c *checker) comparison(x *syntax.Binary) *Node {
 	case kind == fact.Bool:
 		return c.equal(x, op, left, right)
 	default:
-		return &Node{Op: op, Type: boolean, Args: []*Node{left, right}, Source: x}
+		return c.node(op, boolean, x, left, right)
 	}
 	return unknowable
 }
 
 // equal compares two conditions: both true or both false.
 func (c *checker) equal(x syntax.Expr, op Op, left, right *Node) *Node {
-	negate := func(n *Node) *Node { return &Node{Op: Not, Type: boolean, Args: []*Node{n}} }
-	both := &Node{Op: And, Type: boolean, Args: []*Node{left, right}}
-	neither := &Node{Op: And, Type: boolean, Args: []*Node{negate(left), negate(right)}}
-	same := &Node{Op: Or, Type: boolean, Args: []*Node{both, neither}, Source: x}
+	negate := func(n *Node) *Node { return c.node(Not, boolean, nil, n) }
+	both := c.node(And, boolean, nil, left, right)
+	neither := c.node(And, boolean, nil, negate(left), negate(right))
+	same := c.node(Or, boolean, x, both, neither)
 	if op == Ne {
-		return &Node{Op: Not, Type: boolean, Args: []*Node{same}, Source: x}
+		return c.node(Not, boolean, x, same)
 	}
 	return same
 }
@@ -149,10 +150,10 @@ func (c *checker) unify(a, b **Node) bool {
 	case x.Kind == y.Kind:
 		return x.Kind != fact.Enum || x.Enum == y.Enum
 	case x.Kind == fact.Int && y.Kind == fact.Float:
-		*a = toFloat(*a)
+		*a = c.toFloat(*a)
 		return true
 	case y.Kind == fact.Int && x.Kind == fact.Float:
-		*b = toFloat(*b)
+		*b = c.toFloat(*b)
 		return true
 	case x.Kind == fact.Enum && y.Kind == fact.String && (*b).Op == Const:
 		*b = c.member(*b, x)
@@ -164,11 +165,11 @@ func (c *checker) unify(a, b **Node) bool {
 	return false
 }
 
-func toFloat(n *Node) *Node {
+func (c *checker) toFloat(n *Node) *Node {
 	if n.Op == Const {
-		return floatConst(float64(n.Value.N), n.Source)
+		return c.floatConst(float64(n.Value.N), n.Source)
 	}
-	return &Node{Op: ToFloat, Type: Type{Kind: fact.Float}, Args: []*Node{n}}
+	return c.node(ToFloat, Type{Kind: fact.Float}, nil, n)
 }
 
 func (c *checker) missing(x *syntax.Missing) *Node {
@@ -186,9 +187,9 @@ func (c *checker) missing(x *syntax.Missing) *Node {
 		}
 		c.fault(x.Span, "'"+shortText(x.X)+"' is never missing", help)
 	}
-	test := &Node{Op: IsMissing, Type: boolean, Args: []*Node{node}, Source: x}
+	test := c.node(IsMissing, boolean, x, node)
 	if x.Not {
-		return &Node{Op: Not, Type: boolean, Args: []*Node{test}, Source: x}
+		return c.node(Not, boolean, x, test)
 	}
 	return test
 }
@@ -215,7 +216,8 @@ func (c *checker) quantifier(x *syntax.Quantifier) *Node {
 	c.scopes = append(c.scopes, *elem)
 	body := c.cond(x.Body)
 	c.scopes = c.scopes[:depth]
-	node := &Node{Op: Any, Type: boolean, Args: []*Node{list, body}, Depth: depth, Source: x}
+	node := c.node(Any, boolean, x, list, body)
+	node.Depth = depth
 	if x.All {
 		node.Op = All
 	}

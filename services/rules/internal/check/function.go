@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"sync"
 	"time"
 	_ "time/tzdata" // zones must not depend on the machine
 
@@ -64,7 +65,7 @@ func (c *checker) call(x *syntax.Call) *Node {
 		c.fault(x.Span, fmt.Sprintf("no '%s' of %s", name, found), "as in "+fn.example)
 		return nil
 	}
-	return &Node{Op: fn.op, Type: result, Args: args, Source: x}
+	return c.node(fn.op, result, x, args...)
 }
 
 // functionType is the type of a call; it may convert the arguments.
@@ -111,14 +112,30 @@ func (c *checker) calendar(x *syntax.Call, op Op, example string) *Node {
 			c.fault(x.Args[1].ExprSpan(), "a zone must be a constant", "as in "+example)
 			return nil
 		}
-		loaded, err := time.LoadLocation(literal.Str)
+		loaded, err := location(literal.Str)
 		if err != nil || literal.Str == "" || literal.Str == "Local" {
 			c.fault(literal.Span, "unknown time zone '"+literal.Str+"'", `zones are named as in "Asia/Shanghai" or "UTC"`)
 			return nil
 		}
 		zone = loaded
 	}
-	return &Node{Op: op, Type: Type{Kind: fact.Int}, Args: []*Node{at}, Zone: zone, Source: x}
+	node := c.node(op, Type{Kind: fact.Int}, x, at)
+	node.Zone = zone
+	return node
+}
+
+// locations has the time zones looked up so far; there are some 600.
+var locations sync.Map
+
+func location(name string) (*time.Location, error) {
+	if known, ok := locations.Load(name); ok {
+		return known.(*time.Location), nil
+	}
+	loaded, err := time.LoadLocation(name)
+	if err == nil {
+		locations.Store(name, loaded)
+	}
+	return loaded, err
 }
 
 func functionNames() []string {

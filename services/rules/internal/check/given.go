@@ -57,7 +57,7 @@ func (c *checker) givenWindow(test *Test, x *syntax.Window, value syntax.Expr) {
 		return
 	}
 	if node.Type.Kind == fact.Float && constant.Type.Kind == fact.Int {
-		constant = toFloat(constant)
+		constant = c.toFloat(constant)
 	}
 	if constant.Type.Kind != node.Type.Kind {
 		c.fault(literal.Span, fmt.Sprintf("'%s' is %s, found %s", shortText(x), node.Type.describe(), constant.Type.describe()), compareHelp(node, constant))

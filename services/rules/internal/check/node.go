@@ -152,3 +152,15 @@ type Test struct {
 	Fact    []byte
 	Windows map[int]fact.Slot // by slot
 }
+
+// kept returns a field that outlives the rule that it was checked for.
+func (n *Node) kept() *Node {
+	if n == nil {
+		return nil
+	}
+	kept := *n
+	if path, ok := n.Source.(*syntax.Path); ok {
+		kept.Source = path.Clone()
+	}
+	return &kept
+}

@@ -13,12 +13,18 @@ import (
 
 func fieldName(name string) protoreflect.Name { return protoreflect.Name(name) }
 
-func intConst(kind fact.Kind, n int64, source syntax.Expr) *Node {
-	return &Node{Op: Const, Type: Type{Kind: kind}, Value: fact.Slot{N: n, OK: true}, Source: source}
+func (c *checker) intConst(kind fact.Kind, n int64, source syntax.Expr) *Node {
+	return c.constant(Type{Kind: kind}, fact.Slot{N: n, OK: true}, source)
 }
 
-func floatConst(v float64, source syntax.Expr) *Node {
-	return intConst(fact.Float, int64(math.Float64bits(v)), source)
+func (c *checker) constant(t Type, value fact.Slot, source syntax.Expr) *Node {
+	node := c.node(Const, t, source)
+	node.Value = value
+	return node
+}
+
+func (c *checker) floatConst(v float64, source syntax.Expr) *Node {
+	return c.intConst(fact.Float, int64(math.Float64bits(v)), source)
 }
 
 // value checks an expression of any kind. It returns nil when that has a
@@ -50,22 +56,22 @@ func (c *checker) value(x syntax.Expr) *Node {
 func (c *checker) literal(x *syntax.Literal) *Node {
 	switch x.Kind {
 	case syntax.IntLit:
-		return intConst(fact.Int, x.Int, x)
+		return c.intConst(fact.Int, x.Int, x)
 	case syntax.FloatLit:
-		return floatConst(x.Float, x)
+		return c.floatConst(x.Float, x)
 	case syntax.DurationLit:
-		return intConst(fact.Duration, x.Int, x)
+		return c.intConst(fact.Duration, x.Int, x)
 	case syntax.TimeLit:
-		return intConst(fact.Time, x.Int, x)
+		return c.intConst(fact.Time, x.Int, x)
 	case syntax.BoolLit:
-		return intConst(fact.Bool, x.Int, x)
+		return c.intConst(fact.Bool, x.Int, x)
 	case syntax.MoneyLit:
-		return &Node{Op: Const, Type: Type{Kind: fact.Money}, Value: fact.Slot{N: x.Int, S: x.Str, OK: true}, Source: x}
+		return c.constant(Type{Kind: fact.Money}, fact.Slot{N: x.Int, S: x.Str, OK: true}, x)
 	case syntax.AddressLit:
 		c.fault(x.Span, "an IP address is compared with 'in cidr'", "as in ip in cidr "+x.Str)
 		return nil
 	default:
-		return &Node{Op: Const, Type: Type{Kind: fact.String}, Value: fact.Slot{S: x.Str, OK: true}, Source: x}
+		return c.constant(Type{Kind: fact.String}, fact.Slot{S: x.Str, OK: true}, x)
 	}
 }
 
@@ -79,7 +85,7 @@ func (c *checker) member(n *Node, enum Type) *Node {
 		name := string(values.Get(i).Name())
 		short := strings.TrimPrefix(name, prefix)
 		if n.Value.S == name || n.Value.S == short {
-			return &Node{Op: Const, Type: enum, Value: fact.Slot{N: int64(values.Get(i).Number()), OK: true}, Source: n.Source}
+			return c.constant(enum, fact.Slot{N: int64(values.Get(i).Number()), OK: true}, n.Source)
 		}
 		known = append(known, short)
 	}
@@ -88,7 +94,7 @@ func (c *checker) member(n *Node, enum Type) *Node {
 		help = "members: " + strings.Join(known, ", ")
 	}
 	c.fault(n.Source.ExprSpan(), fmt.Sprintf("enum %s has no member '%s'", enum.Enum.Name(), n.Value.S), help)
-	return &Node{Op: Const, Type: enum, Source: n.Source}
+	return c.constant(enum, fact.Slot{}, n.Source)
 }
 
 // enumPrefix is what precedes UNSPECIFIED or UNKNOWN in the first member.
@@ -122,7 +128,7 @@ func (c *checker) negative(x *syntax.Neg) *Node {
 		}
 		return &negated
 	}
-	return &Node{Op: Neg, Type: node.Type, Args: []*Node{node}, Source: x}
+	return c.node(Neg, node.Type, x, node)
 }
 
 var arithmetic = map[syntax.Op]Op{
@@ -151,7 +157,7 @@ func (c *checker) arithmetic(x *syntax.Binary) *Node {
 	if kind == left.Type.Kind {
 		result = left.Type
 	}
-	return &Node{Op: op, Type: result, Args: []*Node{left, right}, Source: x}
+	return c.node(op, result, x, left, right)
 }
 
 func arithmeticHelp(op Op, left, right *Node) string {

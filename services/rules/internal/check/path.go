@@ -20,12 +20,35 @@ func (c *checker) path(x *syntax.Path) *Node {
 		}
 	}
 	scope := &c.scopes[depth]
+	key := ""
+	if scope.message != nil && len(parts) == 1 {
+		key = parts[0].Name
+		if known := scope.known[key]; known != nil {
+			node := c.nodes.Get()
+			*node = *known
+			node.Depth, node.Source = depth, x
+			return node
+		}
+	}
+	node := c.resolve(x, depth, parts)
+	if node != nil && key != "" {
+		known := *node
+		scope.known[key] = &known
+	}
+	return node
+}
+
+// resolve looks up what c.path has not met yet.
+func (c *checker) resolve(x *syntax.Path, depth int, parts []syntax.Ident) *Node {
+	scope := &c.scopes[depth]
 	if scope.message == nil {
 		if len(parts) > 0 {
 			c.fault(parts[0].Span, fmt.Sprintf("'%s' is %s and has no fields", scope.name, scope.value.describe()), "")
 			return nil
 		}
-		return &Node{Op: Field, Type: scope.value, Depth: depth, Source: x}
+		node := c.node(Field, scope.value, x)
+		node.Depth = depth
+		return node
 	}
 	if len(parts) == 0 {
 		c.fault(x.Span, fmt.Sprintf("'%s' is a message; name one of its fields", scope.name), exampleField(scope))
@@ -62,7 +85,8 @@ func (c *checker) descend(x *syntax.Path, depth int, parts []syntax.Ident) *Node
 			return nil
 		case last:
 			missing = missing || kind == fact.String || kind == fact.Enum || kind == fact.Time
-			node := &Node{Op: Field, Type: c.typeOf(field), Depth: depth, Opt: missing, Source: x, fields: fields}
+			node := c.node(Field, c.typeOf(field), x)
+			node.Depth, node.Opt, node.fields = depth, missing, fields
 			if kind != fact.Message {
 				node.Slot = c.slot(depth, fields...)
 			}
@@ -126,7 +150,11 @@ func (c *checker) listPath(x *syntax.Path) (*Node, *scope) {
 		c.fault(x.Span, fmt.Sprintf("'%s' is %s, not a list", x, node.Type.describe()), "")
 		return nil, nil
 	}
-	elem := &scope{slots: c.set.Layout.Elem(c.scopes[node.Depth].slots, node.fields...), value: *node.Type.Elem}
+	slots := c.set.Layout.Elem(c.scopes[node.Depth].slots, node.fields...)
+	if c.elements[slots] == nil {
+		c.elements[slots] = map[string]*Node{}
+	}
+	elem := &scope{slots: slots, value: *node.Type.Elem, known: c.elements[slots]}
 	if elem.value.Kind == fact.Message {
 		elem.message = node.fields[len(node.fields)-1].Message()
 	}

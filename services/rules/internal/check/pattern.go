@@ -25,7 +25,9 @@ func (c *checker) matches(x *syntax.Binary) *Node {
 		c.fault(x.X.ExprSpan(), "'matches' is for strings, found "+left.Type.describe(), "")
 		return unknowable
 	}
-	return &Node{Op: Matches, Type: boolean, Args: []*Node{left}, Regex: regex, Literal: regex.Literal(), Source: x}
+	node := c.node(Matches, boolean, x, left)
+	node.Regex, node.Literal = regex, regex.Literal()
+	return node
 }
 
 // pattern compiles a pattern, once for a set.

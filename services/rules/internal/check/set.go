@@ -34,7 +34,7 @@ func (c *checker) in(x *syntax.In) *Node {
 	}
 	node.Source = x
 	if x.Not {
-		return &Node{Op: Not, Type: boolean, Args: []*Node{node}, Source: x}
+		return c.node(Not, boolean, x, node)
 	}
 	return node
 }
@@ -46,40 +46,30 @@ func (c *checker) inArray(x *syntax.In, left *Node, array *syntax.Array) *Node {
 		c.fault(array.Span, "an empty list has nothing in it", "")
 		return nil
 	}
-	node := &Node{Op: InInts, Type: boolean, Args: []*Node{left}, Ints: map[int64]struct{}{}, Set: map[string]struct{}{}}
-	chain := &Node{Op: Or, Type: boolean}
-	for _, elem := range array.Elems {
-		literal, ok := elem.(*syntax.Literal)
-		if !ok {
-			c.fault(elem.ExprSpan(), "expected a constant", "")
-			return nil
-		}
-		value := c.literal(literal)
-		if value == nil {
-			return nil
-		}
-		subject := left
-		if !c.unify(&subject, &value) {
-			c.fault(elem.ExprSpan(), fmt.Sprintf("cannot compare %s with %s", left.Type.describe(), value.Type.describe()), compareHelp(left, value))
-			return nil
-		}
-		node.Ints[value.Value.N] = struct{}{}
-		node.Set[value.Value.S] = struct{}{}
-		chain.Args = append(chain.Args, &Node{Op: Eq, Type: boolean, Args: []*Node{subject, value}})
-	}
 	switch left.Type.Kind {
 	case fact.String:
-		node.Op = InStrings
-		return node
-	case fact.Money, fact.Float, fact.Bool:
-		if left.Type.Kind == fact.Bool {
-			c.fault(x.Span, "a bool needs no list", "")
-		}
-		return chain
+		return c.inStrings(left, array)
+	case fact.Bool:
+		c.fault(x.Span, "a bool needs no list", "")
+		return nil
 	case fact.List, fact.Message:
 		c.fault(x.X.ExprSpan(), left.Type.describe()+" cannot be in a list of constants", "use any or all")
 		return nil
 	default:
+	}
+	node := c.node(InInts, boolean, nil, left)
+	node.Ints = make(map[int64]struct{}, len(array.Elems))
+	chain := c.node(Or, boolean, nil)
+	for _, elem := range array.Elems {
+		subject, value := left, c.element(left, elem)
+		if value == nil || !c.unify(&subject, &value) {
+			return nil
+		}
+		node.Ints[value.Value.N] = struct{}{}
+		chain.Args = append(chain.Args, c.node(Eq, boolean, nil, subject, value))
+	}
+	if left.Type.Kind == fact.Money || left.Type.Kind == fact.Float {
+		return chain
 	}
 	for i := range chain.Args {
 		if chain.Args[i].Args[0] != left {
@@ -87,6 +77,38 @@ func (c *checker) inArray(x *syntax.In, left *Node, array *syntax.Array) *Node {
 		}
 	}
 	return node
+}
+
+func (c *checker) inStrings(left *Node, array *syntax.Array) *Node {
+	node := c.node(InStrings, boolean, nil, left)
+	node.Set = make(map[string]struct{}, len(array.Elems))
+	for _, elem := range array.Elems {
+		if literal, ok := elem.(*syntax.Literal); ok && literal.Kind == syntax.StringLit {
+			node.Set[literal.Str] = struct{}{}
+		} else if c.element(left, elem) == nil {
+			return nil
+		}
+	}
+	return node
+}
+
+// element checks a constant that left is compared with.
+func (c *checker) element(left *Node, elem syntax.Expr) *Node {
+	literal, ok := elem.(*syntax.Literal)
+	if !ok {
+		c.fault(elem.ExprSpan(), "expected a constant", "")
+		return nil
+	}
+	value := c.literal(literal)
+	if value == nil {
+		return nil
+	}
+	subject, converted := left, value
+	if !c.unify(&subject, &converted) {
+		c.fault(elem.ExprSpan(), fmt.Sprintf("cannot compare %s with %s", left.Type.describe(), value.Type.describe()), compareHelp(left, value))
+		return nil
+	}
+	return value
 }
 
 func (c *checker) inRange(x *syntax.In, left *Node, r *syntax.Range) *Node {
@@ -112,10 +134,7 @@ func (c *checker) inRange(x *syntax.In, left *Node, r *syntax.Range) *Node {
 	if low.Op == Const && high.Op == Const && a.Type.Kind != fact.Float && low.Value.S == high.Value.S && low.Value.N > high.Value.N {
 		c.fault(r.Span, "the range is empty: its begin is above its end", "")
 	}
-	return &Node{Op: And, Type: boolean, Args: []*Node{
-		{Op: Ge, Type: boolean, Args: []*Node{a, low}},
-		{Op: Le, Type: boolean, Args: []*Node{b, high}},
-	}}
+	return c.node(And, boolean, nil, c.node(Ge, boolean, nil, a, low), c.node(Le, boolean, nil, b, high))
 }
 
 func (c *checker) inNamed(x *syntax.In, left *Node, set *syntax.NamedList) *Node {
@@ -141,7 +160,9 @@ func (c *checker) inNamed(x *syntax.In, left *Node, set *syntax.NamedList) *Node
 	}
 	c.set.Lists = append(c.set.Lists, set.Name.Name)
 	c.address(left)
-	return &Node{Op: InList, Type: boolean, Args: []*Node{left}, List: ref}
+	node := c.node(InList, boolean, nil, left)
+	node.List = ref
+	return node
 }
 
 func (c *checker) inCIDR(x *syntax.In, left *Node, set *syntax.CIDR) *Node {
@@ -159,7 +180,9 @@ func (c *checker) inCIDR(x *syntax.In, left *Node, set *syntax.CIDR) *Node {
 		nets = append(nets, prefix)
 	}
 	c.address(left)
-	return &Node{Op: InNets, Type: boolean, Args: []*Node{left}, Nets: nets}
+	node := c.node(InNets, boolean, nil, left)
+	node.Nets = nets
+	return node
 }
 
 // address numbers a field of the fact that is read as an IP address, so that
@@ -181,11 +204,11 @@ func (c *checker) inField(x *syntax.In, left *Node, path *syntax.Path) *Node {
 	if elements == nil {
 		return nil
 	}
-	value := &Node{Op: Field, Type: elem.value}
+	value := c.node(Field, elem.value, nil)
 	subject := left
 	if elem.value.Kind == fact.Message || !c.unify(&subject, &value) || value.Op != Field {
 		c.fault(x.Span, fmt.Sprintf("%s cannot be in a list of %s", left.Type.describe(), elem.value.describe()), "")
 		return nil
 	}
-	return &Node{Op: InElements, Type: boolean, Args: []*Node{subject, elements}}
+	return c.node(InElements, boolean, nil, subject, elements)
 }

@@ -46,12 +46,14 @@ func (c *checker) window(x *syntax.Window) *Node {
 	inner := c.scopes
 	c.scopes = c.scopes[:1]
 	defer func() { c.scopes = inner }()
+	x = x.Clone() // windows outlive the rule that has them first
 	by := c.keyField(x.By, "the key of '"+x.Func.Name+"' must be")
-	counter := &Counter{OfName: x.Of.String(), By: by, Window: length, Hash: fn.measure == Distinct}
+	counter := &Counter{OfName: x.Of.String(), By: by.kept(), Window: length, Hash: fn.measure == Distinct}
 	result, ok := c.aggregated(x, fn.measure, counter)
 	if by == nil || !ok {
 		return nil
 	}
+	counter.Of = counter.Of.kept()
 	counter = c.share(counter, x)
 	slot := c.scopes[0].slots.Extra()
 	counter.Outputs = append(counter.Outputs, Output{fn.measure, result, slot})

@@ -238,6 +238,13 @@ type Window struct {
 	Over *Literal
 }
 
+// Clone returns a window that shares nothing with x.
+func (x *Window) Clone() *Window {
+	clone, over := *x, *x.Over
+	clone.Of, clone.By, clone.Over = x.Of.Clone(), x.By.Clone(), &over
+	return &clone
+}
+
 // Quantifier is `any item in items (...)` or `all ...`.
 type Quantifier struct {
 	Span
@@ -290,3 +297,6 @@ func (x *Path) String() string {
 	}
 	return strings.Join(names, ".")
 }
+
+// Clone returns a path that shares nothing with x.
+func (x *Path) Clone() *Path { return &Path{x.Span, append([]Ident(nil), x.Parts...)} }

@@ -113,7 +113,7 @@ func (p *parser) operate(left Expr, op Op, binds int) Expr {
 			p.unexpected("'in'", "to negate a condition write 'not' before it")
 		}
 		set := p.set()
-		in := p.arena.ins.get()
+		in := p.made.ins.Get()
 		*in = In{Span{start, p.last}, left, not, set}
 		left = in
 	case op == OpOr || op == OpAnd:
@@ -124,13 +124,13 @@ func (p *parser) operate(left Expr, op Op, binds int) Expr {
 			chain.End = p.last
 			return chain
 		}
-		chain := p.arena.logics.get()
-		*chain = Logic{Span{start, p.last}, op, append(p.arena.exprs.slice(4), left, right)}
+		chain := p.made.logics.Get()
+		*chain = Logic{Span{start, p.last}, op, append(p.made.exprs.Slice(4), left, right)}
 		return chain
 	default:
 		p.next()
 		right := p.expr(binds)
-		binary := p.arena.binaries.get()
+		binary := p.made.binaries.Get()
 		*binary = Binary{Span{start, p.last}, op, opSpan, left, right}
 		left = binary
 	}
@@ -154,7 +154,7 @@ func (p *parser) prefix() Expr {
 			p.next()
 			x := p.expr(0)
 			p.expectPunct(')')
-			paren := p.arena.parens.get()
+			paren := p.made.parens.Get()
 			*paren = Paren{Span{start, p.last}, x}
 			return paren
 		case '-':
@@ -206,7 +206,7 @@ func (p *parser) exprHelp() string {
 // literal reads the current token, a literal or true or false.
 func (p *parser) literal() *Literal {
 	tok := &p.tok
-	lit := p.arena.literals.get()
+	lit := p.made.literals.Get()
 	*lit = Literal{Span: tok.span, Kind: tok.lit, Int: tok.num, Float: tok.float, Str: tok.text}
 	if tok.kind == tokIdent {
 		lit.Kind, lit.Str = BoolLit, ""
@@ -225,8 +225,8 @@ func (p *parser) path() *Path {
 	if p.tok.kind == tokIdent && p.tok.word.reserved() {
 		p.unexpected("a field", p.valueHelp())
 	}
-	path := p.arena.paths.get()
-	path.Parts = append(p.arena.idents.slice(2), p.name("a field"))
+	path := p.made.paths.Get()
+	path.Parts = append(p.made.idents.Slice(2), p.name("a field"))
 	for p.acceptPunct('.') {
 		path.Parts = append(path.Parts, p.name("a field"))
 		p.count()
@@ -345,8 +345,8 @@ func (p *parser) cidr(start int32) Expr {
 func (p *parser) array() *Array {
 	start := p.tok.span.Start
 	p.expectPunct('[')
-	list := p.arena.arrays.get()
-	list.Elems = p.arena.exprs.slice(8)
+	list := p.made.arrays.Get()
+	list.Elems = p.made.exprs.Slice(8)
 	for !p.stuck && !p.isPunct(']') {
 		if len(list.Elems) == MaxElements {
 			p.fail(p.tok.span, fmt.Sprintf("more than %d elements", MaxElements), "use a named list")

@@ -86,7 +86,7 @@ func (r *Reader) Next() Item {
 
 // Release takes the memory of the rule that Next returned last back for the
 // next one: nothing of that rule must be used any more.
-func (r *Reader) Release() { r.parser.arena.reset() }
+func (r *Reader) Release() { r.parser.made.reset() }
 
 // Faults are those found so far, at most MaxFaults.
 func (r *Reader) Faults() []Fault { return r.parser.faults }
@@ -101,7 +101,7 @@ type parser struct {
 	stuck  bool
 	depth  int
 	nodes  int
-	arena  arena
+	made   nodes
 }
 
 func (p *parser) next() {
@@ -245,7 +245,7 @@ func (p *parser) item() Item {
 
 func (p *parser) rule() *Rule {
 	p.next()
-	rule := p.arena.rules.get()
+	rule := p.made.rules.Get()
 	rule.Name = p.name("the name of the rule")
 	if p.tok.kind == tokLiteral && p.tok.lit == StringLit {
 		rule.Title = p.literal()

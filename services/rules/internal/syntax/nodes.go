@@ -1,0 +1,31 @@
+package syntax
+
+import "github.com/backlot-video/backlot/services/rules/internal/arena"
+
+// nodes holds what a tree is made of. The common nodes come from blocks.
+type nodes struct {
+	literals arena.Pool[Literal]
+	paths    arena.Pool[Path]
+	idents   arena.Pool[Ident]
+	binaries arena.Pool[Binary]
+	logics   arena.Pool[Logic]
+	parens   arena.Pool[Paren]
+	ins      arena.Pool[In]
+	arrays   arena.Pool[Array]
+	exprs    arena.Pool[Expr]
+	rules    arena.Pool[Rule]
+}
+
+// reset takes the nodes of the rule read last back.
+func (n *nodes) reset() {
+	n.literals.Reset()
+	n.paths.Reset()
+	n.idents.Reset()
+	n.binaries.Reset()
+	n.logics.Reset()
+	n.parens.Reset()
+	n.ins.Reset()
+	n.arrays.Reset()
+	n.exprs.Reset()
+	n.rules.Reset()
+}
