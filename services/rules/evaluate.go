@@ -2,6 +2,7 @@ package rules
 
 import (
 	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/check"
 	"github.com/backlot-video/backlot/services/rules/internal/program"
 )
 
@@ -47,7 +48,7 @@ type Step struct {
 type Event struct{ frame *program.Frame }
 
 // NewEvent returns an empty event for Decode.
-func (p *Program) NewEvent() *Event { return &Event{program.NewFrame(p.addrs)} }
+func (p *Program) NewEvent() *Event { return &Event{program.NewFrame(p.set.Addrs)} }
 
 // Decode reads a fact given as protobuf wire bytes, which must not change
 // while the event is in use. Velocity reads as missing until Observe. The
@@ -63,7 +64,7 @@ func (p *Program) Observe(e *Event, request *Request) {
 	if request == nil {
 		request = &Request{}
 	}
-	p.windows.Run(e.frame, p.timeOf(e.frame), program.Count{Part: request.Part, EventID: request.EventID, ReadOnly: request.ReadOnly})
+	p.windows.Run(e.frame, timeOf(p.set, e.frame), program.Count{Part: request.Part, EventID: request.EventID, ReadOnly: request.ReadOnly})
 }
 
 // Judge applies the rules to a decoded fact. It can be repeated.
@@ -87,7 +88,7 @@ func (p *Program) Evaluate(data []byte, d *Decision, request *Request) error {
 	p.Observe(e, request)
 	p.Judge(e, d)
 	if request != nil && request.Trace {
-		p.trace(e.frame, d)
+		p.trace(data, d, request)
 	}
 	return nil
 }
@@ -102,11 +103,11 @@ func (p *Program) EvaluateJSON(text []byte, d *Decision, request *Request) error
 }
 
 // timeOf is the event's own time; missing where it has none.
-func (p *Program) timeOf(frame *program.Frame) fact.Slot {
-	if p.time < 0 {
+func timeOf(set *check.Set, frame *program.Frame) fact.Slot {
+	if set.Time < 0 {
 		return fact.Slot{}
 	}
-	return frame.Record.Slots[p.time]
+	return frame.Record.Slots[set.Time]
 }
 
 // judge applies the rules to a decoded fact.
@@ -115,9 +116,8 @@ func (p *Program) judge(frame *program.Frame, d *Decision) {
 	d.Fired, d.Shadow = d.Fired[:0], d.Shadow[:0]
 	d.Ruleset, d.Version = p.name, p.version
 	for _, i := range p.index.Fire(frame) {
-		rule, plan := p.rules[i], p.plans[i]
-		live := rule.State == Live || rule.State == Canary && frame.Chosen(plan.Canary, rule.Name, plan.CanaryPPM)
-		if !live {
+		rule := p.rules[i]
+		if rule.State != Live && !p.chosen(frame, rule) {
 			d.Shadow = append(d.Shadow, rule)
 			continue
 		}
@@ -128,10 +128,11 @@ func (p *Program) judge(frame *program.Frame, d *Decision) {
 	d.Unknown = frame.Unknown
 }
 
-func (p *Program) trace(frame *program.Frame, d *Decision) {
-	for i, probes := range p.probes() {
-		for _, probe := range probes {
-			d.Trace = append(d.Trace, Step{p.rules[i].Name, probe.Text, probe.Value(frame)})
-		}
+// chosen reports whether a canary is live for a fact; no other rule is.
+func (p *Program) chosen(frame *program.Frame, rule *Rule) bool {
+	if rule.canary == 0 {
+		return false
 	}
+	c := &p.canaries[rule.canary-1]
+	return frame.Chosen(c.by, rule.Name, c.ppm)
 }

@@ -5,7 +5,8 @@
 //	var decision rules.Decision
 //	err = program.Evaluate(wireBytes, &decision, nil)
 //
-// rules.go compiles, evaluate.go judges facts, test.go runs the tests of a
+// rules.go has the types, compile.go compiles, evaluate.go judges facts,
+// trace.go explains, test.go runs the tests of a
 // source, error.go shows faults, format.go prints sources in canonical form.
 // The README describes the language.
 //
@@ -14,8 +15,6 @@
 package rules
 
 import (
-	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
@@ -73,137 +72,25 @@ type Rule struct {
 	Tags     []string
 	State    State
 	Line     int // in the source, from 1
+
+	canary int32 // 1 + index in the program's canaries, 0: it is none
 }
 
 // Program is a compiled ruleset.
 type Program struct {
 	name, version string
+	source        string
 	schema        *fact.Schema
+	options       Options
 	layout        *fact.Layout
-	rules         []*Rule       // strictest action first, then by priority, then as in the source
-	plans         []*check.Rule // beside rules
+	rules         []*Rule // strictest action first, then by priority, then as in the source
+	canaries      []canary
 	index         *program.Index
 	windows       *program.Windows
-	scope         string
-	time          int
-	tests         []*check.Test
-	testLines     []int
-	set           *check.Set
-	lists         []string
-	addrs         int
+	set           *check.Set // without its rules
 	cost          int64
 	events        sync.Pool
-	probes        func() [][]program.Probe
-}
-
-// Compile compiles a source for facts of a schema. name stands for the source
-// in errors and for the ruleset in decisions. The error is an Errors.
-func Compile(name, source string, schema *fact.Schema, options *Options) (*Program, error) {
-	if options == nil {
-		options = &Options{}
-	}
-	file, faults := syntax.Parse(source)
-	var set *check.Set
-	if len(faults) == 0 {
-		set, faults = check.Check(file, schema, options.Lists)
-	}
-	if len(faults) == 0 {
-		faults = overBudget(set, options.Budget)
-	}
-	if len(faults) > 0 {
-		return nil, newErrors(name, source, faults)
-	}
-	p := &Program{
-		name: name, version: options.Version, schema: schema, layout: set.Layout,
-		scope: options.Scope, time: set.Time, tests: set.Tests, set: set,
-	}
-	if p.scope == "" {
-		p.scope = name
-	}
-	counters := options.Counters
-	if counters == nil {
-		counters = velocity.New(velocity.Config{})
-	}
-	slices.Sort(set.Lists)
-	p.lists = slices.Compact(set.Lists)
-	p.add(set, source, program.NewSample(schema, options.Sample))
-	p.windows = program.NewWindows(set, counters, p.scope)
-	p.addrs = set.Addrs
-	p.events.New = func() any { return p.NewEvent() }
-	return p, nil
-}
-
-// DefaultBudget is the Cost that a program may have.
-const DefaultBudget = 10_000_000
-
-// overBudget reports a set that costs more than a budget.
-func overBudget(set *check.Set, budget int64) []syntax.Fault {
-	if budget <= 0 {
-		budget = DefaultBudget
-	}
-	var total, most int64
-	var dearest *check.Rule
-	for _, rule := range set.Rules {
-		cost := program.Cost(rule.When)
-		total += cost
-		if dearest == nil || cost > most {
-			most, dearest = cost, rule
-		}
-	}
-	if total <= budget {
-		return nil
-	}
-	return []syntax.Fault{{
-		Span:    dearest.Name.Span,
-		Message: fmt.Sprintf("the rules cost up to %d units a fact, the budget is %d", total, budget),
-		Help:    fmt.Sprintf("the dearest is '%s' with %d", dearest.Name.Name, most),
-	}}
-}
-
-// add compiles the rules of a set in the order in which decisions tell them.
-func (p *Program) add(set *check.Set, source string, sample *program.Sample) {
-	slices.SortStableFunc(set.Rules, func(a, b *check.Rule) int {
-		if a.Action != b.Action {
-			return int(b.Action) - int(a.Action)
-		}
-		return int(b.Priority - a.Priority)
-	})
-	lines := newLineIndex(source)
-	for _, rule := range set.Rules {
-		p.cost += program.Cost(rule.When)
-	}
-	for _, test := range set.Tests {
-		p.testLines = append(p.testLines, lines.line(test.Span.Start))
-	}
-	builder := program.NewBuilder(set.Layout.Root().Extra, sample)
-	order := make([]int32, len(set.Rules))
-	for i, plan := range set.Rules {
-		order[i] = int32(i)
-		builder.Add(i, plan.When)
-		rule := &Rule{
-			Name: plan.Name.Name, Action: plan.Action, Score: plan.Score, Priority: plan.Priority,
-			State: plan.State, Line: lines.line(plan.Span.Start),
-		}
-		if plan.Title != nil {
-			rule.Title = plan.Title.Str
-		}
-		if plan.Reason != nil {
-			rule.Reason = plan.Reason.Name
-		}
-		for _, tag := range plan.Tags {
-			rule.Tags = append(rule.Tags, tag.Name)
-		}
-		p.rules = append(p.rules, rule)
-	}
-	p.plans = set.Rules
-	p.index = builder.Build(order)
-	p.probes = sync.OnceValue(func() [][]program.Probe {
-		all := make([][]program.Probe, len(p.plans))
-		for i := range p.plans {
-			all[i] = program.Probes(p.plans[i].When)
-		}
-		return all
-	})
+	tracer        func() (*tracer, error)
 }
 
 // Name is the name given to Compile.
@@ -220,7 +107,7 @@ func (p *Program) Schema() *fact.Schema { return p.schema }
 func (p *Program) Rules() []*Rule { return p.rules }
 
 // Lists returns the names of the lists that the rules refer to, in order.
-func (p *Program) Lists() []string { return p.lists }
+func (p *Program) Lists() []string { return p.set.Lists }
 
 // Cost bounds what judging one fact takes, in units of about a nanosecond, as
 // if every part of every rule had to be looked at. Lists within facts count as
@@ -228,4 +115,4 @@ func (p *Program) Lists() []string { return p.lists }
 func (p *Program) Cost() int64 { return p.cost }
 
 // Tests is the number of tests in the source.
-func (p *Program) Tests() int { return len(p.tests) }
+func (p *Program) Tests() int { return len(p.set.Tests) }

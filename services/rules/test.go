@@ -21,23 +21,24 @@ type TestResult struct {
 // Test runs the tests of the source. A test sees a canary as live, and starts
 // from empty velocity counters; what its `given` says of velocity holds.
 func (p *Program) Test() []TestResult {
-	results := make([]TestResult, len(p.tests))
-	for i, test := range p.tests {
+	results := make([]TestResult, len(p.set.Tests))
+	lines := newLineIndex(p.source)
+	for i, test := range p.set.Tests {
 		results[i] = p.runTest(test)
-		results[i].Line = p.testLines[i]
+		results[i].Line = lines.line(test.Span.Start)
 	}
 	return results
 }
 
 func (p *Program) runTest(test *check.Test) TestResult {
 	result := TestResult{Name: test.Name.Str}
-	frame := program.NewFrame(p.addrs)
+	frame := program.NewFrame(p.set.Addrs)
 	if err := p.layout.Decode(test.Fact, &frame.Record); err != nil {
 		result.Failure = err.Error()
 		return result
 	}
-	fresh := program.NewWindows(p.set, velocity.New(velocity.Config{}), p.scope)
-	fresh.Run(frame, p.timeOf(frame), program.Count{})
+	fresh := program.NewWindows(p.set, velocity.New(velocity.Config{}), p.options.Scope)
+	fresh.Run(frame, timeOf(p.set, frame), program.Count{})
 	for slot, value := range test.Windows {
 		frame.Set(slot, value)
 	}

@@ -31,6 +31,10 @@ func (p *Pool[T]) Slice(n int) []T {
 	return part
 }
 
+// Keep leaves the elements handed out so far to whoever holds them: Reset will
+// not take them back.
+func (p *Pool[T]) Keep() { p.block, p.used = nil, 0 }
+
 // Reset takes the elements of the current block back. Blocks before it are
 // left to whoever holds them.
 func (p *Pool[T]) Reset() {

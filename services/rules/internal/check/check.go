@@ -39,7 +39,7 @@ func New(schema *fact.Schema, lists *list.Registry, declared []*syntax.List) *Ch
 	layout := fact.NewLayout(schema)
 	c := &Checker{checker{
 		schema: schema, registry: lists, own: map[string]*list.Ref{}, windows: map[string]*Node{},
-		addrs: map[int]int{}, patterns: map[string]*pattern.Pattern{}, set: &Set{Layout: layout, Time: -1},
+		addrs: map[int]int{}, patterns: map[string]*pattern.Pattern{}, set: &Set{Layout: layout, Time: -1, Exact: map[int]bool{}},
 		names: map[string]bool{}, elements: map[*fact.Scope]map[string]*Node{},
 		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor(), known: map[string]*Node{}}},
 	}}
@@ -98,6 +98,7 @@ type checker struct {
 	names    map[string]bool             // of rules
 	elements map[*fact.Scope]map[string]*Node
 	scopes   []scope
+	counted  bool // this rule uses velocity
 	set      *Set
 	faults   []syntax.Fault
 	nodes    arena.Pool[Node]
@@ -129,9 +130,13 @@ func (c *checker) fault(span syntax.Span, message, help string) {
 }
 
 func (c *checker) rule(rule *syntax.Rule) *Rule {
+	c.counted = false
 	checked := &Rule{Rule: rule, When: c.cond(rule.When)}
+	if c.counted {
+		c.noteBounds(checked.When)
+	}
 	if rule.State == syntax.Canary {
-		checked.Canary = c.keyField(rule.CanaryBy, "a canary is chosen by")
+		checked.Canary = c.keyField(rule.CanaryBy, "a canary is chosen by").kept()
 	}
 	return checked
 }

@@ -115,6 +115,7 @@ type Set struct {
 	Time     int // slot of the event's time, or -1
 	Addrs    int // number of fields used as IP addresses
 	Lists    []string
+	Exact    map[int]bool // slots of velocity that need more than a lower bound
 }
 
 // Measure is what a velocity function reads from a counter.

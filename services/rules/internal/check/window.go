@@ -34,6 +34,7 @@ func (c *checker) window(x *syntax.Window) *Node {
 		c.fault(x.Func.Span, "unknown function '"+x.Func.Name+"'", syntax.Suggest(x.Func.Name, functionNames()))
 		return nil
 	}
+	c.counted = true
 	text := syntax.Text(x)
 	if node, ok := c.windows[text]; ok {
 		return node

@@ -74,14 +74,13 @@ type span struct {
 	position  int32
 }
 
-// NewBuilder returns a builder without rules. extra makes a slot of the fact;
-// sample may be nil.
-func NewBuilder(extra func() int, sample *Sample) *Builder {
+// NewBuilder returns a builder without rules. sample may be nil.
+func NewBuilder(sample *Sample) *Builder {
 	code := &Code{}
-	return &Builder{code: code, parts: newParts(code, extra, sample), facets: map[facetKey]*facetPlan{}}
+	return &Builder{code: code, parts: newParts(code, sample), facets: map[facetKey]*facetPlan{}}
 }
 
-// Add adds the next rule.
+// Add adds a rule. Nothing of when is used afterwards.
 func (b *Builder) Add(rule int, when *check.Node) {
 	p := b.parts.of(when, false)
 	switch {
@@ -277,8 +276,9 @@ func netBounds(prefix netip.Prefix) (low, high int64) {
 	return low, low | int64(uint64(1)<<hosts-1)
 }
 
-// Build ends the building. order[i] is the number that rule i gets in Fire.
-func (b *Builder) Build(order []int32) *Index {
+// Build ends the building. order[i] is the number that rule i gets in Fire;
+// extra makes a slot of the fact that no field fills.
+func (b *Builder) Build(order []int32, extra func() int) *Index {
 	x := &Index{code: b.code, words: (len(b.positions) + 63) / 64}
 	places := b.arrange(x, order)
 	words := &slab[uint64]{}
@@ -291,13 +291,33 @@ func (b *Builder) Build(order []int32) *Index {
 		x.facets = append(x.facets, b.facet(x, plan, places, unions, words))
 		unions++
 	}
+	b.finish(x, extra)
+	return x
+}
+
+// finish gives derived values their slots and takes memory from tests that
+// nobody shares.
+func (b *Builder) finish(x *Index, extra func() int) {
+	slots := make([]int32, len(b.code.derived))
+	for i := range b.code.derived {
+		slots[i] = int32(extra())
+		b.code.derived[i].slot = int(slots[i])
+	}
+	for i := range x.facets {
+		if slot := &x.facets[i].slot; *slot < 0 {
+			*slot = slots[-1-*slot]
+		}
+	}
 	for i := range b.code.tests {
-		if t := &b.code.tests[i]; t.memo > 0 && b.parts.uses[t.memo] == 1 {
+		t := &b.code.tests[i]
+		if t.memo > 0 && b.parts.uses[t.memo] == 1 {
 			t.memo = 0
+		}
+		if t.slot < 0 {
+			t.slot = slots[-1-t.slot]
 		}
 	}
 	b.code.memos = len(b.parts.uses) - 1
-	return x
 }
 
 // arrange lays out the code of the positions in the order of their rules and

@@ -134,7 +134,8 @@ func presence(n *check.Node) Cond {
 		value := amounts(n)
 		return func(f *Frame) bool { _, _, ok := value(f); return ok }
 	case fact.List, fact.Message:
-		return func(f *Frame) bool { return f.slot(n.Depth, n.Slot).OK }
+		depth, slot := n.Depth, n.Slot
+		return func(f *Frame) bool { return f.slot(depth, slot).OK }
 	default:
 	}
 	value := ints(n)
@@ -144,10 +145,11 @@ func presence(n *check.Node) Cond {
 // quantifier is any or all over the elements of a list. The negation of any is
 // all of the negation, and the other way round.
 func quantifier(n *check.Node, negate bool) Cond {
-	elements, body, depth := n.Args[0], cond(n.Args[1], negate), n.Depth
+	outer, slot := n.Args[0].Depth, n.Args[0].Slot
+	body, depth := cond(n.Args[1], negate), n.Depth
 	some := (n.Op == check.Any) != negate
 	return func(f *Frame) bool {
-		list := f.slot(elements.Depth, elements.Slot)
+		list := f.slot(outer, slot)
 		if !list.OK {
 			return false
 		}

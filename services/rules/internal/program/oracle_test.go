@@ -430,13 +430,13 @@ func TestIndexAgreesWithThreeValuedLogic(t *testing.T) {
 		if seed%2 == 0 {
 			sample = NewSample(schema, facts[:10])
 		}
-		builder := NewBuilder(set.Layout.Root().Extra, sample)
+		builder := NewBuilder(sample)
 		order := make([]int32, len(set.Rules))
 		for i, rule := range set.Rules {
 			builder.Add(i, rule.When)
 			order[i] = int32(len(order) - 1 - i)
 		}
-		index, frame := builder.Build(order), NewFrame(set.Addrs)
+		index, frame := builder.Build(order, set.Layout.Root().Extra), NewFrame(set.Addrs)
 		for i, data := range facts {
 			frame.Reset()
 			if err := set.Layout.Decode(data, &frame.Record); err != nil {

@@ -50,7 +50,6 @@ func constPart(v bool) *part {
 // in common.
 type parts struct {
 	code    *Code
-	extra   func() int // a new slot of the fact
 	sample  *Sample
 	columns map[int]*column // by slot; nil for slots without one
 	derived map[string]int32
@@ -61,9 +60,9 @@ type parts struct {
 	fixed   *Frame // where constants are folded
 }
 
-func newParts(code *Code, extra func() int, sample *Sample) *parts {
+func newParts(code *Code, sample *Sample) *parts {
 	return &parts{
-		code: code, extra: extra, sample: sample, columns: map[int]*column{}, derived: map[string]int32{},
+		code: code, sample: sample, columns: map[int]*column{}, derived: map[string]int32{},
 		memos: map[string]int32{}, uses: []int32{0}, refs: map[any]int32{}, fixed: NewFrame(0),
 	}
 }
@@ -256,7 +255,7 @@ func (b *parts) memo(n *check.Node, negate bool) int32 {
 }
 
 // derive returns 1 + the number of the derived value that a node is, and its
-// slot.
+// slot, which is below zero until the slots of the fact are all known.
 func (b *parts) derive(n *check.Node) (number int32, slot int, ok bool) {
 	key, ok := b.key(n)
 	if !ok {
@@ -270,7 +269,7 @@ func (b *parts) derive(n *check.Node) (number int32, slot int, ok bool) {
 }
 
 func (b *parts) derivation(key string, fill func(*Frame) fact.Slot) int32 {
-	b.code.derived = append(b.code.derived, derivation{slot: b.extra(), make: fill})
+	b.code.derived = append(b.code.derived, derivation{slot: -1 - len(b.code.derived), make: fill})
 	number := int32(len(b.code.derived))
 	b.derived[key] = number
 	return number

@@ -71,13 +71,12 @@ func NewWindows(set *check.Set, counters velocity.Counters, scope string) *Windo
 	if len(specs) == 0 {
 		return w
 	}
-	bound := lowerBounds(set)
 	for _, group := range counters.Declare(scope, specs) {
 		g := windowGroup{Group: group, of: make([]*check.Node, len(group.Fields))}
 		for reading, spec := range group.Specs {
 			field := group.Queries[reading].Field
 			g.by, g.of[field] = plans[spec].By, plans[spec].Of
-			g.outputs = append(g.outputs, windowOutput{outputs[spec], reading, field, bound[outputs[spec].Slot]})
+			g.outputs = append(g.outputs, windowOutput{outputs[spec], reading, field, !set.Exact[outputs[spec].Slot]})
 		}
 		w.groups = append(w.groups, g)
 	}

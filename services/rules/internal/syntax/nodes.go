@@ -29,3 +29,17 @@ func (n *nodes) reset() {
 	n.exprs.Reset()
 	n.rules.Reset()
 }
+
+// keep leaves the nodes read so far to whoever holds them.
+func (n *nodes) keep() {
+	n.literals.Keep()
+	n.paths.Keep()
+	n.idents.Keep()
+	n.binaries.Keep()
+	n.logics.Keep()
+	n.parens.Keep()
+	n.ins.Keep()
+	n.arrays.Keep()
+	n.exprs.Keep()
+	n.rules.Keep()
+}

@@ -7,6 +7,7 @@ package syntax
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Limits of a source. Beyond them Parse reports a fault.
@@ -77,19 +78,47 @@ func (r *Reader) Next() Item {
 		if failed {
 			p.resync()
 		}
-		if !failed {
-			return item
+		if failed {
+			continue
 		}
+		if _, ok := item.(*Rule); !ok {
+			p.made.keep()
+		}
+		return item
 	}
 	return nil
 }
 
-// Release takes the memory of the rule that Next returned last back for the
-// next one: nothing of that rule must be used any more.
+// Release takes the memory of the rules read since the last list or test back
+// for the next ones: nothing of those rules must be used any more.
 func (r *Reader) Release() { r.parser.made.reset() }
 
 // Faults are those found so far, at most MaxFaults.
 func (r *Reader) Faults() []Fault { return r.parser.faults }
+
+// Lists reads the lists that a source declares, and nothing else of it: rules
+// may refer to lists that stand behind them. Faults are left to a Reader.
+func Lists(src string) []*List {
+	var lists []*List
+	for _, word := range spelling[wordList] {
+		for at := 0; ; at++ {
+			found := strings.Index(src[at:], word)
+			if found < 0 {
+				break
+			}
+			at += found
+			if line := strings.LastIndexByte(src[:at], '\n') + 1; strings.TrimSpace(src[line:at]) != "" {
+				continue
+			}
+			p := parser{lexer: lexer{src: src, pos: at}}
+			p.next()
+			if list := p.list(); !p.stuck {
+				lists = append(lists, list)
+			}
+		}
+	}
+	return lists
+}
 
 // parser holds the token being looked at. After a fault it is stuck: tok is
 // tokEnd, so every loop ends, until resync finds the next item.
