@@ -65,7 +65,7 @@ func (s *Lists) ListLists(context.Context, *rulesv1.ListListsRequest) (*rulesv1.
 	for _, status := range s.catalog.Lists() {
 		one := &rulesv1.ListStatus{
 			Name: status.Name, Version: status.Version, Match: listing.MatchTo(status.Match), Entries: uint64(status.Entries),
-			Bytes: uint64(status.Bytes), LoadDuration: status.Took.Microseconds(), Rejected: status.Rejected,
+			Bytes: uint64(status.Bytes), LoadDuration: status.Took.Microseconds(), Rejected: status.Rejected, RejectedVersion: status.Refused,
 		}
 		if !status.At.IsZero() {
 			one.LoadedAt = status.At.UnixMicro()

@@ -24,6 +24,7 @@ type ListStatus struct {
 	Took     time.Duration
 	At       time.Time // when it took force
 	Rejected string    // why the newest version is not in force; empty when it is
+	Refused  string    // that version
 }
 
 // PutList gives a named list its entries, which match as list.Auto.
@@ -68,7 +69,7 @@ func (c *Catalog) RefuseList(name, version string, err error) {
 	if info.Rejected == "" {
 		c.metrics.rejections.Inc()
 	}
-	info.Rejected = err.Error()
+	info.Rejected, info.Refused = err.Error(), version
 	c.metrics.lists.rejected.WithLabelValues(name).Set(1)
 	c.config.Log.Error("list refused", "list", name, "version", version, "err", err, "in_force", info.Version)
 }

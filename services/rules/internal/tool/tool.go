@@ -5,7 +5,8 @@
 //	source.go  files, folders and standard input
 //	facts.go   fact types and lists of a source
 //	report.go  diagnostics as text, in colour, as JSON
-//	check.go format.go test.go eval.go  a verb each
+//	check.go format.go test.go eval.go list.go listput.go  verbs
+//	remote.go  a running Backlot, as an operator
 //
 // Exit codes: 0, all is well; 1, the sources have faults; 2, the tool could
 // not do its work: wrong arguments, files that cannot be read.
@@ -43,7 +44,7 @@ type Verb struct {
 
 // verbs returns the verbs in the order in which the help lists them.
 func verbs() []Verb {
-	return []Verb{checkVerb, testVerb, formatVerb, evalVerb}
+	return []Verb{checkVerb, testVerb, formatVerb, evalVerb, listVerb}
 }
 
 // Stdio is what a process gives to a verb.

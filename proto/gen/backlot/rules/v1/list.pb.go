@@ -304,9 +304,11 @@ type ListStatus struct {
 	// Unix time in microseconds when it took force.
 	LoadedAt int64 `protobuf:"varint,7,opt,name=loaded_at,json=loadedAt,proto3" json:"loaded_at,omitempty"`
 	// Why the newest version was refused; empty when it is in force.
-	Rejected      string `protobuf:"bytes,8,opt,name=rejected,proto3" json:"rejected,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Rejected string `protobuf:"bytes,8,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// The version that was refused.
+	RejectedVersion string `protobuf:"bytes,9,opt,name=rejected_version,json=rejectedVersion,proto3" json:"rejected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ListStatus) Reset() {
@@ -391,6 +393,13 @@ func (x *ListStatus) GetLoadedAt() int64 {
 func (x *ListStatus) GetRejected() string {
 	if x != nil {
 		return x.Rejected
+	}
+	return ""
+}
+
+func (x *ListStatus) GetRejectedVersion() string {
+	if x != nil {
+		return x.RejectedVersion
 	}
 	return ""
 }
@@ -517,7 +526,7 @@ const file_backlot_rules_v1_list_proto_rawDesc = "" +
 	"\x0fPutPartResponse\"\x12\n" +
 	"\x10ListListsRequest\"G\n" +
 	"\x11ListListsResponse\x122\n" +
-	"\x05lists\x18\x01 \x03(\v2\x1c.backlot.rules.v1.ListStatusR\x05lists\"\x80\x02\n" +
+	"\x05lists\x18\x01 \x03(\v2\x1c.backlot.rules.v1.ListStatusR\x05lists\"\xab\x02\n" +
 	"\n" +
 	"ListStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -527,7 +536,8 @@ const file_backlot_rules_v1_list_proto_rawDesc = "" +
 	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\x12#\n" +
 	"\rload_duration\x18\x06 \x01(\x03R\floadDuration\x12\x1b\n" +
 	"\tloaded_at\x18\a \x01(\x03R\bloadedAt\x12\x1a\n" +
-	"\brejected\x18\b \x01(\tR\brejected\"[\n" +
+	"\brejected\x18\b \x01(\tR\brejected\x12)\n" +
+	"\x10rejected_version\x18\t \x01(\tR\x0frejectedVersion\"[\n" +
 	"\rLookupRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x04name\x12*\n" +
