@@ -60,11 +60,14 @@ type compiler struct {
 	most    int64
 }
 
+// bytesPerTest is about how much source makes one branch.
+const bytesPerTest = 28
+
 func newCompiler(p *Program) *compiler {
 	return &compiler{
 		program: p, line: 1, reader: syntax.NewReader(p.source),
 		checker: check.New(p.schema, p.options.Lists, syntax.Lists(p.source)),
-		builder: program.NewBuilder(program.NewSample(p.schema, p.options.Sample)),
+		builder: program.NewBuilder(program.NewSample(p.schema, p.options.Sample), len(p.source)/bytesPerTest),
 	}
 }
 

@@ -27,8 +27,7 @@ type Builder struct {
 
 // position is one way in which a rule can hold.
 type position struct {
-	part *part
-	rule int32
+	entry
 	left float64 // the share of facts that the facets chosen so far let through
 	cost float64
 }
@@ -64,7 +63,9 @@ type facetPlan struct {
 
 // ask is what a position asks of a facet's value.
 type ask struct {
-	part     *part
+	test     test
+	literal  string // of opMatches
+	likely   float64
 	position int32
 }
 
@@ -74,9 +75,10 @@ type span struct {
 	position  int32
 }
 
-// NewBuilder returns a builder without rules. sample may be nil.
-func NewBuilder(sample *Sample) *Builder {
-	code := &Code{}
+// NewBuilder returns a builder without rules. sample may be nil; tests is about
+// how many branches the rules will need.
+func NewBuilder(sample *Sample, tests int) *Builder {
+	code := &Code{tests: make([]test, 0, tests)}
 	return &Builder{code: code, parts: newParts(code, sample), facets: map[facetKey]*facetPlan{}}
 }
 
@@ -92,11 +94,13 @@ func (b *Builder) Add(rule int, when *check.Node) {
 	default:
 		b.position(rule, p)
 	}
+	b.parts.made.Reset()
+	b.parts.chains.Reset()
 }
 
 func (b *Builder) position(rule int, p *part) {
 	number := int32(len(b.positions))
-	b.positions = append(b.positions, position{part: p, rule: int32(rule), left: 1, cost: p.cost})
+	b.positions = append(b.positions, position{entry{b.emit(p, accept, reject), int32(rule)}, 1, p.cost})
 	if p.kind != partAnd {
 		b.ask(p, number)
 		return
@@ -119,7 +123,7 @@ func (b *Builder) ask(p *part, number int32) {
 	if !ok {
 		return
 	}
-	b.add(key, derived, ask{p, number})
+	b.add(key, derived, ask{p.test, p.literal, p.likely, number})
 }
 
 // add keeps of two asks of one position the one that excludes more.
@@ -131,7 +135,7 @@ func (b *Builder) add(key facetKey, derived int32, a ask) {
 		b.order = append(b.order, plan)
 	}
 	if n := len(plan.asks); n > 0 && plan.asks[n-1].position == a.position {
-		if a.part.likely < plan.asks[n-1].part.likely {
+		if a.likely < plan.asks[n-1].likely {
 			plan.asks[n-1] = a
 		}
 		return
@@ -157,12 +161,11 @@ func (b *Builder) askElements(p *part, number int32) {
 			continue
 		}
 		key.list, key.every = p.test.slot, !p.test.want
-		of := *q
-		of.likely = clampLikely(min(0.9, assumedQuick*q.likely))
+		likely := min(0.9, assumedQuick*q.likely)
 		if key.every {
-			of.likely = clampLikely(q.likely * q.likely)
+			likely = q.likely * q.likely
 		}
-		b.add(key, 0, ask{&of, number})
+		b.add(key, 0, ask{q.test, q.literal, clampLikely(likely), number})
 	}
 }
 
@@ -229,9 +232,8 @@ func (b *Builder) netFacet(p *part) (key facetKey, derived int32, ok bool) {
 	return facetKey{list: -1, slot: int32(b.code.derived[derived-1].slot), outcome: -1}, derived, true
 }
 
-// spans are the numbers that a part asks for.
-func (b *Builder) spans(all []span, p *part, position int32) []span {
-	t := &p.test
+// spans are the numbers that a test asks for.
+func (b *Builder) spans(all []span, t *test, position int32) []span {
 	low, high, n := t.n, t.n, t.n
 	op := t.op
 	switch t.op {
@@ -320,7 +322,7 @@ func (b *Builder) finish(x *Index, extra func() int) {
 	b.code.memos = len(b.parts.uses) - 1
 }
 
-// arrange lays out the code of the positions in the order of their rules and
+// arrange orders the positions as their rules are, and
 // returns the place of each.
 func (b *Builder) arrange(x *Index, order []int32) []int32 {
 	byRule := make([]int32, len(b.positions))
@@ -335,7 +337,7 @@ func (b *Builder) arrange(x *Index, order []int32) []int32 {
 	for place, i := range byRule {
 		p := &b.positions[i]
 		places[i] = int32(place)
-		x.entries[place] = entry{b.emit(p.part, accept, reject), order[p.rule]}
+		x.entries[place] = entry{p.pc, order[p.rule]}
 	}
 	return places
 }
@@ -346,7 +348,7 @@ func (b *Builder) chosen(words int) []*facetPlan {
 		total := 0.0
 		for _, a := range plan.asks {
 			p := &b.positions[a.position]
-			total += p.left * (1 - a.part.likely) * (2 + p.cost)
+			total += p.left * (1 - a.likely) * (2 + p.cost)
 		}
 		return total
 	}
@@ -358,7 +360,7 @@ func (b *Builder) chosen(words int) []*facetPlan {
 		}
 		kept = append(kept, plan)
 		for _, a := range plan.asks {
-			b.positions[a.position].left *= a.part.likely
+			b.positions[a.position].left *= a.likely
 		}
 	}
 	return kept
@@ -380,16 +382,16 @@ func (b *Builder) facet(x *Index, plan *facetPlan, places []int32, union int, wo
 	case byNumber:
 		var spans []span
 		for _, a := range plan.asks {
-			spans = b.spans(spans, a.part, places[a.position])
+			spans = b.spans(spans, &a.test, places[a.position])
 		}
 		c := newCells(spans, made.base, words)
-		op := plan.asks[0].part.test.op
+		op := plan.asks[0].test.op
 		c.float, c.money, c.unit = op == opFloat, op == opMoney, key.currency
 		made.masker = c
 	case byFragment:
 		made.masker = newFragments(plan, places)
 	case byOutcome:
-		d := &decider{pc: b.emit(plan.asks[0].part, accept, reject), yes: words.cut(x.words)}
+		d := &decider{pc: b.emitTest(plan.asks[0].test, plan.derived, accept, reject), yes: words.cut(x.words)}
 		copy(d.yes, x.all)
 		made.masker = d
 	default:
@@ -401,9 +403,9 @@ func (b *Builder) facet(x *Index, plan *facetPlan, places []int32, union int, wo
 func newFragments(plan *facetPlan, places []int32) *fragments {
 	g := &fragments{}
 	for _, a := range plan.asks {
-		text := a.part.literal
-		if a.part.test.op == opContains {
-			text = a.part.test.text
+		text := a.literal
+		if a.test.op == opContains {
+			text = a.test.text
 		}
 		g.add(text, places[a.position])
 	}
@@ -413,7 +415,7 @@ func newFragments(plan *facetPlan, places []int32) *fragments {
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
 	k := &keyed{}
 	for _, a := range plan.asks {
-		t, place := &a.part.test, places[a.position]
+		t, place := &a.test, places[a.position]
 		switch t.op {
 		case opPrefix:
 			k.add(prefixKey, t.text, place)
@@ -459,10 +461,14 @@ func (b *Builder) emit(p *part, yes, no int32) int32 {
 	if p.body != nil {
 		t.ref = b.emit(p.body, accept, reject)
 	}
+	return b.emitTest(t, p.derived, yes, no)
+}
+
+func (b *Builder) emitTest(t test, derived, yes, no int32) int32 {
 	t.yes, t.no = yes, no
 	at := b.append(t)
-	if p.derived > 0 {
-		at = b.append(test{op: opDerive, ref: p.derived - 1, yes: at, no: at})
+	if derived > 0 {
+		at = b.append(test{op: opDerive, ref: derived - 1, yes: at, no: at})
 	}
 	return at
 }

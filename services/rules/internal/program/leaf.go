@@ -117,7 +117,7 @@ func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *c
 // simple is a test of one value: a slot's, or one that is derived into a slot.
 // Where it is neither, a closure tests it.
 func (b *parts) simple(n *check.Node, negate bool, value *check.Node, t test) *part {
-	p := &part{test: t}
+	p := b.single(t)
 	switch value.Op {
 	case check.Field:
 		p.test.slot, p.test.depth = int32(value.Slot), uint8(value.Depth)
@@ -160,7 +160,7 @@ func (b *parts) tables(p *part, n *check.Node) {
 // slotTest is a test of a field as it is.
 func (b *parts) slotTest(field *check.Node, t test) *part {
 	t.slot, t.depth = int32(field.Slot), uint8(field.Depth)
-	p := &part{test: t}
+	p := b.single(t)
 	p.estimate = b.estimateTest(p, field)
 	return p
 }
@@ -173,7 +173,8 @@ func (b *parts) quantifier(n *check.Node, negate bool) *part {
 	if list.Depth == 0 {
 		t.memo = b.memo(n, negate)
 	}
-	p := &part{test: t, body: body}
+	p := b.single(t)
+	p.body = body
 	p.estimate = estimate{likely: 0.3, cost: 8 + assumedQuick*max(body.cost, 1)}
 	return p
 }
@@ -184,7 +185,7 @@ const assumedQuick = 3
 // closure tests what no opcode can.
 func (b *parts) closure(n *check.Node, negate bool) *part {
 	b.code.conds = append(b.code.conds, cond(n, negate))
-	p := &part{test: test{op: opCond, ref: int32(len(b.code.conds) - 1), memo: b.memo(n, negate)}}
+	p := b.single(test{op: opCond, ref: int32(len(b.code.conds) - 1), memo: b.memo(n, negate)})
 	p.estimate = estimate{likely: 0.4, cost: 6 + float64(Cost(n))}
 	return p
 }

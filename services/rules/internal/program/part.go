@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/arena"
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 	"github.com/backlot-video/backlot/services/rules/internal/pattern"
 	"github.com/backlot-video/backlot/services/rules/list"
@@ -57,6 +58,8 @@ type parts struct {
 	uses    []int32 // by memo
 	refs    map[any]int32
 	buffer  []byte
+	made    arena.Pool[part]
+	chains  arena.Pool[*part]
 	fixed   *Frame // where constants are folded
 }
 
@@ -77,7 +80,7 @@ func (b *parts) of(n *check.Node, negate bool) *part {
 		if (n.Op == check.Or) != negate {
 			kind = partOr
 		}
-		chain := &part{kind: kind, parts: make([]*part, 0, len(n.Args))}
+		chain := b.chain(kind, len(n.Args))
 		for _, arg := range n.Args {
 			chain.add(b.of(arg, negate))
 		}
@@ -93,14 +96,28 @@ func (b *parts) of(n *check.Node, negate bool) *part {
 	return b.leaf(n, negate)
 }
 
+// chain returns an empty chain with room for n parts.
+func (b *parts) chain(kind partKind, n int) *part {
+	p := b.made.Get()
+	p.kind, p.parts = kind, b.chains.Slice(n)
+	return p
+}
+
+// single returns a part of one test.
+func (b *parts) single(t test) *part {
+	p := b.made.Get()
+	p.test = t
+	return p
+}
+
 // defaulted is `field default true`: the field where it is there, else the
 // other.
 func (b *parts) defaulted(n *check.Node, negate bool) *part {
 	field := n.Args[0]
 	absent := b.slotTest(field, test{op: opPresent})
-	either := &part{kind: partOr}
+	either := b.chain(partOr, 2)
 	either.add(b.of(field, negate))
-	otherwise := &part{kind: partAnd}
+	otherwise := b.chain(partAnd, 2)
 	otherwise.add(absent)
 	otherwise.add(b.of(n.Args[1], negate))
 	either.add(otherwise.simple())
@@ -132,10 +149,9 @@ func (p *part) narrow(q *part) bool {
 	if !ok || last.test.slot != q.test.slot || last.test.depth != q.test.depth {
 		return false
 	}
-	joined := *last
-	joined.test.op, joined.test.n, joined.test.m = opIntIn, max(low, lastLow), min(high, lastHigh)
-	joined.estimate = last.both(q.estimate)
-	p.parts[len(p.parts)-1] = &joined
+	// Both are this chain's own: the leaf just made and the one before it.
+	last.test.op, last.test.n, last.test.m = opIntIn, max(low, lastLow), min(high, lastHigh)
+	last.estimate = last.both(q.estimate)
 	return true
 }
 
