@@ -40,8 +40,8 @@ func New(schema *fact.Schema, lists *list.Registry, declared []*syntax.List) *Ch
 	c := &Checker{checker{
 		schema: schema, registry: lists, own: map[string]*list.Ref{}, windows: map[string]*Node{},
 		addrs: map[int]int{}, patterns: map[string]*pattern.Pattern{}, set: &Set{Layout: layout, Time: -1, Exact: map[int]bool{}},
-		names: map[string]bool{}, elements: map[*fact.Scope]map[string]*Node{},
-		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor(), known: map[string]*Node{}}},
+		names: map[string]bool{}, elements: map[*fact.Scope]fieldsByName{},
+		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor(), known: fieldsByName{}}},
 	}}
 	for _, decl := range declared {
 		c.list(decl)
@@ -66,6 +66,7 @@ func (c *Checker) Rule(rule *syntax.Rule) *Rule {
 func (c *Checker) Release() {
 	c.nodes.Reset()
 	c.args.Reset()
+	c.checked.Reset()
 }
 
 // Extra makes a slot of the fact that no field fills.
@@ -96,13 +97,14 @@ type checker struct {
 	addrs    map[int]int                 // number of an IP address by slot
 	patterns map[string]*pattern.Pattern // by text
 	names    map[string]bool             // of rules
-	elements map[*fact.Scope]map[string]*Node
+	elements map[*fact.Scope]fieldsByName
 	scopes   []scope
 	counted  bool // this rule uses velocity
 	set      *Set
 	faults   []syntax.Fault
 	nodes    arena.Pool[Node]
 	args     arena.Pool[*Node]
+	checked  arena.Pool[Rule]
 }
 
 // node returns a node of this rule.
@@ -115,12 +117,15 @@ func (c *checker) node(op Op, t Type, source syntax.Expr, args ...*Node) *Node {
 	return n
 }
 
+// fieldsByName holds fields by one name, or by two for those of a message.
+type fieldsByName map[[2]string]*Node
+
 type scope struct {
 	name    string // of the element
 	slots   *fact.Scope
 	message protoreflect.MessageDescriptor // nil for elements that are values
 	value   Type                           // of those
-	known   map[string]*Node               // its fields met so far, by name
+	known   fieldsByName                   // met so far
 }
 
 func (c *checker) fault(span syntax.Span, message, help string) {
@@ -131,7 +136,8 @@ func (c *checker) fault(span syntax.Span, message, help string) {
 
 func (c *checker) rule(rule *syntax.Rule) *Rule {
 	c.counted = false
-	checked := &Rule{Rule: rule, When: c.cond(rule.When)}
+	checked := c.checked.Get()
+	checked.Rule, checked.When = rule, c.cond(rule.When)
 	if c.counted {
 		c.noteBounds(checked.When)
 	}

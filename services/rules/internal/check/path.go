@@ -20,9 +20,12 @@ func (c *checker) path(x *syntax.Path) *Node {
 		}
 	}
 	scope := &c.scopes[depth]
-	key := ""
-	if scope.message != nil && len(parts) == 1 {
-		key = parts[0].Name
+	var key [2]string
+	if scope.message != nil && (len(parts) == 1 || len(parts) == 2) {
+		key[0] = parts[0].Name
+		if len(parts) == 2 {
+			key[1] = parts[1].Name
+		}
 		if known := scope.known[key]; known != nil {
 			node := c.nodes.Get()
 			*node = *known
@@ -31,7 +34,7 @@ func (c *checker) path(x *syntax.Path) *Node {
 		}
 	}
 	node := c.resolve(x, depth, parts)
-	if node != nil && key != "" {
+	if node != nil && key[0] != "" {
 		known := *node
 		scope.known[key] = &known
 	}
@@ -152,7 +155,7 @@ func (c *checker) listPath(x *syntax.Path) (*Node, *scope) {
 	}
 	slots := c.set.Layout.Elem(c.scopes[node.Depth].slots, node.fields...)
 	if c.elements[slots] == nil {
-		c.elements[slots] = map[string]*Node{}
+		c.elements[slots] = fieldsByName{}
 	}
 	elem := &scope{slots: slots, value: *node.Type.Elem, known: c.elements[slots]}
 	if elem.value.Kind == fact.Message {

@@ -51,17 +51,15 @@ func (b *parts) leaf(n *check.Node, negate bool) *part {
 	case check.Matches:
 		return b.simple(n, negate, n.Args[0], test{op: opMatches, want: !negate, ref: b.regexRef(n.Regex)})
 	case check.StartsWith, check.EndsWith, check.Contains:
-		if b.constant(n.Args[1]) {
-			if v, ok := texts(n.Args[1])(b.fixed); ok {
-				return b.simple(n, negate, n.Args[0], test{op: textOps[op], want: !negate, text: v})
-			}
+		if part := n.Args[1]; part.Op == check.Const {
+			return b.simple(n, negate, n.Args[0], test{op: textOps[op], want: !negate, text: part.Value.S})
 		}
 	default:
 	}
 	return b.closure(n, negate)
 }
 
-var textOps = map[check.Op]opcode{check.StartsWith: opPrefix, check.EndsWith: opSuffix, check.Contains: opContains}
+var textOps = [...]opcode{check.StartsWith: opPrefix, check.EndsWith: opSuffix, check.Contains: opContains}
 
 func flagValue(v bool) int64 {
 	if v {
@@ -89,7 +87,10 @@ func (b *parts) constant(n *check.Node) bool {
 
 // compared is a value against a constant.
 func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *check.Node) *part {
-	c := derive(right)(b.fixed)
+	c := right.Value
+	if right.Op != check.Const {
+		c = derive(right)(b.fixed)
+	}
 	if !c.OK {
 		return falsePart // unknown, whichever way it is asked
 	}

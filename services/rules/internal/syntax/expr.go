@@ -242,7 +242,8 @@ func (p *parser) operand() Expr {
 		return path
 	}
 	p.next()
-	call := &Call{Func: path.Parts[0]}
+	call := p.made.calls.Get()
+	call.Func, call.Args = path.Parts[0], p.made.exprs.Slice(2)
 	for !p.stuck && !p.isPunct(')') {
 		arg := p.expr(0)
 		if of, ok := arg.(*Path); ok && p.is(wordBy) && len(call.Args) == 0 {
@@ -275,7 +276,8 @@ func (p *parser) window(fn Ident, of *Path) Expr {
 
 func (p *parser) quantifier() Expr {
 	start := p.tok.span.Start
-	q := &Quantifier{All: p.tok.word == wordAll}
+	q := p.made.quants.Get()
+	q.All = p.tok.word == wordAll
 	p.next()
 	q.Var = p.name("a name for the element")
 	p.expect(wordIn)
@@ -317,7 +319,9 @@ func (p *parser) set() Expr {
 		return low
 	}
 	high := p.expr(powerTest)
-	return &Range{Span{start, p.last}, low, high}
+	r := p.made.ranges.Get()
+	*r = Range{Span{start, p.last}, low, high}
+	return r
 }
 
 func (p *parser) cidr(start int32) Expr {

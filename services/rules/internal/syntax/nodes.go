@@ -13,6 +13,9 @@ type nodes struct {
 	ins      arena.Pool[In]
 	arrays   arena.Pool[Array]
 	exprs    arena.Pool[Expr]
+	ranges   arena.Pool[Range]
+	calls    arena.Pool[Call]
+	quants   arena.Pool[Quantifier]
 	rules    arena.Pool[Rule]
 }
 
@@ -27,6 +30,9 @@ func (n *nodes) reset() {
 	n.ins.Reset()
 	n.arrays.Reset()
 	n.exprs.Reset()
+	n.ranges.Reset()
+	n.calls.Reset()
+	n.quants.Reset()
 	n.rules.Reset()
 }
 
@@ -41,5 +47,8 @@ func (n *nodes) keep() {
 	n.ins.Keep()
 	n.arrays.Keep()
 	n.exprs.Keep()
+	n.ranges.Keep()
+	n.calls.Keep()
+	n.quants.Keep()
 	n.rules.Keep()
 }

@@ -370,8 +370,8 @@ func (p *parser) effect(rule *Rule) {
 			rule.Score, rule.HasScore = p.integer("a score", -MaxScore, MaxScore), true
 		case p.is(wordReason) && rule.Reason == nil:
 			p.next()
-			reason := p.name("a reason")
-			rule.Reason = &reason
+			rule.Reason = p.made.idents.Get()
+			*rule.Reason = p.name("a reason")
 		case p.is(wordScore) || p.is(wordReason):
 			p.fail(p.tok.span, "'"+p.tok.text+"' is given twice", "")
 		default:
