@@ -99,6 +99,15 @@ type Node struct {
 	fields []protoreflect.FieldDescriptor // of Field: from its scope's message
 }
 
+// Leaf is the field that a Field node reads; nil for elements that are values
+// and for velocity.
+func (n *Node) Leaf() protoreflect.FieldDescriptor {
+	if len(n.fields) == 0 {
+		return nil
+	}
+	return n.fields[len(n.fields)-1]
+}
+
 // Rule is a checked rule.
 type Rule struct {
 	*syntax.Rule
