@@ -82,11 +82,14 @@ func Check(name, source string, schema *fact.Schema, lists *list.Registry) ([]Fi
 	return findings, nil
 }
 
-// Checks returns the names of all findings and what they mean.
-func Checks() map[string]string {
-	about := make(map[string]string, len(lint.Checks))
-	for _, c := range lint.Checks {
-		about[c.Name] = c.About
+// About is the name of a finding and what it means.
+type About struct{ Name, About string }
+
+// Checks returns the names of all findings.
+func Checks() []About {
+	all := make([]About, len(lint.Checks))
+	for i, c := range lint.Checks {
+		all[i] = About(c)
 	}
-	return about
+	return all
 }

@@ -71,9 +71,9 @@ func TestFindings(t *testing.T) {
 	} else if out.String() != string(transcript) {
 		t.Errorf("got\n%s", out.String())
 	}
-	for name := range lint.Checks() {
-		if !seen[name] && name != "deprecated" {
-			t.Errorf("no example of %s", name)
+	for _, c := range lint.Checks() {
+		if !seen[c.Name] && c.Name != "deprecated" {
+			t.Errorf("no example of %s", c.Name)
 		}
 	}
 }

@@ -179,6 +179,10 @@ func TestCheckReportsFaultsTestsAndForm(t *testing.T) {
 	if len(good.GetDiagnostics()) != 0 || good.GetFormatted() != "rule a live\n  when card == \"x\"\n  then deny\n" {
 		t.Errorf("got %v", good)
 	}
+	doubtful := check("rule a when card == \"x\" and card == \"y\" then deny")
+	if len(doubtful.GetDiagnostics()) != 1 || doubtful.GetDiagnostics()[0].GetSeverity() != rulesv1.Diagnostic_SEVERITY_WARNING {
+		t.Errorf("got %v", doubtful)
+	}
 }
 
 func TestListRulesets(t *testing.T) {

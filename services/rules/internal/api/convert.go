@@ -56,6 +56,12 @@ func checkedToProto(checked *catalog.Checked) *rulesv1.CheckResponse {
 			Message: message, Rendered: fmt.Sprintf("source:%d:1: error: %s", failed.Line, message),
 		})
 	}
+	for _, w := range checked.Warnings {
+		res.Diagnostics = append(res.Diagnostics, &rulesv1.Diagnostic{
+			Severity: rulesv1.Diagnostic_SEVERITY_WARNING, Line: uint32(w.Line), Column: uint32(w.Column),
+			Message: w.Message, Help: w.Help, Rendered: w.Rendered(),
+		})
+	}
 	return res
 }
 

@@ -3,9 +3,11 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/backlot-video/backlot/services/rules"
+	"github.com/backlot-video/backlot/services/rules/lint"
 )
 
 // Errors of Evaluate.
@@ -59,12 +61,14 @@ func (c *Catalog) evaluate(q *Query, d *rules.Decision) error {
 type Checked struct {
 	Errors    rules.Errors
 	Failed    []rules.TestResult // tests that did not pass
+	Warnings  []lint.Finding
 	Rules     int
 	Tests     int
 	Formatted string // empty when the source does not parse
 }
 
-// Check compiles a source for a fact type and runs its tests. Nothing changes.
+// Check compiles a source for a fact type, runs its tests and looks for what is
+// likely wrong. Nothing changes.
 func (c *Catalog) Check(name, factType, source string) (Checked, error) {
 	c.mu.Lock()
 	known, err := c.factType(factType)
@@ -89,5 +93,10 @@ func (c *Catalog) Check(name, factType, source string) (Checked, error) {
 			checked.Failed = append(checked.Failed, result)
 		}
 	}
+	findings, err := lint.Check(name, source, known.schema, &c.lists)
+	if err != nil {
+		return Checked{}, err
+	}
+	checked.Warnings = slices.DeleteFunc(findings, func(f lint.Finding) bool { return f.Severity != lint.Warning })
 	return checked, nil
 }

@@ -3,19 +3,36 @@ package tool
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/services/rules"
+	"github.com/backlot-video/backlot/services/rules/lint"
 	"github.com/backlot-video/backlot/services/rules/list"
 )
 
 var checkVerb = Verb{
-	Name: "check", Args: "FILE...", About: "compiles rulesets and tells their faults",
+	Name: "check", Args: "FILE...", About: "compiles rulesets and tells their faults and what is likely wrong",
 	Examples: []string{
-		"check risk.rules", "check --json rules/", "check --descriptors facts.binpb --fact shop.v1.OrderFact risk.rules",
-		"check --list datacenters=dc.txt - < risk.rules",
+		"check risk.rules", "check --json rules/", "check --warnings-as-errors rules/",
+		"check --descriptors facts.binpb --fact shop.v1.OrderFact risk.rules", "check --list datacenters=dc.txt - < risk.rules",
 	},
-	Run: runCheck,
+	Run: func(_ context.Context, verb *Verb, args []string, std *Stdio) int {
+		return runCheck(verb, args, std, checkFlags{})
+	},
+}
+
+var lintVerb = Verb{
+	Name: "lint", Args: "FILE...", About: "is check with hints, for which warnings are faults",
+	Examples: []string{"lint risk.rules", "lint --names", "lint --json rules/"},
+	Run: func(_ context.Context, verb *Verb, args []string, std *Stdio) int {
+		return runCheck(verb, args, std, checkFlags{hints: true, strict: true})
+	},
+}
+
+type checkFlags struct {
+	facts
+	hints, strict, json, names bool
 }
 
 // checked is what check tells of a source.
@@ -26,45 +43,58 @@ type checked struct {
 	Diagnostics []diagnostic `json:"diagnostics"`
 }
 
-func runCheck(_ context.Context, verb *Verb, args []string, std *Stdio) int {
+func runCheck(verb *Verb, args []string, std *Stdio, c checkFlags) int {
 	set := config.New(verb.Name)
-	var f facts
-	var asJSON bool
-	f.register(set)
-	set.Bool(&asJSON, "json", false, "print one JSON document")
+	c.register(set)
+	set.Bool(&c.json, "json", false, "print one JSON document")
+	set.Bool(&c.strict, "warnings-as-errors", c.strict, "warnings are faults: the exit code is 1")
+	set.Bool(&c.hints, "hints", c.hints, "tell too what could be simpler or safer, such as rules without a test")
+	set.Bool(&c.names, "names", false, "list what warnings and hints there are; # lint:ignore NAME REASON in a source takes one away")
 	rest, code, done := verb.parse(set, args, std)
 	if done {
 		return code
 	}
+	if c.names {
+		printNames(std.Out)
+		return exitOK
+	}
 	sources, err := readSources(rest, std.In)
 	if err == nil {
-		err = f.load()
+		err = c.load()
 	}
 	if err != nil {
 		return std.fail(verb, err)
 	}
 	results := make([]checked, len(sources))
 	for i := range sources {
-		if results[i], err = checkSource(&sources[i], &f); err != nil {
+		if results[i], err = c.check(&sources[i]); err != nil {
 			return std.fail(verb, err)
 		}
-		if len(results[i].Diagnostics) > 0 {
-			code = exitFaults
+		for _, d := range results[i].Diagnostics {
+			if d.Severity == "error" || d.Severity == "warning" && c.strict {
+				code = exitFaults
+			}
 		}
 	}
-	if asJSON {
+	if c.json {
 		if err := writeJSON(std.Out, results); err != nil {
 			return std.fail(verb, err)
 		}
 		return code
 	}
-	std.printChecked(results)
+	std.printChecked(results, code)
 	return code
 }
 
-func checkSource(s *source, f *facts) (checked, error) {
+func printNames(w io.Writer) {
+	for _, c := range lint.Checks() {
+		_, _ = fmt.Fprintf(w, "%-15s %s\n", c.Name, c.About)
+	}
+}
+
+func (c *checkFlags) check(s *source) (checked, error) {
 	result := checked{File: s.name(), Diagnostics: []diagnostic{}}
-	program, _, err := compile(s, f)
+	program, lists, err := compile(s, &c.facts)
 	if err != nil {
 		return result, err
 	}
@@ -73,6 +103,18 @@ func checkSource(s *source, f *facts) (checked, error) {
 		return result, nil
 	}
 	result.Rules, result.Tests = len(program.Rules()), program.Tests()
+	findings, err := lint.Check(s.name(), s.text, program.Schema(), lists)
+	if err != nil {
+		return result, err
+	}
+	for i := range findings {
+		if f := &findings[i]; f.Severity == lint.Warning || c.hints {
+			result.Diagnostics = append(result.Diagnostics, diagnostic{
+				File: f.File, Severity: f.Severity.String(), Name: f.Name, Line: f.Line, Column: f.Column,
+				Message: f.Message, Help: f.Help, rendered: f.Rendered(),
+			})
+		}
+	}
 	return result, nil
 }
 
@@ -93,17 +135,28 @@ func compile(s *source, f *facts) (compiled, *list.Registry, error) {
 	return compiled{program, faults}, lists, nil
 }
 
-func (std *Stdio) printChecked(results []checked) {
-	rules, tests, found := 0, 0, 0
+func (std *Stdio) printChecked(results []checked, code int) {
+	rules, tests := 0, 0
+	found := map[string]int{}
 	for _, result := range results {
 		for _, d := range result.Diagnostics {
 			std.print(std.Out, d)
+			found[d.Severity]++
 		}
-		rules, tests, found = rules+result.Rules, tests+result.Tests, found+len(result.Diagnostics)
+		rules, tests = rules+result.Rules, tests+result.Tests
 	}
-	if found > 0 {
-		_, _ = fmt.Fprintf(std.Out, "%s in %s\n", std.paint(red, plural(found, "fault")), plural(len(results), "source"))
-		return
+	summary := std.paint(green, "ok") + ": "
+	if code != exitOK {
+		summary = std.paint(red, "FAIL") + ": "
 	}
-	_, _ = fmt.Fprintf(std.Out, "%s: %s, %s, %s\n", std.paint(green, "ok"), plural(len(results), "source"), plural(rules, "rule"), plural(tests, "test"))
+	for _, severity := range []string{"error", "warning", "info"} {
+		if n := found[severity]; n > 0 {
+			noun := map[string]string{"info": "hint"}[severity]
+			if noun == "" {
+				noun = severity
+			}
+			summary += plural(n, noun) + ", "
+		}
+	}
+	_, _ = fmt.Fprintf(std.Out, "%s%s, %s, %s\n", summary, plural(len(results), "source"), plural(rules, "rule"), plural(tests, "test"))
 }

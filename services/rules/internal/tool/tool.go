@@ -44,7 +44,7 @@ type Verb struct {
 
 // verbs returns the verbs in the order in which the help lists them.
 func verbs() []Verb {
-	return []Verb{checkVerb, testVerb, formatVerb, evalVerb, listVerb}
+	return []Verb{checkVerb, lintVerb, testVerb, formatVerb, evalVerb, listVerb}
 }
 
 // Stdio is what a process gives to a verb.

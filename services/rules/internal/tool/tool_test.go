@@ -49,7 +49,9 @@ func TestVerbs(t *testing.T) {
 		"good.rules": good, "bad.rules": bad, "failing.rules": failing, "messy.rules": messy,
 		"set/a.rules": good, "set/deep/b.rules": strings.Replace(good, "card ==", "card in list @cards and card ==", 1),
 		"set/deep/cards.list": "x\n# no\ny\n", "cards.txt": "x\n", "fact.json": `{"card": "x", "country": "US"} {"card": "y"}`,
-		"empty/note": "", "listed.rules": "rule a when card in list @cards then deny\n",
+		"warned.rules": "rule a when card == \"x\" and paid_orders > 1 and card == \"y\" then deny\n",
+		"hinted.rules": "rule a when card matches /^x/ then deny\n",
+		"empty/note":   "", "listed.rules": "rule a when card in list @cards then deny\n",
 	}
 	for _, test := range []struct {
 		args  string
@@ -75,6 +77,15 @@ func TestVerbs(t *testing.T) {
 		{args: "check --fact no.Such good.rules", code: 2, want: "fact type no.Such is not known"},
 		{args: "check --descriptors cards.txt good.rules", code: 2, want: "cards.txt is no descriptor set"},
 		{args: "check --json bad.rules", code: 1, want: `"help": "did you mean 'card'?"`},
+		{args: "check warned.rules", want: "warned.rules:1:49: warning: rule 'a' can never fire: 'card == \"x\"' and 'card == \"y\"' exclude each other [never-true]"},
+		{args: "check warned.rules", want: "ok: 1 warning, 1 source"},
+		{args: "check --warnings-as-errors warned.rules", code: 1, want: "FAIL: 1 warning"},
+		{args: "check --hints hinted.rules", want: "info: no pattern is needed [simple-pattern]"},
+		{args: "check hinted.rules", want: "ok: 1 source"},
+		{args: "check --json warned.rules", want: `"name": "never-true"`},
+		{args: "lint warned.rules", code: 1, want: "FAIL: 1 warning"},
+		{args: "lint hinted.rules", want: "ok: 1 hint"},
+		{args: "lint --names", want: "never-true "},
 		{args: "test good.rules", want: "ok: 2 tests passed, 0 failed"},
 		{args: "test -v good.rules", want: "pass good.rules:5 \"x is denied\""},
 		{args: "test --run ^x good.rules", want: "ok: 1 test passed, 0 failed"},
