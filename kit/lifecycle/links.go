@@ -44,6 +44,8 @@ type links struct {
 	context context.Context
 	running sync.WaitGroup
 
+	connecting sync.Mutex // to the broker
+
 	mu       sync.RWMutex
 	local    map[string][]rpc.Endpoint
 	embedded *mq.Server
@@ -207,19 +209,24 @@ func (l *links) startInformers() {
 
 // broker connects to the broker at the first call.
 func (l *links) broker(ctx context.Context) (*mq.Client, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.client != nil {
-		return l.client, nil
+	l.connecting.Lock() // and not mu, which every call takes
+	defer l.connecting.Unlock()
+	l.mu.RLock()
+	known, embedded := l.client, l.embedded
+	l.mu.RUnlock()
+	if known != nil {
+		return known, nil
 	}
 	client, err := mq.Connect(ctx, mq.ClientConfig{
-		URL: l.process.settings.mqURL, Server: l.embedded, Token: l.brokerToken(), TLS: l.clientTLS,
+		URL: l.process.settings.mqURL, Server: embedded, Token: l.brokerToken(), TLS: l.clientTLS,
 		Log: l.process.log, Registerer: l.process.registry, Clock: l.process.clock,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("mq-url: %w", err)
 	}
+	l.mu.Lock()
 	l.client = client
+	l.mu.Unlock()
 	return client, nil
 }
 

@@ -8,6 +8,7 @@
 //	relay.go     Outbox.Run, which publishes them
 //	inbox.go     Once: which facts a consumer's database has seen
 //	consumer.go  Client.Consume: handlers, acknowledgement, parking
+//	journal.go   Journal: a service's own records
 //	lane.go      one of a consumer's workers: order, retries, ends
 //	metrics.go   what is measured
 //

@@ -257,7 +257,7 @@ func (t *tableState) withWindow(w window, now int64) *tableState {
 		return t
 	}
 	w.since = now
-	if n := len(t.windows); n > 0 {
+	if n := len(t.windows); n > 0 && now > t.windows[n-1].since {
 		longest := t.windows[n-1]
 		w.since = max(longest.since, now-int64(longest.length))
 	}
@@ -287,8 +287,8 @@ func (t *tableState) expired(newest, at uint32) bool {
 }
 
 // full tells whether a window of a column has been counted for its length.
-func (t *tableState) full(column int, length uint32, now int64) bool {
-	since := t.columns[column].since
+func (t *tableState) full(column int, length uint32, now, since int64) bool {
+	since = max(since, t.columns[column].since)
 	for i := range t.windows {
 		if t.windows[i].length == length {
 			since = max(since, t.windows[i].since)

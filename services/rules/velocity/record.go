@@ -64,14 +64,14 @@ type Translation struct {
 	units   []uint64 // nibble for each of the other's units
 }
 
-// Translate makes what a table of another store has known here.
-func (s *Store) Translate(d Table) (*Translation, error) {
+// Translate makes what a table of another store has known here. What is new is
+// taken as counted since a Unix second.
+func (s *Store) Translate(d Table, since int64) (*Translation, error) {
 	if len(d.Fields) > maxColumns || len(d.Units) > maxUnits || d.Part < 0 || d.Part >= maxParts {
 		return nil, ErrMalformed
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.config.Clock().Unix()
 	t := s.table(tableName{d.Scope, d.By, d.Part})
 	if t == nil {
 		return nil, ErrMalformed
@@ -86,14 +86,14 @@ func (s *Store) Translate(d Table) (*Translation, error) {
 			x.columns = append(x.columns, -1) // not counted here
 			continue
 		}
-		state = state.withColumn(field, now)
+		state = state.withColumn(field, since)
 		x.columns = append(x.columns, state.find(field))
 	}
 	for _, length := range d.Windows {
 		if length < 1 || length > maxWindow {
 			return nil, ErrMalformed
 		}
-		state = state.withWindow(newWindowOf(uint32(length), s.config.Steps), now)
+		state = state.withWindow(newWindowOf(uint32(length), s.config.Steps), since)
 	}
 	for _, unit := range d.Units {
 		next, nibble := state.withUnit(unit)

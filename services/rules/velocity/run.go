@@ -190,7 +190,7 @@ func (s *Store) apply(r *Record, how applying) {
 		now := s.config.Clock().Unix()
 		for i := range how.group.Queries {
 			q := &how.group.Queries[i]
-			how.out[i].Warming = !state.full(how.group.columns[q.Field], uint32(q.Window.Seconds()), now)
+			how.out[i].Warming = !state.full(how.group.columns[q.Field], uint32(q.Window.Seconds()), now, sh.since)
 		}
 	}
 }

@@ -9,6 +9,7 @@ type shard struct {
 	index  index
 	events events
 	share  int64 // bytes that it may take
+	since  int64 // Unix seconds from which on it is counted
 
 	sweep, hand cursor // of expiry and of eviction
 	turn        uint32
