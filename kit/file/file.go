@@ -1,9 +1,10 @@
-// Package file writes small files so that a crash leaves the whole of one
+// Package file writes files so that a crash leaves the whole of one
 // or nothing of it. They are private to their owner (mode 0600).
 package file
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,14 @@ import (
 // Replace puts content at path, in place of what was there. When it
 // returns nil the content is on disk.
 func Replace(path string, content []byte) error {
+	return ReplaceBy(path, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// ReplaceBy is Replace of what content writes.
+func ReplaceBy(path string, content func(w io.Writer) error) error {
 	return write(path, content, os.Rename)
 }
 
@@ -24,7 +33,10 @@ func Once(path string, first func() []byte) ([]byte, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return content, err
 	}
-	err = write(path, first(), func(temporary, path string) error {
+	err = write(path, func(w io.Writer) error {
+		_, err := w.Write(first())
+		return err
+	}, func(temporary, path string) error {
 		err := os.Link(temporary, path)
 		if errors.Is(err, fs.ErrExist) {
 			err = nil
@@ -38,7 +50,7 @@ func Once(path string, first func() []byte) ([]byte, error) {
 }
 
 // write makes a temporary file beside path and gives it its place.
-func write(path string, content []byte, place func(temporary, path string) error) error {
+func write(path string, content func(w io.Writer) error, place func(temporary, path string) error) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -47,8 +59,7 @@ func write(path string, content []byte, place func(temporary, path string) error
 	if err != nil {
 		return err
 	}
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
+	err = errors.Join(content(temporary), temporary.Sync(), temporary.Close())
 	if err == nil {
 		err = place(temporary.Name(), path)
 	}

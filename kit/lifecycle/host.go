@@ -53,9 +53,10 @@ type Host struct {
 	workers   sync.WaitGroup
 	workersUp context.Context
 
-	mu      sync.Mutex
-	closers []func() error
-	checks  map[string]func(context.Context) error
+	mu       sync.Mutex
+	replicas *rpc.Dialer // made when needed
+	closers  []func() error
+	checks   map[string]func(context.Context) error
 }
 
 // newHost locks the service's folder and opens its listeners; they serve

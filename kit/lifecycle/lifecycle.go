@@ -7,6 +7,7 @@
 //	host.go       Host: what a service gets
 //	links.go      how a service reaches others: in process, or by the register
 //	registration.go  keeping an instance in the register
+//	replicas.go   other instances of the same service
 //	folder.go     the data folder: version, lock, sockets
 //	listen.go     listeners with errors that say what to change
 //	broker.go     the embedded message broker as a Service

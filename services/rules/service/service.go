@@ -14,6 +14,7 @@ import (
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 	"github.com/backlot-video/backlot/services/rules/internal/api"
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
+	"github.com/backlot-video/backlot/services/rules/internal/counting"
 	"github.com/backlot-video/backlot/services/rules/internal/folder"
 	"github.com/backlot-video/backlot/services/rules/internal/listing"
 	"github.com/backlot-video/backlot/services/rules/internal/part"
@@ -25,9 +26,8 @@ const name = "rules"
 type Config struct {
 	// Dir is a folder of rulesets, lists and descriptor sets that is used
 	// instead of the configstore. Default: none.
-	Dir string
-	// VelocityBytes bounds the memory of velocity counters. Default 64 MiB.
-	VelocityBytes int64
+	Dir      string
+	Velocity Velocity
 }
 
 // Service is rules.
@@ -42,15 +42,12 @@ func (s *Service) Name() string { return name }
 // RegisterFlags implements lifecycle.Service.
 func (s *Service) RegisterFlags(set *config.Set) {
 	set.String(&s.config.Dir, "dir", "", "`folder` of *.rules, *.list and *.binpb files that is used instead of the configstore; empty: none")
-	set.Size(&s.config.VelocityBytes, "velocity-bytes", 64<<20, "most `bytes` of velocity counters; the least recently used go first")
+	s.config.Velocity.registerFlags(set)
 }
 
 // Validate implements lifecycle.Service.
 func (s *Service) Validate() error {
-	var faults []error
-	if s.config.VelocityBytes < 1<<20 {
-		faults = append(faults, errors.New("rules.velocity-bytes: must be at least 1MiB"))
-	}
+	faults := s.config.Velocity.validate()
 	if dir := s.config.Dir; dir != "" {
 		if info, err := os.Stat(dir); err != nil {
 			faults = append(faults, fmt.Errorf("rules.dir: %w", err))
@@ -63,15 +60,20 @@ func (s *Service) Validate() error {
 
 // Run implements lifecycle.Service.
 func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
+	counts, err := s.config.Velocity.open(ctx, host)
+	if err != nil {
+		return err
+	}
 	c := catalog.New(catalog.Config{
 		Log: host.Log, Registerer: host.Registerer, Clock: host.Clock,
-		Dir: filepath.Join(host.DataDir, "good"), VelocityBytes: s.config.VelocityBytes,
+		Dir: filepath.Join(host.DataDir, "good"), Counters: counts,
 	})
 	payment := (*rulesv1.PaymentFact)(nil).ProtoReflect().Descriptor()
 	if err := c.AddBuiltin(payment); err != nil {
 		return err
 	}
-	host.Handle(rulesv1.RulesServiceDesc, api.New(c))
+	host.Handle(rulesv1.RulesServiceDesc, confirmed{api.New(c), counts})
+	host.Handle(rulesv1.VelocityServiceDesc, counting.NewServer(counts))
 	var parts *part.Store
 	if s.config.Dir != "" {
 		files := &folder.Folder{Dir: s.config.Dir, Catalog: c, Log: host.Log, FactType: string(payment.FullName())}
@@ -91,6 +93,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		}
 	}
 	host.Handle(rulesv1.ListServiceDesc, api.NewLists(c, parts))
+	host.Go("velocity", counts.Serve)
 	host.Ready()
 	<-ctx.Done()
 	return nil

@@ -32,9 +32,9 @@ func TestDefaultsAreValidAndFaultsAreReportedTogether(t *testing.T) {
 	if err := s.Validate(); err != nil {
 		t.Errorf("defaults: %v", err)
 	}
-	s.config = Config{Dir: filepath.Join(t.TempDir(), "nowhere"), VelocityBytes: 1}
+	s.config = Config{Dir: filepath.Join(t.TempDir(), "nowhere"), Velocity: Velocity{Bytes: 1}}
 	err := s.Validate()
-	for _, field := range []string{"rules.dir", "rules.velocity-bytes"} {
+	for _, field := range []string{"rules.dir", "rules.velocity-bytes", "rules.velocity-steps", "rules.velocity-snapshot-interval", "rules.velocity-journal-bytes", "rules.velocity-timeout"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}

@@ -104,8 +104,8 @@ func (s *Store) Translate(d Table, since int64) (*Translation, error) {
 	return x, nil
 }
 
-// Record translates a record; false when nothing of it can be used.
-func (x *Translation) Record(r *Record) (Record, bool) {
+// Record translates a record. Columns that are not counted here are left out.
+func (x *Translation) Record(r *Record) Record {
 	out := Record{Table: x.table.id, High: r.High, Low: r.Low, At: r.At, Event: r.Event}
 	for i, column := range x.columns {
 		if r.Columns>>i&1 == 0 || column < 0 {
@@ -117,9 +117,34 @@ func (x *Translation) Record(r *Record) (Record, bool) {
 			out.Units |= x.units[unit-1] << (4 * column)
 		}
 	}
-	return out, out.Columns != 0
+	return out
 }
 
 // Replay counts a record that was counted before, and does not log it. An
 // event that is known is not counted again.
 func (s *Store) Replay(r *Record) { s.apply(r, applying{add: true, replay: true}) }
+
+// Group is a Group of the translated table; the Field of a query is a column
+// of the other store's. It is false where one is not counted here.
+func (x *Translation) Group(queries []Query) (*Group, bool) {
+	state := x.table.state.Load()
+	g := &Group{Scope: x.table.scope, By: x.table.by, table: x.table}
+	for _, query := range queries {
+		if query.Field < 0 || query.Field >= len(x.columns) || x.columns[query.Field] < 0 {
+			return nil, false
+		}
+		column := x.columns[query.Field]
+		at := slices.Index(g.columns, column)
+		if at < 0 {
+			at = len(g.columns)
+			g.columns = append(g.columns, column)
+			g.Fields = append(g.Fields, state.columns[column].Field)
+		}
+		g.Queries = append(g.Queries, Query{at, query.Window})
+	}
+	g.finish(x.store.config.Steps)
+	return g, true
+}
+
+// Column is the column of its table that a query of a group reads.
+func (g *Group) Column(query int) int { return g.columns[g.Queries[query].Field] }

@@ -142,18 +142,15 @@ func TestReplayCountsTheSame(t *testing.T) {
 	}
 	for range 2 { // what has an id is counted once
 		for i := range log {
-			r, ok := translations[log[i].Table].Record(&log[i])
-			if !ok {
-				t.Fatal("a record is lost")
-			}
-			if r.Event != 0 || i < 0 {
+			r := translations[log[i].Table].Record(&log[i])
+			if r.Event != 0 {
 				replayed.Replay(&r)
 			}
 		}
 	}
 	for i := range log {
 		if log[i].Event == 0 {
-			r, _ := translations[0].Record(&log[i])
+			r := translations[0].Record(&log[i])
 			replayed.Replay(&r)
 		}
 	}

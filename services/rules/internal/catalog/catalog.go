@@ -49,15 +49,15 @@ type Config struct {
 	Clock      func() time.Time
 	// Dir keeps the last good versions.
 	Dir string
-	// VelocityBytes bounds the memory of velocity counters; default 64 MiB.
-	VelocityBytes int64
+	// Counters of velocity; default a store of its own.
+	Counters velocity.Counters
 }
 
 // Catalog is safe for concurrent use.
 type Catalog struct {
 	config   Config
 	metrics  *metrics
-	counters *velocity.Store
+	counters velocity.Counters
 	lists    list.Registry
 	inForce  atomic.Pointer[map[string]judge] // by fact type
 
@@ -82,13 +82,16 @@ func New(config Config) *Catalog {
 	}
 	c := &Catalog{
 		config:   config,
-		counters: velocity.New(velocity.Config{MaxBytes: config.VelocityBytes, Clock: config.Clock}),
+		counters: config.Counters,
 		types:    map[string]*factType{},
 		rulesets: map[string]*ruleset{},
 		listInfo: map[string]*ListStatus{},
 	}
+	if c.counters == nil {
+		c.counters = velocity.New(velocity.Config{Clock: config.Clock})
+	}
 	c.inForce.Store(&map[string]judge{})
-	c.metrics = newMetrics(config.Registerer, c.counters)
+	c.metrics = newMetrics(config.Registerer)
 	return c
 }
 

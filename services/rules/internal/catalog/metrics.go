@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backlot-video/backlot/services/rules"
-	"github.com/backlot-video/backlot/services/rules/velocity"
 )
 
 // metrics are what an operator watches. Labels are names of rulesets and
@@ -24,7 +23,7 @@ type metrics struct {
 	lists       listMetrics
 }
 
-func newMetrics(registerer prometheus.Registerer, counters *velocity.Store) *metrics {
+func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := &metrics{
 		evaluations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "backlot_rules_evaluations_total", Help: "Facts judged, by ruleset and verdict.",
@@ -59,28 +58,8 @@ func newMetrics(registerer prometheus.Registerer, counters *velocity.Store) *met
 	}
 	if registerer != nil {
 		registerer.MustRegister(m.evaluations, m.fired, m.failed, m.latency, m.unknown, m.rejections, m.rejected, m.inForce, m.compile)
-		registerer.MustRegister(velocityMetrics(counters)...)
 	}
 	return m
-}
-
-func velocityMetrics(counters *velocity.Store) []prometheus.Collector {
-	gauge := func(name, help string, read func(velocity.Stats) int64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "backlot_rules_velocity_" + name, Help: help},
-			func() float64 { return float64(read(counters.Stats())) })
-	}
-	total := func(name, help string, read func(velocity.Stats) int64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "backlot_rules_velocity_" + name + "_total", Help: help},
-			func() float64 { return float64(read(counters.Stats())) })
-	}
-	return []prometheus.Collector{
-		gauge("keys", "Keys that velocity counters hold.", func(s velocity.Stats) int64 { return s.Keys }),
-		gauge("bytes", "Memory of velocity counters.", func(s velocity.Stats) int64 { return s.Bytes }),
-		total("evictions", "Keys dropped for lack of memory though they still counted.", func(s velocity.Stats) int64 { return s.Evicted }),
-		total("expirations", "Keys dropped because their window had passed.", func(s velocity.Stats) int64 { return s.Expired }),
-		total("late_events", "Events older than their window.", func(s velocity.Stats) int64 { return s.Late }),
-		total("future_events", "Events ahead of the clock.", func(s velocity.Stats) int64 { return s.Future }),
-	}
 }
 
 func (m *metrics) judged(d *rules.Decision, took time.Duration) {
