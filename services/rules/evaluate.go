@@ -115,6 +115,7 @@ func (p *Program) judge(frame *program.Frame, d *Decision) {
 	d.Action, d.Score = Allow, 0
 	d.Fired, d.Shadow = d.Fired[:0], d.Shadow[:0]
 	d.Ruleset, d.Version = p.name, p.version
+	frame.Rates = p.options.Rates.Get()
 	for _, i := range p.index.Fire(frame) {
 		rule := p.rules[i]
 		if rule.State != Live && !p.chosen(frame, rule) {

@@ -22,6 +22,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules/internal/program"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/rate"
 	"github.com/backlot-video/backlot/services/rules/velocity"
 )
 
@@ -50,6 +51,7 @@ const (
 type Options struct {
 	Version  string            // told by decisions; empty by default
 	Lists    *list.Registry    // lists that the source does not define itself; none
+	Rates    *rate.Ref         // of convert; none
 	Counters velocity.Counters // of velocity functions; an own store
 	Scope    string            // whose counters: programs of one scope share them; the name
 	// Sample has recent facts, as wire bytes, from which the compiler learns

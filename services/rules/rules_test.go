@@ -14,6 +14,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/facttest"
 	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/rate"
 	"github.com/backlot-video/backlot/services/rules/velocity"
 )
 
@@ -28,7 +29,7 @@ func orderSchema(t testing.TB) *fact.Schema {
 }
 
 // TestTranscripts runs testdata/*.txt. A transcript has sections `-- kind --`:
-// rules (a source), fact (JSON, judged by the last source, velocity counts),
+// rules (a source), rates (a table, in force from there on), fact (JSON, judged by the last source, velocity counts),
 // trace (as fact, with trace) and tests; each but a source that compiles is
 // followed by `-- want --` with what was printed.
 func TestTranscripts(t *testing.T) {
@@ -84,6 +85,7 @@ func replay(t *testing.T, transcript string) string {
 type transcriptSession struct {
 	schema  *fact.Schema
 	lists   *list.Registry
+	rates   rate.Ref
 	program *Program
 }
 
@@ -92,12 +94,19 @@ func (s *transcriptSession) run(kind, body string) string {
 	case "rules":
 		clock := func() time.Time { return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) }
 		program, err := Compile("risk.rules", body, s.schema, &Options{
-			Lists: s.lists, Counters: velocity.New(velocity.Config{Clock: clock}),
+			Lists: s.lists, Rates: &s.rates, Counters: velocity.New(velocity.Config{Clock: clock}),
 		})
 		if err != nil {
 			return err.Error()
 		}
 		s.program = program
+		return ""
+	case "rates":
+		table, err := rate.Read(strings.NewReader(body), "")
+		if err != nil {
+			return err.Error()
+		}
+		s.rates.Set(table)
 		return ""
 	case "tests":
 		var lines []string
@@ -130,7 +139,11 @@ func describe(d *Decision) string {
 		lines = append(lines, "  "+step.Rule+": "+step.Expression+" = "+step.Value)
 	}
 	if d.Unknown != (Unknown{}) {
-		lines = append(lines, fmt.Sprintf("  unknown: %d overflow, %d currency", d.Unknown.Overflow, d.Unknown.Currency))
+		unknown := fmt.Sprintf("  unknown: %d overflow, %d currency", d.Unknown.Overflow, d.Unknown.Currency)
+		if d.Unknown.Rate > 0 {
+			unknown += fmt.Sprintf(", %d without a rate", d.Unknown.Rate)
+		}
+		lines = append(lines, unknown)
 	}
 	return strings.Join(lines, "\n")
 }

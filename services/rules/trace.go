@@ -46,6 +46,7 @@ func (p *Program) trace(data []byte, d *Decision, request *Request) {
 		return
 	}
 	frame := program.NewFrame(t.set.Addrs)
+	frame.Rates = p.options.Rates.Get()
 	if t.set.Layout.Decode(data, &frame.Record) != nil {
 		return // the fact was decoded before
 	}

@@ -12,6 +12,7 @@ import (
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
 	"github.com/backlot-video/backlot/services/rules/internal/listing"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 // payments is the ruleset that a new installation starts with. It then belongs
@@ -50,7 +51,23 @@ func follow(ctx context.Context, host *lifecycle.Host, c *catalog.Catalog, loade
 		}
 		loader.Put(fullName(event.Object), version(event.Object), event.Object.Spec)
 	})
-	for _, wait := range []func(context.Context) error{types.WaitSynced, lists.WaitSynced} {
+	rates := start[*rulesv1.RateTable](host, "RateTable", func(event informer.Event[*rulesv1.RateTable]) {
+		switch {
+		case fullName(event.Object) != "default":
+			host.Log.Warn("only the rate table named default is used", "rate_table", fullName(event.Object))
+		case event.Type == informer.Deleted:
+			c.DeleteRates()
+		default:
+			_ = c.PutRates(version(event.Object), func() (*rate.Table, error) { // logged and counted there
+				worths := map[string]string{}
+				for _, one := range event.Object.Spec.GetRates() {
+					worths[one.GetCurrency()] = one.GetWorth()
+				}
+				return rate.New(version(event.Object), event.Object.Spec.GetBase(), worths)
+			})
+		}
+	})
+	for _, wait := range []func(context.Context) error{types.WaitSynced, lists.WaitSynced, rates.WaitSynced} {
 		if err := wait(ctx); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ var builtin = []proto.Message{
 	(*policyv1.CallPolicy)(nil),
 	(*recommenderv1alpha1.Blend)(nil),
 	(*rulesv1.FactType)(nil),
+	(*rulesv1.RateTable)(nil),
 	(*rulesv1.RuleList)(nil),
 	(*rulesv1.Ruleset)(nil),
 	(*settlementv1.SplitPolicy)(nil),

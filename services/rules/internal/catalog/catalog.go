@@ -1,5 +1,5 @@
 // Package catalog holds the rulesets in force and swaps them: catalog.go takes
-// rulesets, list.go lists, facttype.go fact types, judge.go answers, good.go keeps
+// rulesets, list.go lists, rate.go exchange rates, facttype.go fact types, judge.go answers, good.go keeps
 // the last good version of each ruleset on disk, metrics.go counts.
 //
 // A ruleset takes force only when it compiles and passes its own tests; a bad
@@ -22,6 +22,7 @@ import (
 
 	"github.com/backlot-video/backlot/services/rules"
 	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/rate"
 	"github.com/backlot-video/backlot/services/rules/velocity"
 )
 
@@ -59,6 +60,7 @@ type Catalog struct {
 	metrics  *metrics
 	counters velocity.Counters
 	lists    list.Registry
+	rates    rate.Ref
 	inForce  atomic.Pointer[map[string]judge] // by fact type
 
 	mu       sync.Mutex
@@ -174,7 +176,7 @@ func (c *Catalog) compile(r Ruleset) (judge, error) {
 		return judge{}, err
 	}
 	program, err := rules.Compile(r.Name, r.Source, known.schema, &rules.Options{
-		Version: r.Version, Lists: &c.lists, Counters: c.counters, Scope: r.Name,
+		Version: r.Version, Lists: &c.lists, Rates: &c.rates, Counters: c.counters, Scope: r.Name,
 	})
 	if err != nil {
 		return judge{}, err

@@ -80,7 +80,7 @@ func (c *Catalog) Check(name, factType, source string) (Checked, error) {
 	if formatted, err := rules.Format(name, source, rules.English); err == nil {
 		checked.Formatted = formatted
 	}
-	program, err := rules.Compile(name, source, known.schema, &rules.Options{Lists: &c.lists})
+	program, err := rules.Compile(name, source, known.schema, &rules.Options{Lists: &c.lists, Rates: &c.rates})
 	if errors.As(err, &checked.Errors) {
 		return checked, nil
 	}

@@ -21,6 +21,7 @@ type metrics struct {
 	inForce     prometheus.Gauge
 	compile     prometheus.Histogram
 	lists       listMetrics
+	currencies  prometheus.Gauge
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -39,7 +40,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Buckets: []float64{1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2},
 		}),
 		unknown: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "backlot_rules_unknown_values_total", Help: "Values unknown though their fields were present, by cause (overflow or currency).",
+			Name: "backlot_rules_unknown_values_total", Help: "Values unknown though their fields were present, by cause (overflow, currency or rate).",
 		}, []string{"cause"}),
 		rejections: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "backlot_rules_rejections_total", Help: "Versions of rulesets, lists and fact types that were refused.",
@@ -55,9 +56,12 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(1e-4, 4, 8),
 		}),
 		lists: newListMetrics(registerer),
+		currencies: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "backlot_rules_rate_table_currencies", Help: "Currencies of the table of exchange rates in force.",
+		}),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.evaluations, m.fired, m.failed, m.latency, m.unknown, m.rejections, m.rejected, m.inForce, m.compile)
+		registerer.MustRegister(m.evaluations, m.fired, m.failed, m.latency, m.unknown, m.rejections, m.rejected, m.inForce, m.compile, m.currencies)
 	}
 	return m
 }
@@ -76,6 +80,9 @@ func (m *metrics) judged(d *rules.Decision, took time.Duration) {
 	}
 	if d.Unknown.Currency > 0 {
 		m.unknown.WithLabelValues("currency").Add(float64(d.Unknown.Currency))
+	}
+	if d.Unknown.Rate > 0 {
+		m.unknown.WithLabelValues("rate").Add(float64(d.Unknown.Rate))
 	}
 }
 

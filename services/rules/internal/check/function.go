@@ -6,6 +6,7 @@ import (
 	"time"
 	_ "time/tzdata" // zones must not depend on the machine
 
+	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 )
@@ -24,6 +25,7 @@ var functions = map[string]struct {
 	"abs":     {Abs, "abs(balance)"},
 	"min":     {Min, "min(a, b)"},
 	"max":     {Max, "max(a, b)"},
+	"convert": {Convert, "convert(amount, CNY)"},
 }
 
 func (c *checker) call(x *syntax.Call) *Node {
@@ -40,6 +42,8 @@ func (c *checker) call(x *syntax.Call) *Node {
 	switch fn.op {
 	case Hour, Weekday, Day, Month:
 		return c.calendar(x, fn.op, fn.example)
+	case Convert:
+		return c.convert(x, fn.example)
 	default:
 	}
 	want := 1
@@ -121,6 +125,34 @@ func (c *checker) calendar(x *syntax.Call, op Op, example string) *Node {
 	}
 	node := c.node(op, Type{Kind: fact.Int}, x, at)
 	node.Zone = zone
+	return node
+}
+
+// convert checks convert(amount, CNY).
+func (c *checker) convert(x *syntax.Call, example string) *Node {
+	if len(x.Args) != 2 {
+		c.fault(x.Span, "'convert' takes an amount and a currency", "as in "+example)
+		return nil
+	}
+	amount := c.value(x.Args[0])
+	if amount == nil {
+		return nil
+	}
+	if amount.Type.Kind != fact.Money {
+		c.fault(x.Args[0].ExprSpan(), "'convert' needs money, found "+amount.Type.describe(), "")
+		return nil
+	}
+	currency, ok := x.Args[1].(*syntax.Path)
+	if !ok {
+		c.fault(x.Args[1].ExprSpan(), "expected a currency", "as in "+example)
+		return nil
+	}
+	if _, known := money.Exponent(currency.String()); !known {
+		c.fault(currency.Span, "unknown currency '"+currency.String()+"'", "as in "+example)
+		return nil
+	}
+	node := c.node(Convert, amount.Type, x, amount)
+	node.Value.S = currency.String()
 	return node
 }
 

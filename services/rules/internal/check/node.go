@@ -75,6 +75,7 @@ const (
 	Abs
 	Min
 	Max
+	Convert // money Args[0] into the currency Value.S
 )
 
 // Node is an expression with its type.

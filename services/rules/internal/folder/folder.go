@@ -1,7 +1,9 @@
 // Package folder feeds a catalog from the files of a folder, for use without
 // a configstore: NAME.rules are rulesets, NAME.list named lists with an entry
-// a line (and how they match in a comment, `# match: prefix`), NAME.binpb descriptor sets whose messages become fact types. Changed
-// files are taken up while running; what is bad is refused as anywhere else.
+// a line (and how they match in a comment, `# match: prefix`), NAME.binpb
+// descriptor sets whose messages become fact types, default.rates exchange
+// rates. Changed files are taken up while running; what is bad is refused as
+// anywhere else.
 //
 // A ruleset names its fact type in a comment among its first lines,
 // `# fact: shop.v1.OrderFact`.
@@ -26,6 +28,7 @@ import (
 
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
 	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 const (
@@ -56,7 +59,7 @@ func (f *Folder) Sync() error {
 		return fmt.Errorf("rules.dir: %w", err)
 	}
 	found := map[string]stamp{}
-	for _, kind := range []string{".binpb", ".list", ".rules"} {
+	for _, kind := range []string{".binpb", ".list", ".rates", ".rules"} {
 		for _, entry := range entries {
 			info, err := entry.Info()
 			if err != nil || !info.Mode().IsRegular() || filepath.Ext(entry.Name()) != kind {
@@ -112,6 +115,8 @@ func (f *Folder) take(file string) {
 		return
 	}
 	switch kind {
+	case ".rates":
+		f.rates(file, raw)
 	case ".binpb":
 		if err := f.factTypes(raw); err != nil {
 			f.Log.Error("descriptors refused", "file", file, "err", err)
@@ -122,6 +127,19 @@ func (f *Folder) take(file string) {
 			Name: name, FactType: cmp.Or(FactType(raw), f.FactType), Source: string(raw), Version: hex.EncodeToString(sum[:6]),
 		})
 	}
+}
+
+// ratesFile is the table of exchange rates.
+const ratesFile = "default.rates"
+
+func (f *Folder) rates(file string, raw []byte) {
+	if file != ratesFile {
+		f.Log.Warn("only the rate table default.rates is used", "file", file)
+		return
+	}
+	sum := sha256.Sum256(raw)
+	version := hex.EncodeToString(sum[:6])
+	_ = f.Catalog.PutRates(version, func() (*rate.Table, error) { return rate.Read(bytes.NewReader(raw), version) })
 }
 
 // list reads a list as a stream: it may be long.
@@ -163,6 +181,10 @@ func (f *Folder) drop(file string) {
 	switch name, kind := split(file); kind {
 	case ".list":
 		f.Catalog.DeleteList(name)
+	case ".rates":
+		if file == ratesFile {
+			f.Catalog.DeleteRates()
+		}
 	case ".rules":
 		f.Catalog.Delete(name)
 	}

@@ -78,6 +78,26 @@ func TestFolderIsTakenUpAndFollowed(t *testing.T) {
 	if got := verdict(); got != "review" {
 		t.Errorf("after a good edit: %s", got)
 	}
+	write("risk.rules", "# fact: test.OrderFact\nrule a when convert(1.00 USD, CNY) > 7.00 CNY then challenge\n"+
+		"test \"rates\" given { ip: \"x\" } expect challenge\n")
+	if got := verdict(); got != "review" {
+		t.Errorf("without rates: %s", got)
+	}
+	write("default.rates", "base USD\nCNY 0.14\n")
+	if got := verdict(); got != "challenge" {
+		t.Errorf("with rates: %s, status %+v", got, c.Status())
+	}
+	write("default.rates", "base USD\nCNY 0\n")
+	write("other.rates", "base USD\nCNY 0.9\n")
+	if got := verdict(); got != "challenge" {
+		t.Errorf("with bad rates: %s", got)
+	}
+	if err := os.Remove(filepath.Join(dir, "default.rates")); err != nil {
+		t.Fatal(err)
+	}
+	if got := verdict(); got != "allow" {
+		t.Errorf("without rates again: %s", got)
+	}
 	if err := os.Remove(filepath.Join(dir, "risk.rules")); err != nil {
 		t.Fatal(err)
 	}

@@ -187,8 +187,11 @@ func compared(kind fact.Kind, op check.Op, c fact.Slot) values {
 	return numbers{yes}
 }
 
-// reads tells whether the value of a node depends on the fact.
-func reads(n *check.Node) bool { return n.Op == check.Field || slices.ContainsFunc(n.Args, reads) }
+// reads tells whether the value of a node depends on the fact, or on the
+// exchange rates of its judgement.
+func reads(n *check.Node) bool {
+	return n.Op == check.Field || n.Op == check.Convert || slices.ContainsFunc(n.Args, reads)
+}
 
 // key is equal for nodes that have equal values. Those of the elements of
 // different lists may have equal keys too.

@@ -42,7 +42,7 @@ func operationCost(n *check.Node) int64 {
 		return 12
 	case check.InList:
 		return 40
-	case check.Lower, check.Length, check.Hour, check.Weekday, check.Day, check.Month:
+	case check.Lower, check.Length, check.Convert, check.Hour, check.Weekday, check.Day, check.Month:
 		return 20
 	case check.Matches:
 		return 200

@@ -23,6 +23,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 // Frame is the state of one evaluation. It may be used again after Reset, and
@@ -33,6 +34,7 @@ type Frame struct {
 	addrs   []addr                    // fields read as IP addresses
 	scratch []byte
 	Unknown Unknown
+	Rates   *rate.Table // of this judgement; nil for none
 
 	epoch uint64   // of this judgement
 	made  []uint64 // by derived value: the epoch it was made in
@@ -50,6 +52,7 @@ type Frame struct {
 type Unknown struct {
 	Overflow int // results out of range, divisions by zero
 	Currency int // amounts in different currencies
+	Rate     int // conversions without a rate
 }
 
 type addr struct {

@@ -37,6 +37,8 @@ func (b *parts) appendKey(n *check.Node, bound uint) bool {
 		b.text(n.Regex.String())
 	case check.Hour, check.Weekday, check.Day, check.Month:
 		b.text(n.Zone.String())
+	case check.Convert:
+		b.text(n.Value.S)
 	case check.InList:
 		b.number(int64(b.listRef(n.List)))
 	case check.InNets:

@@ -73,7 +73,7 @@ func (b *parts) constant(n *check.Node) bool {
 	switch n.Op {
 	case check.Const:
 		return true
-	case check.Field, check.Any, check.All:
+	case check.Field, check.Any, check.All, check.Convert: // rates change
 		return false
 	default:
 	}

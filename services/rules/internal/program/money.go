@@ -5,6 +5,7 @@ import (
 
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/check"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 // amounts compiles money as minor units and currency. A duration is given too,
@@ -38,12 +39,30 @@ func amounts(n *check.Node) func(*Frame) (int64, string, bool) {
 			}
 			return -v, currency, f.fits(v != math.MinInt64)
 		}
+	case check.Convert:
+		return converted(amounts(n.Args[0]), n.Value.S)
 	default:
 	}
 	if n.Args[0].Type.Kind == fact.Money && n.Args[1].Type.Kind == fact.Money {
 		return sameMoney(n)
 	}
 	return scaledMoney(n)
+}
+
+// converted is an amount in another currency, by the rates of the judgement.
+func converted(amount func(*Frame) (int64, string, bool), to string) func(*Frame) (int64, string, bool) {
+	return func(f *Frame) (int64, string, bool) {
+		v, from, ok := amount(f)
+		if !ok {
+			return 0, "", false
+		}
+		v, result := f.Rates.Convert(v, from, to)
+		if result == rate.NoRate {
+			f.Unknown.Rate++
+			return 0, "", false
+		}
+		return v, to, f.fits(result == rate.OK)
+	}
 }
 
 // sameMoney is + - min max of two amounts of one currency.

@@ -13,6 +13,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules/internal/facttest"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 // truth is Kleene's third value made plain: the oracle computes with it, the
@@ -178,6 +179,13 @@ func number(n *check.Node, f *Frame) value {
 			return v
 		}
 		return number(n.Args[1], f)
+	case check.Convert:
+		v := number(n.Args[0], f)
+		if !v.ok {
+			return value{n: new(big.Int)}
+		}
+		minor, result := f.Rates.Convert(v.n.Int64(), v.unit, n.Value.S)
+		return value{n: big.NewInt(minor), unit: n.Value.S, ok: result == rate.OK}
 	case check.Neg:
 		v := number(n.Args[0], f)
 		return fits(v, new(big.Int).Neg(v.n))
@@ -206,6 +214,16 @@ func number(n *check.Node, f *Frame) value {
 		return fits(x, new(big.Int).Rem(x.n, y.n))
 	}
 	return fits(x, new(big.Int).Quo(x.n, y.n))
+}
+
+// rates lack JPY.
+func rates(t *testing.T) *rate.Table {
+	t.Helper()
+	table, err := rate.New("", "USD", map[string]string{"CNY": "0.4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
 }
 
 func fits(v value, n *big.Int) value {
@@ -246,7 +264,7 @@ func (s source) leaf(inItem bool) string {
 	}
 	switch s.IntN(9) {
 	case 0:
-		return s.pick("amount", "amount default 3.00 CNY", "-amount", "amount * 3", "amount / attempts", "amount - 2.00 USD") + " " + compare + " " + s.pick("1.00 CNY", "3.00 USD", "amount + 1.00 CNY", "amount")
+		return s.pick("amount", "amount default 3.00 CNY", "-amount", "amount * 3", "amount / attempts", "amount - 2.00 USD", "convert(amount, USD)", "convert(amount, JPY)", "convert(3.00 USD, CNY)") + " " + compare + " " + s.pick("1.00 CNY", "3.00 USD", "amount + 1.00 CNY", "amount")
 	case 1:
 		return s.pick("is_3ds", "(is_3ds != true)")
 	case 2:
@@ -362,6 +380,7 @@ func TestClosuresAgreeWithThreeValuedLogic(t *testing.T) {
 		node := set.Rules[0].When
 		holds, refuted := Compile(node), Refute(node)
 		frame := NewFrame(set.Addrs)
+		frame.Rates = rates(t)
 		for i, data := range facts {
 			if err := set.Layout.Decode(data, &frame.Record); err != nil {
 				t.Fatal(err)
@@ -437,6 +456,7 @@ func TestIndexAgreesWithThreeValuedLogic(t *testing.T) {
 			order[i] = int32(len(order) - 1 - i)
 		}
 		index, frame := builder.Build(order, set.Layout.Root().Extra), NewFrame(set.Addrs)
+		frame.Rates = rates(t)
 		for i, data := range facts {
 			frame.Reset()
 			if err := set.Layout.Decode(data, &frame.Record); err != nil {

@@ -131,7 +131,7 @@ func compile(s *source, f *facts) (compiled, *list.Registry, error) {
 	if err != nil {
 		return compiled{}, nil, fmt.Errorf("%s: %w", s.name(), err)
 	}
-	program, faults := rules.Compile(s.name(), s.text, schema, &rules.Options{Lists: lists})
+	program, faults := rules.Compile(s.name(), s.text, schema, &rules.Options{Lists: lists, Rates: f.dirs[s.dir()].rates})
 	return compiled{program, faults}, lists, nil
 }
 

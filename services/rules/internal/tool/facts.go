@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/folder"
 	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 // facts finds the fact type and the lists of sources: those that flags name,
@@ -34,10 +36,11 @@ type facts struct {
 	dirs  map[string]*surroundings // by folder
 }
 
-// surroundings are the fact types and lists of a folder.
+// surroundings are the fact types, lists and exchange rates of a folder.
 type surroundings struct {
 	files *protoregistry.Files
 	lists *list.Registry
+	rates *rate.Ref
 }
 
 func (f *facts) register(set *config.Set) {
@@ -105,7 +108,10 @@ func (f *facts) around(dir string) (*surroundings, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &surroundings{files, &list.Registry{}}
+	s := &surroundings{files, &list.Registry{}, &rate.Ref{}}
+	if err := readRates(filepath.Join(dir, "default.rates"), s.rates); err != nil {
+		return nil, err
+	}
 	paths, _ := filepath.Glob(filepath.Join(dir, "*.list"))
 	for _, path := range paths {
 		built, err := readList(path)
@@ -119,6 +125,24 @@ func (f *facts) around(dir string) (*surroundings, error) {
 	}
 	f.dirs[dir] = s
 	return s, nil
+}
+
+// readRates reads a table of exchange rates, where there is one.
+func readRates(path string, into *rate.Ref) error {
+	file, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	table, err := rate.Read(file, "")
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	into.Set(table)
+	return nil
 }
 
 func readList(path string) (*list.List, error) {

@@ -185,7 +185,7 @@ func (x Diagnostic_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Diagnostic_Severity.Descriptor instead.
 func (Diagnostic_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{13, 0}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Ruleset is a configuration object (kind Ruleset).
@@ -376,6 +376,61 @@ func (x *ListPart) GetEntries() uint32 {
 	return 0
 }
 
+// RateTable is a configuration object (kind RateTable): the exchange rates by
+// which rules convert amounts. The one named `default` is used.
+type RateTable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ISO 4217.
+	Base          string            `protobuf:"bytes,1,opt,name=base,proto3" json:"base,omitempty"`
+	Rates         []*RateTable_Rate `protobuf:"bytes,2,rep,name=rates,proto3" json:"rates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateTable) Reset() {
+	*x = RateTable{}
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateTable) ProtoMessage() {}
+
+func (x *RateTable) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateTable.ProtoReflect.Descriptor instead.
+func (*RateTable) Descriptor() ([]byte, []int) {
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RateTable) GetBase() string {
+	if x != nil {
+		return x.Base
+	}
+	return ""
+}
+
+func (x *RateTable) GetRates() []*RateTable_Rate {
+	if x != nil {
+		return x.Rates
+	}
+	return nil
+}
+
 // FactType is a configuration object (kind FactType): a type of facts.
 type FactType struct {
 	state       protoimpl.MessageState          `protogen:"open.v1"`
@@ -389,7 +444,7 @@ type FactType struct {
 
 func (x *FactType) Reset() {
 	*x = FactType{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[3]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -401,7 +456,7 @@ func (x *FactType) String() string {
 func (*FactType) ProtoMessage() {}
 
 func (x *FactType) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[3]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -414,7 +469,7 @@ func (x *FactType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FactType.ProtoReflect.Descriptor instead.
 func (*FactType) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{3}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *FactType) GetMessage() string {
@@ -457,7 +512,7 @@ type EvaluateRequest struct {
 
 func (x *EvaluateRequest) Reset() {
 	*x = EvaluateRequest{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[4]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -469,7 +524,7 @@ func (x *EvaluateRequest) String() string {
 func (*EvaluateRequest) ProtoMessage() {}
 
 func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[4]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -482,7 +537,7 @@ func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{4}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *EvaluateRequest) GetFactType() string {
@@ -563,7 +618,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[5]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +630,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[5]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +643,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{5}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *EvaluateResponse) GetDecision() *Decision {
@@ -618,7 +673,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[6]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +685,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[6]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +698,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{6}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Decision) GetVerdict() Action {
@@ -707,7 +762,7 @@ type FiredRule struct {
 
 func (x *FiredRule) Reset() {
 	*x = FiredRule{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[7]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +774,7 @@ func (x *FiredRule) String() string {
 func (*FiredRule) ProtoMessage() {}
 
 func (x *FiredRule) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[7]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +787,7 @@ func (x *FiredRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FiredRule.ProtoReflect.Descriptor instead.
 func (*FiredRule) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{7}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FiredRule) GetRule() string {
@@ -774,7 +829,7 @@ type TraceStep struct {
 
 func (x *TraceStep) Reset() {
 	*x = TraceStep{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[8]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -786,7 +841,7 @@ func (x *TraceStep) String() string {
 func (*TraceStep) ProtoMessage() {}
 
 func (x *TraceStep) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[8]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -799,7 +854,7 @@ func (x *TraceStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceStep.ProtoReflect.Descriptor instead.
 func (*TraceStep) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{8}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TraceStep) GetRule() string {
@@ -832,7 +887,7 @@ type EvaluateBatchRequest struct {
 
 func (x *EvaluateBatchRequest) Reset() {
 	*x = EvaluateBatchRequest{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[9]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +899,7 @@ func (x *EvaluateBatchRequest) String() string {
 func (*EvaluateBatchRequest) ProtoMessage() {}
 
 func (x *EvaluateBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[9]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +912,7 @@ func (x *EvaluateBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateBatchRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateBatchRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{9}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EvaluateBatchRequest) GetRequests() []*EvaluateRequest {
@@ -876,7 +931,7 @@ type EvaluateBatchResponse struct {
 
 func (x *EvaluateBatchResponse) Reset() {
 	*x = EvaluateBatchResponse{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[10]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +943,7 @@ func (x *EvaluateBatchResponse) String() string {
 func (*EvaluateBatchResponse) ProtoMessage() {}
 
 func (x *EvaluateBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[10]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +956,7 @@ func (x *EvaluateBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateBatchResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateBatchResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{10}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EvaluateBatchResponse) GetDecisions() []*Decision {
@@ -921,7 +976,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[11]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +988,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[11]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1001,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{11}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckRequest) GetFactType() string {
@@ -976,7 +1031,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[12]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -988,7 +1043,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[12]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1001,7 +1056,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{12}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CheckResponse) GetDiagnostics() []*Diagnostic {
@@ -1048,7 +1103,7 @@ type Diagnostic struct {
 
 func (x *Diagnostic) Reset() {
 	*x = Diagnostic{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[13]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1115,7 @@ func (x *Diagnostic) String() string {
 func (*Diagnostic) ProtoMessage() {}
 
 func (x *Diagnostic) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[13]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1128,7 @@ func (x *Diagnostic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Diagnostic.ProtoReflect.Descriptor instead.
 func (*Diagnostic) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{13}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Diagnostic) GetSeverity() Diagnostic_Severity {
@@ -1126,7 +1181,7 @@ type ListRulesetsRequest struct {
 
 func (x *ListRulesetsRequest) Reset() {
 	*x = ListRulesetsRequest{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[14]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1193,7 @@ func (x *ListRulesetsRequest) String() string {
 func (*ListRulesetsRequest) ProtoMessage() {}
 
 func (x *ListRulesetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[14]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1206,7 @@ func (x *ListRulesetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesetsRequest.ProtoReflect.Descriptor instead.
 func (*ListRulesetsRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{14}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{15}
 }
 
 type ListRulesetsResponse struct {
@@ -1163,7 +1218,7 @@ type ListRulesetsResponse struct {
 
 func (x *ListRulesetsResponse) Reset() {
 	*x = ListRulesetsResponse{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[15]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1175,7 +1230,7 @@ func (x *ListRulesetsResponse) String() string {
 func (*ListRulesetsResponse) ProtoMessage() {}
 
 func (x *ListRulesetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[15]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1188,7 +1243,7 @@ func (x *ListRulesetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesetsResponse.ProtoReflect.Descriptor instead.
 func (*ListRulesetsResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{15}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListRulesetsResponse) GetRulesets() []*RulesetStatus {
@@ -1212,7 +1267,7 @@ type RulesetStatus struct {
 
 func (x *RulesetStatus) Reset() {
 	*x = RulesetStatus{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[16]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1279,7 @@ func (x *RulesetStatus) String() string {
 func (*RulesetStatus) ProtoMessage() {}
 
 func (x *RulesetStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[16]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1292,7 @@ func (x *RulesetStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RulesetStatus.ProtoReflect.Descriptor instead.
 func (*RulesetStatus) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{16}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RulesetStatus) GetName() string {
@@ -1300,7 +1355,7 @@ type PaymentFact struct {
 
 func (x *PaymentFact) Reset() {
 	*x = PaymentFact{}
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[17]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1367,7 @@ func (x *PaymentFact) String() string {
 func (*PaymentFact) ProtoMessage() {}
 
 func (x *PaymentFact) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_rules_v1_rules_proto_msgTypes[17]
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1380,7 @@ func (x *PaymentFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentFact.ProtoReflect.Descriptor instead.
 func (*PaymentFact) Descriptor() ([]byte, []int) {
-	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{17}
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PaymentFact) GetOrderId() string {
@@ -1412,6 +1467,61 @@ func (x *PaymentFact) GetPaidOrders() int64 {
 	return 0
 }
 
+type RateTable_Rate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ISO 4217.
+	Currency string `protobuf:"bytes,1,opt,name=currency,proto3" json:"currency,omitempty"`
+	// What one unit is worth in the base currency: a decimal above 0, at most
+	// 1000000, as in `0.1402`.
+	Worth         string `protobuf:"bytes,2,opt,name=worth,proto3" json:"worth,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateTable_Rate) Reset() {
+	*x = RateTable_Rate{}
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateTable_Rate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateTable_Rate) ProtoMessage() {}
+
+func (x *RateTable_Rate) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_rules_v1_rules_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateTable_Rate.ProtoReflect.Descriptor instead.
+func (*RateTable_Rate) Descriptor() ([]byte, []int) {
+	return file_backlot_rules_v1_rules_proto_rawDescGZIP(), []int{3, 0}
+}
+
+func (x *RateTable_Rate) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *RateTable_Rate) GetWorth() string {
+	if x != nil {
+		return x.Worth
+	}
+	return ""
+}
+
 var File_backlot_rules_v1_rules_proto protoreflect.FileDescriptor
 
 const file_backlot_rules_v1_rules_proto_rawDesc = "" +
@@ -1435,7 +1545,15 @@ const file_backlot_rules_v1_rules_proto_rawDesc = "" +
 	"\bListPart\x12\x1f\n" +
 	"\x06sha256\x18\x01 \x01(\fB\a\xbaH\x04z\x02h R\x06sha256\x12!\n" +
 	"\x05bytes\x18\x02 \x01(\rB\v\xbaH\b*\x06\x18\x80\x80@(\x01R\x05bytes\x12!\n" +
-	"\aentries\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\aentries\"\x9f\x01\n" +
+	"\aentries\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\aentries\"\xe7\x01\n" +
+	"\tRateTable\x12%\n" +
+	"\x04base\x18\x01 \x01(\tB\x11\xbaH\x0er\f2\n" +
+	"^[A-Z]{3}$R\x04base\x12A\n" +
+	"\x05rates\x18\x02 \x03(\v2 .backlot.rules.v1.RateTable.RateB\t\xbaH\x06\x92\x01\x03\x10\x80\x02R\x05rates\x1ap\n" +
+	"\x04Rate\x12-\n" +
+	"\bcurrency\x18\x01 \x01(\tB\x11\xbaH\x0er\f2\n" +
+	"^[A-Z]{3}$R\bcurrency\x129\n" +
+	"\x05worth\x18\x02 \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{1,7}([.][0-9]{1,9})?$R\x05worth\"\x9f\x01\n" +
 	"\bFactType\x12$\n" +
 	"\amessage\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x03\x18\x80\x02R\amessage\x12D\n" +
@@ -1553,7 +1671,7 @@ func file_backlot_rules_v1_rules_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_rules_v1_rules_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_backlot_rules_v1_rules_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_backlot_rules_v1_rules_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_backlot_rules_v1_rules_proto_goTypes = []any{
 	(Action)(0),                            // 0: backlot.rules.v1.Action
 	(RuleList_Match)(0),                    // 1: backlot.rules.v1.RuleList.Match
@@ -1561,53 +1679,56 @@ var file_backlot_rules_v1_rules_proto_goTypes = []any{
 	(*Ruleset)(nil),                        // 3: backlot.rules.v1.Ruleset
 	(*RuleList)(nil),                       // 4: backlot.rules.v1.RuleList
 	(*ListPart)(nil),                       // 5: backlot.rules.v1.ListPart
-	(*FactType)(nil),                       // 6: backlot.rules.v1.FactType
-	(*EvaluateRequest)(nil),                // 7: backlot.rules.v1.EvaluateRequest
-	(*EvaluateResponse)(nil),               // 8: backlot.rules.v1.EvaluateResponse
-	(*Decision)(nil),                       // 9: backlot.rules.v1.Decision
-	(*FiredRule)(nil),                      // 10: backlot.rules.v1.FiredRule
-	(*TraceStep)(nil),                      // 11: backlot.rules.v1.TraceStep
-	(*EvaluateBatchRequest)(nil),           // 12: backlot.rules.v1.EvaluateBatchRequest
-	(*EvaluateBatchResponse)(nil),          // 13: backlot.rules.v1.EvaluateBatchResponse
-	(*CheckRequest)(nil),                   // 14: backlot.rules.v1.CheckRequest
-	(*CheckResponse)(nil),                  // 15: backlot.rules.v1.CheckResponse
-	(*Diagnostic)(nil),                     // 16: backlot.rules.v1.Diagnostic
-	(*ListRulesetsRequest)(nil),            // 17: backlot.rules.v1.ListRulesetsRequest
-	(*ListRulesetsResponse)(nil),           // 18: backlot.rules.v1.ListRulesetsResponse
-	(*RulesetStatus)(nil),                  // 19: backlot.rules.v1.RulesetStatus
-	(*PaymentFact)(nil),                    // 20: backlot.rules.v1.PaymentFact
-	(*descriptorpb.FileDescriptorSet)(nil), // 21: google.protobuf.FileDescriptorSet
-	(*v1.Money)(nil),                       // 22: backlot.money.v1.Money
+	(*RateTable)(nil),                      // 6: backlot.rules.v1.RateTable
+	(*FactType)(nil),                       // 7: backlot.rules.v1.FactType
+	(*EvaluateRequest)(nil),                // 8: backlot.rules.v1.EvaluateRequest
+	(*EvaluateResponse)(nil),               // 9: backlot.rules.v1.EvaluateResponse
+	(*Decision)(nil),                       // 10: backlot.rules.v1.Decision
+	(*FiredRule)(nil),                      // 11: backlot.rules.v1.FiredRule
+	(*TraceStep)(nil),                      // 12: backlot.rules.v1.TraceStep
+	(*EvaluateBatchRequest)(nil),           // 13: backlot.rules.v1.EvaluateBatchRequest
+	(*EvaluateBatchResponse)(nil),          // 14: backlot.rules.v1.EvaluateBatchResponse
+	(*CheckRequest)(nil),                   // 15: backlot.rules.v1.CheckRequest
+	(*CheckResponse)(nil),                  // 16: backlot.rules.v1.CheckResponse
+	(*Diagnostic)(nil),                     // 17: backlot.rules.v1.Diagnostic
+	(*ListRulesetsRequest)(nil),            // 18: backlot.rules.v1.ListRulesetsRequest
+	(*ListRulesetsResponse)(nil),           // 19: backlot.rules.v1.ListRulesetsResponse
+	(*RulesetStatus)(nil),                  // 20: backlot.rules.v1.RulesetStatus
+	(*PaymentFact)(nil),                    // 21: backlot.rules.v1.PaymentFact
+	(*RateTable_Rate)(nil),                 // 22: backlot.rules.v1.RateTable.Rate
+	(*descriptorpb.FileDescriptorSet)(nil), // 23: google.protobuf.FileDescriptorSet
+	(*v1.Money)(nil),                       // 24: backlot.money.v1.Money
 }
 var file_backlot_rules_v1_rules_proto_depIdxs = []int32{
 	1,  // 0: backlot.rules.v1.RuleList.match:type_name -> backlot.rules.v1.RuleList.Match
 	5,  // 1: backlot.rules.v1.RuleList.parts:type_name -> backlot.rules.v1.ListPart
-	21, // 2: backlot.rules.v1.FactType.descriptors:type_name -> google.protobuf.FileDescriptorSet
-	9,  // 3: backlot.rules.v1.EvaluateResponse.decision:type_name -> backlot.rules.v1.Decision
-	0,  // 4: backlot.rules.v1.Decision.verdict:type_name -> backlot.rules.v1.Action
-	10, // 5: backlot.rules.v1.Decision.fired:type_name -> backlot.rules.v1.FiredRule
-	10, // 6: backlot.rules.v1.Decision.shadow:type_name -> backlot.rules.v1.FiredRule
-	11, // 7: backlot.rules.v1.Decision.trace:type_name -> backlot.rules.v1.TraceStep
-	0,  // 8: backlot.rules.v1.FiredRule.action:type_name -> backlot.rules.v1.Action
-	7,  // 9: backlot.rules.v1.EvaluateBatchRequest.requests:type_name -> backlot.rules.v1.EvaluateRequest
-	9,  // 10: backlot.rules.v1.EvaluateBatchResponse.decisions:type_name -> backlot.rules.v1.Decision
-	16, // 11: backlot.rules.v1.CheckResponse.diagnostics:type_name -> backlot.rules.v1.Diagnostic
-	2,  // 12: backlot.rules.v1.Diagnostic.severity:type_name -> backlot.rules.v1.Diagnostic.Severity
-	19, // 13: backlot.rules.v1.ListRulesetsResponse.rulesets:type_name -> backlot.rules.v1.RulesetStatus
-	22, // 14: backlot.rules.v1.PaymentFact.amount:type_name -> backlot.money.v1.Money
-	7,  // 15: backlot.rules.v1.RulesService.Evaluate:input_type -> backlot.rules.v1.EvaluateRequest
-	12, // 16: backlot.rules.v1.RulesService.EvaluateBatch:input_type -> backlot.rules.v1.EvaluateBatchRequest
-	14, // 17: backlot.rules.v1.RulesService.Check:input_type -> backlot.rules.v1.CheckRequest
-	17, // 18: backlot.rules.v1.RulesService.ListRulesets:input_type -> backlot.rules.v1.ListRulesetsRequest
-	8,  // 19: backlot.rules.v1.RulesService.Evaluate:output_type -> backlot.rules.v1.EvaluateResponse
-	13, // 20: backlot.rules.v1.RulesService.EvaluateBatch:output_type -> backlot.rules.v1.EvaluateBatchResponse
-	15, // 21: backlot.rules.v1.RulesService.Check:output_type -> backlot.rules.v1.CheckResponse
-	18, // 22: backlot.rules.v1.RulesService.ListRulesets:output_type -> backlot.rules.v1.ListRulesetsResponse
-	19, // [19:23] is the sub-list for method output_type
-	15, // [15:19] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	22, // 2: backlot.rules.v1.RateTable.rates:type_name -> backlot.rules.v1.RateTable.Rate
+	23, // 3: backlot.rules.v1.FactType.descriptors:type_name -> google.protobuf.FileDescriptorSet
+	10, // 4: backlot.rules.v1.EvaluateResponse.decision:type_name -> backlot.rules.v1.Decision
+	0,  // 5: backlot.rules.v1.Decision.verdict:type_name -> backlot.rules.v1.Action
+	11, // 6: backlot.rules.v1.Decision.fired:type_name -> backlot.rules.v1.FiredRule
+	11, // 7: backlot.rules.v1.Decision.shadow:type_name -> backlot.rules.v1.FiredRule
+	12, // 8: backlot.rules.v1.Decision.trace:type_name -> backlot.rules.v1.TraceStep
+	0,  // 9: backlot.rules.v1.FiredRule.action:type_name -> backlot.rules.v1.Action
+	8,  // 10: backlot.rules.v1.EvaluateBatchRequest.requests:type_name -> backlot.rules.v1.EvaluateRequest
+	10, // 11: backlot.rules.v1.EvaluateBatchResponse.decisions:type_name -> backlot.rules.v1.Decision
+	17, // 12: backlot.rules.v1.CheckResponse.diagnostics:type_name -> backlot.rules.v1.Diagnostic
+	2,  // 13: backlot.rules.v1.Diagnostic.severity:type_name -> backlot.rules.v1.Diagnostic.Severity
+	20, // 14: backlot.rules.v1.ListRulesetsResponse.rulesets:type_name -> backlot.rules.v1.RulesetStatus
+	24, // 15: backlot.rules.v1.PaymentFact.amount:type_name -> backlot.money.v1.Money
+	8,  // 16: backlot.rules.v1.RulesService.Evaluate:input_type -> backlot.rules.v1.EvaluateRequest
+	13, // 17: backlot.rules.v1.RulesService.EvaluateBatch:input_type -> backlot.rules.v1.EvaluateBatchRequest
+	15, // 18: backlot.rules.v1.RulesService.Check:input_type -> backlot.rules.v1.CheckRequest
+	18, // 19: backlot.rules.v1.RulesService.ListRulesets:input_type -> backlot.rules.v1.ListRulesetsRequest
+	9,  // 20: backlot.rules.v1.RulesService.Evaluate:output_type -> backlot.rules.v1.EvaluateResponse
+	14, // 21: backlot.rules.v1.RulesService.EvaluateBatch:output_type -> backlot.rules.v1.EvaluateBatchResponse
+	16, // 22: backlot.rules.v1.RulesService.Check:output_type -> backlot.rules.v1.CheckResponse
+	19, // 23: backlot.rules.v1.RulesService.ListRulesets:output_type -> backlot.rules.v1.ListRulesetsResponse
+	20, // [20:24] is the sub-list for method output_type
+	16, // [16:20] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_backlot_rules_v1_rules_proto_init() }
@@ -1615,7 +1736,7 @@ func file_backlot_rules_v1_rules_proto_init() {
 	if File_backlot_rules_v1_rules_proto != nil {
 		return
 	}
-	file_backlot_rules_v1_rules_proto_msgTypes[4].OneofWrappers = []any{
+	file_backlot_rules_v1_rules_proto_msgTypes[5].OneofWrappers = []any{
 		(*EvaluateRequest_Proto)(nil),
 		(*EvaluateRequest_Json)(nil),
 	}
@@ -1625,7 +1746,7 @@ func file_backlot_rules_v1_rules_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_rules_v1_rules_proto_rawDesc), len(file_backlot_rules_v1_rules_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
