@@ -102,6 +102,7 @@ type checker struct {
 	counted  bool // this rule uses velocity
 	set      *Set
 	faults   []syntax.Fault
+	doubles  bool // the rule at hand has what parts counts twice
 	nodes    arena.Pool[Node]
 	args     arena.Pool[*Node]
 	checked  arena.Pool[Rule]
@@ -135,9 +136,9 @@ func (c *checker) fault(span syntax.Span, message, help string) {
 }
 
 func (c *checker) rule(rule *syntax.Rule) *Rule {
-	c.counted = false
+	c.counted, c.doubles = false, false
 	checked := c.checked.Get()
-	checked.Rule, checked.When = rule, c.cond(rule.When)
+	checked.Rule, checked.When = rule, c.bounded(rule, c.cond(rule.When))
 	if c.counted {
 		c.noteBounds(checked.When)
 	}

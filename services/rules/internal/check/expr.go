@@ -111,6 +111,7 @@ func (c *checker) comparison(x *syntax.Binary) *Node {
 
 // equal compares two conditions: both true or both false.
 func (c *checker) equal(x syntax.Expr, op Op, left, right *Node) *Node {
+	c.doubles = true
 	negate := func(n *Node) *Node { return c.node(Not, boolean, nil, n) }
 	both := c.node(And, boolean, nil, left, right)
 	neither := c.node(And, boolean, nil, negate(left), negate(right))
@@ -187,6 +188,7 @@ func (c *checker) missing(x *syntax.Missing) *Node {
 		}
 		c.fault(x.Span, "'"+shortText(x.X)+"' is never missing", help)
 	}
+	c.doubles = c.doubles || node.Type.Kind == fact.Bool
 	test := c.node(IsMissing, boolean, x, node)
 	if x.Not {
 		return c.node(Not, boolean, x, test)

@@ -153,6 +153,7 @@ func (c *checker) arithmetic(x *syntax.Binary) *Node {
 		c.fault(x.Y.ExprSpan(), "division by zero", "")
 		return nil
 	}
+	c.doubles = c.doubles || kind == fact.Bool
 	result := Type{Kind: kind}
 	if kind == left.Type.Kind {
 		result = left.Type
