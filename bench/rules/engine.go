@@ -33,6 +33,7 @@ var engineNames = [dialects]string{
 var Engines = []Engine{
 	{engineNames[Ours], Ours, compileOurs},
 	{engineNames[Expr], Expr, compileExpr},
+	{engineNames[Expr] + " on structs", Expr, compileExprStruct},
 	{engineNames[CEL], CEL, compileCEL},
 	{engineNames[JS], JS, compileGoja},
 	{engineNames[Gval], Gval, compileGval},

@@ -82,6 +82,9 @@ func event(r *rand.Rand) Event {
 	}
 	e.IP = netip.AddrFrom4([4]byte{byte(10 + r.IntN(20)), byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256))})
 	e.Email = fmt.Sprintf("%s%d@%s", pick(r, names), r.IntN(10000), domains[skewed(r, len(domains))])
+	if r.IntN(2) == 0 {
+		e.Email = pick(r, names) + "." + e.Email
+	}
 	e.Billing = Address{countries[skewed(r, len(countries))], pick(r, cities)}
 	e.Shipping = e.Billing
 	if r.IntN(5) == 0 {

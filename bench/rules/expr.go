@@ -24,14 +24,24 @@ type exprItem struct {
 }
 
 // compileExpr uses expr as its authors advise: a typed environment, here a
-// map, whose variables are boxed ahead (a struct costs an allocation for each
-// variable that is read), programs compiled once, one VM used again.
+// map, whose variables are boxed ahead; programs compiled once; one VM used
+// again.
 func compileExpr(rules []Rule, events []Event) (Set, error) {
-	envs := make([]map[string]any, len(events))
+	return compileExprFor(rules, events, func(e *Event) any { return exprEnv(e) })
+}
+
+// compileExprStruct has the events as structs, which is more usual and slower:
+// each variable that is read is reflected on and boxed.
+func compileExprStruct(rules []Rule, events []Event) (Set, error) {
+	return compileExprFor(rules, events, func(e *Event) any { return exprStruct(e) })
+}
+
+func compileExprFor(rules []Rule, events []Event, form func(*Event) any) (Set, error) {
+	envs := make([]any, len(events))
 	for i := range events {
-		envs[i] = exprEnv(&events[i])
+		envs[i] = form(&events[i])
 	}
-	programs, err := exprPrograms(rules)
+	programs, err := exprPrograms(rules, form(&Event{}))
 	if err != nil {
 		return nil, err
 	}
@@ -43,11 +53,11 @@ func compileExpr(rules []Rule, events []Event) (Set, error) {
 	}}, nil
 }
 
-func exprPrograms(rules []Rule) ([]*vm.Program, error) {
+func exprPrograms(rules []Rule, sample any) ([]*vm.Program, error) {
 	cards := stolenCards()
 	within := inCIDR()
 	options := []expr.Option{
-		expr.Env(exprEnv(&Event{})), expr.AsBool(),
+		expr.Env(sample), expr.AsBool(),
 		expr.Function("listed", func(params ...any) (any, error) {
 			_, ok := cards[params[0].(string)]
 			return ok, nil
@@ -80,4 +90,42 @@ func exprEnv(e *Event) map[string]any {
 		env[v.name] = v.value(e)
 	}
 	return env
+}
+
+// exprFact is an event as a struct.
+type exprFact struct {
+	Amount      int         `expr:"amount"`
+	Fee         int         `expr:"fee"`
+	Card        string      `expr:"card"`
+	IP          netip.Addr  `expr:"ip"`
+	Email       string      `expr:"email"`
+	Device      string      `expr:"device"`
+	Merchant    string      `expr:"merchant"`
+	Channel     string      `expr:"channel"`
+	At          int         `expr:"at"`
+	AccountAge  int         `expr:"account_age"`
+	PaidOrders  int         `expr:"paid_orders"`
+	Refunds     int         `expr:"refunds"`
+	Failed      int         `expr:"failed"`
+	Risk        float64     `expr:"risk"`
+	Is3DS       bool        `expr:"is_3ds"`
+	CardCount   int         `expr:"card_count"`
+	DeviceCount int         `expr:"device_count"`
+	DeviceTotal int         `expr:"device_total"`
+	Billing     exprAddress `expr:"billing"`
+	Shipping    exprAddress `expr:"shipping"`
+	Items       []exprItem  `expr:"items"`
+}
+
+func exprStruct(e *Event) *exprFact {
+	f := &exprFact{
+		Amount: e.Amount, Fee: e.Fee, Card: e.Card, IP: e.IP, Email: e.Email, Device: e.Device, Merchant: e.Merchant,
+		Channel: e.Channel, At: e.At, AccountAge: e.AccountAge, PaidOrders: e.PaidOrders, Refunds: e.Refunds, Failed: e.Failed,
+		Risk: e.Risk, Is3DS: e.Is3DS, CardCount: e.CardCount, DeviceCount: e.DeviceCount, DeviceTotal: e.DeviceTotal,
+		Billing: exprAddress(e.Billing), Shipping: exprAddress(e.Shipping),
+	}
+	for _, item := range e.Items {
+		f.Items = append(f.Items, exprItem(item))
+	}
+	return f
 }

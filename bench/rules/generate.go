@@ -41,7 +41,7 @@ func Singles(shape int) []Rule {
 
 // The share of events that a generated rule is to match, as if its conditions
 // were independent.
-const rarest, commonest = 0.0001, 0.0050
+const rarest, commonest = 0.0001, 0.0072
 
 // Generate returns n rules, each a conjunction of 2 to 4 conditions of
 // different shapes, that together match about 1.3 events in a thousand rules.

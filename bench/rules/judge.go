@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/backlot-video/backlot/bench/internal/measure"
 )
@@ -37,7 +38,7 @@ func One(report *measure.Report) error {
 func judgeSet(report *measure.Report, name string, rules []Rule, events int) error {
 	engines, turns := Engines, measure.Turns{}
 	if len(rules) > 1000 {
-		engines, turns.Rounds = withoutGval(engines), 3
+		engines, turns.Rounds = quicker(engines), 3
 	}
 	results, matches, err := compare([][]Rule{rules}, Measured()[:events], engines, turns)
 	if err != nil {
@@ -46,15 +47,11 @@ func judgeSet(report *measure.Report, name string, rules []Rule, events int) err
 	return printJudged(report, name, "us/event", 1000, results, float64(matches)/float64(events))
 }
 
-// withoutGval leaves out the slowest engine, which is never the best peer.
-func withoutGval(engines []Engine) []Engine {
-	var kept []Engine
-	for _, engine := range engines {
-		if engine.Dialect != Gval {
-			kept = append(kept, engine)
-		}
-	}
-	return kept
+// quicker leaves out the engines that are never the best peer.
+func quicker(engines []Engine) []Engine {
+	return slices.DeleteFunc(slices.Clone(engines), func(e Engine) bool {
+		return e.Dialect == Gval || e.Dialect == Expr && e.Name != engineNames[Expr]
+	})
 }
 
 // compare makes sure that the engines agree on sets of rules, then times them.

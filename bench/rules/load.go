@@ -91,7 +91,7 @@ func loaders(rules []Rule) ([]loader, error) {
 			return err
 		}},
 		{name: engineNames[Expr], times: 1, load: func() error {
-			programs, err := exprPrograms(rules)
+			programs, err := exprPrograms(rules, exprEnv(&Event{}))
 			kept.Store([]any{programs})
 			return err
 		}},

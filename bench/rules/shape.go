@@ -112,13 +112,15 @@ func pattern(r *rand.Rand) Cond {
 	name, other := pick(r, names), pick(r, names)
 	domain, second := strings.ReplaceAll(pick(r, domains), ".", "[.]"), strings.ReplaceAll(pick(r, domains), ".", "[.]")
 	text := ""
-	switch r.IntN(3) {
-	case 0: // throw-away accounts
+	switch r.IntN(4) {
+	case 0: // many digits at a provider
 		text = fmt.Sprintf(`[0-9]{%d,}@(%s|%s)$`, 2+r.IntN(3), domain, second)
 	case 1: // made by a script
-		text = fmt.Sprintf(`^(%s|%s)[0-9]*%d[0-9]?@`, name, other, r.IntN(10))
-	default:
-		text = fmt.Sprintf(`^[a-z]+%d[0-9]+@%s$`, 1+r.IntN(9), domain)
+		text = fmt.Sprintf(`(%s|%s)[0-9]*%d[0-9]?@`, name, other, r.IntN(10))
+	case 2: // two names and a number
+		text = fmt.Sprintf(`^[a-z]+[.][a-z]+%d[0-9]+@%s$`, 1+r.IntN(9), domain)
+	default: // any address of a provider whose number ends so
+		text = fmt.Sprintf(`^[a-z0-9._%%+-]+%d@(%s|%s)$`, r.IntN(10), domain, second)
 	}
 	compiled := regexp.MustCompile(text)
 	c := Cond{holds: func(e *Event) bool { return compiled.MatchString(e.Email) }}
