@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"gocloud.dev/blob"
+
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
@@ -82,7 +84,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		}
 		host.Go("folder", files.Run)
 	} else {
-		store, err := openParts(ctx, host)
+		store, err := openParts(host)
 		if err != nil {
 			return err
 		}
@@ -100,10 +102,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 }
 
 // openParts opens where the content of long lists is kept.
-func openParts(ctx context.Context, host *lifecycle.Host) (*part.Store, error) {
-	bucket, err := host.Bucket(ctx, "lists")
-	if err != nil {
-		return nil, err
-	}
-	return part.NewStore(bucket, filepath.Join(host.DataDir, "lists", "parts"))
+func openParts(host *lifecycle.Host) (*part.Store, error) {
+	open := func(ctx context.Context) (*blob.Bucket, error) { return host.Bucket(ctx, "lists") }
+	return part.NewStore(open, filepath.Join(host.DataDir, "lists", "parts"))
 }

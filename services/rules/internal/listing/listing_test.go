@@ -2,6 +2,7 @@ package listing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -30,7 +31,7 @@ type service struct {
 
 func start(t *testing.T, bucket *blob.Bucket, dir string) *service {
 	t.Helper()
-	store, err := part.NewStore(bucket, filepath.Join(dir, "parts"))
+	store, err := part.NewStore(part.Opened(bucket), filepath.Join(dir, "parts"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,9 +167,16 @@ func TestARestartNeedsNoBucket(t *testing.T) {
 	spec := s.upload(numbered(0, 50_000))
 	s.put("1", spec)
 
-	again := start(t, memblob.OpenBucket(nil), dir)
+	closed, err := part.NewStore(func(context.Context) (*blob.Bucket, error) { return nil, errors.New("no bucket") }, filepath.Join(dir, "parts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, nil, dir)
+	again.config.Store = closed
 	again.put("1", spec)
 	again.want("1", 50_000, "", "card-000000003", "card-000050000")
+	again.put("2", &rulesv1.RuleList{Parts: []*rulesv1.ListPart{{Sha256: make([]byte, 32), Bytes: 1, Entries: 1}}})
+	again.want("1", 50_000, "no bucket", "card-000000003", "card-000050000")
 
 	// The newest version cannot be had: the last good one serves.
 	third := start(t, memblob.OpenBucket(nil), dir)

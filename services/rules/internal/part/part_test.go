@@ -111,7 +111,7 @@ func TestStore(t *testing.T) {
 	ctx := t.Context()
 	bucket := memblob.OpenBucket(nil)
 	dir := filepath.Join(t.TempDir(), "parts")
-	s, err := NewStore(bucket, dir)
+	s, err := NewStore(Opened(bucket), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,13 +25,39 @@ const (
 // Store keeps parts in a bucket, and copies of those that are used in a folder.
 // It is safe for concurrent use.
 type Store struct {
-	bucket *blob.Bucket
-	dir    string
+	open Opener
+	dir  string
+
+	mu     sync.Mutex
+	bucket *blob.Bucket // nil until it could be opened
 }
 
-// NewStore returns a store; the folder is made where it is missing.
-func NewStore(bucket *blob.Bucket, dir string) (*Store, error) {
-	return &Store{bucket, dir}, os.MkdirAll(dir, 0o700)
+// Opener opens a bucket, which others close.
+type Opener func(context.Context) (*blob.Bucket, error)
+
+// Opened is for a bucket that is open.
+func Opened(bucket *blob.Bucket) Opener {
+	return func(context.Context) (*blob.Bucket, error) { return bucket, nil }
+}
+
+// NewStore returns a store; the folder is made where it is missing. The bucket
+// is opened when it is first used, and again after failures: a service whose
+// lists are on disk does not need it to start.
+func NewStore(open Opener, dir string) (*Store, error) {
+	return &Store{open: open, dir: dir}, os.MkdirAll(dir, 0o700)
+}
+
+func (s *Store) opened(ctx context.Context) (*blob.Bucket, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bucket != nil {
+		return s.bucket, nil
+	}
+	bucket, err := s.open(context.WithoutCancel(ctx)) // it outlives the call
+	if err == nil {
+		s.bucket = bucket
+	}
+	return bucket, err
 }
 
 func key(n Name) string { return "parts/" + n.String() + ".zst" }
@@ -40,6 +66,10 @@ func (s *Store) copyPath(n Name) string { return filepath.Join(s.dir, n.String()
 
 // Missing returns those of some parts that are not in the bucket.
 func (s *Store) Missing(ctx context.Context, names []Name) ([]Name, error) {
+	bucket, err := s.opened(ctx)
+	if err != nil {
+		return nil, err
+	}
 	found := make([]bool, len(names))
 	faults := make([]error, len(names))
 	limit := make(chan struct{}, parallel)
@@ -50,7 +80,7 @@ func (s *Store) Missing(ctx context.Context, names []Name) ([]Name, error) {
 			defer func() { <-limit }()
 			ctx, cancel := context.WithTimeout(ctx, callTimeout)
 			defer cancel()
-			found[i], faults[i] = s.bucket.Exists(ctx, key(name))
+			found[i], faults[i] = bucket.Exists(ctx, key(name))
 		})
 	}
 	group.Wait()
@@ -65,9 +95,13 @@ func (s *Store) Missing(ctx context.Context, names []Name) ([]Name, error) {
 
 // Put keeps a part that was checked.
 func (s *Store) Put(ctx context.Context, p *rulesv1.ListPart, packed []byte) error {
+	bucket, err := s.opened(ctx)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := s.bucket.WriteAll(ctx, key(NameOf(p)), packed, &blob.WriterOptions{ContentType: "application/zstd"}); err != nil {
+	if err := bucket.WriteAll(ctx, key(NameOf(p)), packed, &blob.WriterOptions{ContentType: "application/zstd"}); err != nil {
 		return fmt.Errorf("keep part %s: %w", NameOf(p), err)
 	}
 	return nil
@@ -94,9 +128,13 @@ func (s *Store) Read(ctx context.Context, p *rulesv1.ListPart, buffer []byte) ([
 }
 
 func (s *Store) fetch(ctx context.Context, name Name) ([]byte, error) {
+	bucket, err := s.opened(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	r, err := s.bucket.NewReader(ctx, key(name), nil)
+	r, err := bucket.NewReader(ctx, key(name), nil)
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return nil, fmt.Errorf("%w: %s", ErrMissing, name)
 	}
