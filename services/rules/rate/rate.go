@@ -8,6 +8,7 @@ package rate
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"math"
 	"math/bits"
@@ -31,6 +32,8 @@ const (
 // Table says what one unit of each currency is worth in the base currency.
 type Table struct {
 	version string
+	base    string
+	worths  map[string]string   // as given
 	numbers [26 * 26 * 26]uint8 // of currencies from 1, by the letters of their codes
 	count   int
 	ratios  []ratio // of minor units, count*count, row-major: from, to
@@ -61,7 +64,7 @@ func New(version, base string, rates map[string]string) (*Table, error) {
 		return nil, fmt.Errorf("%w: rate %q of %s: the base is worth 1", ErrTable, rates[base], base)
 	}
 	worths[base] = 1e9
-	t := &Table{version: version, count: len(worths)}
+	t := &Table{version: version, base: base, worths: maps.Clone(rates), count: len(worths)}
 	currencies := slices.Sorted(maps.Keys(worths)) // fewer than 256: all are in ISO 4217
 	for i, from := range currencies {
 		t.numbers[index(from)] = uint8(i + 1)
@@ -120,6 +123,20 @@ func parse(s string) (uint64, bool) {
 
 // Version is the version given to New.
 func (t *Table) Version() string { return t.version }
+
+// Base is the currency in which worths are told.
+func (t *Table) Base() string { return t.base }
+
+// All yields the currencies and what one unit of each is worth, as given.
+func (t *Table) All() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, currency := range slices.Sorted(maps.Keys(t.worths)) {
+			if !yield(currency, t.worths[currency]) {
+				return
+			}
+		}
+	}
+}
 
 // Len is the number of currencies, the base among them.
 func (t *Table) Len() int { return t.count }

@@ -61,6 +61,10 @@ func (i *installation) Apply(ctx context.Context, req *configstorev1.ApplyReques
 		i.loader.Settle(ctx)
 		return &configstorev1.ApplyResponse{}, nil
 	}
+	if change.GetPut().GetKey().GetKind() == "RateTable" {
+		i.object = change.GetPut()
+		return &configstorev1.ApplyResponse{Objects: []*configstorev1.Object{i.object}}, nil
+	}
 	if want := change.GetExpectedRevision(); want != 0 && want != i.object.GetRevision() {
 		return nil, connect.NewError(connect.CodeAborted, errors.New("changed meanwhile"))
 	}
@@ -77,7 +81,7 @@ func (i *installation) Apply(ctx context.Context, req *configstorev1.ApplyReques
 }
 
 // install starts an installation and returns how to call the verb with it.
-func install(t *testing.T) (*installation, func(args ...string) (code int, out, errs string)) {
+func install(t *testing.T, verb string) (*installation, func(args ...string) (code int, out, errs string)) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	store, err := part.NewStore(part.Opened(memblob.OpenBucket(nil)), t.TempDir())
@@ -103,7 +107,7 @@ func install(t *testing.T) (*installation, func(args ...string) (code int, out, 
 	write(t, "key", "secret\n")
 	return i, func(args ...string) (int, string, string) {
 		var stdout, stderr bytes.Buffer
-		args = append([]string{"list", "--gateway", server.URL, "--operator-key", "key"}, args...)
+		args = append([]string{verb, "--gateway", server.URL, "--operator-key", "key"}, args...)
 		code := Main(t.Context(), args, &Stdio{In: strings.NewReader("x\ny\n"), Out: &stdout, Err: &stderr, Program: "rules"})
 		return code, stdout.String(), stderr.String()
 	}
@@ -117,7 +121,7 @@ func write(t *testing.T, path, text string) {
 }
 
 func TestListVerb(t *testing.T) {
-	i, list := install(t)
+	i, list := install(t, "list")
 	var long strings.Builder
 	for n := range 50_000 {
 		fmt.Fprintf(&long, "card-%09d\n", n)
@@ -172,7 +176,7 @@ func TestListVerb(t *testing.T) {
 }
 
 func TestAListThatIsRefusedIsTold(t *testing.T) {
-	i, list := install(t)
+	i, list := install(t, "list")
 	if code, _, errs := list("put", "cards", "-"); code != 0 {
 		t.Fatal(errs)
 	}
@@ -186,5 +190,33 @@ func TestAListThatIsRefusedIsTold(t *testing.T) {
 	}
 	if code, out, _ := list("show"); code != 0 || !strings.Contains(out, "release-1") || !strings.Contains(out, "part of a list is missing") {
 		t.Errorf("got %d %s", code, out)
+	}
+}
+
+func TestRatesVerb(t *testing.T) {
+	i, rates := install(t, "rates")
+	write(t, "good", "# of Friday\nbase USD\nCNY 0.1402\nEUR 1.08\n")
+	write(t, "bad", "base USD\nCNY 0\n")
+	for _, step := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"", 2, "want put FILE"},
+		{"put gone", 2, "gone: no such file"},
+		{"put bad", 1, `bad: line 2: rate: bad table: rate "0" of CNY`},
+		{"put good --reason friday", 0, "2 currencies, base USD"},
+	} {
+		code, out, errs := rates(strings.Fields(step.args)...)
+		if code != step.code || !strings.Contains(out+errs, step.want) {
+			t.Errorf("rates %s: code %d, %s%s", step.args, code, out, errs)
+		}
+	}
+	spec := &rulesv1.RateTable{}
+	if err := i.object.GetSpec().UnmarshalTo(spec); err != nil {
+		t.Fatal(err)
+	}
+	if spec.GetBase() != "USD" || len(spec.GetRates()) != 2 || spec.GetRates()[0].GetCurrency() != "CNY" || spec.GetRates()[0].GetWorth() != "0.1402" {
+		t.Errorf("got %v", spec)
 	}
 }

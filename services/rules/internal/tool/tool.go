@@ -5,7 +5,7 @@
 //	source.go  files, folders and standard input
 //	facts.go   fact types and lists of a source
 //	report.go  diagnostics as text, in colour, as JSON
-//	check.go format.go test.go eval.go list.go listput.go  verbs
+//	check.go format.go test.go eval.go list.go listput.go rates.go  verbs
 //	remote.go  a running Backlot, as an operator
 //
 // Exit codes: 0, all is well; 1, the sources have faults; 2, the tool could
@@ -44,7 +44,7 @@ type Verb struct {
 
 // verbs returns the verbs in the order in which the help lists them.
 func verbs() []Verb {
-	return []Verb{checkVerb, lintVerb, testVerb, formatVerb, evalVerb, listVerb}
+	return []Verb{checkVerb, lintVerb, testVerb, formatVerb, evalVerb, listVerb, ratesVerb}
 }
 
 // Stdio is what a process gives to a verb.
