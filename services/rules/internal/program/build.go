@@ -49,7 +49,7 @@ type facetKey struct {
 	kind     facetKind
 	list     int32 // -1: the fact
 	slot     int32
-	outcome  int32  // of byOutcome: the list, or -1
+	outcome  int32  // of byOutcome: where the test is remembered, -1: nowhere
 	every    bool   // of the elements: all must satisfy, not just one
 	currency string // of money
 }
@@ -114,6 +114,10 @@ func (b *Builder) position(rule int, p *part) {
 func (b *Builder) ask(p *part, number int32) {
 	if p.kind != partTest {
 		return
+	}
+	if memo := p.test.memo; memo > 0 && b.parts.uses[memo] > 1 {
+		// The first rule with this test is not among the asks: no facet excludes it.
+		b.add(facetKey{kind: byOutcome, list: -1, outcome: memo}, p.derived, ask{p.test, p.literal, p.likely, number})
 	}
 	if p.test.op == opAny {
 		b.askElements(p, number)
@@ -204,9 +208,6 @@ func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
 	case opPresent:
 		key.kind = byOutcome
 		return key, p.derived, !t.want && t.depth == 0
-	case opList:
-		key.kind, key.outcome = byOutcome, t.ref
-		return key, p.derived, t.want && t.depth == 0
 	case opNets:
 		return b.netFacet(p)
 	default:
@@ -457,11 +458,10 @@ func (b *Builder) emit(p *part, yes, no int32) int32 {
 		return no
 	default:
 	}
-	t := p.test
 	if p.body != nil {
-		t.ref = b.emit(p.body, accept, reject)
+		p.test.ref = b.emit(p.body, accept, reject)
 	}
-	return b.emitTest(t, p.derived, yes, no)
+	return b.emitTest(p.test, p.derived, yes, no)
 }
 
 func (b *Builder) emitTest(t test, derived, yes, no int32) int32 {

@@ -122,7 +122,11 @@ func (c *Code) run(f *Frame, pc int32) bool {
 		case opTexts:
 			ok = s.OK && c.texts[t.ref].has(s.S) == t.want
 		default:
-			ok = (s.OK || t.op == opCond) && c.slow(f, t, s)
+			if t.memo > 0 && f.memos[t.memo]>>1 == f.epoch {
+				ok = f.memos[t.memo]&1 != 0
+			} else {
+				ok = (s.OK || t.op == opCond) && c.slow(f, t, s)
+			}
 		}
 		if ok {
 			pc = t.yes
@@ -145,19 +149,16 @@ func (c *Code) quantify(f *Frame, t *test, elements *fact.Slot) bool {
 	return !t.want
 }
 
-// slow runs a test whose outcome other rules of the set may need too.
+// slow runs a test whose outcome other rules of the set may need too, and
+// remembers it for them.
 func (c *Code) slow(f *Frame, t *test, s *fact.Slot) bool {
-	if t.memo == 0 {
-		return c.slowTest(f, t, s)
-	}
-	seen := &f.memos[t.memo]
-	if *seen>>1 == f.epoch {
-		return *seen&1 != 0
-	}
 	ok := c.slowTest(f, t, s)
-	*seen = f.epoch << 1
-	if ok {
-		*seen |= 1
+	if t.memo > 0 {
+		outcome := f.epoch << 1
+		if ok {
+			outcome |= 1
+		}
+		f.memos[t.memo] = outcome
 	}
 	return ok
 }

@@ -28,16 +28,21 @@ func (c *cells) mask(f *Frame, _ *Index, s *fact.Slot, base, _ []uint64) []uint6
 		f.Unknown.Currency++
 		return base
 	}
-	low, high := 0, len(c.ends)-1
-	for low < high {
-		middle := int(uint(low+high) / 2)
-		if c.ends[middle] < v {
-			low = middle + 1
-		} else {
-			high = middle
+	return c.masks[firstAtLeast(c.ends, v)]
+}
+
+// firstAtLeast is the index of the first of ascending ends that is at least v;
+// the last one always is. It has no branch that a processor could mispredict.
+func firstAtLeast(ends []int64, v int64) int {
+	base, n := 0, len(ends)
+	for n > 1 {
+		half := n >> 1
+		if ends[base+half-1] < v {
+			base += half
 		}
+		n -= half
 	}
-	return c.masks[low]
+	return base
 }
 
 // newCells makes the cells of spans of numbers. ends are the numbers after
