@@ -27,12 +27,18 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 		out.prefix = chars[:p.ends[p.opening]]
 		out.suffix = chars[p.ends[p.run]:]
 	}
+	if begin && whole.least > 0 {
+		out.heads = p.edges(whole.first, whole.last, false)
+	}
 	opening, skipped := int(p.opening)-1, -1 // positions
 	switch {
 	case end && (!begin || p.width(whole.last) < p.width(whole.first)):
 		out.manner = backward
 		p.reverse()
 		whole.first, whole.last = whole.last, whole.first
+		if whole.least > 0 {
+			out.tails = p.edges(whole.first, whole.last, true)
+		}
 		if int(p.run) < p.n {
 			skipped = int(p.run)
 		}

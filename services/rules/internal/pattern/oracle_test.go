@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -94,6 +95,12 @@ func check(t *testing.T, text string, inputs ...string) (ours bool, matches int)
 	}
 	for _, s := range inputs {
 		want := regex.MatchString(s)
+		if heads := p.Heads(); want && heads != nil && !slices.ContainsFunc(heads, func(head string) bool { return strings.HasPrefix(s, head) }) {
+			t.Fatalf("%q matches %q, which begins with none of %q", text, s, heads)
+		}
+		if tails := p.Tails(); want && tails != nil && !slices.ContainsFunc(tails, func(tail string) bool { return strings.HasSuffix(s, tail) }) {
+			t.Fatalf("%q matches %q, which ends with none of %q", text, s, tails)
+		}
 		if got := p.MatchString(s); got != want {
 			t.Fatalf("/%s/ on %q: %v, regexp: %v", text, s, got, want)
 		}

@@ -66,6 +66,8 @@ type Pattern struct {
 	prefix  string // what every text that matches begins with
 	suffix  string // what it ends with
 	literal string
+	heads   []string
+	tails   []string
 	text    string
 	regex   *regexp.Regexp
 }

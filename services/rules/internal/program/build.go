@@ -23,6 +23,7 @@ type Builder struct {
 	positions []position
 	facets    map[facetKey]*facetPlan
 	order     []*facetPlan // of facets, as they were met
+	lists     []int32      // of the any that the current position has asked
 }
 
 // position is one way in which a rule can hold.
@@ -64,7 +65,8 @@ type facetPlan struct {
 // ask is what a position asks of a facet's value.
 type ask struct {
 	test     test
-	literal  string // of opMatches
+	literal  string   // of opMatches
+	edges    []string // of opMatches: what a text begins or ends with
 	likely   float64
 	position int32
 }
@@ -100,6 +102,7 @@ func (b *Builder) Add(rule int, when *check.Node) {
 
 func (b *Builder) position(rule int, p *part) {
 	number := int32(len(b.positions))
+	b.lists = b.lists[:0]
 	b.positions = append(b.positions, position{entry{b.emit(p, accept, reject), int32(rule)}, 1, p.cost})
 	if p.kind != partAnd {
 		b.ask(p, number)
@@ -117,17 +120,35 @@ func (b *Builder) ask(p *part, number int32) {
 	}
 	if memo := p.test.memo; memo > 0 && b.parts.uses[memo] > 1 {
 		// The first rule with this test is not among the asks: no facet excludes it.
-		b.add(facetKey{kind: byOutcome, list: -1, outcome: memo}, p.derived, ask{p.test, p.literal, p.likely, number})
+		b.add(facetKey{kind: byOutcome, list: -1, outcome: memo}, p.derived, ask{p.test, p.literal, nil, p.likely, number})
 	}
 	if p.test.op == opAny {
 		b.askElements(p, number)
 		return
 	}
+	if p.test.op == opMatches && p.test.want {
+		b.askEdges(p, number)
+	}
 	key, derived, ok := b.facetOf(p)
 	if !ok {
 		return
 	}
-	b.add(key, derived, ask{p.test, p.literal, p.likely, number})
+	b.add(key, derived, ask{p.test, p.literal, nil, p.likely, number})
+}
+
+// askEdges asks for what texts that match a pattern begin and end with.
+func (b *Builder) askEdges(p *part, number int32) {
+	regex := b.code.regexes[p.test.ref]
+	for _, edge := range [...]struct {
+		kind  facetKind
+		texts []string
+	}{{byPrefix, regex.Heads()}, {bySuffix, regex.Tails()}} {
+		if len(edge.texts) > 0 {
+			key := facetKey{kind: edge.kind, list: -1, slot: p.test.slot, outcome: -1}
+			likely := clampLikely(guesses[opPrefix] * 2 * float64(len(edge.texts)))
+			b.add(key, p.derived, ask{p.test, "", edge.texts, likely, number})
+		}
+	}
 }
 
 // add keeps of two asks of one position the one that excludes more.
@@ -152,6 +173,12 @@ func (b *Builder) askElements(p *part, number int32) {
 	if p.test.depth > 0 {
 		return
 	}
+	if p.test.want { // another element may satisfy a second any
+		if slices.Contains(b.lists, p.test.slot) {
+			return
+		}
+		b.lists = append(b.lists, p.test.slot)
+	}
 	inner := []*part{p.body}
 	if p.body.kind == partAnd {
 		inner = p.body.parts
@@ -166,10 +193,13 @@ func (b *Builder) askElements(p *part, number int32) {
 		}
 		key.list, key.every = p.test.slot, !p.test.want
 		likely := min(0.9, assumedQuick*q.likely)
+		if len(inner) > 1 {
+			likely = min(0.9, 1.5*q.likely) // of the element that the others hold for
+		}
 		if key.every {
 			likely = q.likely * q.likely
 		}
-		b.add(key, 0, ask{q.test, q.literal, clampLikely(likely), number})
+		b.add(key, 0, ask{q.test, q.literal, nil, clampLikely(likely), number})
 	}
 }
 
@@ -289,10 +319,11 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	for i := range b.positions {
 		x.all[i>>6] |= 1 << (i & 63)
 	}
-	unions := 1
 	for _, plan := range b.chosen(x.words) {
-		x.facets = append(x.facets, b.facet(x, plan, places, unions, words))
-		unions++
+		b.addFacet(x, plan, b.look(x, plan, places, words))
+	}
+	for i := range x.facets {
+		x.facets[i].settle(words)
 	}
 	b.finish(x, extra)
 	return x
@@ -307,7 +338,7 @@ func (b *Builder) finish(x *Index, extra func() int) {
 		b.code.derived[i].slot = int(slots[i])
 	}
 	for i := range x.facets {
-		if slot := &x.facets[i].slot; *slot < 0 {
+		if slot := &x.facets[i].looks[0].slot; *slot < 0 {
 			*slot = slots[-1-*slot]
 		}
 	}
@@ -356,7 +387,7 @@ func (b *Builder) chosen(words int) []*facetPlan {
 	slices.SortStableFunc(b.order, func(p, q *facetPlan) int { return byRatio(gain(q), gain(p)) })
 	var kept []*facetPlan
 	for _, plan := range b.order {
-		if gain(plan) < facetCosts[plan.key.kind]+0.5*float64(words) {
+		if gain(plan) < plan.price(words) {
 			continue
 		}
 		kept = append(kept, plan)
@@ -368,12 +399,54 @@ func (b *Builder) chosen(words int) []*facetPlan {
 }
 
 // facetCosts are about nanoseconds.
-var facetCosts = [...]float64{byNumber: 12, byText: 20, byPrefix: 30, bySuffix: 30, byFragment: 40, byOutcome: 25}
+var facetCosts = [...]float64{byNumber: 15, byText: 25, byPrefix: 35, bySuffix: 35, byFragment: 50, byOutcome: 30}
 
-// facet makes a facet of its plan.
-func (b *Builder) facet(x *Index, plan *facetPlan, places []int32, union int, words *slab[uint64]) facet {
+// price is what looking at a facet takes, in about nanoseconds.
+func (p *facetPlan) price(words int) float64 {
+	price := facetCosts[p.key.kind] + 0.5*float64(words)
+	if p.derived > 0 {
+		price += 10
+	}
+	if p.key.list >= 0 {
+		price *= assumedQuick
+	}
+	return price
+}
+
+// addFacet adds what is looked at. Elements of a list are looked at by one
+// facet, so that what a rule asks of one element is asked of the same one.
+func (b *Builder) addFacet(x *Index, plan *facetPlan, l look) {
+	for i := range x.facets {
+		if f := &x.facets[i]; f.list >= 0 && f.list == plan.key.list && f.every == plan.key.every {
+			f.looks = append(f.looks, l)
+			return
+		}
+	}
+	const shared = 2 // masks of the frame that are nobody's own
+	x.facets = append(x.facets, facet{
+		derived: plan.derived, list: plan.key.list, every: plan.key.every, union: shared + len(x.facets), looks: []look{l},
+	})
+}
+
+// settle finds the positions that ask nothing of any of the facet's values.
+func (f *facet) settle(words *slab[uint64]) {
+	f.base = f.looks[0].base
+	if len(f.looks) == 1 {
+		return
+	}
+	f.base = words.cut(len(f.base))
+	copy(f.base, f.looks[0].base)
+	for _, l := range f.looks[1:] {
+		for w := range f.base {
+			f.base[w] &= l.base[w]
+		}
+	}
+}
+
+// look makes what a plan says.
+func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[uint64]) look {
 	key := plan.key
-	made := facet{derived: plan.derived, list: key.list, slot: key.slot, every: key.every, union: union, base: words.cut(x.words)}
+	made := look{slot: key.slot, base: words.cut(x.words)}
 	copy(made.base, x.all)
 	for _, a := range plan.asks {
 		place := places[a.position]
@@ -418,6 +491,14 @@ func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words
 	for _, a := range plan.asks {
 		t, place := &a.test, places[a.position]
 		switch t.op {
+		case opMatches:
+			form := prefixKey
+			if plan.key.kind == bySuffix {
+				form = suffixKey
+			}
+			for _, edge := range a.edges {
+				k.add(form, edge, place)
+			}
 		case opPrefix:
 			k.add(prefixKey, t.text, place)
 		case opSuffix:

@@ -76,7 +76,7 @@ func (f *Frame) begin(x *Index) {
 	f.memos = make([]uint64, x.code.memos+1)
 	f.left = make([]uint64, x.words)
 	f.masks = make([][]uint64, 0, 4)
-	f.unions = make([]uint64, (len(x.facets)+1)*x.words)
+	f.unions = make([]uint64, (len(x.facets)+2)*x.words)
 }
 
 // Reset empties the frame.

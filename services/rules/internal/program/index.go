@@ -24,15 +24,21 @@ type Index struct {
 // entry is where a position's branches begin, and its rule.
 type entry struct{ pc, rule int32 }
 
-// facet is one value of the fact, or of the elements of a list, and what rules
-// ask of it.
+// facet is one value of the fact, or the values of each element of a list, and
+// what rules ask of them.
 type facet struct {
-	derived int32 // 1 + its number, 0: none
+	derived int32 // 1 + the number of the derived value, 0: none
 	list    int32 // slot of the list whose elements are looked at, -1: none
-	slot    int32
-	every   bool     // of the elements: all must satisfy, not just one
-	union   int      // which of the frame's masks it may fill
-	base    []uint64 // the positions that ask nothing of the value
+	every   bool  // all elements must satisfy, not just one
+	union   int   // which of the frame's masks it may fill
+	base    []uint64
+	looks   []look // one, but for elements
+}
+
+// look is one value of a facet. base has the positions that ask nothing of it.
+type look struct {
+	slot int32
+	base []uint64
 	masker
 }
 
@@ -104,45 +110,64 @@ func (a *facet) look(f *Frame, x *Index) []uint64 {
 	}
 	union := f.unions[a.union*x.words : (a.union+1)*x.words]
 	if a.list < 0 {
-		s := &f.Record.Slots[a.slot]
-		return a.mask(f, x, s, a.base, union)
+		l := &a.looks[0]
+		return l.mask(f, x, &f.Record.Slots[l.slot], l.base, union)
 	}
 	elements := &f.Record.Slots[a.list]
 	switch {
 	case !elements.OK:
 		return a.base
 	case elements.N != 0:
-		return a.lookAll(f, x, elements, union)
+		return a.lookAll(f, x, elements.First(), union)
 	case a.every:
 		return x.all
 	}
 	return a.base
 }
 
-// lookAll joins the masks of the elements of a list, or intersects them.
-func (a *facet) lookAll(f *Frame, x *Index, elements *fact.Slot, joined []uint64) []uint64 {
-	first := elements.First()
-	m := a.mask(f, x, &f.Record.Slots[first+1+int(a.slot)], a.base, joined)
-	next := int(f.Record.Slots[first].N)
-	if next == 0 {
-		return m
-	}
-	inner := f.unions[:x.words] // the first is nobody's own
-	if &m[0] != &joined[0] {
-		copy(joined, m)
-	}
-	for at := next; at != 0; at = int(f.Record.Slots[at].N) {
-		m = a.mask(f, x, &f.Record.Slots[at+1+int(a.slot)], a.base, inner)
-		m = m[:len(joined)]
-		if a.every {
+// lookAll joins what single elements satisfy, or intersects it.
+func (a *facet) lookAll(f *Frame, x *Index, first int, joined []uint64) []uint64 {
+	element, inner := f.unions[:x.words], f.unions[x.words:2*x.words] // nobody's own
+	for at := first; at != 0; at = int(f.Record.Slots[at].N) {
+		m := a.lookElement(f, x, at+1, element, inner)[:len(joined)]
+		switch {
+		case at == first:
+			copy(joined, m)
+		case a.every:
 			for w := range joined {
 				joined[w] &= m[w]
 			}
-			continue
-		}
-		for w := range joined {
-			joined[w] |= m[w]
+		default:
+			for w := range joined {
+				joined[w] |= m[w]
+			}
 		}
 	}
 	return joined
+}
+
+// lookElement is the mask of the element whose slots begin at base.
+func (a *facet) lookElement(f *Frame, x *Index, base int, element, inner []uint64) []uint64 {
+	var m []uint64
+	for i := range a.looks {
+		l := &a.looks[i]
+		next := l.mask(f, x, &f.Record.Slots[base+int(l.slot)], l.base, inner)
+		if i == 0 && len(a.looks) == 1 {
+			return next
+		}
+		if i == 0 {
+			m = next
+			if &next[0] == &inner[0] {
+				copy(element, inner)
+				m = element
+			}
+			continue
+		}
+		m, next = m[:len(element)], next[:len(element)]
+		for w := range element {
+			element[w] = m[w] & next[w]
+		}
+		m = element
+	}
+	return m
 }

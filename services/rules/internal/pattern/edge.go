@@ -1,0 +1,98 @@
+package pattern
+
+import (
+	"math/bits"
+	"unicode/utf8"
+)
+
+// Limits of what is told of the begin and end of matches.
+const (
+	maxEdges    = 8
+	maxEdgeText = 16 // bytes
+)
+
+// Heads are texts of which every text that matches begins with one; none when
+// nothing is known.
+func (p *Pattern) Heads() []string { return p.heads }
+
+// Tails are texts of which every text that matches ends with one; none when
+// nothing is known.
+func (p *Pattern) Tails() []string { return p.tails }
+
+// edge is a text that a match begins with (or ends with), and its last (first)
+// position.
+type edge struct {
+	at   int
+	n    int // bytes of text
+	text [maxEdgeText + utf8.UTFMax]byte
+}
+
+// extend adds a character behind the text, or before it.
+func (e edge) extend(at int, char []byte, back bool) edge {
+	if back {
+		copy(e.text[len(char):], e.text[:e.n])
+		copy(e.text[:], char)
+	} else {
+		copy(e.text[e.n:], char)
+	}
+	e.at, e.n = at, e.n+len(char)
+	return e
+}
+
+// edges follows positions of one character from first on, until there are too
+// many ways or a match may end. back tells that they are followed from the end.
+func (p *parser) edges(first, last uint64, back bool) []string {
+	var ways [maxEdges]edge
+	n := 0
+	for ; first != 0; first &= first - 1 {
+		at := bits.TrailingZeros64(first)
+		char := p.charOf(at)
+		if len(char) == 0 || n == maxEdges {
+			return nil
+		}
+		ways[n] = edge{}.extend(at, char, back)
+		n++
+	}
+	for i := 0; i < n; {
+		if w := &ways[i]; last>>w.at&1 == 0 && w.n < maxEdgeText && p.spread(&ways, &n, i, back) {
+			continue
+		}
+		i++
+	}
+	texts := make([]string, n)
+	for i := range texts {
+		texts[i] = string(ways[i].text[:ways[i].n])
+	}
+	return texts
+}
+
+// spread replaces a way by those that go on from it, where all are known and
+// there is room.
+func (p *parser) spread(ways *[maxEdges]edge, n *int, i int, back bool) bool {
+	w := ways[i]
+	next := p.follow[w.at]
+	count := bits.OnesCount64(next)
+	if count == 0 || *n+count-1 > maxEdges {
+		return false
+	}
+	for rest := next; rest != 0; rest &= rest - 1 {
+		if len(p.charOf(bits.TrailingZeros64(rest))) == 0 {
+			return false
+		}
+	}
+	for slot := i; next != 0; next &= next - 1 {
+		at := bits.TrailingZeros64(next)
+		ways[slot] = w.extend(at, p.charOf(at), back)
+		if slot == i {
+			slot = *n
+		} else {
+			slot++
+		}
+	}
+	*n += count - 1
+	return true
+}
+
+// charOf is the character that a position accepts, empty where there are
+// several.
+func (p *parser) charOf(at int) []byte { return p.bytes[p.ends[at]:p.ends[at+1]] }
