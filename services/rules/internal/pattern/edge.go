@@ -8,7 +8,7 @@ import (
 // Limits of what is told of the begin and end of matches.
 const (
 	maxEdges    = 8
-	maxEdgeText = 16 // bytes
+	maxEdgeText = 6 // bytes
 )
 
 // Heads are texts of which every text that matches begins with one; none when
@@ -39,6 +39,18 @@ func (e edge) extend(at int, char []byte, back bool) edge {
 	return e
 }
 
+// cut shortens the text to one of a few lengths, so that few lookups find it.
+func (e *edge) cut(back bool) string {
+	n := min(e.n, maxEdgeText)
+	if n > 1 {
+		n &^= 1
+	}
+	if back {
+		return string(e.text[e.n-n : e.n])
+	}
+	return string(e.text[:n])
+}
+
 // edges follows positions of one character from first on, until there are too
 // many ways or a match may end. back tells that they are followed from the end.
 func (p *parser) edges(first, last uint64, back bool) []string {
@@ -61,7 +73,7 @@ func (p *parser) edges(first, last uint64, back bool) []string {
 	}
 	texts := make([]string, n)
 	for i := range texts {
-		texts[i] = string(ways[i].text[:ways[i].n])
+		texts[i] = ways[i].cut(back)
 	}
 	return texts
 }
