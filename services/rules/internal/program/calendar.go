@@ -52,8 +52,8 @@ func (z *zone) local(at int64) int64 {
 	case seconds < 0 || seconds >= z.end:
 		_, offset := time.Unix(seconds, 0).In(z.of).Zone()
 		return seconds + int64(offset)
-	case len(z.from) == 1:
-		return seconds + z.offset[0]
+	case seconds >= z.from[len(z.from)-1]:
+		return seconds + z.offset[len(z.from)-1]
 	}
 	i := sort.Search(len(z.from), func(i int) bool { return z.from[i] > seconds }) - 1
 	return seconds + z.offset[i]

@@ -91,10 +91,13 @@ type keyed struct {
 type lookup struct {
 	form   keyForm
 	length int
-	keys   map[string]int32 // index in sets
+	keys   textMap // 1 + index in sets
 }
 
 type keyForm uint8
+
+// maxAffix is how many bytes of a prefix or suffix are looked up.
+const maxAffix = 6
 
 const (
 	wholeKey keyForm = iota
@@ -126,8 +129,8 @@ func (k *keyed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []u
 		default:
 			key = key[len(key)-l.length:]
 		}
-		if at, ok := l.keys[key]; ok {
-			current = k.sets[at].join(current, base, union)
+		if at := l.keys.get(key); at > 0 {
+			current = k.sets[at-1].join(current, base, union)
 		}
 	}
 	return current
@@ -171,11 +174,19 @@ func (k *keyed) seal(base []uint64, words *slab[uint64]) {
 	}
 }
 
-// add files a position under a key.
+// add files a position under a key. Prefixes and suffixes are cut to a few
+// lengths, so that few lookups find them all.
 func (k *keyed) add(form keyForm, key string, position int32) {
 	length := 0
 	if form != wholeKey {
-		length = len(key)
+		if length = min(len(key), maxAffix); length > 1 {
+			length &^= 1
+		}
+		if form == suffixKey {
+			key = key[len(key)-length:]
+		} else {
+			key = key[:length]
+		}
 	}
 	for i := range k.lookups {
 		if l := &k.lookups[i]; l.form == form && l.length == length {
@@ -183,18 +194,24 @@ func (k *keyed) add(form keyForm, key string, position int32) {
 			return
 		}
 	}
-	k.lookups = append(k.lookups, lookup{form, length, map[string]int32{}})
+	k.lookups = append(k.lookups, lookup{form: form, length: length})
 	k.addKey(&k.lookups[len(k.lookups)-1], key, position)
 }
 
 func (k *keyed) addKey(l *lookup, key string, position int32) {
-	at, known := l.keys[key]
-	if !known {
-		at = int32(len(k.sets))
-		l.keys[key] = at
-		k.sets = append(k.sets, keySet{})
+	var at int32
+	if len(l.keys.slots) > 0 {
+		at = l.keys.get(key)
 	}
-	k.sets[at].positions = append(k.sets[at].positions, position)
+	if at == 0 {
+		k.sets = append(k.sets, keySet{})
+		at = int32(len(k.sets))
+		l.keys.put(key, at)
+	}
+	set := &k.sets[at-1]
+	if n := len(set.positions); n == 0 || set.positions[n-1] != position {
+		set.positions = append(set.positions, position)
+	}
 }
 
 // fragments masks a text by the three-byte pieces that it holds.
