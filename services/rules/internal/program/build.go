@@ -342,16 +342,20 @@ func (b *Builder) finish(x *Index, extra func() int) {
 			*slot = slots[-1-*slot]
 		}
 	}
+	memos := make([]int32, len(b.parts.uses))
+	for i, uses := range b.parts.uses {
+		if uses > 1 {
+			b.code.memos++
+			memos[i] = int32(b.code.memos)
+		}
+	}
 	for i := range b.code.tests {
 		t := &b.code.tests[i]
-		if t.memo > 0 && b.parts.uses[t.memo] == 1 {
-			t.memo = 0
-		}
+		t.memo = memos[t.memo]
 		if t.slot < 0 {
 			t.slot = slots[-1-t.slot]
 		}
 	}
-	b.code.memos = len(b.parts.uses) - 1
 }
 
 // arrange orders the positions as their rules are, and
@@ -426,10 +430,7 @@ func (b *Builder) addFacet(x *Index, plan *facetPlan, l look) {
 			return
 		}
 	}
-	const shared = 2 // masks of the frame that are nobody's own
-	x.facets = append(x.facets, facet{
-		derived: plan.derived, list: plan.key.list, every: plan.key.every, union: shared + len(x.facets), looks: []look{l},
-	})
+	x.facets = append(x.facets, facet{derived: plan.derived, list: plan.key.list, every: plan.key.every, looks: []look{l}})
 }
 
 // settle finds the positions that ask nothing of any of the facet's values.

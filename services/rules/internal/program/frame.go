@@ -41,10 +41,11 @@ type Frame struct {
 	memos []uint64 // by remembered test: epoch<<1 | outcome
 	hits  []int32  // rules that fired
 
-	of     *Index     // what the rest is sized for
-	left   []uint64   // positions not excluded yet
-	masks  [][]uint64 // to be intersected
-	unions []uint64   // masks that facets put together
+	of      *Index   // what the rest is sized for
+	left    []uint64 // positions not excluded yet
+	union   []uint64 // the mask that a facet puts together
+	element []uint64 // of it, that of one element of a list
+	inner   []uint64 // of that, that of one value
 }
 
 // Unknown counts why values of an evaluation were unknown though their fields
@@ -74,9 +75,10 @@ func (f *Frame) begin(x *Index) {
 	f.of = x
 	f.made = make([]uint64, len(x.code.derived))
 	f.memos = make([]uint64, x.code.memos+1)
-	f.left = make([]uint64, x.words)
-	f.masks = make([][]uint64, 0, 4)
-	f.unions = make([]uint64, (len(x.facets)+2)*x.words)
+	masks := make([]uint64, 4*x.words)
+	f.left, masks = masks[:x.words], masks[x.words:]
+	f.union, masks = masks[:x.words], masks[x.words:]
+	f.element, f.inner = masks[:x.words], masks[x.words:]
 }
 
 // Reset empties the frame.

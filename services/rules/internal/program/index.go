@@ -30,7 +30,6 @@ type facet struct {
 	derived int32 // 1 + the number of the derived value, 0: none
 	list    int32 // slot of the list whose elements are looked at, -1: none
 	every   bool  // all elements must satisfy, not just one
-	union   int   // which of the frame's masks it may fill
 	base    []uint64
 	looks   []look // one, but for elements
 }
@@ -78,25 +77,36 @@ func (x *Index) Fire(f *Frame) []int32 {
 func (x *Index) candidates(f *Frame) []uint64 {
 	left := f.left[:x.words]
 	copy(left, x.all)
-	masks := f.masks[:0]
+	var waiting [4][]uint64
+	n := 0
 	for i := range x.facets {
-		masks = append(masks, x.facets[i].look(f, x))
-		if len(masks) == 4 {
-			intersect(left, masks)
-			masks = masks[:0]
+		m := x.facets[i].look(f, x, f.union)
+		if &m[0] == &f.union[0] { // the next facet may need it
+			keep(left, m)
+			continue
+		}
+		waiting[n] = m
+		if n++; n == len(waiting) {
+			keepAll(left, &waiting)
+			n = 0
 		}
 	}
-	for _, m := range masks {
-		m = m[:len(left)]
-		for w := range left {
-			left[w] &= m[w]
-		}
+	for _, m := range waiting[:n] {
+		keep(left, m)
 	}
 	return left
 }
 
-// intersect keeps of left what four masks hold.
-func intersect(left []uint64, masks [][]uint64) {
+// keep leaves of left what a mask holds.
+func keep(left, m []uint64) {
+	m = m[:len(left)]
+	for w := range left {
+		left[w] &= m[w]
+	}
+}
+
+// keepAll leaves of left what four masks hold.
+func keepAll(left []uint64, masks *[4][]uint64) {
 	a, b, c, d := masks[0][:len(left)], masks[1][:len(left)], masks[2][:len(left)], masks[3][:len(left)]
 	for w := range left {
 		left[w] &= a[w] & b[w] & c[w] & d[w]
@@ -104,11 +114,10 @@ func intersect(left []uint64, masks [][]uint64) {
 }
 
 // look is the facet's mask for the fact in the frame.
-func (a *facet) look(f *Frame, x *Index) []uint64 {
+func (a *facet) look(f *Frame, x *Index, union []uint64) []uint64 {
 	if a.derived > 0 {
 		f.ready(x.code, a.derived-1)
 	}
-	union := f.unions[a.union*x.words : (a.union+1)*x.words]
 	if a.list < 0 {
 		l := &a.looks[0]
 		return l.mask(f, x, &f.Record.Slots[l.slot], l.base, union)
@@ -127,7 +136,7 @@ func (a *facet) look(f *Frame, x *Index) []uint64 {
 
 // lookAll joins what single elements satisfy, or intersects it.
 func (a *facet) lookAll(f *Frame, x *Index, first int, joined []uint64) []uint64 {
-	element, inner := f.unions[:x.words], f.unions[x.words:2*x.words] // nobody's own
+	element, inner := f.element, f.inner
 	for at := first; at != 0; at = int(f.Record.Slots[at].N) {
 		m := a.lookElement(f, x, at+1, element, inner)[:len(joined)]
 		switch {
