@@ -11,8 +11,9 @@ import (
 const (
 	minInt, maxInt = math.MinInt64, math.MaxInt64
 
-	maxAlternatives = 8   // of a rule that get positions of their own
-	maxCells        = 64  // of a number
+	maxAlternatives = 8  // of a rule that get positions of their own
+	leastCells      = 64 // of a number, when there are many rules
+	cellWords       = 1 << 14
 	maxKeyMasks     = 128 // keys of a text that have masks of their own
 )
 
@@ -22,8 +23,11 @@ type Builder struct {
 	parts     *parts
 	positions []position
 	facets    map[facetKey]*facetPlan
-	order     []*facetPlan // of facets, as they were met
-	lists     []int32      // of the any that the current position has asked
+	order     []*facetPlan    // of facets, as they were met
+	lists     []int32         // of the any that the current position has asked
+	needs     map[int32]int32 // by test: how many facets must be exact to spare it, where that is not one
+	spanned   []span
+	all       bool // every facet is worth its price: for tests
 }
 
 // position is one way in which a rule can hold.
@@ -69,6 +73,7 @@ type ask struct {
 	edges    []string // of opMatches: what a text begins or ends with
 	likely   float64
 	position int32
+	at       int32 // where in the code the test is that the facet may spare
 }
 
 // span is the numbers from low to high that a position asks for.
@@ -81,7 +86,7 @@ type span struct {
 // how many branches the rules will need.
 func NewBuilder(sample *Sample, tests int) *Builder {
 	code := &Code{tests: make([]test, 0, tests)}
-	return &Builder{code: code, parts: newParts(code, sample), facets: map[facetKey]*facetPlan{}}
+	return &Builder{code: code, parts: newParts(code, sample), facets: map[facetKey]*facetPlan{}, needs: map[int32]int32{}}
 }
 
 // Add adds a rule. Nothing of when is used afterwards.
@@ -120,7 +125,7 @@ func (b *Builder) ask(p *part, number int32) {
 	}
 	if memo := p.test.memo; memo > 0 && b.parts.uses[memo] > 1 {
 		// The first rule with this test is not among the asks: no facet excludes it.
-		b.add(facetKey{kind: byOutcome, list: -1, outcome: memo}, p.derived, ask{p.test, p.literal, nil, p.likely, number})
+		b.add(facetKey{kind: byOutcome, list: -1, outcome: memo}, p.derived, ask{p.test, p.literal, nil, p.likely, number, p.at})
 	}
 	if p.test.op == opAny {
 		b.askElements(p, number)
@@ -133,7 +138,7 @@ func (b *Builder) ask(p *part, number int32) {
 	if !ok {
 		return
 	}
-	b.add(key, derived, ask{p.test, p.literal, nil, p.likely, number})
+	b.add(key, derived, ask{p.test, p.literal, nil, p.likely, number, p.at})
 }
 
 // askEdges asks for what texts that match a pattern begin and end with.
@@ -146,7 +151,7 @@ func (b *Builder) askEdges(p *part, number int32) {
 		if len(edge.texts) > 0 {
 			key := facetKey{kind: edge.kind, list: -1, slot: p.test.slot, outcome: -1}
 			likely := clampLikely(guesses[opPrefix] * 2 * float64(len(edge.texts)))
-			b.add(key, p.derived, ask{p.test, "", edge.texts, likely, number})
+			b.add(key, p.derived, ask{p.test, "", edge.texts, likely, number, noTest})
 		}
 	}
 }
@@ -183,6 +188,7 @@ func (b *Builder) askElements(p *part, number int32) {
 	if p.body.kind == partAnd {
 		inner = p.body.parts
 	}
+	b.needs[p.at] = int32(len(inner)) // facets must spare all of the body
 	for _, q := range inner {
 		if q.kind != partTest || q.test.depth != uint8(p.test.n) || q.test.op == opAny {
 			continue
@@ -199,7 +205,7 @@ func (b *Builder) askElements(p *part, number int32) {
 		if key.every {
 			likely = q.likely * q.likely
 		}
-		b.add(key, 0, ask{q.test, q.literal, nil, clampLikely(likely), number})
+		b.add(key, 0, ask{q.test, q.literal, nil, clampLikely(likely), number, p.at})
 	}
 }
 
@@ -325,6 +331,7 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	for i := range x.facets {
 		x.facets[i].settle(words)
 	}
+	b.spare(x)
 	b.finish(x, extra)
 	return x
 }
@@ -391,7 +398,7 @@ func (b *Builder) chosen(words int) []*facetPlan {
 	slices.SortStableFunc(b.order, func(p, q *facetPlan) int { return byRatio(gain(q), gain(p)) })
 	var kept []*facetPlan
 	for _, plan := range b.order {
-		if gain(plan) < plan.price(words) {
+		if gain(plan) < plan.price(words) && !b.all {
 			continue
 		}
 		kept = append(kept, plan)
@@ -401,6 +408,9 @@ func (b *Builder) chosen(words int) []*facetPlan {
 	}
 	return kept
 }
+
+// noTest marks an ask whose facet spares no test.
+const noTest int32 = -1
 
 // runCost is what running a position takes beside its tests, in about
 // nanoseconds: its code is rarely near.
@@ -459,11 +469,16 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 	}
 	switch key.kind {
 	case byNumber:
-		var spans []span
-		for _, a := range plan.asks {
+		spans := b.spanned[:0]
+		for i := range plan.asks {
+			a := &plan.asks[i]
 			spans = b.spans(spans, &a.test, places[a.position])
 		}
-		c := newCells(spans, made.base, words)
+		b.spanned = spans
+		c, exact := newCells(spans, made.base, words)
+		if exact {
+			b.exact(plan)
+		}
 		op := plan.asks[0].test.op
 		c.float, c.money, c.unit = op == opFloat, op == opMoney, key.currency
 		made.masker = c
@@ -473,10 +488,55 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 		d := &decider{pc: b.emitTest(plan.asks[0].test, plan.derived, accept, reject), yes: words.cut(x.words)}
 		copy(d.yes, x.all)
 		made.masker = d
+		b.exact(plan)
 	default:
 		made.masker = b.newKeyed(plan, places, made.base, words)
 	}
 	return made
+}
+
+// exact notes that a facet says all there is to say about its asks.
+func (b *Builder) exact(plan *facetPlan) {
+	for i := range plan.asks {
+		b.spared(&plan.asks[i])
+	}
+}
+
+// spared notes that a facet says all there is to say about an ask.
+func (b *Builder) spared(a *ask) {
+	if a.at == noTest {
+		return
+	}
+	need, several := b.needs[a.at]
+	if need--; several && need > 0 {
+		b.needs[a.at] = need
+		return
+	}
+	b.code.tests[a.at].op = opSpared
+}
+
+// spare takes the tests that facets spare out of all ways through the code.
+func (b *Builder) spare(x *Index) {
+	tests := b.code.tests
+	skip := func(at int32) int32 {
+		for at >= 0 {
+			t := &tests[at]
+			if t.op == opDerive {
+				t = &tests[at-1] // what it is derived for
+			}
+			if t.op != opSpared {
+				return at
+			}
+			at = t.yes
+		}
+		return at
+	}
+	for i := range tests {
+		tests[i].yes, tests[i].no = skip(tests[i].yes), skip(tests[i].no)
+	}
+	for i := range x.entries {
+		x.entries[i].pc = skip(x.entries[i].pc)
+	}
 }
 
 func newFragments(plan *facetPlan, places []int32) *fragments {
@@ -493,8 +553,12 @@ func newFragments(plan *facetPlan, places []int32) *fragments {
 
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
 	k := &keyed{}
-	for _, a := range plan.asks {
+	for i := range plan.asks {
+		a := &plan.asks[i]
 		t, place := &a.test, places[a.position]
+		if plan.key.kind == byText || len(t.text) == affixLength(t.text) {
+			b.spared(a)
+		}
 		switch t.op {
 		case opMatches:
 			form := prefixKey
@@ -547,6 +611,7 @@ func (b *Builder) emit(p *part, yes, no int32) int32 {
 	if p.body != nil {
 		p.test.ref = b.emit(p.body, accept, reject)
 	}
+	p.at = int32(len(b.code.tests))
 	return b.emitTest(p.test, p.derived, yes, no)
 }
 

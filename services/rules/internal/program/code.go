@@ -36,6 +36,7 @@ const (
 	opSuffix  // want
 	opPresent // OK is want
 	opDerive  // no test: makes derived slot ref ready, then goes to yes
+	opSpared  // no test: an index has made sure of it
 	opInts    // want: N in the set ref
 	opTexts   // want: S in the set ref
 	opSlow    // from here on: worth remembering

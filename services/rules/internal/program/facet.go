@@ -36,18 +36,20 @@ func (c *cells) mask(f *Frame, _ *Index, s *fact.Slot, base, _ []uint64) []uint6
 func firstAtLeast(ends []int64, v int64) int {
 	base, n := 0, len(ends)
 	for n > 1 {
-		half := n >> 1
+		half, less := n>>1, 0
 		if ends[base+half-1] < v {
-			base += half
+			less = 1
 		}
+		base += half & -less
 		n -= half
 	}
 	return base
 }
 
 // newCells makes the cells of spans of numbers. ends are the numbers after
-// which what is satisfied changes.
-func newCells(spans []span, base []uint64, words *slab[uint64]) *cells {
+// which what is satisfied changes; exact is false when there are too many of
+// them for a cell each.
+func newCells(spans []span, base []uint64, words *slab[uint64]) (c *cells, exact bool) {
 	ends := make([]int64, 0, 2*len(spans)+1)
 	for _, s := range spans {
 		if s.low > minInt {
@@ -58,14 +60,16 @@ func newCells(spans []span, base []uint64, words *slab[uint64]) *cells {
 	ends = append(ends, maxInt)
 	slices.Sort(ends)
 	ends = slices.Compact(ends)
-	if len(ends) > maxCells {
+	exact = true
+	if most := max(leastCells, cellWords/len(base)); len(ends) > most {
+		exact = false
 		kept := ends[:0]
-		for i := range maxCells {
-			kept = append(kept, ends[(i+1)*len(ends)/maxCells-1])
+		for i := range most {
+			kept = append(kept, ends[(i+1)*len(ends)/most-1])
 		}
 		ends = kept
 	}
-	c := &cells{ends: ends, masks: make([][]uint64, len(ends))}
+	c = &cells{ends: ends, masks: make([][]uint64, len(ends))}
 	for i := range c.masks {
 		c.masks[i] = words.cut(len(base))
 		copy(c.masks[i], base)
@@ -78,7 +82,7 @@ func newCells(spans []span, base []uint64, words *slab[uint64]) *cells {
 			c.masks[i][word] |= bit
 		}
 	}
-	return c
+	return c, exact
 }
 
 // keyed masks a text by looking parts of it up.
@@ -179,9 +183,7 @@ func (k *keyed) seal(base []uint64, words *slab[uint64]) {
 func (k *keyed) add(form keyForm, key string, position int32) {
 	length := 0
 	if form != wholeKey {
-		if length = min(len(key), maxAffix); length > 1 {
-			length &^= 1
-		}
+		length = affixLength(key)
 		if form == suffixKey {
 			key = key[len(key)-length:]
 		} else {
@@ -196,6 +198,14 @@ func (k *keyed) add(form keyForm, key string, position int32) {
 	}
 	k.lookups = append(k.lookups, lookup{form: form, length: length})
 	k.addKey(&k.lookups[len(k.lookups)-1], key, position)
+}
+
+// affixLength is how many bytes of a prefix or suffix are looked up.
+func affixLength(text string) int {
+	if n := min(len(text), maxAffix); n > 1 {
+		return n &^ 1
+	}
+	return len(text)
 }
 
 func (k *keyed) addKey(l *lookup, key string, position int32) {

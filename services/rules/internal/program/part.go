@@ -32,6 +32,7 @@ type part struct {
 	derived int32  // 1 + the derived value that test reads, 0: none
 	body    *part  // of opAny
 	literal string // of opMatches: what every match contains
+	at      int32  // where the test is in the code
 	estimate
 }
 
