@@ -96,6 +96,11 @@ func compileOurs(rules []Rule, events []Event) (Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	return decoded(program, events)
+}
+
+// decoded makes a set of a program and the events that it is to judge.
+func decoded(program *backlot.Program, events []Event) (Set, error) {
 	set := &ours{program: program, events: make([]*backlot.Event, len(events))}
 	for i := range events {
 		set.events[i] = program.NewEvent()

@@ -15,6 +15,7 @@ var Benches = []measure.Bench{
 	{Name: "rules/set-10000", Run: func(r *measure.Report) error { return judgeSet(r, "rules/set-10000", Generate(10_000, 1), 64) }},
 	{Name: "rules/set-hostile", Run: func(r *measure.Report) error { return judgeSet(r, "rules/set-hostile", Hostile(1000, 1), 256) }},
 	{Name: "rules/load-10000", Run: func(r *measure.Report) error { return Load(r, "rules/load-10000", Generate(10_000, 1)) }},
+	{Name: "rules/edit", Run: func(r *measure.Report) error { return Edit(r, "rules/edit", Generate(10_000, 1)) }},
 	{Name: "rules/list", Run: Lists},
 	{Name: "rules/swap", Run: func(r *measure.Report) error { return Swap(r, "rules/swap", Generate(10_000, 1)) }},
 }

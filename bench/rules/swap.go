@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,8 +16,8 @@ import (
 
 const (
 	swapEvery   = 100 * time.Millisecond
-	swapWindow  = time.Second
-	swapWindows = 12 // half of them undisturbed
+	swapWindow  = 400 * time.Millisecond
+	swapPairs   = 15 // windows with swaps, and as many without
 	swapVersion = 4  // versions that follow each other
 )
 
@@ -29,44 +31,63 @@ type swapping struct {
 	wires   [][]byte
 	current atomic.Pointer[backlot.Program]
 
-	decision    backlot.Decision
-	next        int
-	swaps, torn int
-	judged      int
-	quiet, busy []time.Duration
+	decision            backlot.Decision
+	next                int
+	swaps, torn, judged int
+	took, spent         []time.Duration // wall and CPU of each event of this window
 }
 
+// window is what was seen in one window.
+type window struct{ p99, p50, cpu99 time.Duration }
+
 // Swap measures Evaluate while a new set is compiled and swapped in every 100
-// ms beside it, in turns with undisturbed windows.
+// ms beside it, in turns with undisturbed windows. Its figures are the medians
+// of the windows.
 func Swap(report *measure.Report, name string, rules []Rule) error {
 	s, err := newSwapping(rules)
 	if err != nil {
 		return err
 	}
-	for window := range swapWindows {
-		if window%2 == 0 {
-			s.quiet, err = s.judge(s.quiet)
-		} else {
-			s.busy, err = s.disturbed(s.busy)
-		}
-		if err != nil {
+	var quiet, busy []window
+	for range swapPairs {
+		if err := s.judge(); err != nil {
 			return err
 		}
+		quiet = append(quiet, s.window())
+		if err := s.disturbed(); err != nil {
+			return err
+		}
+		busy = append(busy, s.window())
 	}
-	quiet, busy := percentile(s.quiet, 0.99), percentile(s.busy, 0.99)
+	p99 := func(w window) time.Duration { return w.p99 }
+	p50 := func(w window) time.Duration { return w.p50 }
+	cpu99 := func(w window) time.Duration { return w.cpu99 }
 	return report.Print(measure.Line{
-		Bench: name, Unit: "us p99", Ours: microseconds(busy), Peer: "ours undisturbed", PeerValue: microseconds(quiet),
+		Bench: name, Unit: "us p99", Ours: median(busy, p99), Peer: "ours undisturbed", PeerValue: median(quiet, p99),
 		Extra: []measure.Extra{
+			{Name: "torn", Value: s.torn},
 			{Name: "swaps", Value: s.swaps},
 			{Name: "judged", Value: s.judged},
-			{Name: "torn", Value: s.torn},
-			{Name: "p50_us", Value: microseconds(percentile(s.busy, 0.5))},
-			{Name: "undisturbed_p50_us", Value: microseconds(percentile(s.quiet, 0.5))},
+			{Name: "p99_cpu_us", Value: median(busy, cpu99)},
+			{Name: "undisturbed_p99_cpu_us", Value: median(quiet, cpu99)},
+			{Name: "p50_us", Value: median(busy, p50)},
+			{Name: "undisturbed_p50_us", Value: median(quiet, p50)},
 		},
 	})
 }
 
-func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+func (s *swapping) window() window {
+	return window{percentile(s.took, 0.99), percentile(s.took, 0.5), percentile(s.spent, 0.99)}
+}
+
+// median is that of a figure of windows, in microseconds.
+func median(windows []window, figure func(window) time.Duration) float64 {
+	figures := make([]time.Duration, len(windows))
+	for i, w := range windows {
+		figures[i] = figure(w)
+	}
+	return float64(percentile(figures, 0.5).Nanoseconds()) / 1000
+}
 
 // percentile sorts.
 func percentile(took []time.Duration, share float64) time.Duration {
@@ -84,7 +105,7 @@ func newSwapping(rules []Rule) (*swapping, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &swapping{schema: schema, options: options}
+	s := &swapping{schema: schema, options: options, took: make([]time.Duration, 0, 1<<19), spent: make([]time.Duration, 0, 1<<19)}
 	for i := range s.sources {
 		s.sources[i] = Source(rules, fmt.Sprintf("V%d", i))
 	}
@@ -107,7 +128,7 @@ func (s *swapping) swap(number int) error {
 }
 
 // disturbed judges for a window in which versions are swapped in.
-func (s *swapping) disturbed(took []time.Duration) ([]time.Duration, error) {
+func (s *swapping) disturbed() error {
 	var wait sync.WaitGroup
 	done := make(chan struct{})
 	var fault error
@@ -126,25 +147,24 @@ func (s *swapping) disturbed(took []time.Duration) ([]time.Duration, error) {
 			}
 		}
 	})
-	took, err := s.judge(took)
+	err := s.judge()
 	close(done)
 	wait.Wait()
-	if err == nil {
-		err = fault
-	}
-	return took, err
+	return errors.Join(err, fault)
 }
 
-// judge evaluates events for a window and adds what each took.
-func (s *swapping) judge(took []time.Duration) ([]time.Duration, error) {
+// judge evaluates events for a window and keeps what each took.
+func (s *swapping) judge() error {
+	runtime.LockOSThread() // whose CPU time is read
+	defer runtime.UnlockOSThread()
 	request := &backlot.Request{ReadOnly: true}
-	took = slices.Grow(took, 1<<20)
+	s.took, s.spent = s.took[:0], s.spent[:0]
 	for began := time.Now(); time.Since(began) < swapWindow; s.next++ {
-		start := time.Now()
+		cpu, start := measure.ThreadCPU(), time.Now()
 		err := s.current.Load().Evaluate(s.wires[s.next%len(s.wires)], &s.decision, request)
-		took = append(took, time.Since(start))
+		s.took, s.spent = append(s.took, time.Since(start)), append(s.spent, measure.ThreadCPU()-cpu)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.judged++
 		for _, rule := range s.decision.Fired {
@@ -154,5 +174,5 @@ func (s *swapping) judge(took []time.Duration) ([]time.Duration, error) {
 			}
 		}
 	}
-	return took, nil
+	return nil
 }

@@ -1,5 +1,5 @@
 // Package measure times alternatives side by side: measure.go runs them in
-// turns, line.go reports, cpu_*.go read the clock of the process.
+// turns, line.go reports, cpu_*.go and thread_*.go read the clocks.
 //
 // The alternatives of one comparison run in one process, in turns, so that a
 // noisy machine disturbs all alike. Time is CPU time of the whole process, in
