@@ -104,5 +104,6 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 // openParts opens where the content of long lists is kept.
 func openParts(host *lifecycle.Host) (*part.Store, error) {
 	open := func(ctx context.Context) (*blob.Bucket, error) { return host.Bucket(ctx, "lists") }
-	return part.NewStore(open, filepath.Join(host.DataDir, "lists", "parts"))
+	local, _ := host.BucketDir("lists")
+	return part.NewStore(open, local, filepath.Join(host.DataDir, "lists", "parts"))
 }

@@ -13,7 +13,7 @@ import (
 
 func TestPartsOfListsAreCheckedAndKept(t *testing.T) {
 	rulesets := newServer(t)
-	store, err := part.NewStore(part.Opened(memblob.OpenBucket(nil)), t.TempDir())
+	store, err := part.NewStore(part.Opened(memblob.OpenBucket(nil)), "", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type service struct {
 
 func start(t *testing.T, bucket *blob.Bucket, dir string) *service {
 	t.Helper()
-	store, err := part.NewStore(part.Opened(bucket), filepath.Join(dir, "parts"))
+	store, err := part.NewStore(part.Opened(bucket), "", filepath.Join(dir, "parts"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,12 +147,12 @@ func TestABadListNeverReplacesAGoodOne(t *testing.T) {
 	huge := s.upload(numbered(50, 10))
 	huge.Parts[0].Entries = 400_001
 	for want, spec := range map[string]*rulesv1.RuleList{
-		"part of a list is missing":          {Parts: []*rulesv1.ListPart{{Sha256: make([]byte, 32), Bytes: 1, Entries: 1}}},
-		"10 entries, expected 11":            damaged,
-		"line 2: list: bad entry":            emptyEntry,
-		"15 bytes, expected 150":             other,
-		"400001 entries, at most 400000":     huge,
-		"entry 2: list: bad entry: \"home\"": {Match: rulesv1.RuleList_MATCH_CIDR, Entries: []string{"10.0.0.0/8", "home"}},
+		"part of a list is missing":                {Parts: []*rulesv1.ListPart{{Sha256: make([]byte, 32), Bytes: 1, Entries: 1}}},
+		"10 entries, expected 11":                  damaged,
+		"line 2: list: bad entry":                  emptyEntry,
+		"part of a list is not what its name says": other,
+		"400001 entries, at most 400000":           huge,
+		"entry 2: list: bad entry: \"home\"":       {Match: rulesv1.RuleList_MATCH_CIDR, Entries: []string{"10.0.0.0/8", "home"}},
 	} {
 		s.put("2", spec)
 		s.want("1", 10, want, "card-000000003", "card-000000010")
@@ -167,7 +167,7 @@ func TestARestartNeedsNoBucket(t *testing.T) {
 	spec := s.upload(numbered(0, 50_000))
 	s.put("1", spec)
 
-	closed, err := part.NewStore(func(context.Context) (*blob.Bucket, error) { return nil, errors.New("no bucket") }, filepath.Join(dir, "parts"))
+	closed, err := part.NewStore(func(context.Context) (*blob.Bucket, error) { return nil, errors.New("no bucket") }, "", filepath.Join(dir, "parts"))
 	if err != nil {
 		t.Fatal(err)
 	}

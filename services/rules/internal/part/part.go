@@ -52,15 +52,28 @@ func Pack(text []byte) []byte { return encoder.EncodeAll(text, nil) }
 // Unpack returns the text of a part, in buffer where that is long enough. The
 // text is what its name says, or the error is ErrDamaged.
 func Unpack(p *rulesv1.ListPart, packed, buffer []byte) ([]byte, error) {
+	text, err := unpack(NameOf(p), packed, buffer)
+	if err != nil {
+		return nil, err
+	}
+	return text, sized(p, text)
+}
+
+func sized(p *rulesv1.ListPart, text []byte) error {
+	if len(text) != int(p.GetBytes()) {
+		return fmt.Errorf("%w: %s has %d bytes, expected %d", ErrDamaged, NameOf(p), len(text), p.GetBytes())
+	}
+	return nil
+}
+
+// unpack returns the text that has a name.
+func unpack(name Name, packed, buffer []byte) ([]byte, error) {
 	text, err := decoder.DecodeAll(packed, buffer[:0])
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, NameOf(p), err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, name, err)
 	}
-	if len(text) != int(p.GetBytes()) {
-		return nil, fmt.Errorf("%w: %s has %d bytes, expected %d", ErrDamaged, NameOf(p), len(text), p.GetBytes())
-	}
-	if sha256.Sum256(text) != NameOf(p) {
-		return nil, fmt.Errorf("%w: %s", ErrDamaged, NameOf(p))
+	if sha256.Sum256(text) != name {
+		return nil, fmt.Errorf("%w: %s", ErrDamaged, name)
 	}
 	return text, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"gocloud.dev/blob/fileblob"
 	"gocloud.dev/blob/memblob"
 	"google.golang.org/protobuf/proto"
 
@@ -111,7 +112,7 @@ func TestStore(t *testing.T) {
 	ctx := t.Context()
 	bucket := memblob.OpenBucket(nil)
 	dir := filepath.Join(t.TempDir(), "parts")
-	s, err := NewStore(Opened(bucket), dir)
+	s, err := NewStore(Opened(bucket), "", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +140,25 @@ func TestStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	read("with a damaged copy")
+	damaged, _ := one(t, "c")
+	if err := s.Put(ctx, damaged, packed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(ctx, damaged, nil); !errors.Is(err, ErrDamaged) {
+		t.Errorf("what is not what its name says: %v", err)
+	}
+	if missing, err := s.Missing(ctx, []Name{NameOf(damaged)}); err != nil || len(missing) != 1 {
+		t.Errorf("a damaged part is not missing: %v, %v", missing, err)
+	}
+	wrong := proto.CloneOf(p)
+	wrong.Bytes++
+	if err := os.Remove(s.copyPath(NameOf(p))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(ctx, wrong, nil); !errors.Is(err, ErrDamaged) {
+		t.Errorf("with a wrong size: %v", err)
+	}
+	read("after a wrong size was expected of it")
 	if err := s.Keep(map[Name]bool{NameOf(p): true}); err != nil {
 		t.Error(err)
 	}
@@ -151,6 +171,25 @@ func TestStore(t *testing.T) {
 	}
 	if _, err := s.Read(ctx, p, nil); !errors.Is(err, ErrMissing) {
 		t.Errorf("after its end: %v", err)
+	}
+}
+
+func TestALocalBucketIsDurable(t *testing.T) {
+	local := t.TempDir()
+	bucket, err := fileblob.OpenBucket(local, &fileblob.Options{Metadata: fileblob.MetadataDontWrite, NoTempDir: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewStore(Opened(bucket), local, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, packed := one(t, "a", "b")
+	if err := s.Put(t.Context(), p, packed); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := s.Read(t.Context(), p, nil); err != nil || string(text) != "a\nb\n" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -25,8 +26,9 @@ const (
 // Store keeps parts in a bucket, and copies of those that are used in a folder.
 // It is safe for concurrent use.
 type Store struct {
-	open Opener
-	dir  string
+	open  Opener
+	local string // the bucket's folder, if it lies on a disk of this machine
+	dir   string
 
 	mu     sync.Mutex
 	bucket *blob.Bucket // nil until it could be opened
@@ -40,11 +42,13 @@ func Opened(bucket *blob.Bucket) Opener {
 	return func(context.Context) (*blob.Bucket, error) { return bucket, nil }
 }
 
-// NewStore returns a store; the folder is made where it is missing. The bucket
+// NewStore returns a store with copies in dir, which is made where it is
+// missing. local is the bucket's folder if it lies on a disk of this machine,
+// else empty: other buckets make objects durable as they are written. The bucket
 // is opened when it is first used, and again after failures: a service whose
 // lists are on disk does not need it to start.
-func NewStore(open Opener, dir string) (*Store, error) {
-	return &Store{open: open, dir: dir}, os.MkdirAll(dir, 0o700)
+func NewStore(open Opener, local, dir string) (*Store, error) {
+	return &Store{open: open, local: local, dir: dir}, os.MkdirAll(dir, 0o700)
 }
 
 func (s *Store) opened(ctx context.Context) (*blob.Bucket, error) {
@@ -104,7 +108,24 @@ func (s *Store) Put(ctx context.Context, p *rulesv1.ListPart, packed []byte) err
 	if err := bucket.WriteAll(ctx, key(NameOf(p)), packed, &blob.WriterOptions{ContentType: "application/zstd"}); err != nil {
 		return fmt.Errorf("keep part %s: %w", NameOf(p), err)
 	}
-	return nil
+	if s.local == "" {
+		return nil
+	}
+	path := filepath.Join(s.local, filepath.FromSlash(key(NameOf(p))))
+	return errors.Join(durable(path, os.O_RDWR), durable(filepath.Dir(path), os.O_RDONLY), durable(s.local, os.O_RDONLY))
+}
+
+// durable makes a file, or the names in a folder, outlast the machine.
+func durable(path string, mode int) error {
+	f, err := os.OpenFile(path, mode, 0)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(f.Sync(), f.Close())
+	if mode == os.O_RDONLY && runtime.GOOS == "windows" {
+		return nil // it has no such call for folders and needs none
+	}
+	return err
 }
 
 // Read returns the text of a part, in buffer where that is long enough. The
@@ -120,11 +141,26 @@ func (s *Store) Read(ctx context.Context, p *rulesv1.ListPart, buffer []byte) ([
 	if err != nil {
 		return nil, err
 	}
-	text, err := Unpack(p, packed, buffer)
+	text, err := unpack(name, packed, buffer)
 	if err != nil {
+		return nil, errors.Join(err, s.discard(ctx, name))
+	}
+	if err := sized(p, text); err != nil {
 		return nil, err
 	}
 	return text, s.saveCopy(name, packed)
+}
+
+// discard deletes a part of the bucket that is not what its name says, so that
+// it counts as missing and is put again.
+func (s *Store) discard(ctx context.Context, name Name) error {
+	bucket, err := s.opened(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return bucket.Delete(ctx, key(name))
 }
 
 func (s *Store) fetch(ctx context.Context, name Name) ([]byte, error) {

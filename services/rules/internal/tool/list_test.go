@@ -84,7 +84,7 @@ func (i *installation) Apply(ctx context.Context, req *configstorev1.ApplyReques
 func install(t *testing.T, verb string) (*installation, func(args ...string) (code int, out, errs string)) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	store, err := part.NewStore(part.Opened(memblob.OpenBucket(nil)), t.TempDir())
+	store, err := part.NewStore(part.Opened(memblob.OpenBucket(nil)), "", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
