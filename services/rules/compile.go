@@ -25,6 +25,16 @@ type canary struct {
 // Compile compiles a source for facts of a schema. name stands for the source
 // in errors and for the ruleset in decisions. The error is an Errors.
 func Compile(name, source string, schema *fact.Schema, options *Options) (*Program, error) {
+	p := newProgram(name, source, schema, options)
+	c := newCompiler(p)
+	if faults := c.read(); len(faults) > 0 {
+		return nil, newErrors(name, source, faults)
+	}
+	c.finish()
+	return p, nil
+}
+
+func newProgram(name, source string, schema *fact.Schema, options *Options) *Program {
 	p := &Program{name: name, source: source, schema: schema}
 	if options != nil {
 		p.options = *options
@@ -36,12 +46,7 @@ func Compile(name, source string, schema *fact.Schema, options *Options) (*Progr
 	if p.options.Counters == nil {
 		p.options.Counters = velocity.New(velocity.Config{})
 	}
-	c := newCompiler(p)
-	if faults := c.read(); len(faults) > 0 {
-		return nil, newErrors(name, source, faults)
-	}
-	c.finish()
-	return p, nil
+	return p
 }
 
 // compiler makes a program rule by rule, so that the tree of a rule is gone
@@ -88,6 +93,11 @@ func (c *compiler) read() []syntax.Fault {
 	if faults := c.reader.Faults(); len(faults) > 0 {
 		return faults
 	}
+	return c.check()
+}
+
+// check ends the checking of what was read.
+func (c *compiler) check() []syntax.Fault {
 	set, faults := c.checker.Finish(c.tests)
 	c.program.set = set
 	if len(faults) > 0 {

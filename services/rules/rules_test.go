@@ -119,6 +119,17 @@ func (s *transcriptSession) run(kind, body string) string {
 		}
 		return strings.Join(lines, "\n")
 	}
+	if kind == "condition" {
+		condition, err := CompileCondition("risk.condition", strings.TrimSpace(body), s.schema, &Options{Lists: s.lists})
+		if err != nil {
+			return err.Error()
+		}
+		e := condition.NewEvent()
+		if err := condition.Decode(nil, e); err != nil {
+			return err.Error()
+		}
+		return fmt.Sprintf("holds of nothing: %t", condition.Holds(e))
+	}
 	var d Decision
 	if err := s.program.EvaluateJSON([]byte(body), &d, &Request{Trace: kind == "trace"}); err != nil {
 		// protojson varies its spaces so that nobody depends on them.
@@ -398,6 +409,43 @@ func TestADecodedEventCanBeJudgedAgain(t *testing.T) {
 		}
 		if program.Judge(e, &d); d.Action != want {
 			t.Errorf("%d: %s, want %s", i, d.Action, want)
+		}
+	}
+}
+
+func TestAConditionHoldsWhereItsRuleFires(t *testing.T) {
+	schema := orderSchema(t)
+	data, err := schema.FromJSON([]byte(benchFact))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		`amount > 500.00 CNY`:               true,
+		`amount > 500.00 USD`:               false,
+		`hour(at, "Asia/Shanghai") in 1..4`: true,
+		`any item in items (item.price > 0.04 USD) and billing.country != shipping.country`: true,
+		`email matches /^someone@/`:                    false,
+		`lower(email) matches /^someone@/`:             true,
+		`ip in cidr 10.0.0.0/8 or card == "x"`:         true,
+		`count(order by card over 1h) > 0`:             true,
+		`paid_orders * 3 + attempts > 100 or risk > 2`: false,
+	} {
+		condition, err := CompileCondition("c", text, schema, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := condition.NewEvent()
+		if err := condition.Decode(data, e); err != nil {
+			t.Fatal(err)
+		}
+		condition.Observe(e, nil)
+		allocs := testing.AllocsPerRun(100, func() {
+			if condition.Holds(e) != want {
+				t.Errorf("%s: not %t", text, want)
+			}
+		})
+		if allocs > tolerated {
+			t.Errorf("%s: %v allocations", text, allocs)
 		}
 	}
 }

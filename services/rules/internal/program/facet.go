@@ -14,6 +14,10 @@ type cells struct {
 	float bool
 	money bool
 	unit  string // currency, of money
+	// Where all ends but the last are close together: the cell of each number
+	// from first on.
+	first int64
+	near  []uint8
 }
 
 func (c *cells) mask(f *Frame, _ *Index, s *fact.Slot, base, _ []uint64) []uint64 {
@@ -28,8 +32,38 @@ func (c *cells) mask(f *Frame, _ *Index, s *fact.Slot, base, _ []uint64) []uint6
 		f.Unknown.Currency++
 		return base
 	}
+	if c.near != nil {
+		i := uint64(v - c.first)
+		switch {
+		case i < uint64(len(c.near)):
+			return c.masks[c.near[i]]
+		case v < c.first:
+			return c.masks[0]
+		}
+		return c.masks[len(c.masks)-1]
+	}
 	return c.masks[firstAtLeast(c.ends, v)]
 }
+
+// table makes the cells of close numbers be found by index.
+func (c *cells) table() {
+	last := len(c.ends) - 2
+	if last < 0 || last > 254 || c.ends[0] < -maxNear || c.ends[last] > maxInt-maxNear || c.ends[last]-c.ends[0] >= maxNear {
+		return
+	}
+	c.first = c.ends[0]
+	c.near = make([]uint8, c.ends[last]-c.first+1)
+	cell := 0
+	for i := range c.near {
+		if c.first+int64(i) > c.ends[cell] {
+			cell++
+		}
+		c.near[i] = uint8(cell)
+	}
+}
+
+// maxNear is how far apart the ends of cells may be that are found by index.
+const maxNear = 1024
 
 // firstAtLeast is the index of the first of ascending ends that is at least v;
 // the last one always is. It has no branch that a processor could mispredict.
@@ -82,6 +116,7 @@ func newCells(spans []span, base []uint64, words *slab[uint64]) (c *cells, exact
 			c.masks[i][word] |= bit
 		}
 	}
+	c.table()
 	return c, exact
 }
 

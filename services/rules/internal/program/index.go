@@ -19,6 +19,7 @@ type Index struct {
 	words   int     // of a mask
 	entries []entry // by position, those of a rule side by side
 	all     []uint64
+	plain   bool // the code needs nothing of a frame but the fact
 }
 
 // entry is where a position's branches begin, and its rule.
@@ -73,6 +74,19 @@ func (x *Index) Fire(f *Frame) []int32 {
 	return hits
 }
 
+// Holds reports whether a rule fires on a decoded fact.
+func (x *Index) Holds(f *Frame) bool {
+	if !x.plain {
+		f.begin(x)
+	}
+	for i := range x.entries {
+		if x.code.run(f, x.entries[i].pc) {
+			return true
+		}
+	}
+	return false
+}
+
 // candidates is what no facet excludes.
 func (x *Index) candidates(f *Frame) []uint64 {
 	left := f.left[:x.words]
@@ -80,6 +94,10 @@ func (x *Index) candidates(f *Frame) []uint64 {
 	var waiting [4][]uint64
 	n := 0
 	for i := range x.facets {
+		if x.facets[i].every {
+			x.facets[i].keepEvery(f, x, left)
+			continue
+		}
 		m := x.facets[i].look(f, x, f.union)
 		if &m[0] == &f.union[0] { // the next facet may need it
 			keep(left, m)
@@ -123,33 +141,38 @@ func (a *facet) look(f *Frame, x *Index, union []uint64) []uint64 {
 		return l.mask(f, x, &f.Record.Slots[l.slot], l.base, union)
 	}
 	elements := &f.Record.Slots[a.list]
-	switch {
-	case !elements.OK:
+	if !elements.OK || elements.N == 0 {
 		return a.base
-	case elements.N != 0:
-		return a.lookAll(f, x, elements.First(), union)
-	case a.every:
-		return x.all
 	}
-	return a.base
+	return a.lookAll(f, x, elements.First(), union)
 }
 
-// lookAll joins what single elements satisfy, or intersects it.
+// keepEvery leaves of left what every element satisfies.
+func (a *facet) keepEvery(f *Frame, x *Index, left []uint64) {
+	elements := &f.Record.Slots[a.list]
+	if !elements.OK {
+		keep(left, a.base)
+		return
+	}
+	for at := elements.First(); at != 0; at = int(f.Record.Slots[at].N) {
+		for i := range a.looks {
+			l := &a.looks[i]
+			keep(left, l.mask(f, x, &f.Record.Slots[at+1+int(l.slot)], l.base, f.inner))
+		}
+	}
+}
+
+// lookAll joins what single elements satisfy.
 func (a *facet) lookAll(f *Frame, x *Index, first int, joined []uint64) []uint64 {
 	element, inner := f.element, f.inner
 	for at := first; at != 0; at = int(f.Record.Slots[at].N) {
 		m := a.lookElement(f, x, at+1, element, inner)[:len(joined)]
-		switch {
-		case at == first:
+		if at == first {
 			copy(joined, m)
-		case a.every:
-			for w := range joined {
-				joined[w] &= m[w]
-			}
-		default:
-			for w := range joined {
-				joined[w] |= m[w]
-			}
+			continue
+		}
+		for w := range joined {
+			joined[w] |= m[w]
 		}
 	}
 	return joined

@@ -120,6 +120,20 @@ func Lists(src string) []*List {
 	return lists
 }
 
+// Condition reads a condition that stands alone, as a rule that allows.
+func Condition(src string) (*Rule, []Fault) {
+	if len(src) > MaxSource {
+		return nil, NewReader(src).Faults()
+	}
+	p := parser{lexer: lexer{src: src}}
+	p.next()
+	rule := &Rule{Name: Ident{Name: "condition"}, Action: Allow, When: p.expr(0)}
+	if p.tok.kind != tokEnd {
+		p.unexpected("'and', 'or' or the end", p.exprHelp())
+	}
+	return rule, p.faults
+}
+
 // parser holds the token being looked at. After a fault it is stuck: tok is
 // tokEnd, so every loop ends, until resync finds the next item.
 type parser struct {
