@@ -290,6 +290,10 @@ func limit(v *variable, n *check.Node) {
 		lo, hi = 1, 12
 	case check.Length:
 		lo = 0
+	case check.Convert:
+		v.domain.values = amounts{by: map[string]ints{n.Value.S: allInts}}
+		v.limits = v.text + " is in " + n.Value.S
+		return
 	case check.Abs:
 		if n.Type.Kind == fact.Float || n.Type.Kind == fact.Money {
 			return

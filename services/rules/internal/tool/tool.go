@@ -44,7 +44,16 @@ type Verb struct {
 
 // verbs returns the verbs in the order in which the help lists them.
 func verbs() []Verb {
-	return []Verb{checkVerb, lintVerb, testVerb, formatVerb, evalVerb, listVerb, ratesVerb}
+	return []Verb{
+		checkVerb,
+		lintVerb,
+		testVerb,
+		formatVerb,
+		evalVerb,
+		lspVerb,
+		listVerb,
+		ratesVerb,
+	}
 }
 
 // Stdio is what a process gives to a verb.

@@ -2,6 +2,8 @@ package tool
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,6 +123,33 @@ func TestVerbs(t *testing.T) {
 				t.Errorf("all is well, but the error stream has %q", errs)
 			}
 		})
+	}
+}
+
+// TestLanguageServer opens a source whose list stands beside it.
+func TestLanguageServer(t *testing.T) {
+	frame := func(text string) string { return fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(text), text) }
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "cards.list"), []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	talk := []string{
+		frame(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`),
+		frame(`{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file://` + filepath.ToSlash(folder) +
+			`/a.rules","version":1,"text":"rule a when card in list @cards and crad == \"x\" then deny"}}}`),
+		frame(`{"jsonrpc":"2.0","id":2,"method":"shutdown"}`), frame(`{"jsonrpc":"2.0","method":"exit"}`),
+	}
+	var pieces []io.Reader // one by one, as from a client that waits
+	for _, piece := range talk {
+		pieces = append(pieces, strings.NewReader(piece))
+	}
+	var out bytes.Buffer
+	code := Main(t.Context(), []string{"lsp", "--stdio"}, &Stdio{In: io.MultiReader(pieces...), Out: &out, Err: &out, Program: "rules"})
+	if code != exitOK || !strings.Contains(out.String(), "unknown field 'crad'") || strings.Contains(out.String(), "unknown list") {
+		t.Errorf("code %d\n%s", code, out.String())
+	}
+	if code, _, _ := run(t, nil, "", "lsp"); code != exitFaults {
+		t.Errorf("a client that goes away: code %d", code)
 	}
 }
 
