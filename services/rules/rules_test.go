@@ -29,7 +29,7 @@ func orderSchema(t testing.TB) *fact.Schema {
 }
 
 // TestTranscripts runs testdata/*.txt. A transcript has sections `-- kind --`:
-// rules (a source), rates (a table, in force from there on), fact (JSON, judged by the last source, velocity counts),
+// rules (a source), condition (of an empty fact), rates (a table, in force from there on), fact (JSON, judged by the last source, velocity counts),
 // trace (as fact, with trace) and tests; each but a source that compiles is
 // followed by `-- want --` with what was printed.
 func TestTranscripts(t *testing.T) {

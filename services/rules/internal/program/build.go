@@ -398,6 +398,9 @@ func (b *Builder) chosen(words int) []*facetPlan {
 	}
 	slices.SortStableFunc(b.order, func(p, q *facetPlan) int { return byRatio(gain(q), gain(p)) })
 	var kept []*facetPlan
+	if len(b.positions) <= maxAlternatives && !b.all {
+		return nil // running all of them is faster
+	}
 	for _, plan := range b.order {
 		if gain(plan) < plan.price(words) && !b.all {
 			continue

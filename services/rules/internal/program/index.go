@@ -76,6 +76,9 @@ func (x *Index) Fire(f *Frame) []int32 {
 
 // Holds reports whether a rule fires on a decoded fact.
 func (x *Index) Holds(f *Frame) bool {
+	if len(x.facets) > 0 {
+		return len(x.Fire(f)) > 0
+	}
 	if !x.plain {
 		f.begin(x)
 	}

@@ -129,7 +129,11 @@ func Condition(src string) (*Rule, []Fault) {
 	p.next()
 	rule := &Rule{Name: Ident{Name: "condition"}, Action: Allow, When: p.expr(0)}
 	if p.tok.kind != tokEnd {
-		p.unexpected("'and', 'or' or the end", p.exprHelp())
+		help := ""
+		if p.tok.word != wordThen {
+			help = p.exprHelp()
+		}
+		p.unexpected("'and', 'or' or the end", help)
 	}
 	return rule, p.faults
 }
