@@ -35,7 +35,7 @@ func TestEnginesAgreeOnEachShape(t *testing.T) {
 }
 
 func TestEnginesAgreeOnSets(t *testing.T) {
-	events := Events(64, 5)
+	events := Events(32, 5)
 	for name, rules := range map[string][]Rule{"generated": Generate(130, 1), "hostile": Hostile(100, 1)} {
 		matches, err := Agree(rules, events, sets(t, rules, events))
 		if err != nil {
@@ -64,9 +64,9 @@ func TestShareOfMatches(t *testing.T) {
 	for name, test := range map[string]struct {
 		rules     []Rule
 		low, high float64 // of the rules
-	}{"generated": {Generate(1000, 1), 0.001, 0.0016}, "hostile": {Hostile(1000, 1), 0.17, 0.21}} {
+	}{"generated": {Generate(500, 1), 0.0007, 0.002}, "hostile": {Hostile(500, 1), 0.17, 0.22}} {
 		matches, err := Agree(test.rules, Measured(), nil)
-		share := float64(matches) / 256 / 1000
+		share := float64(matches) / 256 / 500
 		if err != nil || share < test.low || share > test.high {
 			t.Errorf("%s: %.2f%% of the rules match an event: %v", name, share*100, err)
 		}
@@ -79,5 +79,25 @@ func TestADifferenceIsFound(t *testing.T) {
 	rules[7].holds = func(e *Event) bool { return e.Is3DS }
 	if _, err := Agree(rules, events, compiled); err == nil {
 		t.Error("a rule that means something else was not found")
+	}
+}
+
+// TestLargeSetsFireAsTheirRules compares the index of many rules with
+// their conditions in Go.
+func TestLargeSetsFireAsTheirRules(t *testing.T) {
+	events := Events(150, 11)
+	for seed := range uint64(2) {
+		rules := slices.Concat(Generate(600, 100+seed), Hostile(50, 100+seed))
+		for i := range rules {
+			rules[i].Name = fmt.Sprintf("r%d", i)
+		}
+		set, err := compileOurs(rules, events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		matches, err := Agree(rules, events, map[string]Set{"ours": set})
+		if err != nil || matches < 500 {
+			t.Errorf("seed %d: %d matches, %v", seed, matches, err)
+		}
 	}
 }

@@ -227,8 +227,7 @@ func velocity(r *rand.Rand) Cond {
 	}
 }
 
-func listed(r *rand.Rand) Cond {
-	_ = r
+func listed(*rand.Rand) Cond {
 	c := Cond{holds: func(e *Event) bool { return strings.HasPrefix(e.Card, "5") }}
 	for d := range dialects {
 		c.text[d] = "listed(card)"
