@@ -7,18 +7,20 @@ import (
 	"github.com/backlot-video/backlot/bench/internal/measure"
 )
 
-// One measures single rules, a line for each shape, then their mean. The best
-// peer of the mean is the one with the lowest mean.
+// One measures single conditions, which is what peers evaluate, a line for each
+// shape, then their mean. The best peer of the mean is the one with the lowest
+// mean. Beside it stands the same as a ruleset of one rule, with its decision.
 func One(report *measure.Report) error {
 	events := Measured()
-	sums := make([]measure.Result, len(Engines))
+	engines := slices.Concat([]Engine{{engineNames[Ours], Ours, compileCondition}}, Engines[1:], []Engine{{"as a ruleset", Ours, compileOurs}})
+	sums := make([]measure.Result, len(engines))
 	for i, shape := range Shapes {
 		name := "rules/one/" + shape.Name
 		var sets [][]Rule
 		for _, rule := range Singles(i) {
 			sets = append(sets, []Rule{rule})
 		}
-		results, matches, err := compare(sets, events, Engines, measure.Turns{})
+		results, matches, err := compare(sets, events, engines, measure.Turns{})
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -27,11 +29,17 @@ func One(report *measure.Report) error {
 			sums[i].PerOp += r.PerOp / float64(len(Shapes))
 			sums[i].Allocs += r.Allocs / float64(len(Shapes))
 		}
-		if err := printJudged(report, name, "ns/evaluation", 1, results, float64(matches)/float64(len(events)*len(sets))); err != nil {
+		if err := printOne(report, name, results, float64(matches)/float64(len(events)*len(sets))); err != nil {
 			return err
 		}
 	}
-	return printJudged(report, "rules/one", "ns/evaluation", 1, sums, nil)
+	return printOne(report, "rules/one", sums, nil)
+}
+
+// printOne prints results whose last is ours as a ruleset.
+func printOne(report *measure.Report, name string, results []measure.Result, matches any) error {
+	last := len(results) - 1
+	return printJudged(report, name, "ns/evaluation", 1, results[:last], matches, measure.Extra{Name: "ruleset", Value: results[last].PerOp})
 }
 
 // judgeSet measures a set of rules by its first events.
@@ -92,7 +100,7 @@ func compare(sets [][]Rule, events []Event, engines []Engine, turns measure.Turn
 
 // printJudged prints results, ours first. matches is nil where it means
 // nothing.
-func printJudged(report *measure.Report, name, unit string, size float64, results []measure.Result, matches any) error {
+func printJudged(report *measure.Report, name, unit string, size float64, results []measure.Result, matches any, more ...measure.Extra) error {
 	best := measure.Best(results)
 	extra := []measure.Extra{{Name: "allocs", Value: results[0].Allocs}, {Name: "peer_allocs", Value: best.Allocs}}
 	if matches != nil {
@@ -100,6 +108,6 @@ func printJudged(report *measure.Report, name, unit string, size float64, result
 	}
 	return report.Print(measure.Line{
 		Bench: name, Unit: unit, Ours: results[0].PerOp / size, Peer: best.Name, PeerValue: best.PerOp / size,
-		Extra: append(extra, measure.All(results, size)),
+		Extra: append(append(extra, more...), measure.All(results, size)),
 	})
 }

@@ -126,3 +126,46 @@ func (s *ours) Fired() []int {
 	slices.Sort(fired)
 	return fired
 }
+
+// condition is one condition of ours without a rule around it.
+type condition struct {
+	*backlot.Condition
+	events []*backlot.Event
+	holds  bool
+}
+
+func compileCondition(rules []Rule, events []Event) (Set, error) {
+	schema, err := Schema()
+	if err != nil {
+		return nil, err
+	}
+	options, err := Options(events)
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := backlot.CompileCondition("bench", rules[0].text[Ours], schema, options)
+	if err != nil {
+		return nil, err
+	}
+	set := &condition{Condition: compiled, events: make([]*backlot.Event, len(events))}
+	for i := range events {
+		set.events[i] = compiled.NewEvent()
+		if err := compiled.Decode(events[i].Wire(), set.events[i]); err != nil {
+			return nil, err
+		}
+		compiled.Observe(set.events[i], &backlot.Request{ReadOnly: true})
+	}
+	return set, nil
+}
+
+func (c *condition) Judge(i int) error {
+	c.holds = c.Holds(c.events[i])
+	return nil
+}
+
+func (c *condition) Fired() []int {
+	if c.holds {
+		return []int{0}
+	}
+	return nil
+}
