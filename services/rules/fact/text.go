@@ -15,12 +15,22 @@ import (
 // layout. It differs from FromJSON and Decode in one way: of fields that no
 // rule reads only the syntax is checked. It is for one goroutine at a time.
 type Text struct {
+	TextConfig
 	layout  *Layout
 	root    *textMessage
-	slow    bool // the message has required fields, or too many
-	extra   string
-	found   string // value of extra
+	slow    bool   // the message has required fields, or too many
+	found   string // value of Extra
 	scratch []byte
+}
+
+// TextConfig widens what a Text accepts. Its zero value is protobuf's own rule:
+// unknown fields are errors.
+type TextConfig struct {
+	// Extra names a further string field at the top that the message need not
+	// have, whose value Decode returns.
+	Extra string
+	// IgnoreUnknown passes over fields that the message does not have.
+	IgnoreUnknown bool
 }
 
 // textMessage is the plan of a message in JSON.
@@ -42,10 +52,9 @@ type textField struct {
 // maxTextFields is how many fields of a message a mask can tell.
 const maxTextFields = 240
 
-// NewText returns a decoder for a sealed layout. extra names a further string
-// field at the top that the message need not have; empty means none.
-func NewText(layout *Layout, extra string) *Text {
-	t := &Text{layout: layout, extra: extra}
+// NewText returns a decoder for a sealed layout.
+func NewText(layout *Layout, config TextConfig) *Text {
+	t := &Text{layout: layout, TextConfig: config}
 	t.slow = !plain(layout.schema.desc, map[protoreflect.FullName]bool{})
 	t.root = newTextMessage(layout.root.message)
 	return t
@@ -110,7 +119,7 @@ func (f *textField) read(plan *field) {
 // right in a way that is rare.
 var errUnusual = errors.New("fact: unusual JSON")
 
-// Decode fills the record from a fact, and returns the value of the further
+// Decode fills the record from a fact, and returns the value of the extra
 // field. Strings in the record share memory with text and with the decoder:
 // they hold until text changes or the next Decode.
 func (t *Text) Decode(text []byte, r *Record) (extra string, err error) {
@@ -135,9 +144,9 @@ func (t *Text) Decode(text []byte, r *Record) (extra string, err error) {
 	return t.found, t.layout.Decode(wire, r)
 }
 
-// wire is FromJSON, but for the further field.
+// wire is FromJSON, but for what TextConfig allows.
 func (t *Text) wire(text []byte) ([]byte, error) {
-	if t.extra == "" || !bytes.Contains(text, []byte(t.extra)) {
+	if !t.IgnoreUnknown && (t.Extra == "" || !bytes.Contains(text, []byte(t.Extra))) {
 		return t.layout.schema.FromJSON(text)
 	}
 	message := dynamicpb.NewMessage(t.layout.schema.desc)

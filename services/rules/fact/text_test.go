@@ -45,7 +45,7 @@ func sameText(t *testing.T, text *Text, readings []reading, raw string) (slow bo
 func TestTextAgreesWithProtobuf(t *testing.T) {
 	schema, _ := New(facttest.Order(), Config{})
 	layout, readings := everything(t, schema)
-	text := NewText(layout, "")
+	text := NewText(layout, TextConfig{})
 	for raw, slow := range map[string]bool{
 		strings.Replace(orderJSON, `"session": "1.5s", `, "", 1): false,
 		orderJSON: true,
@@ -68,7 +68,7 @@ func TestTextAgreesWithProtobuf(t *testing.T) {
 func TestTextFindsAFurtherField(t *testing.T) {
 	schema, _ := New(facttest.Order(), Config{})
 	layout, _ := everything(t, schema)
-	text := NewText(layout, "verdict")
+	text := NewText(layout, TextConfig{Extra: "verdict"})
 	var record Record
 	for raw, want := range map[string]string{
 		`{"verdict":"deny","card":"a"}`: "deny", `{"card":"a"}`: "", `{"card":"a","verdict":{"x":[1]}}`: "",
@@ -77,16 +77,28 @@ func TestTextFindsAFurtherField(t *testing.T) {
 			t.Errorf("%s: %q %v", raw, got, err)
 		}
 	}
-	known := NewText(layout, "email")
+	known := NewText(layout, TextConfig{Extra: "email"})
 	if got, err := known.Decode([]byte(`{"email":"deny"}`), &record); got != "deny" || err != nil {
 		t.Errorf("%q %v", got, err)
+	}
+}
+
+func TestTextIgnoresUnknownFields(t *testing.T) {
+	schema, _ := New(facttest.Order(), Config{})
+	layout, _ := everything(t, schema)
+	text := NewText(layout, TextConfig{IgnoreUnknown: true})
+	var record Record
+	for _, raw := range []string{`{"x":[{}],"billing":{"y":1}}`, `{"x":1,"session":"1s"}`} {
+		if _, err := text.Decode([]byte(raw), &record); err != nil {
+			t.Errorf("%s: %v", raw, err)
+		}
 	}
 }
 
 func TestTextDoesNotAllocate(t *testing.T) {
 	schema, _ := New(facttest.Order(), Config{})
 	layout, _ := everything(t, schema)
-	text, raw := NewText(layout, ""), []byte(strings.Replace(orderJSON, `"session": "1.5s", `, "", 1))
+	text, raw := NewText(layout, TextConfig{}), []byte(strings.Replace(orderJSON, `"session": "1.5s", `, "", 1))
 	var record Record
 	if allocs := testing.AllocsPerRun(100, func() {
 		if _, err := text.Decode(raw, &record); err != nil {
@@ -100,7 +112,7 @@ func TestTextDoesNotAllocate(t *testing.T) {
 func BenchmarkText(b *testing.B) {
 	schema, _ := New(facttest.Order(), Config{})
 	layout, _ := everything(b, schema)
-	text, raw := NewText(layout, ""), []byte(strings.Replace(orderJSON, `"session": "1.5s", `, "", 1))
+	text, raw := NewText(layout, TextConfig{}), []byte(strings.Replace(orderJSON, `"session": "1.5s", `, "", 1))
 	var record Record
 	b.SetBytes(int64(len(raw)))
 	for b.Loop() {
@@ -115,5 +127,5 @@ func FuzzText(f *testing.F) {
 	layout, readings := everything(f, schema)
 	f.Add(orderJSON)
 	f.Add(`{"paid_at":"2026-11-21T18:00:00.5Z","wallet":"\u00e4","seen":[0,"CHANNEL_APP"],"risk":-0.5e-3,"items":[{"from":{}}]}`)
-	f.Fuzz(func(t *testing.T, raw string) { sameText(t, NewText(layout, ""), readings, raw) })
+	f.Fuzz(func(t *testing.T, raw string) { sameText(t, NewText(layout, TextConfig{}), readings, raw) })
 }

@@ -93,10 +93,13 @@ func (t *textReader) message(m *textMessage, r *Record, base int, top bool) erro
 		} else {
 			f = m.named[string(name)]
 		}
-		if top && t.of.extra != "" && string(name) == t.of.extra {
+		if top && t.of.Extra != "" && string(name) == t.of.Extra {
 			if err := t.further(); err != nil || f == nil {
 				return err
 			}
+		}
+		if f == nil && t.of.IgnoreUnknown {
+			return t.skip(0)
 		}
 		if f == nil || !met.meet(f.number) {
 			return errUnusual
@@ -128,7 +131,7 @@ func (t *textReader) further() error {
 	} else if err := t.skip(0); err != nil {
 		return err
 	}
-	if t.of.root.named[t.of.extra] != nil {
+	if t.of.root.named[t.of.Extra] != nil {
 		t.at = from
 	}
 	return nil

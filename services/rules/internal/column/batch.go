@@ -47,8 +47,8 @@ type Text struct {
 	Dict   *Dict
 }
 
-// at returns the string of a row that is present.
-func (t *Text) at(row int) string { return t.Values[t.Codes[row]] }
+// At returns the string of a row that is present.
+func (t *Text) At(row int) string { return t.Values[t.Codes[row]] }
 
 // List has the elements of a repeated field: those of row i are the rows
 // Ends[i-1] (0 for the first) to Ends[i] of Elems.
@@ -57,7 +57,8 @@ type List struct {
 	Elems Batch
 }
 
-func (l *List) of(row int) (from, to int) {
+// Of returns the range of the elements of a row.
+func (l *List) Of(row int) (from, to int) {
 	if row > 0 {
 		from = int(l.Ends[row-1])
 	}

@@ -19,8 +19,8 @@ type Dict struct {
 
 var dictSeed = maphash.MakeSeed()
 
-// code returns the position of a string, which is copied if it is new.
-func (d *Dict) code(s string) uint32 {
+// Code returns the position of a string, which is copied if it is new.
+func (d *Dict) Code(s string) uint32 {
 	h := uint32(maphash.String(dictSeed, s))
 	if len(d.values)*2 >= len(d.index) {
 		d.grow()
@@ -85,7 +85,9 @@ func newScopeBuilder(plan *Scope) *scopeBuilder {
 	return b
 }
 
-// Begin starts a batch, whose memory is used again.
+// Begin starts a batch, whose memory is used again. Between Begin and End rows
+// are added by Append, or column by column: then the caller sets Batch.N, and
+// takes the codes of strings from each column's dictionary.
 func (b *Builder) Begin(batch *Batch) {
 	b.batch = batch
 	b.root.begin(batch)
@@ -103,6 +105,7 @@ func (s *scopeBuilder) begin(batch *Batch) {
 		if f.dict == nil || len(f.dict.values) > maxDict {
 			f.dict = &Dict{}
 		}
+		c.S.Dict = f.dict
 		if f.elem != nil {
 			if c.List == nil {
 				c.List = &List{}
@@ -155,7 +158,7 @@ func (f *fieldBuilder) value(c *Column, slot *fact.Slot, r *fact.Record) {
 func (f *fieldBuilder) text(c *Column, slot *fact.Slot) {
 	code := uint32(0)
 	if slot.OK {
-		code = f.dict.code(slot.S)
+		code = f.dict.Code(slot.S)
 	}
 	c.S.Codes = append(c.S.Codes, code)
 }
@@ -180,7 +183,8 @@ func (s *scopeBuilder) end(batch *Batch) {
 		default:
 			c.N = pad(c.N, padded)
 		}
-		c.S.Dict, c.S.Values = f.dict, f.dict.values
+		c.OK = pad(c.OK, padded/64)
+		c.S.Values = f.dict.values
 	}
 }
 
@@ -191,3 +195,6 @@ func pad[T any](values []T, n int) []T {
 	}
 	return values
 }
+
+// Value returns the string of a code.
+func (d *Dict) Value(code uint32) string { return d.values[code] }

@@ -86,7 +86,7 @@ func agree(t *testing.T, source string, schema *fact.Schema, facts [][]byte, tex
 	var verdicts column.Verdicts
 	var d rules.Decision
 	for from := 0; from < len(facts); {
-		to := min(len(facts), from+1+len(facts)/3)
+		to := min(len(facts), from+min(column.Rows, 1+len(facts)/3))
 		j.batch(t, facts[from:to], &batch)
 		j.state.Begin(&batch)
 		j.state.Judge(j.rules, &verdicts)

@@ -150,14 +150,14 @@ type Rule struct {
 	Name string // by which a canary is chosen
 }
 
+var allowed = slices.Repeat([]syntax.Action{syntax.Allow}, Rows)
+
 // Judge judges the batch by rules of the program. The verdicts hold until the
 // next Begin.
 func (s *State) Judge(rules []Rule, v *Verdicts) {
 	n := s.batch.N
 	v.Actions, v.Scores = slices.Grow(v.Actions[:0], n)[:n], slices.Grow(v.Scores[:0], n)[:n]
-	for row := range n {
-		v.Actions[row] = syntax.Allow
-	}
+	copy(v.Actions, allowed[:n])
 	clear(v.Scores)
 	v.Fired, v.Shadow = slices.Grow(v.Fired[:0], len(rules))[:len(rules)], slices.Grow(v.Shadow[:0], len(rules))[:len(rules)]
 	for i := range rules {
@@ -272,7 +272,10 @@ func (f *Field) store(c *Column, row int, slot *fact.Slot) {
 	c.OK.set(row)
 	c.N[row] = slot.N
 	if f.Type.Kind == fact.Money {
-		c.S.Codes[row] = c.S.Dict.code(slot.S)
+		c.S.Codes[row] = c.S.Dict.Code(slot.S)
 		c.S.Values = c.S.Dict.values
 	}
 }
+
+// Same reports whether two rules have one condition.
+func (p *Program) Same(a, b *check.Rule) bool { return p.of[a] == p.of[b] }

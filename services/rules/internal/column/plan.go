@@ -111,3 +111,6 @@ func fieldOf(n *check.Node) *Field {
 	}
 	return f
 }
+
+// Width is the first slot that no field has.
+func (s *Scope) Width() int { return s.width }

@@ -60,9 +60,9 @@ func (s *Scope) load(r *fact.Record, base int, b *Batch, row int) {
 		slot := fact.Slot{OK: true}
 		switch f.Type.Kind {
 		case fact.Money:
-			slot.N, slot.S = c.N[row], c.S.at(row)
+			slot.N, slot.S = c.N[row], c.S.At(row)
 		case fact.String:
-			slot.S = c.S.at(row)
+			slot.S = c.S.At(row)
 		case fact.List:
 			slot.N = f.Elem.loadList(r, c.List, row)
 		case fact.Message, fact.Invalid:
@@ -76,7 +76,7 @@ func (s *Scope) load(r *fact.Record, base int, b *Batch, row int) {
 // loadList appends the elements of a row's list and returns what its slot has.
 func (s *Scope) loadList(r *fact.Record, l *List, row int) (slot int64) {
 	last := 0
-	for from, to := l.of(row); from < to; from++ {
+	for from, to := l.Of(row); from < to; from++ {
 		at := len(r.Slots)
 		r.Slots = extend(r.Slots, 1+max(s.width, 1))
 		if last == 0 {

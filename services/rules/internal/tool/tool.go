@@ -50,6 +50,7 @@ func verbs() []Verb {
 		testVerb,
 		formatVerb,
 		evalVerb,
+		backtestVerb,
 		lspVerb,
 		listVerb,
 		ratesVerb,
