@@ -29,6 +29,7 @@ import (
 
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 // Source is the source of a ruleset with the lists that it may refer to.
@@ -61,7 +62,8 @@ type Config struct {
 	Disorder time.Duration
 	// VelocityBytes bounds the memory of counters, 1 GiB.
 	VelocityBytes int64
-	Meter         *Meter // may be nil
+	Rates         *rate.Table // of convert; none
+	Meter         *Meter      // may be nil
 }
 
 // Meter tells how far a run is. It may be read at any time.

@@ -241,7 +241,7 @@ func agree(t *testing.T, config Config, all []order) *Result {
 // TestRunAgreesWithPrograms runs over each format and compares with judging
 // the events one by one.
 func TestRunAgreesWithPrograms(t *testing.T) {
-	all := orders(10_000)
+	all := orders(7_000)
 	paths := files(t, all)
 	var first *Result
 	for _, format := range []string{"lines", "gzip", "zstd", "parquet"} {
@@ -272,7 +272,7 @@ rule cards when distinct(card by ip over 5m) >= 100 then challenge
 `
 
 func TestVelocityAgreesWithPrograms(t *testing.T) {
-	all := orders(6_000)
+	all := orders(5_000)
 	paths := files(t, all)
 	for _, format := range []string{"lines", "parquet"} {
 		t.Run(format, func(t *testing.T) {
@@ -296,7 +296,7 @@ func TestVelocityRefusesDisorder(t *testing.T) {
 }
 
 func TestRecordedVerdicts(t *testing.T) {
-	all := orders(5_000)
+	all := orders(3_000)
 	paths := files(t, all)
 	for _, format := range []string{"lines", "parquet"} {
 		config := orderConfig(t, draft, live, paths[format])

@@ -38,7 +38,7 @@ type Share struct {
 
 // VerdictCount is how often a verdict was given.
 type VerdictCount struct {
-	Verdict     string `json:"verdict"`
+	Verdict string `json:"verdict"`
 	Live    Share  `json:"live"`
 	Draft   Share  `json:"draft"`
 }

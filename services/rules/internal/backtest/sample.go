@@ -7,11 +7,11 @@ import (
 
 // Example is an event kept as an example of a change.
 type Example struct {
-	File   string   `json:"file"`
-	Number int64    `json:"number"` // line or row, from 1
-	Live   Judged   `json:"live"`
-	Draft  Judged   `json:"draft"`
-	Event  string   `json:"event"` // JSON; of Parquet the fields that rules read
+	File   string `json:"file"`
+	Number int64  `json:"number"` // line or row, from 1
+	Live   Judged `json:"live"`
+	Draft  Judged `json:"draft"`
+	Event  string `json:"event"` // JSON; of Parquet the fields that rules read
 	rank   uint64
 }
 

@@ -40,7 +40,7 @@ type origin struct {
 
 func newWorker(r *run) *worker {
 	w := &worker{
-		run: r, state: column.NewState(r.pair.program), text: fact.NewText(r.pair.set.Layout, fact.TextConfig{Extra: r.config.VerdictField, IgnoreUnknown: r.config.IgnoreUnknown}),
+		run: r, state: column.NewState(r.pair.program, r.config.Rates), text: fact.NewText(r.pair.set.Layout, fact.TextConfig{Extra: r.config.VerdictField, IgnoreUnknown: r.config.IgnoreUnknown}),
 		builder: column.NewBuilder(r.pair.plan), tally: newTally(r.pair, r.config),
 	}
 	w.tally.state = w.state

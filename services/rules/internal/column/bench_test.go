@@ -38,7 +38,7 @@ func BenchmarkRule(b *testing.B) {
 			if len(faults) > 0 {
 				b.Fatal(faults)
 			}
-			j := &judge{set: set, plan: column.NewPlan(set, "at"), state: column.NewState(column.Compile(set))}
+			j := &judge{set: set, plan: column.NewPlan(set, "at"), state: column.NewState(column.Compile(set), rates)}
 			j.rules = []column.Rule{{Rule: set.Rules[0], Name: "r"}}
 			j.builder = column.NewBuilder(j.plan)
 			var batch column.Batch

@@ -57,7 +57,7 @@ func (s source) leaf(inItem bool) string {
 	compare := s.pick("==", "!=", "<", "<=", ">", ">=")
 	switch s.IntN(13) {
 	case 0:
-		return s.pick("amount", "amount", "amount default 3.00 CNY", "-amount", "amount * 3", "amount - 2.00 USD") + " " + compare + " " +
+		return s.pick("amount", "amount", "amount default 3.00 CNY", "-amount", "amount * 3", "amount - 2.00 USD", "convert(amount, USD)", "convert(amount, CNY)") + " " + compare + " " +
 			s.pick("1.00 CNY", "3.00 USD", "amount + 1.00 CNY")
 	case 1:
 		return s.pick("is_3ds", "(is_3ds != true)", "not is_3ds")

@@ -12,6 +12,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 	"github.com/backlot-video/backlot/services/rules/internal/program"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 // Program is the compiled conditions of a set. Equal conditions of several
@@ -48,7 +49,7 @@ func Compile(set *check.Set) *Program {
 func writeKey(w *strings.Builder, n *check.Node) {
 	fmt.Fprintf(w, "(%d %d", n.Op, n.Type.Kind)
 	switch n.Op {
-	case check.Const:
+	case check.Const, check.Convert:
 		fmt.Fprintf(w, " %d %q %v", n.Value.N, n.Value.S, n.Value.OK)
 	case check.Field:
 		fmt.Fprintf(w, " %d %d", n.Depth, n.Slot)
@@ -78,6 +79,7 @@ func writeKey(w *strings.Builder, n *check.Node) {
 type State struct {
 	program *Program
 	frame   *program.Frame
+	rates   *rate.Table
 	bits    Bits // a stack
 	tables  []table
 	orders  []*order
@@ -88,10 +90,11 @@ type State struct {
 	judged  []int64         // rows, by condition
 }
 
-// NewState returns a state for a program.
-func NewState(p *Program) *State {
+// NewState returns a state for a program. rates are those of convert, and may
+// be nil.
+func NewState(p *Program, rates *rate.Table) *State {
 	return &State{
-		program: p, frame: program.NewFrame(p.addrs), tables: make([]table, p.tables), orders: make([]*order, p.chains),
+		program: p, rates: rates, frame: program.NewFrame(p.addrs), tables: make([]table, p.tables), orders: make([]*order, p.chains),
 		results: make([]Bits, len(p.conds)), done: make([]bool, len(p.conds)), costs: make([]time.Duration, len(p.conds)),
 		judged: make([]int64, len(p.conds)),
 	}

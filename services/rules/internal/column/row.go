@@ -37,6 +37,7 @@ func (t *rowTest) eval(s *State, b *Batch, sel, out Bits) {
 // load gives the frame the fields of a row.
 func (s *State) load(reads *Scope, b *Batch, row int) {
 	s.frame.Reset()
+	s.frame.Rates = s.rates
 	record := &s.frame.Record
 	record.Slots = extend(record.Slots, reads.width)
 	reads.load(record, 0, b, row)

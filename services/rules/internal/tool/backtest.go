@@ -79,6 +79,7 @@ func (c *backtestFlags) complete(args []string, std *Stdio) error {
 	if c.run.Schema, _, err = c.of(draft.text, draft.dir()); err != nil {
 		return fmt.Errorf("%s: %w", draft.name(), err)
 	}
+	c.run.Rates = c.dirs[draft.dir()].rates.Get()
 	if c.against != "" {
 		c.run.Live = &backtest.Source{}
 		if _, err := c.source(c.against, std, c.run.Live); err != nil {
