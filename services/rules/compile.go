@@ -59,6 +59,7 @@ type compiler struct {
 	tests   []*syntax.Test
 	rules   arena.Pool[Rule]
 	made    []*Rule // as in the source
+	lines   []int   // of the tests
 	line    int     // of offset
 	offset  int
 	dearest syntax.Ident
@@ -82,12 +83,16 @@ func (c *compiler) read() []syntax.Fault {
 		switch item := item.(type) {
 		case *syntax.Rule:
 			if !c.checker.Full() {
-				c.rule(item)
+				c.items(item, c.rule(item))
 			}
 			c.checker.Release()
 			c.reader.Release()
 		case *syntax.Test:
 			c.tests = append(c.tests, item)
+			c.lines = append(c.lines, c.lineOf(item.Span.Start))
+			c.items(item, nil)
+		case *syntax.List:
+			c.items(item, nil)
 		}
 	}
 	if faults := c.reader.Faults(); len(faults) > 0 {
@@ -107,7 +112,7 @@ func (c *compiler) check() []syntax.Fault {
 }
 
 // rule checks and adds a rule. It keeps nothing of its tree.
-func (c *compiler) rule(plan *syntax.Rule) {
+func (c *compiler) rule(plan *syntax.Rule) *Rule {
 	checked := c.checker.Rule(plan)
 	cost := program.Cost(checked.When)
 	c.program.cost += cost
@@ -133,7 +138,19 @@ func (c *compiler) rule(plan *syntax.Rule) {
 		c.program.canaries = append(c.program.canaries, canary{checked.Canary, plan.CanaryPPM})
 		rule.canary = int32(len(c.program.canaries))
 	}
+	rule.cost, rule.place = cost, int64(len(c.made)+1)<<placeBits
 	c.made = append(c.made, rule)
+	return rule
+}
+
+// placeBits leave room for rules between others.
+const placeBits = 20
+
+// items notes where an item stands.
+func (c *compiler) items(of syntax.Item, rule *Rule) {
+	span := of.ItemSpan()
+	_, test := of.(*syntax.Test)
+	c.program.items = append(c.program.items, item{start: span.Start, end: span.End, rule: rule, test: test})
 }
 
 // lineOf is the number of the line that an offset behind the last one is in.
@@ -162,37 +179,25 @@ func (c *compiler) overBudget() []syntax.Fault {
 // finish makes the program of what was read without fault.
 func (c *compiler) finish() {
 	p := c.program
-	p.layout = p.set.Layout
+	p.layout, p.testLines = p.set.Layout, c.lines
 	slices.Sort(p.set.Lists)
 	p.set.Lists = slices.Compact(p.set.Lists)
-	p.index = c.builder.Build(c.rank(), p.layout.Root().Extra)
+	p.layers = []layer{c.layer()}
 	p.windows = program.NewWindows(p.set, p.options.Counters, p.options.Scope)
 	p.events.New = func() any { return p.NewEvent() }
 	p.tracer = p.lazyTracer()
 }
 
-// rank orders the rules as decisions tell them, and returns the number that
-// each rule of the source has in that order.
-func (c *compiler) rank() []int32 {
-	numbers := make([]int32, len(c.made))
-	for i := range numbers {
-		numbers[i] = int32(i)
+// layer makes what was added a layer.
+func (c *compiler) layer() layer {
+	rules := slices.Clone(c.made)
+	slices.SortFunc(rules, compareRules)
+	for rank, rule := range rules {
+		rule.number = int32(rank)
 	}
-	slices.SortFunc(numbers, func(i, j int32) int {
-		a, b := c.made[i], c.made[j]
-		switch {
-		case a.Action != b.Action:
-			return int(b.Action) - int(a.Action)
-		case a.Priority != b.Priority:
-			return int(b.Priority - a.Priority)
-		}
-		return int(i - j)
-	})
 	order := make([]int32, len(c.made))
-	c.program.rules = make([]*Rule, len(c.made))
-	for rank, i := range numbers {
-		order[i] = int32(rank)
-		c.program.rules[rank] = c.made[i]
+	for i, rule := range c.made {
+		order[i] = rule.number
 	}
-	return order
+	return layer{rules, c.builder.Build(order, c.program.set.Layout.Root().Extra)}
 }

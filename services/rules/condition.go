@@ -36,4 +36,4 @@ func (c *Condition) Observe(e *Event, request *Request) { c.program.Observe(e, r
 
 // Holds reports whether the condition is known to be true of a decoded fact.
 // It does not allocate.
-func (c *Condition) Holds(e *Event) bool { return c.program.index.Holds(e.frame) }
+func (c *Condition) Holds(e *Event) bool { return c.program.layers[0].index.Holds(e.frame) }

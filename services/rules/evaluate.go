@@ -116,17 +116,44 @@ func (p *Program) judge(frame *program.Frame, d *Decision) {
 	d.Fired, d.Shadow = d.Fired[:0], d.Shadow[:0]
 	d.Ruleset, d.Version = p.name, p.version
 	frame.Rates = p.options.Rates.Get()
-	for _, i := range p.index.Fire(frame) {
-		rule := p.rules[i]
-		if rule.State != Live && !p.chosen(frame, rule) {
-			d.Shadow = append(d.Shadow, rule)
-			continue
+	first := &p.layers[0]
+	hits := first.index.Fire(frame)
+	if len(p.layers) == 1 {
+		for _, i := range hits {
+			p.fire(frame, first.rules[i], d)
 		}
-		d.Fired = append(d.Fired, rule)
-		d.Score += rule.Score
-		d.Action = max(d.Action, rule.Action)
+		d.Unknown = frame.Unknown
+		return
 	}
-	d.Unknown = frame.Unknown
+	p.fireBoth(frame, hits, d)
+}
+
+// fireBoth tells the rules of two layers that fired, in their common order.
+func (p *Program) fireBoth(frame *program.Frame, hits []int32, d *Decision) {
+	first, second, unknown := p.layers[0].rules, p.layers[1].rules, frame.Unknown
+	for _, i := range p.layers[1].index.Fire(frame) {
+		rule := second[i]
+		for len(hits) > 0 && first[hits[0]].before(rule) {
+			p.fire(frame, first[hits[0]], d)
+			hits = hits[1:]
+		}
+		p.fire(frame, rule, d)
+	}
+	for _, i := range hits {
+		p.fire(frame, first[i], d)
+	}
+	d.Unknown = unknown.Add(frame.Unknown)
+}
+
+// fire adds a rule to a decision.
+func (p *Program) fire(frame *program.Frame, rule *Rule, d *Decision) {
+	if rule.State != Live && !p.chosen(frame, rule) {
+		d.Shadow = append(d.Shadow, rule)
+		return
+	}
+	d.Fired = append(d.Fired, rule)
+	d.Score += rule.Score
+	d.Action = max(d.Action, rule.Action)
 }
 
 // chosen reports whether a canary is live for a fact; no other rule is.

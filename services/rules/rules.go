@@ -15,6 +15,7 @@
 package rules
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
@@ -76,6 +77,35 @@ type Rule struct {
 	Line     int // in the source, from 1
 
 	canary int32 // 1 + index in the program's canaries, 0: it is none
+	number int32 // in its layer
+	place  int64 // orders the rules of a source
+	cost   int64
+}
+
+// before reports whether decisions tell a rule before another: strictest action
+// first, then by priority, then as in the source.
+func (r *Rule) before(o *Rule) bool {
+	switch {
+	case r.Action != o.Action:
+		return r.Action > o.Action
+	case r.Priority != o.Priority:
+		return r.Priority > o.Priority
+	}
+	return r.place < o.place
+}
+
+// layer is rules that were compiled together, in the order of before.
+type layer struct {
+	rules []*Rule
+	index *program.Index
+}
+
+// item is a part of a source: a rule, or (rule is nil) a list or test.
+type item struct {
+	start, end int32
+	rule       *Rule
+	test       bool
+	edited     bool // the rule is of the second layer
 }
 
 // Program is a compiled ruleset.
@@ -85,11 +115,12 @@ type Program struct {
 	schema        *fact.Schema
 	options       Options
 	layout        *fact.Layout
-	rules         []*Rule // strictest action first, then by priority, then as in the source
+	layers        []layer // one, or two after an edit
+	items         []item  // as in the source
 	canaries      []canary
-	index         *program.Index
 	windows       *program.Windows
 	set           *check.Set // without its rules
+	testLines     []int
 	cost          int64
 	events        sync.Pool
 	tracer        func() (*tracer, error)
@@ -104,9 +135,28 @@ func (p *Program) Version() string { return p.version }
 // Schema is the type of facts that the program judges.
 func (p *Program) Schema() *fact.Schema { return p.schema }
 
-// Rules returns the rules, strictest action first. The caller must not change
-// them.
-func (p *Program) Rules() []*Rule { return p.rules }
+// Rules returns the rules, strictest action first, then by priority, then as in
+// the source.
+func (p *Program) Rules() []*Rule {
+	rules := make([]*Rule, 0, len(p.items))
+	for i := range p.items {
+		if rule := p.items[i].rule; rule != nil {
+			rules = append(rules, rule)
+		}
+	}
+	slices.SortFunc(rules, compareRules)
+	return rules
+}
+
+func compareRules(a, b *Rule) int {
+	switch {
+	case a.before(b):
+		return -1
+	case b.before(a):
+		return 1
+	}
+	return 0
+}
 
 // Lists returns the names of the lists that the rules refer to, in order.
 func (p *Program) Lists() []string { return p.set.Lists }

@@ -22,10 +22,9 @@ type TestResult struct {
 // from empty velocity counters; what its `given` says of velocity holds.
 func (p *Program) Test() []TestResult {
 	results := make([]TestResult, len(p.set.Tests))
-	lines := newLineIndex(p.source)
 	for i, test := range p.set.Tests {
 		results[i] = p.runTest(test)
-		results[i].Line = lines.line(test.Span.Start)
+		results[i].Line = p.testLines[i]
 	}
 	return results
 }
@@ -59,7 +58,7 @@ func (p *Program) settleCanaries(d *Decision) {
 		fired[rule] = fired[rule] || rule.State == Canary
 	}
 	d.Fired, d.Score, d.Action = d.Fired[:0], 0, Allow
-	for _, rule := range p.rules {
+	for _, rule := range p.Rules() {
 		if fired[rule] {
 			d.Fired = append(d.Fired, rule)
 			d.Score += rule.Score

@@ -51,7 +51,7 @@ func (p *Program) trace(data []byte, d *Decision, request *Request) {
 		return // the fact was decoded before
 	}
 	t.windows.Run(frame, timeOf(t.set, frame), program.Count{Part: request.Part, EventID: request.EventID, ReadOnly: true})
-	for _, rule := range p.rules {
+	for _, rule := range p.Rules() {
 		for _, probe := range t.probes[rule.Name] {
 			d.Trace = append(d.Trace, Step{rule.Name, probe.Text, probe.Value(frame)})
 		}

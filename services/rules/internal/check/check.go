@@ -2,6 +2,8 @@ package check
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -84,7 +86,27 @@ func (c *Checker) Finish(tests []*syntax.Test) (*Set, []syntax.Fault) {
 	}
 	c.set.Addrs = len(c.addrs)
 	c.set.Layout.Seal()
+	c.set.state = &checker{schema: c.schema, registry: c.registry, own: c.own, windows: c.windows, addrs: c.addrs}
 	return c.set, c.faults
+}
+
+// Continue returns a checker of more rules for a finished set, which stays as
+// it is: what the set and the rules have in common has the same slots. Finish
+// returns the set of both. Names of rules are not compared with the set's.
+func (s *Set) Continue() *Checker {
+	set := *s
+	set.Layout, set.Exact, set.Lists, set.Counters = s.Layout.Clone(), maps.Clone(s.Exact), slices.Clone(s.Lists), nil
+	for _, counter := range s.Counters {
+		own := *counter
+		own.Outputs = slices.Clone(counter.Outputs)
+		set.Counters = append(set.Counters, &own)
+	}
+	return &Checker{checker{
+		schema: s.state.schema, registry: s.state.registry, own: s.state.own, windows: maps.Clone(s.state.windows),
+		addrs: maps.Clone(s.state.addrs), patterns: map[string]*pattern.Pattern{}, set: &set,
+		names: map[string]bool{}, elements: map[*fact.Scope]fieldsByName{},
+		scopes: []scope{{slots: set.Layout.Root(), message: s.state.schema.Descriptor(), known: fieldsByName{}}},
+	}}
 }
 
 // checker holds what is known while a source is checked. scopes[0] is the

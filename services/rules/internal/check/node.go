@@ -126,6 +126,8 @@ type Set struct {
 	Addrs    int // number of fields used as IP addresses
 	Lists    []string
 	Exact    map[int]bool // slots of velocity that need more than a lower bound
+
+	state *checker // how Continue goes on
 }
 
 // Measure is what a velocity function reads from a counter.

@@ -36,12 +36,17 @@ type Frame struct {
 	Unknown Unknown
 	Rates   *rate.Table // of this judgement; nil for none
 
-	epoch uint64   // of this judgement
-	made  []uint64 // by derived value: the epoch it was made in
-	memos []uint64 // by remembered test: epoch<<1 | outcome
-	hits  []int32  // rules that fired
+	epoch uint64 // of this judgement
+	work
+	other work // of another index, where a program has two
+}
 
-	of      *Index   // what the rest is sized for
+// work is what an index needs of a frame, in its sizes.
+type work struct {
+	of      *Index
+	made    []uint64 // by derived value: the epoch it was made in
+	memos   []uint64 // by remembered test: epoch<<1 | outcome
+	hits    []int32  // rules that fired
 	left    []uint64 // positions not excluded yet
 	union   []uint64 // the mask that a facet puts together
 	element []uint64 // of it, that of one element of a list
@@ -54,6 +59,11 @@ type Unknown struct {
 	Overflow int // results out of range, divisions by zero
 	Currency int // amounts in different currencies
 	Rate     int // conversions without a rate
+}
+
+// Add returns the counts of both.
+func (u Unknown) Add(o Unknown) Unknown {
+	return Unknown{u.Overflow + o.Overflow, u.Currency + o.Currency, u.Rate + o.Rate}
 }
 
 type addr struct {
@@ -72,13 +82,18 @@ func (f *Frame) begin(x *Index) {
 	if f.of == x {
 		return
 	}
-	f.of = x
-	f.made = make([]uint64, len(x.code.derived))
-	f.memos = make([]uint64, x.code.memos+1)
+	if f.work, f.other = f.other, f.work; f.of != x {
+		f.work = newWork(x)
+	}
+}
+
+func newWork(x *Index) work {
 	masks := make([]uint64, 4*x.words)
-	f.left, masks = masks[:x.words], masks[x.words:]
-	f.union, masks = masks[:x.words], masks[x.words:]
-	f.element, f.inner = masks[:x.words], masks[x.words:]
+	cut := func(i int) []uint64 { return masks[i*x.words : (i+1)*x.words : (i+1)*x.words] }
+	return work{
+		of: x, made: make([]uint64, len(x.code.derived)), memos: make([]uint64, x.code.memos+1),
+		left: cut(0), union: cut(1), element: cut(2), inner: cut(3),
+	}
 }
 
 // Reset empties the frame.

@@ -2,6 +2,7 @@ package program
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
 )
@@ -53,16 +54,11 @@ func (x *Index) Fire(f *Frame) []int32 {
 	f.begin(x)
 	hits := f.hits[:0]
 	last := int32(-1)
-	if len(x.facets) == 0 {
-		for i := range x.entries {
-			if e := &x.entries[i]; e.rule != last && x.code.run(f, e.pc) {
-				hits, last = append(hits, e.rule), e.rule
-			}
-		}
-		f.hits = hits
-		return hits
+	candidates := x.all
+	if len(x.facets) > 0 {
+		candidates = x.candidates(f)
 	}
-	for i, word := range x.candidates(f) {
+	for i, word := range candidates {
 		for ; word != 0; word &= word - 1 {
 			e := &x.entries[i<<6+bits.TrailingZeros64(word)]
 			if e.rule != last && x.code.run(f, e.pc) {
@@ -72,6 +68,20 @@ func (x *Index) Fire(f *Frame) []int32 {
 	}
 	f.hits = hits
 	return hits
+}
+
+// Without returns an index in which some rules, by number, never fire. It
+// shares the rest with x.
+func (x *Index) Without(rules []int32) *Index {
+	less := *x
+	less.all = slices.Clone(x.all)
+	for _, rule := range rules {
+		at, _ := slices.BinarySearchFunc(x.entries, rule, func(e entry, rule int32) int { return int(e.rule - rule) })
+		for ; at < len(x.entries) && x.entries[at].rule == rule; at++ {
+			less.all[at>>6] &^= 1 << (at & 63)
+		}
+	}
+	return &less
 }
 
 // Holds reports whether a rule fires on a decoded fact.
