@@ -15,11 +15,6 @@ import (
 // edits is how many rules are edited one after the other.
 const edits = 20
 
-// editor is a program that can take up an edited source.
-type editor interface {
-	Edit(source string) (*backlot.Program, error)
-}
-
 // Edit measures how long a set takes to follow an edit of one of its rules.
 // Ours gets the whole source, as an editor or a release has it, and finds the
 // rule; peers are told which it is. goja has to compile the script again.
@@ -46,11 +41,7 @@ func Edit(report *measure.Report, name string, rules []Rule) error {
 		source := Source(edited, "V1")
 		runtime.GC()
 		before, began := measure.CPU(), time.Now()
-		if e, ok := any(program).(editor); ok {
-			program, err = e.Edit(source)
-		} else {
-			program, err = backlot.Compile("bench", source, schema, options)
-		}
+		program, err = program.Edit(source, "")
 		took := time.Since(began)
 		cpu, wall, longest = cpu+measure.CPU()-before, wall+took, max(longest, took)
 		if err != nil {
