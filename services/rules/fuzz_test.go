@@ -39,8 +39,10 @@ func FuzzPrograms(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := &chooser{data: data}
 		sources := make([]string, 1+c.n(12))
+		conditions := make([]string, len(sources))
 		for i := range sources {
-			sources[i] = c.rule(i)
+			conditions[i] = c.cond(1+c.n(4), 0)
+			sources[i] = c.rule(i, conditions[i])
 		}
 		source := strings.Join(sources, "\n")
 		facts := make([][]byte, 4)
@@ -77,8 +79,31 @@ func FuzzPrograms(f *testing.F) {
 				}
 			}
 		}
+		for i, text := range conditions {
+			bare(t, text, fmt.Sprintf("r%d", i), options(), facts, want)
+		}
 		steady(t, whole, facts, source)
 	})
+}
+
+// bare compiles a condition without its rule, which must hold where the rule
+// fired.
+func bare(t *testing.T, text, rule string, options *Options, facts [][]byte, fired [][]string) {
+	t.Helper()
+	condition, err := CompileCondition("fuzz", text, orderSchema(t), options)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	event := condition.NewEvent()
+	for i, wire := range facts {
+		if err := condition.Decode(wire, event); err != nil {
+			t.Fatal(err)
+		}
+		condition.Observe(event, &Request{ReadOnly: true})
+		if got, want := condition.Holds(event), slices.Contains(fired[i], rule); got != want {
+			t.Fatalf("holds: %v, its rule: %v\n%s\nfact %x", got, want, text, wire)
+		}
+	}
 }
 
 func compiled(t *testing.T, source string, options *Options) *Program {
@@ -153,9 +178,9 @@ func (c *chooser) n(count int) int {
 
 func (c *chooser) pick(options ...string) string { return options[c.n(len(options))] }
 
-func (c *chooser) rule(i int) string {
+func (c *chooser) rule(i int, condition string) string {
 	state := c.pick("", " live", " shadow", " canary 50% by card", " priority 5", " tags x, y")
-	return fmt.Sprintf("rule r%d%s when %s then %s score %d reason R%d", i, state, c.cond(1+c.n(4), 0), c.pick("allow", "challenge", "review", "deny"), i, i)
+	return fmt.Sprintf("rule r%d%s when %s then %s score %d reason R%d", i, state, condition, c.pick("allow", "challenge", "review", "deny"), i, i)
 }
 
 // cond is a condition within so many any and all over items, whose elements are
