@@ -30,6 +30,7 @@ func sized(tb testing.TB, match Match, n int) (*List, []string) {
 			entry, other = netip.PrefixFrom(addr, 24+random.IntN(9)).Masked().String(), netip.AddrFrom4([4]byte{byte(a), byte(a >> 8), byte(a >> 16), byte(a >> 24)}).String()
 		case Prefix:
 			entry, other = strconv.Itoa(400000+i), strconv.Itoa(300000+i)+"0000000000"
+		default:
 		}
 		if err := b.AddString(entry); err != nil {
 			tb.Fatal(err)

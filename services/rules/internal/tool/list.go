@@ -110,6 +110,9 @@ func (l *lister) action(args []string) (func(context.Context) error, error) {
 	return nil, fmt.Errorf("%s: want put NAME FILE, add NAME ENTRY..., remove NAME ENTRY..., has NAME VALUE..., show or delete NAME", strings.Join(args, " "))
 }
 
+// manyChanges are enough to be suspected when a change is refused.
+const manyChanges = 1000
+
 // change adds and removes entries of a list as it is.
 func (l *lister) change(ctx context.Context, name string, add, remove []string) error {
 	const attempts = 5
@@ -128,6 +131,9 @@ func (l *lister) change(ctx context.Context, name string, add, remove []string) 
 		err = l.release(ctx, name, spec, got.GetObject().GetRevision())
 		if code := connect.CodeOf(err); (code == connect.CodeAborted || code == connect.CodeFailedPrecondition) && attempt < attempts {
 			continue // somebody else changed it meanwhile
+		}
+		if n := len(spec.GetEntries()) + len(spec.GetRemoved()); err != nil && n > manyChanges {
+			return fmt.Errorf("%w; %d changes are on top of the list: put it again as a whole", err, n)
 		}
 		return err
 	}
