@@ -20,6 +20,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules/internal/folder"
 	"github.com/backlot-video/backlot/services/rules/internal/listing"
 	"github.com/backlot-video/backlot/services/rules/internal/part"
+	"github.com/backlot-video/backlot/services/rules/list"
 )
 
 const name = "rules"
@@ -30,6 +31,10 @@ type Config struct {
 	// instead of the configstore. Default: none.
 	Dir      string
 	Velocity Velocity
+	// ListEntries and ListBytes bound a list. Default 20 million entries of
+	// 1 GiB together, without what holds them.
+	ListEntries int
+	ListBytes   int64
 }
 
 // Service is rules.
@@ -44,12 +49,20 @@ func (s *Service) Name() string { return name }
 // RegisterFlags implements lifecycle.Service.
 func (s *Service) RegisterFlags(set *config.Set) {
 	set.String(&s.config.Dir, "dir", "", "`folder` of *.rules, *.list and *.binpb files that is used instead of the configstore; empty: none")
+	set.Int(&s.config.ListEntries, "list-entries", list.DefaultMaxEntries, "most `entries` of a list")
+	set.Size(&s.config.ListBytes, "list-bytes", list.DefaultMaxBytes, "most `bytes` of a list's entries together; what holds them takes about 10 bytes an entry more")
 	s.config.Velocity.registerFlags(set)
 }
 
 // Validate implements lifecycle.Service.
 func (s *Service) Validate() error {
 	faults := s.config.Velocity.validate()
+	if s.config.ListEntries < 1 || s.config.ListEntries > 1<<30 {
+		faults = append(faults, errors.New("rules.list-entries: must be 1 to 1073741824"))
+	}
+	if s.config.ListBytes < 1 || s.config.ListBytes > 4<<30 {
+		faults = append(faults, errors.New("rules.list-bytes: must be 1 to 4GiB"))
+	}
 	if dir := s.config.Dir; dir != "" {
 		if info, err := os.Stat(dir); err != nil {
 			faults = append(faults, fmt.Errorf("rules.dir: %w", err))
@@ -76,9 +89,10 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	host.Handle(rulesv1.RulesServiceDesc, confirmed{api.New(c), counts})
 	host.Handle(rulesv1.VelocityServiceDesc, counting.NewServer(counts))
+	limits := list.Config{MaxEntries: s.config.ListEntries, MaxBytes: s.config.ListBytes}
 	var parts *part.Store
 	if s.config.Dir != "" {
-		files := &folder.Folder{Dir: s.config.Dir, Catalog: c, Log: host.Log, FactType: string(payment.FullName())}
+		files := &folder.Folder{Dir: s.config.Dir, Catalog: c, Log: host.Log, FactType: string(payment.FullName()), Limits: limits}
 		if err := files.Sync(); err != nil {
 			return err
 		}
@@ -89,7 +103,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 			return err
 		}
 		parts = store
-		loader := listing.New(listing.Config{Catalog: c, Store: store, Log: host.Log, Dir: filepath.Join(host.DataDir, "lists")})
+		loader := listing.New(listing.Config{Catalog: c, Store: store, Log: host.Log, Dir: filepath.Join(host.DataDir, "lists"), Limits: limits})
 		if err := follow(ctx, host, c, loader); err != nil {
 			return err
 		}

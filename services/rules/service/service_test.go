@@ -33,8 +33,9 @@ func TestDefaultsAreValidAndFaultsAreReportedTogether(t *testing.T) {
 		t.Errorf("defaults: %v", err)
 	}
 	s.config = Config{Dir: filepath.Join(t.TempDir(), "nowhere"), Velocity: Velocity{Bytes: 1}}
+	s.config.ListBytes = 5 << 30
 	err := s.Validate()
-	for _, field := range []string{"rules.dir", "rules.velocity-bytes", "rules.velocity-steps", "rules.velocity-snapshot-interval", "rules.velocity-journal-bytes", "rules.velocity-timeout"} {
+	for _, field := range []string{"rules.list-entries", "rules.list-bytes", "rules.dir", "rules.velocity-bytes", "rules.velocity-steps", "rules.velocity-snapshot-interval", "rules.velocity-journal-bytes", "rules.velocity-timeout"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}

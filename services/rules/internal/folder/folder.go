@@ -42,6 +42,7 @@ type Folder struct {
 	Catalog  *catalog.Catalog
 	Log      *slog.Logger
 	FactType string // of rulesets that name none
+	Limits   list.Config
 
 	seen map[string]stamp // by file name
 }
@@ -156,7 +157,7 @@ func (f *Folder) list(name, file string) {
 		size = info.Size()
 	}
 	sum := sha256.New()
-	built, err := list.Read(io.TeeReader(opened, sum), list.Config{}, size)
+	built, err := list.Read(io.TeeReader(opened, sum), f.Limits, size)
 	if err != nil {
 		f.Catalog.RefuseList(name, "", fmt.Errorf("%s: %w", file, err))
 		return

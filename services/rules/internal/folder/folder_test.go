@@ -41,7 +41,7 @@ func TestFolderIsTakenUpAndFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := catalog.New(catalog.Config{Dir: t.TempDir(), Clock: time.Now})
-	f := &Folder{Dir: dir, Catalog: c, Log: slog.New(slog.DiscardHandler)}
+	f := &Folder{Dir: dir, Catalog: c, Log: slog.New(slog.DiscardHandler), Limits: list.Config{MaxEntries: 2}}
 	verdict := func() string {
 		if err := f.Sync(); err != nil {
 			t.Fatal(err)
@@ -65,6 +65,10 @@ func TestFolderIsTakenUpAndFollowed(t *testing.T) {
 	write("bad.list", "# match: prefix\n10.\n11.*\n")
 	if got := verdict(); got != "deny" || c.Lists()[0].Rejected != "bad.list: line 3: list: bad entry: \"11.*\": prefixes are written without '*'" {
 		t.Errorf("with a bad list: %s, %+v", got, c.Lists())
+	}
+	write("bad.list", "a\nb\nc\n")
+	if got := verdict(); got != "deny" || c.Lists()[0].Rejected != "bad.list: line 3: list: too large: more than 2 entries" {
+		t.Errorf("with a long list: %s, %+v", got, c.Lists())
 	}
 	write("bad.list", "# match: prefix\n10.\n")
 	if got := verdict(); got != "deny" || c.Lists()[0].Match != list.Prefix || c.Lists()[0].Version == "" {

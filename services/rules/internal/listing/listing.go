@@ -36,9 +36,8 @@ type Config struct {
 	Log     *slog.Logger
 	// Dir keeps the last good versions.
 	Dir string
-	// MaxEntries and MaxBytes bound a list; default as in package list.
-	MaxEntries int
-	MaxBytes   int64
+	// Limits of a list; how entries match is the list's affair.
+	Limits list.Config
 }
 
 // Loader puts lists in force one after the other. Put and Delete are safe for

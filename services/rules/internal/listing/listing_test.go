@@ -19,6 +19,7 @@ import (
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
 	"github.com/backlot-video/backlot/services/rules/internal/part"
+	"github.com/backlot-video/backlot/services/rules/list"
 )
 
 // service is one process's worth of lists.
@@ -36,7 +37,7 @@ func start(t *testing.T, bucket *blob.Bucket, dir string) *service {
 		t.Fatal(err)
 	}
 	c := catalog.New(catalog.Config{Dir: dir, Clock: time.Now})
-	return &service{t, New(Config{Catalog: c, Store: store, Log: slog.New(slog.DiscardHandler), Dir: dir, MaxEntries: 400_000}), c, store}
+	return &service{t, New(Config{Catalog: c, Store: store, Log: slog.New(slog.DiscardHandler), Dir: dir, Limits: list.Config{MaxEntries: 400_000}}), c, store}
 }
 
 // upload keeps the content of a list and returns its configuration object.

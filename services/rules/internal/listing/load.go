@@ -18,7 +18,8 @@ const ahead = 8
 // load makes the list of a version and puts it in force.
 func (l *Loader) load(ctx context.Context, name string, w wanted, s *state) error {
 	start := time.Now()
-	config := list.Config{Match: MatchOf(w.spec.GetMatch()), MaxEntries: l.config.MaxEntries, MaxBytes: l.config.MaxBytes}
+	config := l.config.Limits
+	config.Match = MatchOf(w.spec.GetMatch())
 	built, err := l.build(ctx, config, w.spec, s)
 	if err != nil {
 		return err
