@@ -130,7 +130,7 @@ func (p *printer) rule(r *Rule) {
 	}
 	p.line(0, head)
 	p.flush(r.When.ExprSpan().Start, 1)
-	p.condition(r)
+	p.layout(1, p.word(wordWhen)+" ", r.When, "")
 	p.flush(r.Span.End, 1)
 	tail := p.word(wordThen) + " " + p.action(r.Action)
 	if r.HasScore {
@@ -155,24 +155,6 @@ func (p *printer) names(word Word, list []Ident) string {
 }
 
 func (p *printer) action(a Action) string { return p.word(wordAllow + Word(a-Allow)) }
-
-// condition prints `when`, one term a line if it is long or has comments.
-func (p *printer) condition(r *Rule) {
-	text := p.expr(r.When)
-	logic, ok := r.When.(*Logic)
-	if !ok || (width(text)+7 <= lineWidth && !p.pending(logic.Terms[len(logic.Terms)-1].ExprSpan().Start)) {
-		p.line(1, p.word(wordWhen)+" "+text)
-		return
-	}
-	for i, term := range logic.Terms {
-		p.flush(term.ExprSpan().Start, 2)
-		if i == 0 {
-			p.line(1, p.word(wordWhen)+" "+p.expr(term))
-			continue
-		}
-		p.line(2, logic.Op.in(p.language)+" "+p.expr(term))
-	}
-}
 
 func (p *printer) list(l *List) {
 	head := p.word(wordList) + " @" + l.Name.Name
@@ -200,20 +182,9 @@ func (p *printer) list(l *List) {
 
 func (p *printer) test(t *Test) {
 	head := p.word(wordTest) + " " + t.Name.Raw
-	one := p.word(wordGiven) + " " + p.expr(t.Given)
 	p.line(0, head)
 	p.flush(t.Given.Start, 1)
-	if width(one)+2 <= lineWidth && !p.pending(t.Given.End) {
-		p.line(1, one)
-	} else {
-		p.line(1, p.word(wordGiven)+" {")
-		for _, field := range t.Given.Fields {
-			p.flush(field.Key.ExprSpan().Start, 2)
-			p.line(2, p.expr(field.Key)+": "+p.expr(field.Value)+",")
-		}
-		p.flush(t.Given.End, 2)
-		p.line(1, "}")
-	}
+	p.layout(1, p.word(wordGiven)+" ", t.Given, "")
 	p.flush(t.Span.End, 1)
 	tail := p.word(wordExpect) + " " + p.action(t.Expect)
 	if t.Score != nil {
