@@ -9,7 +9,7 @@ import (
 // metrics are what an operator watches of velocity.
 type metrics struct {
 	published, failures, unconfirmed, replayed, followed, unreadable prometheus.Counter
-	remote, unreachable                                              prometheus.Counter
+	remote, unreachable, stoodIn                                     prometheus.Counter
 	members                                                          prometheus.Gauge
 	snapshotSeconds                                                  prometheus.Histogram
 	snapshotBytes, snapshotAt                                        prometheus.Gauge
@@ -32,6 +32,7 @@ func newMetrics(c *Counts) *metrics {
 		unreadable:  total("unreadable_entries", "Entries of the journal that were skipped."),
 		remote:      total("remote_reads", "Keys asked of other replicas."),
 		unreachable: total("unreachable_reads", "Keys that read as missing, since their replica did not answer in time."),
+		stoodIn:     total("stand_in_reads", "Keys of a replica that did not answer in time, counted by its standby."),
 		members:     gauge("replicas", "Replicas that share the counters; 0 before others are known."),
 		snapshotSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "backlot_rules_velocity_snapshot_duration_seconds", Help: "Time to write a snapshot.",
@@ -44,7 +45,7 @@ func newMetrics(c *Counts) *metrics {
 	}
 	if registerer := c.config.Registerer; registerer != nil {
 		registerer.MustRegister(m.published, m.failures, m.unconfirmed, m.replayed, m.followed, m.unreadable, m.remote,
-			m.unreachable, m.members, m.snapshotSeconds, m.snapshotBytes, m.snapshotAt, m.snapshotFailures, m.badSnapshots)
+			m.unreachable, m.stoodIn, m.members, m.snapshotSeconds, m.snapshotBytes, m.snapshotAt, m.snapshotFailures, m.badSnapshots)
 		registerer.MustRegister(storeMetrics(c.Store)...)
 		registerer.MustRegister(recorderMetrics(c.recorder)...)
 	}

@@ -12,7 +12,8 @@ import (
 var errNoJournal = errors.New("velocity has no journal")
 
 // Run implements velocity.Counters: keys of other replicas are counted there,
-// in one call for each. What cannot be reached reads as missing.
+// in one call for each. Where that does not answer in time, this replica does
+// if it is the standby, else the key reads as missing.
 func (c *Counts) Run(ops []velocity.Op) {
 	now := c.cluster.current.Load()
 	if now == nil || len(now.members) == 1 {
@@ -74,14 +75,16 @@ func (c *Counts) send(owner string, e *errand) {
 	c.metrics.remote.Add(float64(len(e.ops)))
 	response, err := c.config.Peers.Client(owner).Count(ctx, &e.request)
 	if err != nil || len(response.GetAnswers()) != len(e.ops) {
-		c.metrics.unreachable.Add(float64(len(e.ops)))
-		c.config.Log.Debug("velocity of another replica is missing", "replica", owner, "err", err)
+		c.config.Log.Debug("another replica does not count", "replica", owner, "err", err)
+		for i := range e.ops {
+			c.standIn(e, i)
+		}
 		return
 	}
 	for i, answer := range response.GetAnswers() {
 		op := e.ops[i]
 		if answer.GetMoved() || len(answer.GetReadings()) != len(op.Readings) {
-			c.metrics.unreachable.Inc()
+			c.standIn(e, i)
 			continue
 		}
 		for j, reading := range answer.GetReadings() {
@@ -89,4 +92,21 @@ func (c *Counts) send(owner string, e *errand) {
 		}
 		op.OK = true
 	}
+}
+
+// standIn counts a key whose owner has not answered. The owner may have counted
+// it all the same: an event without an id is only read, so that it cannot count
+// twice; one with an id is told apart when the journal brings it.
+func (c *Counts) standIn(e *errand, i int) {
+	op := e.ops[i]
+	question := e.request.GetQuestions()[i].GetRecord()
+	if !c.cluster.holds(int(question.GetKeyHigh() >> 56)) {
+		c.metrics.unreachable.Inc()
+		return
+	}
+	c.metrics.stoodIn.Inc()
+	own := []velocity.Op{*op}
+	own[0].Add = op.Add && op.Event != 0
+	c.Store.Run(own) // the readings are shared
+	op.OK = own[0].OK
 }
