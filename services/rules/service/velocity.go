@@ -12,6 +12,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules/internal/api"
 	"github.com/backlot-video/backlot/services/rules/internal/counting"
 	"github.com/backlot-video/backlot/services/rules/velocity"
+	"github.com/backlot-video/backlot/services/rules/velocity/memory"
 )
 
 // journalName is the stream that holds what was counted.
@@ -61,7 +62,7 @@ func (v *Velocity) validate() (faults []error) {
 func (v *Velocity) open(ctx context.Context, host *lifecycle.Host) (*counting.Counts, error) {
 	counts, err := counting.New(counting.Config{
 		Velocity: velocity.Config{
-			MaxBytes: v.Bytes, Steps: v.Steps, Clock: host.Clock, Warming: true,
+			MaxBytes: v.Bytes, Steps: v.Steps, Clock: host.Clock, Warming: true, Allocate: memory.Allocate,
 			Secret: host.Keys.Derive("rules/velocity"),
 		},
 		Dir: host.DataDir, SnapshotInterval: v.SnapshotInterval, Unconfirmed: !v.Confirm,

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/backlot-video/backlot/services/rules/velocity/memory"
 )
 
 // benchSpecs are the windows of TARGETS: three of count and sum, one of them
@@ -25,7 +27,7 @@ func BenchmarkUpdateAndRead(b *testing.B) {
 	for _, keys := range []int{1_000, 1_000_000} {
 		b.Run(strconv.Itoa(keys), func(b *testing.B) {
 			now := int64(1_790_000_000)
-			store := New(Config{MaxBytes: 8 << 30, Clock: func() time.Time { return time.Unix(now, 0) }})
+			store := New(Config{MaxBytes: 8 << 30, Allocate: memory.Allocate, Clock: func() time.Time { return time.Unix(now, 0) }})
 			op := filled(store, keys, 6, &now)
 			random := rand.New(rand.NewPCG(1, 1))
 			var name [16]byte

@@ -6,6 +6,7 @@ package velocity
 type index struct {
 	slots []uint64
 	used  int
+	arena *arena
 }
 
 const firstSlots = 16
@@ -61,12 +62,18 @@ func (x *index) place(slot uint64) {
 // grow doubles the table. It needs nothing of the entries.
 func (x *index) grow() {
 	former := x.slots
-	x.slots = make([]uint64, max(2*len(former), firstSlots))
+	x.slots = x.arena.words(max(2*len(former), firstSlots))
 	for _, slot := range former {
 		if slot != 0 {
 			x.place(slot)
 		}
 	}
+	x.arena.giveWords(former)
+}
+
+func (x *index) clear() {
+	x.arena.giveWords(x.slots)
+	x.slots, x.used = nil, 0
 }
 
 // move gives an entry another ref.

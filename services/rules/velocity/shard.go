@@ -35,8 +35,8 @@ const (
 	maxPlainGrowth = 512
 )
 
-func (s *shard) init(share int64) {
-	s.share = share
+func (s *shard) init(share int64, a *arena) {
+	s.share, s.slab.arena, s.index.arena = share, a, a
 	s.events.limit = int(min(max(share/256, 16), 1024))
 }
 

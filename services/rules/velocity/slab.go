@@ -13,6 +13,7 @@ type slab struct {
 	free    []uint32 // numbers of chunks that were given back
 	classes [classes]class
 	bytes   int64
+	arena   *arena
 }
 
 // class is the slots of one size.
@@ -38,18 +39,15 @@ const (
 	maxSlots = 1 << slotBits
 	minSlot  = 64
 	maxEntry = 64 << 10 // bytes
-	classes  = 38
+	classes  = 37
 )
 
-// slotSizes rise by an eighth or more, in multiples of 32.
+// slotSizes rise by a fifth or more, in cache lines.
 var slotSizes = func() (sizes [classes]uint32) {
 	size := uint32(minSlot)
 	for i := range sizes {
-		sizes[i] = size
-		size += max(32, size/6/32*32)
-		if i == classes-2 {
-			size = maxEntry
-		}
+		sizes[i] = min(size, maxEntry)
+		size += max(64, size/5/64*64)
 	}
 	return sizes
 }()
@@ -110,7 +108,7 @@ func (s *slab) take(class uint8) (ref uint32) {
 
 func (s *slab) addChunk(class uint8) {
 	slots, bytes := s.chunkBytes(class)
-	made := chunk{data: make([]byte, bytes), class: class, partial: true}
+	made := chunk{data: s.arena.take(bytes), class: class, partial: true}
 	number := uint32(len(s.chunks))
 	if n := len(s.free); n > 0 {
 		number = s.free[n-1]
@@ -176,8 +174,17 @@ func (s *slab) close(number uint32) {
 // dropClosed gives a closed chunk back, whose entries are elsewhere.
 func (s *slab) dropClosed(number uint32) {
 	s.bytes -= int64(len(s.chunks[number].data))
+	s.arena.give(s.chunks[number].data)
 	s.chunks[number] = chunk{}
 	s.free = append(s.free, number)
+}
+
+// clear gives everything back.
+func (s *slab) clear() {
+	for i := range s.chunks {
+		s.arena.give(s.chunks[i].data)
+	}
+	*s = slab{arena: s.arena}
 }
 
 // sparsest is the chunk with the least in it, of those that are empty or whose

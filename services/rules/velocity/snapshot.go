@@ -337,7 +337,9 @@ func (s *Store) Forget(partition int) {
 	sh := &s.shards[partition]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.slab, sh.index, sh.since = slab{}, index{}, 0
+	sh.slab.clear()
+	sh.index.clear()
+	sh.since = 0
 	sh.events = events{limit: sh.events.limit}
 	sh.sweep, sh.hand = cursor{}, cursor{}
 }

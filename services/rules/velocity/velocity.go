@@ -6,7 +6,8 @@
 //	run.go       counting and reading, an Op at a time
 //	shard.go     a part of the keys: index, slots, events seen, expiry and eviction
 //	index.go     from a key's hash to its entry
-//	slab.go      memory of entries
+//	slab.go      memory of entries, arena.go where it comes from
+//	events.go    which events were counted
 //	entry.go     an entry: rows of counts in the order of time
 //	read.go      windows over the rows
 //	rebuild.go   an entry that grows, widens or is merged
@@ -63,6 +64,9 @@ type Config struct {
 	Warming bool
 	// Log is told of each event counted. Nil: none.
 	Log Log
+	// Allocate returns zeroed memory, such as memory.Allocate in huge pages.
+	// Default Go's make.
+	Allocate func(bytes int) []byte
 }
 
 // Store holds counters.
@@ -70,6 +74,7 @@ type Store struct {
 	config Config
 	keys   hashKeys
 	shards [Partitions]shard
+	arena  arena
 
 	late, future, crowded atomic.Int64
 
@@ -115,8 +120,9 @@ func New(config Config) *Store {
 	}
 	s := &Store{config: config, keys: newHashKeys(config.Secret), named: map[tableName]int{}}
 	s.tables.Store(&[]*table{})
+	s.arena.allocate = config.Allocate
 	for i := range s.shards {
-		s.shards[i].init(config.MaxBytes / Partitions)
+		s.shards[i].init(config.MaxBytes/Partitions, &s.arena)
 	}
 	return s
 }
