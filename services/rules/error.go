@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/backlot-video/backlot/services/rules/internal/snippet"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 )
 
@@ -17,8 +18,7 @@ type Error struct {
 	Message string
 	Help    string // what to do; may be empty
 
-	text  string // the line
-	width int    // of the marked part, in characters
+	rendered string
 }
 
 // Error returns the position and message on one line.
@@ -32,29 +32,7 @@ func (e *Error) Error() string {
 //	     2 | when amuont > 500
 //	       |      ^^^^^^
 //	       = help: did you mean 'amount'?
-func (e *Error) Rendered() string {
-	var b strings.Builder
-	b.WriteString(e.Error())
-	var pad, mark strings.Builder
-	for i, r := range []rune(e.text) {
-		switch {
-		case i < e.Column-1 && r == '\t':
-			pad.WriteByte('\t')
-		case i < e.Column-1:
-			pad.WriteString(strings.Repeat(" ", syntax.RuneWidth(r)))
-		case i < e.Column-1+e.width:
-			mark.WriteString(strings.Repeat("^", syntax.RuneWidth(r)))
-		}
-	}
-	if mark.Len() == 0 {
-		mark.WriteByte('^')
-	}
-	fmt.Fprintf(&b, "\n%6d | %s\n       | %s%s", e.Line, e.text, pad.String(), mark.String())
-	if e.Help != "" {
-		b.WriteString("\n       = help: " + e.Help)
-	}
-	return b.String()
-}
+func (e *Error) Rendered() string { return e.rendered }
 
 // Errors holds the faults of a source in order, at least one.
 type Errors []*Error
@@ -79,59 +57,14 @@ func (e Errors) Unwrap() []error {
 
 func newErrors(file, source string, faults []syntax.Fault) Errors {
 	slices.SortStableFunc(faults, func(a, b syntax.Fault) int { return int(a.Span.Start - b.Span.Start) })
-	lines := newLineIndex(source)
+	lines := snippet.NewLines(source)
 	errs := make(Errors, len(faults))
 	for i, fault := range faults {
-		errs[i] = lines.locate(file, fault)
-	}
-	return errs
-}
-
-// maxShown bounds the part of a line that an error shows, in characters.
-const maxShown = 160
-
-// lineIndex finds lines by offset.
-type lineIndex struct {
-	source string
-	starts []int
-}
-
-func newLineIndex(source string) *lineIndex {
-	index := &lineIndex{source: source, starts: []int{0}}
-	for i := range len(source) {
-		if source[i] == '\n' {
-			index.starts = append(index.starts, i+1)
+		line, column := lines.Place(fault.Span.Start)
+		errs[i] = &Error{
+			File: file, Line: line, Column: column, Message: fault.Message, Help: fault.Help,
+			rendered: lines.Render(file, "error", fault.Message, fault.Help, fault.Span),
 		}
 	}
-	return index
-}
-
-// line is the number of the line that offset is in, from 1.
-func (l *lineIndex) line(offset int32) int {
-	n, found := slices.BinarySearch(l.starts, int(offset))
-	if found {
-		return n + 1
-	}
-	return n
-}
-
-func (l *lineIndex) locate(file string, fault syntax.Fault) *Error {
-	line := l.line(fault.Span.Start)
-	start := l.starts[line-1]
-	end := len(l.source)
-	if line < len(l.starts) {
-		end = l.starts[line] - 1
-	}
-	text := strings.TrimRight(l.source[start:end], "\r")
-	before := min(int(fault.Span.Start)-start, len(text))
-	after := max(before, min(int(fault.Span.End)-start, len(text)))
-	e := &Error{
-		File: file, Line: line, Column: len([]rune(text[:before])) + 1, Message: fault.Message, Help: fault.Help,
-		width: len([]rune(text[before:after])),
-	}
-	if shown := []rune(text); len(shown) > maxShown {
-		text = string(shown[:max(maxShown, min(e.Column+20, len(shown)))])
-	}
-	e.text = strings.ToValidUTF8(text, "\uFFFD")
-	return e
+	return errs
 }

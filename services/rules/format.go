@@ -11,6 +11,12 @@ const (
 	Chinese = syntax.Chinese
 )
 
+// LanguageOf is the language that most keywords of a source are written in.
+func LanguageOf(source string) Language {
+	tokens, _ := syntax.Tokens(source)
+	return syntax.LanguageOf(tokens)
+}
+
 // Format prints a source in canonical form: comments are kept, the order of
 // items too. It needs no schema. The error is an Errors.
 func Format(name, source string, language Language) (string, error) {

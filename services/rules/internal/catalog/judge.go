@@ -77,7 +77,7 @@ func (c *Catalog) Check(name, factType, source string) (Checked, error) {
 		return Checked{}, err
 	}
 	var checked Checked
-	if formatted, err := rules.Format(name, source, rules.English); err == nil {
+	if formatted, err := rules.Format(name, source, rules.LanguageOf(source)); err == nil {
 		checked.Formatted = formatted
 	}
 	program, err := rules.Compile(name, source, known.schema, &rules.Options{Lists: &c.lists, Rates: &c.rates})

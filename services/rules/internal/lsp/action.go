@@ -17,7 +17,7 @@ func (s *Server) formatting(params *documentParams) (any, error) {
 	if len(faults) > 0 {
 		return []textEdit{}, nil // the diagnostics tell why
 	}
-	formatted := syntax.Format(file, d.language())
+	formatted := syntax.Format(file, d.language)
 	if formatted == d.text {
 		return []textEdit{}, nil
 	}

@@ -23,6 +23,7 @@ type document struct {
 
 	tokens   []syntax.Token
 	comments []syntax.Comment
+	language syntax.Language
 	file     *syntax.File
 	schema   *fact.Schema // nil where it is not known
 	lists    *list.Registry
@@ -47,6 +48,7 @@ func (d *document) set(text string) {
 		}
 	}
 	d.tokens, d.comments = syntax.Tokens(text)
+	d.language = syntax.LanguageOf(d.tokens)
 	d.file, _ = syntax.Parse(text)
 }
 
@@ -123,24 +125,6 @@ func unitsOf(r rune) int {
 		return 2
 	}
 	return 1
-}
-
-// language is the one that most keywords are written in.
-func (d *document) language() syntax.Language {
-	chinese := 0
-	for _, t := range d.tokens {
-		switch {
-		case t.Word == "":
-		case t.Text != t.Word:
-			chinese++
-		default:
-			chinese--
-		}
-	}
-	if chinese > 0 {
-		return syntax.Chinese
-	}
-	return syntax.English
 }
 
 // notesOf finds the faults of a document or, where it has none, what is likely

@@ -265,7 +265,7 @@ func (s *Server) publish() error {
 
 // word is a keyword in the language of a document.
 func (d *document) word(keyword syntax.Keyword) string {
-	if d.language() == syntax.Chinese {
+	if d.language == syntax.Chinese {
 		return keyword.Chinese
 	}
 	return keyword.English

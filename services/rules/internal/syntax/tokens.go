@@ -88,3 +88,21 @@ func Units() []string { return slices.Sorted(maps.Keys(units)) }
 
 // QuoteName returns a name as the source must spell it.
 func QuoteName(name string) string { return quoteName(name) }
+
+// LanguageOf is the language that most keywords of a source are written in.
+func LanguageOf(tokens []Token) Language {
+	chinese := 0
+	for _, t := range tokens {
+		switch {
+		case t.Word == "":
+		case t.Text != t.Word:
+			chinese++
+		default:
+			chinese--
+		}
+	}
+	if chinese > 0 {
+		return Chinese
+	}
+	return English
+}

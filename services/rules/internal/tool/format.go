@@ -30,10 +30,17 @@ func (c *formatFlags) register(set *config.Set) {
 	set.Bool(&c.diff, "diff", false, "print what would change; the exit code is 1 if anything would")
 	set.Bool(&c.diff, "d", false, "the same as --diff")
 	set.Bool(&c.check, "check", false, "print the names of files that would change; the exit code is 1 if there are any")
-	set.String(&c.language, "language", "en", "of keywords, `en or zh`")
+	set.String(&c.language, "language", "", "of keywords, `en or zh`; empty: that of most keywords of the source")
 }
 
 var languages = map[string]rules.Language{"en": rules.English, "zh": rules.Chinese}
+
+func (c *formatFlags) languageOf(s *source) rules.Language {
+	if language, given := languages[c.language]; given {
+		return language
+	}
+	return rules.LanguageOf(s.text)
+}
 
 func runFormat(_ context.Context, verb *Verb, args []string, std *Stdio) int {
 	set := config.New(verb.Name)
@@ -43,8 +50,7 @@ func runFormat(_ context.Context, verb *Verb, args []string, std *Stdio) int {
 	if done {
 		return code
 	}
-	language, known := languages[c.language]
-	if !known {
+	if _, known := languages[c.language]; !known && c.language != "" {
 		return std.fail(verb, fmt.Errorf("--language: want en or zh, found %q", c.language))
 	}
 	sources, err := readSources(rest, std.In)
@@ -53,7 +59,7 @@ func runFormat(_ context.Context, verb *Verb, args []string, std *Stdio) int {
 	}
 	for i := range sources {
 		s := &sources[i]
-		formatted, err := rules.Format(s.name(), s.text, language)
+		formatted, err := rules.Format(s.name(), s.text, c.languageOf(s))
 		if err != nil {
 			for _, d := range compileFaults(err) {
 				std.print(std.Err, d)

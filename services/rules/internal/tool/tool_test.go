@@ -97,6 +97,8 @@ func TestVerbs(t *testing.T) {
 		{args: "test --json failing.rules", code: 1, want: `"failure": "expected allow, got deny; fired: a"`},
 		{args: "fmt messy.rules", want: tidy},
 		{args: "fmt --language zh messy.rules", want: "规则 a 上线"},
+		{args: "fmt -", stdin: "规则 a 当 card==\"x\" 则 拒绝", want: "规则 a 上线\n"},
+		{args: "fmt --language en -", stdin: "规则 a 当 card==\"x\" 则 拒绝", want: tidy},
 		{args: "fmt --language fr messy.rules", code: 2, want: "want en or zh"},
 		{args: "fmt --check good.rules", want: ""},
 		{args: "fmt --check good.rules messy.rules", code: 1, want: "messy.rules\n"},
