@@ -17,5 +17,6 @@ var Benches = []measure.Bench{
 	{Name: "rules/load-10000", Run: func(r *measure.Report) error { return Load(r, "rules/load-10000", Generate(10_000, 1)) }},
 	{Name: "rules/edit", Run: func(r *measure.Report) error { return Edit(r, "rules/edit", Generate(10_000, 1)) }},
 	{Name: "rules/list", Run: Lists},
+	{Name: "rules/velocity", Run: Velocity},
 	{Name: "rules/swap", Run: func(r *measure.Report) error { return Swap(r, "rules/swap", Generate(10_000, 1)) }},
 }

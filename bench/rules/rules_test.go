@@ -101,3 +101,9 @@ func TestLargeSetsFireAsTheirRules(t *testing.T) {
 		}
 	}
 }
+
+func TestVelocityAgreesWithRings(t *testing.T) {
+	if err := velocityAgrees(newOurCounting(), newRingCounting()); err != nil {
+		t.Error(err)
+	}
+}
