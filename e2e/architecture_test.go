@@ -18,7 +18,7 @@ var adapters = map[string][]string{
 	"coordinator": {"internal/participant", "internal/runner"},
 	"gateway":     {"internal/edge", "internal/media", "internal/relay", "internal/xds"},
 	"recommender": {"internal/engine", "internal/intake", "internal/model", "internal/shelf", "internal/trainer"},
-	"rules":       {"internal/backtest", "internal/catalog", "internal/counting", "internal/folder", "internal/listing", "internal/part", "internal/tool", "velocity/memory"},
+	"rules":       {"internal/backtest", "internal/catalog", "internal/counting", "internal/folder", "internal/listing", "internal/part", "internal/release", "internal/tool", "velocity/memory"},
 	"settlement":  {"internal/cashier", "internal/policy"},
 	"storefront":  {"internal/credential", "internal/ingest", "internal/purchase"},
 	"transcoder": {

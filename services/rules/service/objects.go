@@ -10,7 +10,6 @@ import (
 	"github.com/backlot-video/backlot/kit/informer"
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
-	"github.com/backlot-video/backlot/services/rules/internal/catalog"
 	"github.com/backlot-video/backlot/services/rules/internal/listing"
 	"github.com/backlot-video/backlot/services/rules/rate"
 )
@@ -29,7 +28,8 @@ func defaultRuleset() *rulesv1.Ruleset {
 
 // follow holds the catalog to the configuration objects. It returns when the
 // objects there are have been taken up.
-func follow(ctx context.Context, host *lifecycle.Host, c *catalog.Catalog, loader *listing.Loader) error {
+func follow(ctx context.Context, host *lifecycle.Host, all *releases, loader *listing.Loader) error {
+	c := all.catalog
 	if own, alone := host.Source().(*informer.Static); alone {
 		own.Put("Ruleset", "", paymentsName, defaultRuleset())
 	} else {
@@ -74,17 +74,7 @@ func follow(ctx context.Context, host *lifecycle.Host, c *catalog.Catalog, loade
 	}
 	loader.Settle(ctx)
 	host.Go("lists", loader.Run)
-	rulesets := start[*rulesv1.Ruleset](host, "Ruleset", func(event informer.Event[*rulesv1.Ruleset]) {
-		if event.Type == informer.Deleted {
-			c.Delete(fullName(event.Object))
-			return
-		}
-		_ = c.Put(catalog.Ruleset{
-			Name: fullName(event.Object), Version: version(event.Object),
-			FactType: event.Object.Spec.GetFactType(), Source: event.Object.Spec.GetSource(),
-		})
-	})
-	return rulesets.WaitSynced(ctx)
+	return all.followRulesets(ctx, host)
 }
 
 // start runs an informer of a kind that hands each change to handle.

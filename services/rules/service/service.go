@@ -35,6 +35,7 @@ type Config struct {
 	// 1 GiB together, without what holds them.
 	ListEntries int
 	ListBytes   int64
+	Release  Release
 }
 
 // Service is rules.
@@ -52,11 +53,12 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Int(&s.config.ListEntries, "list-entries", list.DefaultMaxEntries, "most `entries` of a list")
 	set.Size(&s.config.ListBytes, "list-bytes", list.DefaultMaxBytes, "most `bytes` of a list's entries together; what holds them takes about 10 bytes an entry more")
 	s.config.Velocity.registerFlags(set)
+	s.config.Release.registerFlags(set)
 }
 
 // Validate implements lifecycle.Service.
 func (s *Service) Validate() error {
-	faults := s.config.Velocity.validate()
+	faults := append(s.config.Velocity.validate(), s.config.Release.validate()...)
 	if s.config.ListEntries < 1 || s.config.ListEntries > 1<<30 {
 		faults = append(faults, errors.New("rules.list-entries: must be 1 to 1073741824"))
 	}
@@ -79,10 +81,18 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	if err != nil {
 		return err
 	}
-	c := catalog.New(catalog.Config{
+	hooks, err := s.config.Release.hooks(host.Clock, host)
+	if err != nil {
+		return err
+	}
+	all, err := s.config.Release.open(host, catalog.Config{
 		Log: host.Log, Registerer: host.Registerer, Clock: host.Clock,
 		Dir: filepath.Join(host.DataDir, "good"), Counters: counts,
 	})
+	if err != nil {
+		return err
+	}
+	c := all.catalog
 	payment := (*rulesv1.PaymentFact)(nil).ProtoReflect().Descriptor()
 	if err := c.AddBuiltin(payment); err != nil {
 		return err
@@ -104,11 +114,13 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		}
 		parts = store
 		loader := listing.New(listing.Config{Catalog: c, Store: store, Log: host.Log, Dir: filepath.Join(host.DataDir, "lists"), Limits: limits})
-		if err := follow(ctx, host, c, loader); err != nil {
+		all.withConfigstore(host)
+		if err := follow(ctx, host, all, loader); err != nil {
 			return err
 		}
 	}
 	host.Handle(rulesv1.ListServiceDesc, api.NewLists(c, parts))
+	all.serve(host, hooks)
 	host.Go("velocity", counts.Serve)
 	host.Ready()
 	<-ctx.Done()

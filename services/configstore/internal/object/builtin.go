@@ -25,6 +25,7 @@ var builtin = []proto.Message{
 	(*rulesv1.RateTable)(nil),
 	(*rulesv1.RuleList)(nil),
 	(*rulesv1.Ruleset)(nil),
+	(*rulesv1.RulesetVersion)(nil),
 	(*settlementv1.SplitPolicy)(nil),
 	(*transcoderv1alpha1.Ladder)(nil),
 }

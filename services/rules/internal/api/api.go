@@ -51,7 +51,7 @@ func (s *Server) EvaluateBatch(ctx context.Context, req *rulesv1.EvaluateBatchRe
 // judge evaluates one request. Velocity is kept apart by tenant.
 func (s *Server) judge(ctx context.Context, req *rulesv1.EvaluateRequest) (*rulesv1.Decision, error) {
 	query := catalog.Query{
-		FactType: req.GetFactType(), SchemaRevision: req.GetSchemaRevision(),
+		FactType: req.GetFactType(), SchemaRevision: req.GetSchemaRevision(), Labels: req.GetLabels(),
 		Request: rules.Request{EventID: req.GetEventId(), Part: identity.Tenant(ctx), Trace: req.GetTrace()},
 	}
 	switch fact := req.GetFact().(type) {

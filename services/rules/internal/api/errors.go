@@ -9,6 +9,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
 	"github.com/backlot-video/backlot/services/rules/internal/part"
+	"github.com/backlot-video/backlot/services/rules/internal/release"
 	"github.com/backlot-video/backlot/services/rules/list"
 )
 
@@ -24,6 +25,14 @@ func coded(err error) error {
 		return connect.NewError(connect.CodeNotFound, err)
 	case errors.Is(err, catalog.ErrNoRuleset), errors.Is(err, catalog.ErrNewerSchema), errors.Is(err, errFolder):
 		return connect.NewError(connect.CodeFailedPrecondition, err)
+	case errors.Is(err, release.ErrInvalid):
+		return connect.NewError(connect.CodeInvalidArgument, err)
+	case errors.Is(err, release.ErrUnknownRuleset), errors.Is(err, release.ErrUnknownVersion):
+		return connect.NewError(connect.CodeNotFound, err)
+	case errors.Is(err, release.ErrState), errors.Is(err, release.ErrBadVersion), errors.Is(err, release.ErrNoConfigstore):
+		return connect.NewError(connect.CodeFailedPrecondition, err)
+	case errors.Is(err, release.ErrConflict):
+		return connect.NewError(connect.CodeAborted, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, err)
 	case errors.Is(err, context.Canceled):

@@ -1,10 +1,21 @@
-// Package catalog holds the rulesets in force and swaps them: catalog.go takes
-// rulesets, list.go lists, rate.go exchange rates, facttype.go fact types, judge.go answers, good.go keeps
-// the last good version of each ruleset on disk, metrics.go counts.
+// Package catalog holds the rulesets in force and swaps them.
+//
+//	catalog.go   takes rulesets, tells what became of them
+//	load.go      compiles them, or falls back
+//	beside.go    a second version that judges the same facts during a rollout
+//	rollout.go   moves rollouts on in time, tells what was seen of them
+//	list.go      lists
+//	rate.go      exchange rates
+//	facttype.go  fact types
+//	judge.go     answers
+//	sample.go    recent facts, from which compilers learn
+//	good.go      the last good version of each ruleset on disk
+//	metrics.go   counts
 //
 // A ruleset takes force only when it compiles and passes its own tests; a bad
 // one never replaces a good one. Swapping is one atomic store: an evaluation
-// sees one whole version. The catalog knows neither RPC nor the configstore.
+// sees one whole version, and one whole rollout. The catalog knows neither RPC
+// nor the configstore.
 package catalog
 
 import (
@@ -20,7 +31,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/backlot-video/backlot/services/rules"
 	"github.com/backlot-video/backlot/services/rules/list"
 	"github.com/backlot-video/backlot/services/rules/rate"
 	"github.com/backlot-video/backlot/services/rules/velocity"
@@ -32,6 +42,10 @@ type Ruleset struct {
 	FactType string `json:"fact_type"`
 	Version  string `json:"version"`
 	Source   string `json:"source"`
+	// Beside is what a rollout compares with this version; nil: none runs.
+	Beside *Beside `json:"beside,omitempty"`
+	// Fault tells that Source is not at hand.
+	Fault error `json:"-"`
 }
 
 // Status tells what became of a ruleset.
@@ -52,6 +66,17 @@ type Config struct {
 	Dir string
 	// Counters of velocity; default a store of its own.
 	Counters velocity.Counters
+	// Labels of this replica, by which canaries may choose it.
+	Labels map[string]string
+	// Refused is told of versions that cannot be used; it must not block.
+	Refused func(Refusal)
+}
+
+// Refusal is a version that cannot be used.
+type Refusal struct {
+	Ruleset, Version string
+	InForce          string // instead of it; empty: none
+	Reason           string
 }
 
 // Catalog is safe for concurrent use.
@@ -61,6 +86,7 @@ type Catalog struct {
 	counters velocity.Counters
 	lists    list.Registry
 	rates    rate.Ref
+	ids      *eventIDs
 	inForce  atomic.Pointer[map[string]judge] // by fact type
 
 	mu       sync.Mutex
@@ -73,8 +99,11 @@ type Catalog struct {
 type ruleset struct {
 	wanted   Ruleset
 	judge            // program is nil when no version could be used
-	inForce  Ruleset // what program was compiled of
+	inForce  Ruleset // what program was compiled of; Beside is what is beside it
 	rejected error
+	// besideRejected tells why the version beside is not used.
+	besideRejected error
+	seen           uint64 // facts of the sample when program was compiled
 }
 
 // New returns a catalog without rulesets that knows no fact type.
@@ -88,12 +117,16 @@ func New(config Config) *Catalog {
 		types:    map[string]*factType{},
 		rulesets: map[string]*ruleset{},
 		listInfo: map[string]*ListStatus{},
+		ids:      newEventIDs(),
 	}
 	if c.counters == nil {
 		c.counters = velocity.New(velocity.Config{Clock: config.Clock})
 	}
 	c.inForce.Store(&map[string]judge{})
 	c.metrics = newMetrics(config.Registerer)
+	if config.Registerer != nil {
+		config.Registerer.MustRegister(rolloutCollector{c})
+	}
 	return c
 }
 
@@ -108,9 +141,9 @@ func (c *Catalog) Put(r Ruleset) error {
 		c.rulesets[r.Name] = entry
 	}
 	entry.wanted = r
-	c.load(entry)
+	c.load(entry, false)
 	c.publish()
-	return entry.rejected
+	return errors.Join(entry.rejected, entry.besideRejected)
 }
 
 // Delete takes a ruleset out of force.
@@ -124,70 +157,6 @@ func (c *Catalog) Delete(name string) {
 	}
 	c.config.Log.Info("ruleset deleted", "ruleset", name)
 	c.publish()
-}
-
-// retry loads the rulesets again for which it may end otherwise.
-func (c *Catalog) retry(affected func(*ruleset) bool) {
-	for _, name := range slices.Sorted(maps.Keys(c.rulesets)) {
-		if entry := c.rulesets[name]; affected(entry) {
-			c.load(entry)
-		}
-	}
-	c.publish()
-}
-
-// load compiles the newest version of a ruleset, or falls back.
-func (c *Catalog) load(entry *ruleset) {
-	start := time.Now()
-	judge, err := c.compile(entry.wanted)
-	c.metrics.compile.Observe(time.Since(start).Seconds())
-	entry.rejected = err
-	log := c.config.Log.With("ruleset", entry.wanted.Name, "version", entry.wanted.Version)
-	if err == nil {
-		entry.judge, entry.inForce = judge, entry.wanted
-		log.Info("ruleset compiled", "fact_type", entry.wanted.FactType, "rules", len(judge.program.Rules()))
-		if err := c.saveGood(entry.wanted); err != nil {
-			log.Error("last good ruleset cannot be saved", "err", err)
-		}
-		return
-	}
-	c.metrics.rejections.Inc()
-	log.Error("ruleset refused", "err", err, "in_force", entry.inForce.Version)
-	if entry.program != nil {
-		return
-	}
-	good, found, err := c.loadGood(entry.wanted.Name)
-	if err == nil && found {
-		judge, err = c.compile(good)
-	}
-	switch {
-	case err != nil:
-		log.Error("last good ruleset cannot be used", "err", err)
-	case found:
-		entry.judge, entry.inForce = judge, good
-		log.Warn("last good ruleset is used", "in_force", good.Version)
-	}
-}
-
-// compile compiles a ruleset and runs its tests.
-func (c *Catalog) compile(r Ruleset) (judge, error) {
-	known, err := c.factType(r.FactType)
-	if err != nil {
-		return judge{}, err
-	}
-	program, err := rules.Compile(r.Name, r.Source, known.schema, &rules.Options{
-		Version: r.Version, Lists: &c.lists, Rates: &c.rates, Counters: c.counters, Scope: r.Name,
-	})
-	if err != nil {
-		return judge{}, err
-	}
-	var failures []error
-	for _, result := range program.Test() {
-		if result.Failure != "" {
-			failures = append(failures, fmt.Errorf("%s:%d: test %q: %s", r.Name, result.Line, result.Name, result.Failure))
-		}
-	}
-	return judge{program, known.revision}, errors.Join(failures...)
 }
 
 // publish puts the programs in force: of several for one fact type, that of
@@ -223,8 +192,8 @@ func (c *Catalog) status() []Status {
 	for _, name := range slices.Sorted(maps.Keys(c.rulesets)) {
 		entry := c.rulesets[name]
 		s := Status{Name: name, FactType: entry.wanted.FactType}
-		if entry.rejected != nil {
-			s.Rejected = strings.TrimSpace(entry.rejected.Error())
+		if err := errors.Join(entry.rejected, entry.besideRejected); err != nil {
+			s.Rejected = strings.TrimSpace(err.Error())
 		}
 		switch judge := byType[entry.inForce.FactType].program; {
 		case entry.program == nil:

@@ -22,6 +22,7 @@ type factType struct {
 	schema   *fact.Schema
 	revision uint32
 	builtin  bool
+	sample   *sample
 }
 
 // AddBuiltin makes a linked message known as a fact type, revision 1.
@@ -32,7 +33,7 @@ func (c *Catalog) AddBuiltin(message protoreflect.MessageDescriptor) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.types[schema.Name()] = &factType{schema: schema, revision: 1, builtin: true}
+	c.types[schema.Name()] = &factType{schema: schema, revision: 1, builtin: true, sample: &sample{}}
 	return nil
 }
 
@@ -66,7 +67,9 @@ func (c *Catalog) putFactType(name string, set *descriptorpb.FileDescriptorSet, 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	recent := &sample{}
 	if known := c.types[name]; known != nil {
+		recent = known.sample
 		if known.builtin {
 			return fmt.Errorf("%w: %s is built in", ErrBadFactType, name)
 		}
@@ -74,7 +77,7 @@ func (c *Catalog) putFactType(name string, set *descriptorpb.FileDescriptorSet, 
 			return fmt.Errorf("%w: %s has revision %d already, got %d", ErrBadFactType, name, known.revision, revision)
 		}
 	}
-	c.types[name] = &factType{schema: schema, revision: revision}
+	c.types[name] = &factType{schema: schema, revision: revision, sample: recent}
 	c.config.Log.Info("fact type known", "fact_type", name, "schema_revision", revision)
 	c.retry(func(entry *ruleset) bool { return entry.wanted.FactType == name })
 	return nil
@@ -95,4 +98,15 @@ func (c *Catalog) factType(name string) (*factType, error) {
 		return known, nil
 	}
 	return nil, fmt.Errorf("%w %q", ErrUnknownFactType, name)
+}
+
+// FactMessage is the message of a fact type.
+func (c *Catalog) FactMessage(name string) (protoreflect.MessageDescriptor, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, err := c.factType(name)
+	if err != nil {
+		return nil, err
+	}
+	return known.schema.Descriptor(), nil
 }

@@ -22,13 +22,17 @@ type Query struct {
 	SchemaRevision uint32 // 0 means any
 	Wire           []byte
 	JSON           []byte
+	Labels         map[string]string // by which canaries may choose
 	Request        rules.Request
 }
 
-// judge is a program in force and the schema revision it was compiled for.
+// judge is a program in force and the schema revision it was compiled for. An
+// evaluation reads it once.
 type judge struct {
 	program  *rules.Program
 	revision uint32
+	beside   *beside // nil: no rollout runs
+	sample   *sample
 }
 
 // Evaluate judges a fact by the ruleset in force for its type.
@@ -51,10 +55,18 @@ func (c *Catalog) evaluate(q *Query, d *rules.Decision) error {
 	if q.SchemaRevision > judge.revision {
 		return fmt.Errorf("%w: %s revision %d, known is %d", ErrNewerSchema, q.FactType, q.SchemaRevision, judge.revision)
 	}
-	if q.Wire == nil {
-		return judge.program.EvaluateJSON(q.JSON, d, &q.Request)
+	wire := q.Wire
+	if wire == nil {
+		var err error
+		if wire, err = judge.program.Schema().FromJSON(q.JSON); err != nil {
+			return err
+		}
 	}
-	return judge.program.Evaluate(q.Wire, d, &q.Request)
+	judge.sample.offer(wire)
+	if judge.beside != nil {
+		return judge.beside.judge(judge.program, q, wire, d)
+	}
+	return judge.program.Evaluate(wire, d, &q.Request)
 }
 
 // Checked is the outcome of Check.

@@ -52,7 +52,7 @@ func (c *Catalog) SetList(name, version string, l *list.List, took time.Duration
 	c.metrics.lists.set(c.listInfo[name])
 	c.config.Log.Info("list loaded", "list", name, "version", version, "entries", l.Len(), "bytes", l.Bytes(), "duration", took)
 	if !known {
-		c.retry(func(entry *ruleset) bool { return entry.rejected != nil })
+		c.retry(func(entry *ruleset) bool { return entry.rejected != nil || entry.besideRejected != nil })
 	}
 }
 

@@ -19,7 +19,7 @@ func (c *Catalog) PutRates(version string, build func() (*rate.Table, error)) er
 	c.rates.Set(table)
 	c.metrics.currencies.Set(float64(table.Len()))
 	c.config.Log.Info("rate table in force", "version", version, "currencies", table.Len())
-	c.retry(func(entry *ruleset) bool { return entry.rejected != nil })
+	c.retry(func(entry *ruleset) bool { return entry.rejected != nil || entry.besideRejected != nil })
 	return nil
 }
 

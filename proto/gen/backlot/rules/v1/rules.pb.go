@@ -192,8 +192,18 @@ func (Diagnostic_Severity) EnumDescriptor() ([]byte, []int) {
 type Ruleset struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Full name of the facts' message, `backlot.rules.v1.PaymentFact`.
-	FactType      string `protobuf:"bytes,1,opt,name=fact_type,json=factType,proto3" json:"fact_type,omitempty"`
-	Source        string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	FactType string `protobuf:"bytes,1,opt,name=fact_type,json=factType,proto3" json:"fact_type,omitempty"`
+	// In force where live_version is empty: at once, without steps.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// Name of the RulesetVersion in force. The fields from here on are written
+	// by ReleaseService.
+	LiveVersion string `protobuf:"bytes,3,opt,name=live_version,json=liveVersion,proto3" json:"live_version,omitempty"`
+	// In force before, newest first: what a rollback returns to.
+	PreviousVersions []string `protobuf:"bytes,4,rep,name=previous_versions,json=previousVersions,proto3" json:"previous_versions,omitempty"`
+	// The newest rollout; its state tells whether it runs.
+	Rollout *Rollout `protobuf:"bytes,5,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	// The newest steps of releases, oldest first.
+	Log           []*Transition `protobuf:"bytes,6,rep,name=log,proto3" json:"log,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,6 +250,34 @@ func (x *Ruleset) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *Ruleset) GetLiveVersion() string {
+	if x != nil {
+		return x.LiveVersion
+	}
+	return ""
+}
+
+func (x *Ruleset) GetPreviousVersions() []string {
+	if x != nil {
+		return x.PreviousVersions
+	}
+	return nil
+}
+
+func (x *Ruleset) GetRollout() *Rollout {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+func (x *Ruleset) GetLog() []*Transition {
+	if x != nil {
+		return x.Log
+	}
+	return nil
 }
 
 // RuleList is a configuration object (kind RuleList): a named list. Its entries
@@ -505,7 +543,9 @@ type EvaluateRequest struct {
 	Fact  isEvaluateRequest_Fact `protobuf_oneof:"fact"`
 	Trace bool                   `protobuf:"varint,5,opt,name=trace,proto3" json:"trace,omitempty"`
 	// Of the order or event; makes velocity counters count it once.
-	EventId       string `protobuf:"bytes,6,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	EventId string `protobuf:"bytes,6,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// By which a canary may choose, beside those of the replica.
+	Labels        map[string]string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -591,6 +631,13 @@ func (x *EvaluateRequest) GetEventId() string {
 		return x.EventId
 	}
 	return ""
+}
+
+func (x *EvaluateRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 type isEvaluateRequest_Fact interface {
@@ -1526,11 +1573,15 @@ var File_backlot_rules_v1_rules_proto protoreflect.FileDescriptor
 
 const file_backlot_rules_v1_rules_proto_rawDesc = "" +
 	"\n" +
-	"\x1cbacklot/rules/v1/rules.proto\x12\x10backlot.rules.v1\x1a\x1cbacklot/money/v1/money.proto\x1a backlot/options/v1/options.proto\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/descriptor.proto\"U\n" +
+	"\x1cbacklot/rules/v1/rules.proto\x12\x10backlot.rules.v1\x1a\x1cbacklot/money/v1/money.proto\x1a backlot/options/v1/options.proto\x1a\x1ebacklot/rules/v1/rollout.proto\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/descriptor.proto\"\xaf\x02\n" +
 	"\aRuleset\x12'\n" +
 	"\tfact_type\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\bfactType\x12!\n" +
-	"\x06source\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@R\x06source\"\xb6\x02\n" +
+	"\x06source\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@R\x06source\x12+\n" +
+	"\flive_version\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\vliveVersion\x12<\n" +
+	"\x11previous_versions\x18\x04 \x03(\tB\x0f\xbaH\f\x92\x01\t\x10\x10\"\x05r\x03\x18\x80\x01R\x10previousVersions\x123\n" +
+	"\arollout\x18\x05 \x01(\v2\x19.backlot.rules.v1.RolloutR\arollout\x128\n" +
+	"\x03log\x18\x06 \x03(\v2\x1c.backlot.rules.v1.TransitionB\b\xbaH\x05\x92\x01\x02\x10 R\x03log\"\xb6\x02\n" +
 	"\bRuleList\x12+\n" +
 	"\aentries\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\xa0\x8d\x06\"\x05r\x03\x18\x80\x02R\aentries\x12@\n" +
 	"\x05match\x18\x02 \x01(\x0e2 .backlot.rules.v1.RuleList.MatchB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05match\x12;\n" +
@@ -1558,7 +1609,7 @@ const file_backlot_rules_v1_rules_proto_rawDesc = "" +
 	"\amessage\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x03\x18\x80\x02R\amessage\x12D\n" +
 	"\vdescriptors\x18\x02 \x01(\v2\".google.protobuf.FileDescriptorSetR\vdescriptors\x12'\n" +
-	"\x0fschema_revision\x18\x03 \x01(\rR\x0eschemaRevision\"\xf1\x01\n" +
+	"\x0fschema_revision\x18\x03 \x01(\rR\x0eschemaRevision\"\x8a\x03\n" +
 	"\x0fEvaluateRequest\x12'\n" +
 	"\tfact_type\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\bfactType\x12'\n" +
@@ -1566,7 +1617,11 @@ const file_backlot_rules_v1_rules_proto_rawDesc = "" +
 	"\x05proto\x18\x03 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04H\x00R\x05proto\x12\x1f\n" +
 	"\x04json\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04H\x00R\x04json\x12\x14\n" +
 	"\x05trace\x18\x05 \x01(\bR\x05trace\x12#\n" +
-	"\bevent_id\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\aeventIdB\r\n" +
+	"\bevent_id\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\aeventId\x12\\\n" +
+	"\x06labels\x18\a \x03(\v2-.backlot.rules.v1.EvaluateRequest.LabelsEntryB\x15\xbaH\x12\x9a\x01\x0f\x10\b\"\x04r\x02\x18?*\x05r\x03\x18\x80\x02R\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\r\n" +
 	"\x04fact\x12\x05\xbaH\x02\b\x01\"J\n" +
 	"\x10EvaluateResponse\x126\n" +
 	"\bdecision\x18\x01 \x01(\v2\x1a.backlot.rules.v1.DecisionR\bdecision\"\xb2\x02\n" +
@@ -1671,7 +1726,7 @@ func file_backlot_rules_v1_rules_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_rules_v1_rules_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_backlot_rules_v1_rules_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_backlot_rules_v1_rules_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_backlot_rules_v1_rules_proto_goTypes = []any{
 	(Action)(0),                            // 0: backlot.rules.v1.Action
 	(RuleList_Match)(0),                    // 1: backlot.rules.v1.RuleList.Match
@@ -1696,39 +1751,45 @@ var file_backlot_rules_v1_rules_proto_goTypes = []any{
 	(*RulesetStatus)(nil),                  // 20: backlot.rules.v1.RulesetStatus
 	(*PaymentFact)(nil),                    // 21: backlot.rules.v1.PaymentFact
 	(*RateTable_Rate)(nil),                 // 22: backlot.rules.v1.RateTable.Rate
-	(*descriptorpb.FileDescriptorSet)(nil), // 23: google.protobuf.FileDescriptorSet
-	(*v1.Money)(nil),                       // 24: backlot.money.v1.Money
+	nil,                                    // 23: backlot.rules.v1.EvaluateRequest.LabelsEntry
+	(*Rollout)(nil),                        // 24: backlot.rules.v1.Rollout
+	(*Transition)(nil),                     // 25: backlot.rules.v1.Transition
+	(*descriptorpb.FileDescriptorSet)(nil), // 26: google.protobuf.FileDescriptorSet
+	(*v1.Money)(nil),                       // 27: backlot.money.v1.Money
 }
 var file_backlot_rules_v1_rules_proto_depIdxs = []int32{
-	1,  // 0: backlot.rules.v1.RuleList.match:type_name -> backlot.rules.v1.RuleList.Match
-	5,  // 1: backlot.rules.v1.RuleList.parts:type_name -> backlot.rules.v1.ListPart
-	22, // 2: backlot.rules.v1.RateTable.rates:type_name -> backlot.rules.v1.RateTable.Rate
-	23, // 3: backlot.rules.v1.FactType.descriptors:type_name -> google.protobuf.FileDescriptorSet
-	10, // 4: backlot.rules.v1.EvaluateResponse.decision:type_name -> backlot.rules.v1.Decision
-	0,  // 5: backlot.rules.v1.Decision.verdict:type_name -> backlot.rules.v1.Action
-	11, // 6: backlot.rules.v1.Decision.fired:type_name -> backlot.rules.v1.FiredRule
-	11, // 7: backlot.rules.v1.Decision.shadow:type_name -> backlot.rules.v1.FiredRule
-	12, // 8: backlot.rules.v1.Decision.trace:type_name -> backlot.rules.v1.TraceStep
-	0,  // 9: backlot.rules.v1.FiredRule.action:type_name -> backlot.rules.v1.Action
-	8,  // 10: backlot.rules.v1.EvaluateBatchRequest.requests:type_name -> backlot.rules.v1.EvaluateRequest
-	10, // 11: backlot.rules.v1.EvaluateBatchResponse.decisions:type_name -> backlot.rules.v1.Decision
-	17, // 12: backlot.rules.v1.CheckResponse.diagnostics:type_name -> backlot.rules.v1.Diagnostic
-	2,  // 13: backlot.rules.v1.Diagnostic.severity:type_name -> backlot.rules.v1.Diagnostic.Severity
-	20, // 14: backlot.rules.v1.ListRulesetsResponse.rulesets:type_name -> backlot.rules.v1.RulesetStatus
-	24, // 15: backlot.rules.v1.PaymentFact.amount:type_name -> backlot.money.v1.Money
-	8,  // 16: backlot.rules.v1.RulesService.Evaluate:input_type -> backlot.rules.v1.EvaluateRequest
-	13, // 17: backlot.rules.v1.RulesService.EvaluateBatch:input_type -> backlot.rules.v1.EvaluateBatchRequest
-	15, // 18: backlot.rules.v1.RulesService.Check:input_type -> backlot.rules.v1.CheckRequest
-	18, // 19: backlot.rules.v1.RulesService.ListRulesets:input_type -> backlot.rules.v1.ListRulesetsRequest
-	9,  // 20: backlot.rules.v1.RulesService.Evaluate:output_type -> backlot.rules.v1.EvaluateResponse
-	14, // 21: backlot.rules.v1.RulesService.EvaluateBatch:output_type -> backlot.rules.v1.EvaluateBatchResponse
-	16, // 22: backlot.rules.v1.RulesService.Check:output_type -> backlot.rules.v1.CheckResponse
-	19, // 23: backlot.rules.v1.RulesService.ListRulesets:output_type -> backlot.rules.v1.ListRulesetsResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	24, // 0: backlot.rules.v1.Ruleset.rollout:type_name -> backlot.rules.v1.Rollout
+	25, // 1: backlot.rules.v1.Ruleset.log:type_name -> backlot.rules.v1.Transition
+	1,  // 2: backlot.rules.v1.RuleList.match:type_name -> backlot.rules.v1.RuleList.Match
+	5,  // 3: backlot.rules.v1.RuleList.parts:type_name -> backlot.rules.v1.ListPart
+	22, // 4: backlot.rules.v1.RateTable.rates:type_name -> backlot.rules.v1.RateTable.Rate
+	26, // 5: backlot.rules.v1.FactType.descriptors:type_name -> google.protobuf.FileDescriptorSet
+	23, // 6: backlot.rules.v1.EvaluateRequest.labels:type_name -> backlot.rules.v1.EvaluateRequest.LabelsEntry
+	10, // 7: backlot.rules.v1.EvaluateResponse.decision:type_name -> backlot.rules.v1.Decision
+	0,  // 8: backlot.rules.v1.Decision.verdict:type_name -> backlot.rules.v1.Action
+	11, // 9: backlot.rules.v1.Decision.fired:type_name -> backlot.rules.v1.FiredRule
+	11, // 10: backlot.rules.v1.Decision.shadow:type_name -> backlot.rules.v1.FiredRule
+	12, // 11: backlot.rules.v1.Decision.trace:type_name -> backlot.rules.v1.TraceStep
+	0,  // 12: backlot.rules.v1.FiredRule.action:type_name -> backlot.rules.v1.Action
+	8,  // 13: backlot.rules.v1.EvaluateBatchRequest.requests:type_name -> backlot.rules.v1.EvaluateRequest
+	10, // 14: backlot.rules.v1.EvaluateBatchResponse.decisions:type_name -> backlot.rules.v1.Decision
+	17, // 15: backlot.rules.v1.CheckResponse.diagnostics:type_name -> backlot.rules.v1.Diagnostic
+	2,  // 16: backlot.rules.v1.Diagnostic.severity:type_name -> backlot.rules.v1.Diagnostic.Severity
+	20, // 17: backlot.rules.v1.ListRulesetsResponse.rulesets:type_name -> backlot.rules.v1.RulesetStatus
+	27, // 18: backlot.rules.v1.PaymentFact.amount:type_name -> backlot.money.v1.Money
+	8,  // 19: backlot.rules.v1.RulesService.Evaluate:input_type -> backlot.rules.v1.EvaluateRequest
+	13, // 20: backlot.rules.v1.RulesService.EvaluateBatch:input_type -> backlot.rules.v1.EvaluateBatchRequest
+	15, // 21: backlot.rules.v1.RulesService.Check:input_type -> backlot.rules.v1.CheckRequest
+	18, // 22: backlot.rules.v1.RulesService.ListRulesets:input_type -> backlot.rules.v1.ListRulesetsRequest
+	9,  // 23: backlot.rules.v1.RulesService.Evaluate:output_type -> backlot.rules.v1.EvaluateResponse
+	14, // 24: backlot.rules.v1.RulesService.EvaluateBatch:output_type -> backlot.rules.v1.EvaluateBatchResponse
+	16, // 25: backlot.rules.v1.RulesService.Check:output_type -> backlot.rules.v1.CheckResponse
+	19, // 26: backlot.rules.v1.RulesService.ListRulesets:output_type -> backlot.rules.v1.ListRulesetsResponse
+	23, // [23:27] is the sub-list for method output_type
+	19, // [19:23] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_backlot_rules_v1_rules_proto_init() }
@@ -1736,6 +1797,7 @@ func file_backlot_rules_v1_rules_proto_init() {
 	if File_backlot_rules_v1_rules_proto != nil {
 		return
 	}
+	file_backlot_rules_v1_rollout_proto_init()
 	file_backlot_rules_v1_rules_proto_msgTypes[5].OneofWrappers = []any{
 		(*EvaluateRequest_Proto)(nil),
 		(*EvaluateRequest_Json)(nil),
@@ -1746,7 +1808,7 @@ func file_backlot_rules_v1_rules_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_rules_v1_rules_proto_rawDesc), len(file_backlot_rules_v1_rules_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
