@@ -18,5 +18,6 @@ var Benches = []measure.Bench{
 	{Name: "rules/edit", Run: func(r *measure.Report) error { return Edit(r, "rules/edit", Generate(10_000, 1)) }},
 	{Name: "rules/list", Run: Lists},
 	{Name: "rules/velocity", Run: Velocity},
+	{Name: "rules/backtest", Run: Backtest},
 	{Name: "rules/swap", Run: func(r *measure.Report) error { return Swap(r, "rules/swap", Generate(10_000, 1)) }},
 }
