@@ -83,8 +83,8 @@ func (t *interval) ints(values []int64, sel, out Bits) {
 	}
 }
 
-// word tests 64 numbers.
-func (t *interval) word(block *[64]int64) (found uint64) {
+// scalarWord tests 64 numbers.
+func (t *interval) scalarWord(block *[64]int64) (found uint64) {
 	low, span := uint64(t.low), t.span
 	for i := 0; i < 64; i += 4 {
 		_, a := bits.Sub64(span, uint64(block[i])-low, 0)
