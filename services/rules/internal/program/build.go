@@ -578,10 +578,7 @@ func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words
 			k.add(suffixKey, t.text, place)
 		case opTexts:
 			set := &b.code.texts[t.ref]
-			for _, member := range set.few {
-				k.add(wholeKey, member, place)
-			}
-			for member := range set.many {
+			for _, member := range set.members {
 				k.add(wholeKey, member, place)
 			}
 		default:

@@ -122,6 +122,12 @@ func (c *Code) run(f *Frame, pc int32) bool {
 			ok = s.OK && c.ints[t.ref].has(s.N) == t.want
 		case opTexts:
 			ok = s.OK && c.texts[t.ref].has(s.S) == t.want
+		case opAny:
+			if t.memo == 0 {
+				ok = s.OK && c.quantify(f, t, s)
+				break
+			}
+			fallthrough
 		default:
 			if t.memo > 0 && f.memos[t.memo]>>1 == f.epoch {
 				ok = f.memos[t.memo]&1 != 0

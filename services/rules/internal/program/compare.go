@@ -111,7 +111,7 @@ func stringTest(op check.Op, a, b *check.Node, want bool) Cond {
 
 // inNets is `in cidr`.
 func inNets(n *check.Node, want bool) Cond {
-	value, set := texts(n.Args[0]), &nets{n.Nets}
+	value, set := texts(n.Args[0]), newNets(n.Nets)
 	return func(f *Frame) bool {
 		s, ok := value(f)
 		return ok && set.has(list.ParseAddr(s)) == want

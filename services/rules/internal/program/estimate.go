@@ -214,7 +214,7 @@ func (c *column) likely(code *Code, t *test, guess float64) float64 {
 		passed = c.wanted(t, passed)
 	case opTexts:
 		passed = 0
-		for _, v := range code.texts[t.ref].few {
+		for _, v := range code.texts[t.ref].members {
 			passed += c.counts[v]
 		}
 		passed = c.wanted(t, passed)

@@ -61,7 +61,7 @@ func (x *Index) Fire(f *Frame) []int32 {
 	for i, word := range candidates {
 		for ; word != 0; word &= word - 1 {
 			e := &x.entries[i<<6+bits.TrailingZeros64(word)]
-			if e.rule != last && x.code.run(f, e.pc) {
+			if e.rule != last && (e.pc == accept || x.code.run(f, e.pc)) {
 				hits, last = append(hits, e.rule), e.rule
 			}
 		}

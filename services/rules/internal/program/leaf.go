@@ -150,7 +150,7 @@ func (b *parts) tables(p *part, n *check.Node) {
 		b.code.texts = append(b.code.texts, newTextSet(n.Set))
 		p.test.ref = int32(len(b.code.texts) - 1)
 	case opNets:
-		b.code.nets = append(b.code.nets, &nets{n.Nets})
+		b.code.nets = append(b.code.nets, newNets(n.Nets))
 		p.test.ref = int32(len(b.code.nets) - 1)
 	case opMatches:
 		p.literal = n.Literal

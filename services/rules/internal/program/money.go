@@ -15,6 +15,9 @@ func amounts(n *check.Node) func(*Frame) (int64, string, bool) {
 		value := ints(n)
 		return func(f *Frame) (int64, string, bool) { v, ok := value(f); return v, "", ok }
 	}
+	if terms := sums(n); terms != nil {
+		return func(f *Frame) (int64, string, bool) { return f.sum(terms) }
+	}
 	switch n.Op {
 	case check.Const:
 		v := n.Value

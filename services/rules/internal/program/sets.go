@@ -2,6 +2,7 @@ package program
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -37,40 +38,57 @@ func (s *intSet) has(v int64) bool {
 	return slices.Contains(s.few, v)
 }
 
-// textSet is a set of strings: few in order, or many hashed.
+// textSet is a set of strings.
 type textSet struct {
-	few  []string
-	many map[string]struct{}
+	members []string
+	lookup  textMap
 }
 
 func newTextSet(members map[string]struct{}) textSet {
-	if len(members) > smallSet {
-		return textSet{many: members}
+	var s textSet
+	s.members = slices.Sorted(maps.Keys(members))
+	for i, v := range s.members {
+		s.lookup.put(v, int32(i+1))
 	}
-	few := make([]string, 0, len(members))
-	for v := range members {
-		few = append(few, v)
-	}
-	slices.Sort(few)
-	return textSet{few: few}
+	return s
 }
 
-func (s *textSet) has(v string) bool {
-	if s.many != nil {
-		_, in := s.many[v]
-		return in
-	}
-	return slices.Contains(s.few, v)
+func (s *textSet) has(v string) bool { return s.lookup.get(v) > 0 }
+
+// nets is a set of IP prefixes: those of IPv4 as ranges of numbers.
+type nets struct {
+	v4       [][2]uint32
+	v6       []netip.Prefix
+	prefixes []netip.Prefix
 }
 
-// nets is a set of IP prefixes.
-type nets struct{ prefixes []netip.Prefix }
+func newNets(prefixes []netip.Prefix) *nets {
+	n := &nets{prefixes: prefixes}
+	for _, prefix := range prefixes {
+		if !prefix.Addr().Is4() {
+			n.v6 = append(n.v6, prefix)
+			continue
+		}
+		low, high := netBounds(prefix)
+		n.v4 = append(n.v4, [2]uint32{uint32(low), uint32(high)})
+	}
+	return n
+}
 
 func (n *nets) has(address netip.Addr, ok bool) bool {
 	if !ok {
 		return false
 	}
-	for _, prefix := range n.prefixes {
+	if address.Is4() {
+		v := uint32(netNumber(address))
+		for i := range n.v4 {
+			if n.v4[i][0] <= v && v <= n.v4[i][1] {
+				return true
+			}
+		}
+		return false
+	}
+	for _, prefix := range n.v6 {
 		if prefix.Contains(address) {
 			return true
 		}

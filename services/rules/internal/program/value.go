@@ -17,6 +17,9 @@ func floatOf(bits int64) float64 { return math.Float64frombits(uint64(bits)) }
 
 // ints compiles a value kept in N: whole numbers, durations, times, enums.
 func ints(n *check.Node) func(*Frame) (int64, bool) {
+	if terms := sums(n); terms != nil {
+		return func(f *Frame) (int64, bool) { v, _, ok := f.sum(terms); return v, ok }
+	}
 	switch n.Op {
 	case check.Const:
 		v := n.Value.N

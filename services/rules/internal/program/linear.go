@@ -1,0 +1,115 @@
+package program
+
+import (
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/check"
+)
+
+// term is one summand of a linear expression: a field of the fact times a
+// factor, or (slot is -1) a constant.
+type term struct {
+	slot   int
+	factor int64
+	value  fact.Slot
+	minus  bool
+}
+
+// linear takes a sum such as `amount + fee * 2 - 3.00 CNY` apart, of whole
+// numbers, durations or money. ok is false for what is no such sum, or brackets
+// otherwise than from the left: then checked arithmetic might end elsewhere.
+func linear(n *check.Node) (terms []term, ok bool) {
+	switch n.Op {
+	case check.Add, check.Sub:
+		terms, ok = linear(n.Args[0])
+		if !ok {
+			return nil, false
+		}
+		t, single := summand(n.Args[1])
+		t.minus = n.Op == check.Sub
+		return append(terms, t), single
+	default:
+		t, single := summand(n)
+		return []term{t}, single
+	}
+}
+
+func summand(n *check.Node) (t term, ok bool) {
+	switch n.Type.Kind {
+	case fact.Int, fact.Duration, fact.Money:
+	default:
+		return t, false
+	}
+	switch n.Op {
+	case check.Const:
+		return term{slot: -1, value: n.Value}, true
+	case check.Field:
+		return term{slot: n.Slot, factor: 1}, n.Depth == 0
+	case check.Mul:
+		field, factor := n.Args[0], n.Args[1]
+		if field.Op == check.Const {
+			field, factor = factor, field
+		}
+		plain := field.Op == check.Field && field.Depth == 0 && factor.Op == check.Const && factor.Type.Kind == fact.Int
+		return term{slot: field.Slot, factor: factor.Value.N}, plain
+	default:
+		return t, false
+	}
+}
+
+// sum computes a linear expression from the left.
+func (f *Frame) sum(terms []term) (total int64, currency string, ok bool) {
+	for i := range terms {
+		t := &terms[i]
+		s := &t.value
+		if t.slot >= 0 {
+			if s = &f.Record.Slots[t.slot]; !s.OK {
+				return 0, "", false
+			}
+		}
+		v := s.N
+		if t.slot >= 0 && t.factor != 1 {
+			if v, ok = multiply(v, t.factor); !ok {
+				return 0, "", f.fits(false)
+			}
+		}
+		if i == 0 {
+			total, currency = v, s.S
+			continue
+		}
+		if currency != s.S && !f.sameCurrency(currency, s.S) {
+			return 0, "", false
+		}
+		before := total
+		if t.minus {
+			total -= v
+			ok = (total < before) == (v > 0)
+		} else {
+			total += v
+			ok = (total > before) == (v > 0)
+		}
+		if !ok {
+			return 0, "", f.fits(false)
+		}
+	}
+	return total, currency, true
+}
+
+// multiply is checked; most factors are small.
+func multiply(a, b int64) (int64, bool) {
+	if int64(int32(a)) == a && int64(int32(b)) == b {
+		return a * b, true
+	}
+	return intOperation(check.Mul)(a, b)
+}
+
+// sums compiles a linear expression of more than one term; nil for others.
+func sums(n *check.Node) []term {
+	switch n.Op {
+	case check.Add, check.Sub, check.Mul:
+		if terms, ok := linear(n); ok {
+			return terms
+		}
+	default:
+	}
+	return nil
+}
