@@ -66,7 +66,7 @@ func (c *Catalog) RefuseList(name, version string, err error) {
 		info = &ListStatus{Name: name}
 		c.listInfo[name] = info
 	}
-	if info.Rejected == "" {
+	if info.Rejected != err.Error() || info.Refused != version { // no second try
 		c.metrics.rejections.Inc()
 	}
 	info.Rejected, info.Refused = err.Error(), version
@@ -81,6 +81,7 @@ func (c *Catalog) DeleteList(name string) {
 	c.lists.Delete(name)
 	delete(c.listInfo, name)
 	c.metrics.lists.forget(name)
+	c.config.Log.Info("list deleted", "list", name)
 }
 
 // List returns a list in force and its version.

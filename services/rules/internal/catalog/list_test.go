@@ -20,6 +20,11 @@ func TestListsTellTheirVersionsAndFaults(t *testing.T) {
 	c.SetList("bins", "v1", bins, time.Second)
 	c.RefuseList("bins", "v2", errors.New("not good"))
 	c.RefuseList("never", "v1", errors.New("not there"))
+	c.RefuseList("never", "v1", errors.New("not there"))
+	c.RefuseList("never", "v2", errors.New("not there"))
+	if n := testutil.ToFloat64(c.metrics.rejections); n != 3 {
+		t.Errorf("%v rejections counted", n)
+	}
 	all := c.Lists()
 	if len(all) != 2 || all[0].Version != "v1" || all[0].Match != list.Prefix || all[0].Entries != 2 || all[0].Took != time.Second ||
 		all[0].Rejected != "not good" || all[1].Version != "" || all[1].Rejected != "not there" {
