@@ -106,7 +106,7 @@ rule night canary 30% by ip when hour(at) in 1..4 and risk >= 0.5 and length(ite
 `
 
 // files writes the events in all formats.
-func files(t *testing.T, all []order) map[string]string {
+func files(t testing.TB, all []order) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
 	var lines, packed bytes.Buffer

@@ -17,8 +17,17 @@ type rowGroup struct {
 	bytes int64 // its part of the file, for the meter
 }
 
+// damaged turns a panic of the Parquet library, which a damaged file can cause,
+// into an error.
+func damaged(name string, err *error) {
+	if problem := recover(); problem != nil {
+		*err = fmt.Errorf("%w: %s is damaged: %v", ErrInput, name, problem)
+	}
+}
+
 // readParquet hands over the row groups of a file.
-func (in *input) readParquet(ctx context.Context, cut *cutter) error {
+func (in *input) readParquet(ctx context.Context, cut *cutter) (err error) {
+	defer damaged(in.name, &err)
 	file, err := parquet.OpenFile(in.file, in.size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return err
@@ -39,7 +48,8 @@ func (in *input) readParquet(ctx context.Context, cut *cutter) error {
 }
 
 // rowGroup judges a row group, batch by batch.
-func (w *worker) rowGroup(ctx context.Context, p *piece) error {
+func (w *worker) rowGroup(ctx context.Context, p *piece) (err error) {
+	defer damaged(p.in.name, &err)
 	group := p.group
 	chunks := group.ColumnChunks()
 	readers := make([]*leafReader, len(group.plan.leaves))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
+	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
+	"github.com/backlot-video/backlot/proto/gen/backlot/rules/v1/rulesv1connect"
 	"github.com/backlot-video/backlot/services/rules"
 	"github.com/backlot-video/backlot/services/rules/internal/backtest"
 )
@@ -19,6 +21,7 @@ var backtestVerb = Verb{
 	Examples: []string{
 		"backtest draft.rules --against live.rules events.jsonl",
 		"backtest draft.rules --against live.rules 'events/*.parquet' --fail-if 'deny-rate>2%' --fail-if 'change-rate>5%'",
+		"backtest draft.rules --against-live payments events.jsonl",
 		"backtest --json draft.rules --verdict-field verdict events.jsonl.zst",
 		"backtest --descriptors facts.binpb --fact shop.v1.OrderFact draft.rules --against live.rules - < events.jsonl",
 	},
@@ -27,7 +30,8 @@ var backtestVerb = Verb{
 
 type backtestFlags struct {
 	facts
-	against                   string
+	remote
+	against, againstLive      string
 	failIf                    repeated
 	bands                     []backtest.Band
 	json                      bool
@@ -39,6 +43,8 @@ type backtestFlags struct {
 func (c *backtestFlags) register(set *config.Set) {
 	c.facts.register(set)
 	set.String(&c.against, "against", "", "`file` of the live version")
+	set.String(&c.againstLive, "against-live", "", "`name` of a ruleset of a running Backlot, whose version in force is the live version; its lists are looked for beside the draft")
+	c.remote.register(set)
 	set.String(&c.run.VerdictField, "verdict-field", "", "`field` of the events that holds a recorded verdict: allow, challenge, review or deny; without --against the draft is compared with it")
 	set.Bool(&c.run.IgnoreUnknown, "ignore-unknown", false, "pass over fields of events that the fact type does not have")
 	set.Int(&c.skipBad, "skip-bad", 0, "`number` of events that cannot be read to pass over")
@@ -52,7 +58,7 @@ func (c *backtestFlags) register(set *config.Set) {
 }
 
 // complete checks the arguments and reads what they name.
-func (c *backtestFlags) complete(args []string, std *Stdio) error {
+func (c *backtestFlags) complete(ctx context.Context, args []string, std *Stdio) error {
 	if len(args) < 2 {
 		return errors.New("want a DRAFT and EVENTS")
 	}
@@ -66,8 +72,10 @@ func (c *backtestFlags) complete(args []string, std *Stdio) error {
 	switch {
 	case c.skipBad < 0 || c.workers < 0 || c.samples < 0:
 		return errors.New("--skip-bad, --workers and --samples cannot be below 0")
-	case c.against == "" && c.run.VerdictField == "":
-		return errors.New("give the live version by --against, or the recorded verdict by --verdict-field")
+	case c.against != "" && c.againstLive != "":
+		return errors.New("--against and --against-live exclude each other")
+	case c.against == "" && c.againstLive == "" && c.run.VerdictField == "":
+		return errors.New("give the live version by --against or --against-live, or the recorded verdict by --verdict-field")
 	}
 	if err := c.load(); err != nil {
 		return err
@@ -80,11 +88,8 @@ func (c *backtestFlags) complete(args []string, std *Stdio) error {
 		return fmt.Errorf("%s: %w", draft.name(), err)
 	}
 	c.run.Rates = c.dirs[draft.dir()].rates.Get()
-	if c.against != "" {
-		c.run.Live = &backtest.Source{}
-		if _, err := c.source(c.against, std, c.run.Live); err != nil {
-			return err
-		}
+	if err := c.live(ctx, std); err != nil {
+		return err
 	}
 	c.run.Inputs, c.run.Stdin = args[1:], std.In
 	c.run.SkipBad, c.run.Samples, c.run.Workers, c.run.Seed = c.skipBad, c.samples, c.workers, uint64(c.seed)
@@ -92,6 +97,30 @@ func (c *backtestFlags) complete(args []string, std *Stdio) error {
 		c.run.Samples = -1
 	}
 	c.run.Meter = &backtest.Meter{}
+	return nil
+}
+
+// live finds the live version.
+func (c *backtestFlags) live(ctx context.Context, std *Stdio) error {
+	if c.against != "" {
+		c.run.Live = &backtest.Source{}
+		_, err := c.source(c.against, std, c.run.Live)
+		return err
+	}
+	if c.againstLive == "" {
+		return nil
+	}
+	if err := c.signIn(ctx); err != nil {
+		return err
+	}
+	response, err := rulesv1connect.NewReleaseServiceClient(c.client, c.url).GetRuleset(ctx, &rulesv1.GetRulesetRequest{Ruleset: c.againstLive, Sources: true})
+	if err != nil {
+		return fmt.Errorf("ruleset %s: %w", c.againstLive, plainError(err))
+	}
+	if response.GetLiveSource() == "" {
+		return fmt.Errorf("ruleset %s has no version in force", c.againstLive)
+	}
+	c.run.Live = &backtest.Source{Name: c.againstLive + " (in force)", Text: response.GetLiveSource(), Lists: c.run.Draft.Lists}
 	return nil
 }
 
@@ -120,7 +149,7 @@ func runBacktest(ctx context.Context, verb *Verb, args []string, std *Stdio) int
 	if done {
 		return code
 	}
-	if err := c.complete(rest, std); err != nil {
+	if err := c.complete(ctx, rest, std); err != nil {
 		return std.fail(verb, err)
 	}
 	progress := startProgress(std.Err, c.run.Meter)
