@@ -35,7 +35,7 @@ type Config struct {
 	// 1 GiB together, without what holds them.
 	ListEntries int
 	ListBytes   int64
-	Release  Release
+	Release     Release
 }
 
 // Service is rules.
