@@ -26,12 +26,12 @@ const (
 
 // Store is the objects of releases. It is safe for concurrent use.
 type Store struct {
-	client configstorev1.ConfigServiceClient
+	client configstorev1.ConfigServiceServer
 	clock  func() time.Time
 }
 
 // NewStore returns the objects in a configstore.
-func NewStore(client configstorev1.ConfigServiceClient, clock func() time.Time) *Store {
+func NewStore(client configstorev1.ConfigServiceServer, clock func() time.Time) *Store {
 	return &Store{client, clock}
 }
 

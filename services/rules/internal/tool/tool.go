@@ -6,6 +6,7 @@
 //	facts.go   fact types and lists of a source
 //	report.go  diagnostics as text, in colour, as JSON
 //	check.go format.go test.go eval.go list.go listput.go rates.go  verbs
+//	release.go rollout.go  releases of rulesets
 //	remote.go  a running Backlot, as an operator
 //
 // Exit codes: 0, all is well; 1, the sources have faults; 2, the tool could
@@ -54,6 +55,10 @@ func verbs() []Verb {
 		lspVerb,
 		listVerb,
 		ratesVerb,
+		releaseVerb,
+		promoteVerb,
+		rollbackVerb,
+		statusVerb,
 	}
 }
 
