@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/backlot-video/backlot/services/rules/internal/check"
@@ -22,22 +23,26 @@ type TestResult struct {
 // from empty velocity counters; what its `given` says of velocity holds.
 func (p *Program) Test() []TestResult {
 	results := make([]TestResult, len(p.set.Tests))
+	if len(results) == 0 {
+		return results
+	}
+	windows := program.NewWindows(p.set, velocity.New(velocity.Config{}), p.options.Scope)
 	for i, test := range p.set.Tests {
-		results[i] = p.runTest(test)
+		results[i] = p.runTest(test, windows, strconv.Itoa(i))
 		results[i].Line = p.testLines[i]
 	}
 	return results
 }
 
-func (p *Program) runTest(test *check.Test) TestResult {
+// runTest counts in a part of its own.
+func (p *Program) runTest(test *check.Test, windows *program.Windows, part string) TestResult {
 	result := TestResult{Name: test.Name.Str}
 	frame := program.NewFrame(p.set.Addrs)
 	if err := p.layout.Decode(test.Fact, &frame.Record); err != nil {
 		result.Failure = err.Error()
 		return result
 	}
-	fresh := program.NewWindows(p.set, velocity.New(velocity.Config{}), p.options.Scope)
-	fresh.Run(frame, timeOf(p.set, frame), program.Count{})
+	windows.Run(frame, timeOf(p.set, frame), program.Count{Part: part})
 	for slot, value := range test.Windows {
 		frame.Set(slot, value)
 	}

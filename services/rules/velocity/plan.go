@@ -118,6 +118,8 @@ type column struct {
 type window struct {
 	length, step, span uint32 // in seconds, in seconds, in steps
 	since              int64  // Unix seconds from which on it is complete
+	declared           int64  // Unix seconds when a program last did
+	current            bool   // a program of this process did
 }
 
 func newWindow(length time.Duration, steps int) window {
@@ -203,9 +205,7 @@ func (s *Store) tableOf(scope string, spec Spec, now int64) *table {
 			continue
 		}
 		next := state.withColumn(field, now).withWindow(newWindow(spec.Window, s.config.Steps), now)
-		if next != state {
-			t.state.Store(next)
-		}
+		t.state.Store(next.declaring(spec.Window, now))
 		return t
 	}
 	return nil
@@ -256,7 +256,7 @@ func (t *tableState) withWindow(w window, now int64) *tableState {
 	if slices.ContainsFunc(t.windows, func(known window) bool { return known.length == w.length }) {
 		return t
 	}
-	w.since = now
+	w.since, w.declared = now, now
 	if n := len(t.windows); n > 0 && now > t.windows[n-1].since {
 		longest := t.windows[n-1]
 		w.since = max(longest.since, now-int64(longest.length))
@@ -265,6 +265,24 @@ func (t *tableState) withWindow(w window, now int64) *tableState {
 	next.windows = append(slices.Clone(t.windows), w)
 	slices.SortFunc(next.windows, func(a, b window) int { return int(a.length) - int(b.length) })
 	return &next
+}
+
+// declaring notes that a program uses a window.
+func (t *tableState) declaring(length time.Duration, now int64) *tableState {
+	next := *t
+	next.windows = slices.Clone(t.windows)
+	for i := range next.windows {
+		if w := &next.windows[i]; w.length == newWindow(length, 1).length {
+			w.declared, w.current = now, true
+		}
+	}
+	return &next
+}
+
+// abandoned tells whether no program has used a window for its length and a
+// day: a snapshot then drops it, so that keys need not be kept for it.
+func (w *window) abandoned(now int64) bool {
+	return !w.current && now-w.declared > int64(w.length)+24*3600
 }
 
 // low is the first second that any window at a time reaches.

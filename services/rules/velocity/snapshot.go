@@ -37,8 +37,10 @@ type snapshotTables struct {
 
 type snapshotTable struct {
 	Table
-	ColumnSince, WindowSince []int64
-	Shapes                   []uint64
+	ColumnSince    []int64
+	WindowSince    []int64
+	WindowDeclared []int64
+	Shapes         []uint64
 }
 
 // Snapshot writes all counters and the caller's note. mark is called for each
@@ -57,15 +59,25 @@ func (s *Store) Snapshot(w io.Writer, note []byte, mark func(partition int) uint
 		}
 	}
 	// Tables only grow: all that the partitions refer to are among these.
+	now := s.config.Clock().Unix()
 	last := snapshotTables{Fingerprint: s.keys.fingerprint(), Note: note}
 	for _, t := range *s.tables.Load() {
 		state := t.state.Load()
 		described := snapshotTable{Table: t.describe(), Shapes: state.shapes}
+		described.Windows = nil
 		for _, c := range state.columns {
 			described.ColumnSince = append(described.ColumnSince, c.since)
 		}
-		for _, w := range state.windows {
-			described.WindowSince = append(described.WindowSince, w.since)
+		for i := range state.windows {
+			w := &state.windows[i]
+			if w.current {
+				w = &window{length: w.length, since: w.since, declared: now}
+			}
+			if !w.abandoned(now) {
+				described.Windows = append(described.Windows, int64(w.length))
+				described.WindowSince = append(described.WindowSince, w.since)
+				described.WindowDeclared = append(described.WindowDeclared, w.declared)
+			}
 		}
 		last.Tables = append(last.Tables, described)
 	}
@@ -296,6 +308,7 @@ func (s *Store) restoreTables(tables []snapshotTable, needs *tableNeeds) bool {
 	for id, described := range tables {
 		state := &tableState{}
 		if len(described.ColumnSince) != len(described.Fields) || len(described.WindowSince) != len(described.Windows) ||
+			len(described.WindowDeclared) != len(described.Windows) ||
 			len(described.Fields) > maxColumns || len(described.Units) > maxUnits || len(described.Shapes) > maxShapes ||
 			described.Part < 0 || described.Part >= maxParts {
 			return false
@@ -311,7 +324,7 @@ func (s *Store) restoreTables(tables []snapshotTable, needs *tableNeeds) bool {
 				return false
 			}
 			w := newWindowOf(uint32(length), s.config.Steps)
-			w.since = described.WindowSince[i]
+			w.since, w.declared = described.WindowSince[i], described.WindowDeclared[i]
 			state.windows = append(state.windows, w)
 		}
 		state.units, state.shapes = described.Units, described.Shapes

@@ -86,6 +86,47 @@ func TestSnapshotsHoldEverything(t *testing.T) {
 	}
 }
 
+func TestWindowsThatNoProgramUsesAreDropped(t *testing.T) {
+	now := start
+	clock := func() time.Time { return time.Unix(now, 0) }
+	store := New(Config{Clock: clock, Secret: []byte("secret")})
+	day, month := newCounter(store, Events, 24*time.Hour), newCounter(store, Events, 30*24*time.Hour)
+	for i := range 1000 {
+		day.run(now, strconv.Itoa(i), true, Sample{})
+	}
+	windows := func() int64 { return store.Stats().Windows }
+	again := func() {
+		t.Helper()
+		var file bytes.Buffer
+		if err := store.Snapshot(&file, nil, func(int) uint64 { return 0 }); err != nil {
+			t.Fatal(err)
+		}
+		store = New(Config{Clock: clock, Secret: []byte("secret")})
+		if _, _, err := store.Restore(&file); err != nil {
+			t.Fatal(err)
+		}
+		day = newCounter(store, Events, 24*time.Hour)
+	}
+	again() // month is no longer declared
+	now += 25 * 24 * 3600
+	again()
+	if windows() != 2 {
+		t.Errorf("%d windows after 25 days", windows())
+	}
+	now += 7 * 24 * 3600
+	again()
+	if windows() != 1 {
+		t.Errorf("%d windows after 32 days", windows())
+	}
+	for i := range 4000 {
+		day.run(now, "new"+strconv.Itoa(i), true, Sample{})
+	}
+	if stats := store.Stats(); stats.Keys > 4100 {
+		t.Errorf("keys are kept for a window that nobody reads: %+v", stats)
+	}
+	_ = month
+}
+
 func TestDamagedSnapshotsAreRefused(t *testing.T) {
 	store, _ := busy(t, 2, nil)
 	var file bytes.Buffer
