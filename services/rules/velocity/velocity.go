@@ -51,7 +51,7 @@ const (
 
 // Config bounds a store. Zero fields mean the default.
 type Config struct {
-	MaxBytes int64            // memory for counters, 64 MiB
+	MaxBytes int64            // memory for counters, 64 MiB; 4 MiB at least
 	Steps    int              // in which a window slides, 60; fewer take less memory
 	Distinct int              // different values of a key that are counted exactly, 512
 	Skew     time.Duration    // how far events may be ahead of the clock, 5 minutes
@@ -100,6 +100,7 @@ func New(config Config) *Store {
 	if config.MaxBytes <= 0 {
 		config.MaxBytes = 64 << 20
 	}
+	config.MaxBytes = max(config.MaxBytes, 4<<20)
 	if config.Steps <= 0 {
 		config.Steps = 60
 	}

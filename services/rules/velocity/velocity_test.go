@@ -103,7 +103,7 @@ func TestMemoryServesOtherSizesLater(t *testing.T) {
 		}
 	}
 	if stats := store.Stats(); stats.Bytes > 8<<20 || large < 3000 {
-		t.Errorf("%d of 5000 large keys are whole, %+v", large, stats)
+		t.Errorf("%d large keys are whole, %+v", large, stats)
 	}
 }
 
@@ -202,7 +202,7 @@ func TestDifferentValuesAreExactThenEstimated(t *testing.T) {
 	var worst float64
 	for key := range 3 {
 		by := strconv.Itoa(key)
-		for n := int64(1); n <= 50_000; n++ {
+		for n := int64(1); n <= 50_000/slower; n++ {
 			r, _ := c.run(start, by, true, Sample{Hash: store.Hash(fmt.Sprint(key, n))})
 			if n <= 511 && r.Distinct != n {
 				t.Fatalf("%d values read as %d", n, r.Distinct)
@@ -225,11 +225,11 @@ func TestEstimatesFollowASlidingWindow(t *testing.T) {
 	store := New(Config{MaxBytes: 1 << 30, Clock: func() time.Time { return time.Unix(now, 0) }, Secret: []byte("seed")})
 	c := newCounter(store, Distinct, time.Hour)
 	var r Reading
-	for n := range 50_000 {
+	for n := range 50_000 / slower {
 		r, _ = c.run(now, "a", true, Sample{Hash: store.Hash(strconv.Itoa(n))})
 	}
-	if math.Abs(float64(r.Distinct)/50_000-1) > 0.2 {
-		t.Errorf("50,000 values read as %d", r.Distinct)
+	if math.Abs(float64(r.Distinct)*slower/50_000-1) > 0.2 {
+		t.Errorf("%d values read as %d", 50_000/slower, r.Distinct)
 	}
 	var errors []float64
 	for range 100 { // the level that was needed wears off
