@@ -19,6 +19,14 @@ func TestUsageNamesEveryService(t *testing.T) {
 	}
 }
 
+func TestRulesHasVerbs(t *testing.T) {
+	for args, want := range map[string]int{"help": 0, "fly": 2, "check": 2} {
+		if code := run([]string{"rules", args}); code != want {
+			t.Errorf("backlot rules %s: exit code %d", args, code)
+		}
+	}
+}
+
 func TestToolsRefuseWhatTheyDoNotKnow(t *testing.T) {
 	for _, args := range [][]string{{"demo", "--gatewya=x"}, {"demo", "--seconds=0"}, {"certs", "extra"}} {
 		if code := run(args); code != 1 {

@@ -111,8 +111,11 @@ func (c conj) implies(d conj) bool {
 	return true
 }
 
-// maxCases bounds the conjunctions that one condition is taken apart into.
-const maxCases = 200
+// Limits of taking a condition apart; beyond them nothing is said of it.
+const (
+	maxCases        = 200 // conjunctions
+	maxRestrictions = 200 // of one of them
+)
 
 // cases are conjunctions one of which holds wherever f and start do; those that
 // cannot hold are left out. ok is false where there would be too many.
@@ -130,7 +133,7 @@ func (f *formula) cases(start conj) (out []conj, ok bool) {
 			for _, c := range out {
 				found, ok := part.cases(c)
 				next = append(next, found...)
-				if !ok || len(next) > maxCases {
+				if !ok || len(next) > maxCases || len(c) > maxRestrictions {
 					return nil, false
 				}
 			}

@@ -260,7 +260,7 @@ func TestRedundantPartsChangeNothing(t *testing.T) {
 // TestSetsOfNumbers compares sets with what their operations mean.
 func TestSetsOfNumbers(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	make := func() ints {
+	some := func() ints {
 		var numbers []int64
 		for range random.IntN(6) {
 			numbers = append(numbers, int64(random.IntN(12)))
@@ -273,7 +273,7 @@ func TestSetsOfNumbers(t *testing.T) {
 	}
 	has := func(s ints, n int64) bool { return between(n, n).within(s) }
 	for range 2000 {
-		a, b := make(), make()
+		a, b := some(), some()
 		within := true
 		for n := int64(-2); n < 14; n++ {
 			if has(a.meet(b), n) != (has(a, n) && has(b, n)) || has(a.complement(), n) == has(a, n) {

@@ -6,11 +6,13 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/backlot-video/backlot/services/rules"
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 	"github.com/backlot-video/backlot/services/rules/internal/lint"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 // document is an open source and what is known of it.
@@ -27,6 +29,7 @@ type document struct {
 	file     *syntax.File
 	schema   *fact.Schema // nil where it is not known
 	lists    *list.Registry
+	rates    *rate.Ref
 	notes    []note
 	noted    bool // notes are those of text
 }
@@ -159,12 +162,33 @@ func (s *Server) notesOf(d *document) []note {
 		}
 		d.notes = append(d.notes, note{syntax.Fault{Span: f.Span, Message: f.Message, Help: f.Help}, severity, f.Name})
 	}
+	d.failures(file)
 	return d.notes
 }
 
-// resolve finds the fact type and the lists of a document.
-func (s *Server) resolve(d *document) (err error) {
-	d.schema, d.lists, err = s.config.Resolve(d.uri, d.text)
+// maxTried bounds the rules times tests that are run while somebody types.
+const maxTried = 100_000
+
+// failures adds the tests that fail.
+func (d *document) failures(file *syntax.File) {
+	if len(file.Tests) == 0 || len(file.Tests)*len(file.Rules) > maxTried {
+		return
+	}
+	program, err := rules.Compile("source", d.text, d.schema, &rules.Options{Lists: d.lists, Rates: d.rates})
+	if err != nil {
+		return // over its budget, which the release tells
+	}
+	for i, result := range program.Test() {
+		if result.Failure != "" {
+			d.notes = append(d.notes, note{syntax.Fault{Span: file.Tests[i].Name.Span, Message: "the test fails: " + result.Failure}, severityError, ""})
+		}
+	}
+}
+
+// resolve finds what a document is compiled with.
+func (s *Server) resolve(d *document) error {
+	found, err := s.config.Resolve(d.uri, d.text)
+	d.schema, d.lists, d.rates = found.Schema, found.Lists, found.Rates
 	return err
 }
 

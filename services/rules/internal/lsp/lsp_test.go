@@ -56,11 +56,11 @@ func config(t testing.TB) Config {
 		t.Fatal(err)
 	}
 	lists.Set("datacenters", entries)
-	return Config{Version: "test", Resolve: func(_, text string) (*fact.Schema, *list.Registry, error) {
+	return Config{Version: "test", Resolve: func(_, text string) (Surroundings, error) {
 		if strings.Contains(text, "# fact: no.Such") {
-			return nil, nil, errors.New("fact type no.Such is not known")
+			return Surroundings{}, errors.New("fact type no.Such is not known")
 		}
-		return schema, lists, nil
+		return Surroundings{Schema: schema, Lists: lists}, nil
 	}}
 }
 
@@ -271,6 +271,23 @@ func (c *client) ask(what, source string) string {
 		var edits []textEdit
 		c.call("textDocument/formatting", place, &edits)
 		return apply(text, edits)
+	case "tokens":
+		var result tokensResult
+		c.call("textDocument/semanticTokens/full", place, &result)
+		d := &document{text: text}
+		d.index()
+		var b strings.Builder
+		line, character := 0, 0
+		for i := 0; i+4 < len(result.Data); i += 5 {
+			if result.Data[i] > 0 {
+				line, character = line+result.Data[i], 0
+				b.WriteString("\n")
+			}
+			character += result.Data[i+1]
+			word := text[d.offset(position{line, character}):d.offset(position{line, character + result.Data[i+2]})]
+			fmt.Fprintf(&b, "%s:%s ", legend[result.Data[i+3]], word)
+		}
+		return b.String() + "\n"
 	case "actions":
 		place["range"] = span{place["position"].(position), place["position"].(position)}
 		var all []codeAction

@@ -10,6 +10,7 @@
 //	hover.go       hover
 //	navigate.go    definition, references, rename, symbols
 //	action.go      formatting, quick fixes
+//	colour.go      what to colour
 //	words.go       what keywords and functions mean
 //
 // It is pure: fact types and lists are found by whom it is configured with. A
@@ -29,6 +30,7 @@ import (
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 	"github.com/backlot-video/backlot/services/rules/list"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 // maxDocuments bounds how many sources may be open.
@@ -36,10 +38,18 @@ const maxDocuments = 1000
 
 // Config has what a server needs; all of it.
 type Config struct {
-	// Resolve returns the fact type and the lists of a source. Its error is
-	// shown in the source.
-	Resolve func(uri, text string) (*fact.Schema, *list.Registry, error)
+	// Resolve returns what a source is compiled with. Its error is shown in the
+	// source.
+	Resolve func(uri, text string) (Surroundings, error)
 	Version string
+}
+
+// Surroundings are what a source is compiled with: the fact type, and lists and
+// exchange rates from outside.
+type Surroundings struct {
+	Schema *fact.Schema
+	Lists  *list.Registry
+	Rates  *rate.Ref
 }
 
 // Server is a language server.
@@ -155,6 +165,8 @@ func (s *Server) answer(m *request) (any, error) {
 		return with(m, s.rename)
 	case "textDocument/documentSymbol":
 		return with(m, s.symbols)
+	case "textDocument/semanticTokens/full":
+		return with(m, s.semanticTokens)
 	case "textDocument/formatting":
 		return with(m, s.formatting)
 	case "textDocument/codeAction":
@@ -185,7 +197,10 @@ func (s *Server) initialize() any {
 			"renameProvider":             map[string]any{"prepareProvider": true},
 			"documentSymbolProvider":     true,
 			"documentFormattingProvider": true,
-			"codeActionProvider":         map[string]any{"codeActionKinds": []string{"quickfix"}},
+			"semanticTokensProvider": map[string]any{
+				"legend": map[string]any{"tokenTypes": legend, "tokenModifiers": []string{}}, "full": true,
+			},
+			"codeActionProvider": map[string]any{"codeActionKinds": []string{"quickfix"}},
 		},
 	}
 }

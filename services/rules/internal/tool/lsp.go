@@ -11,9 +11,7 @@ import (
 	"strings"
 
 	"github.com/backlot-video/backlot/kit/config"
-	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/lsp"
-	"github.com/backlot-video/backlot/services/rules/list"
 )
 
 var lspVerb = Verb{
@@ -41,13 +39,17 @@ func runLSP(ctx context.Context, verb *Verb, args []string, std *Stdio) int {
 	seen := map[string]string{}
 	server := lsp.NewServer(lsp.Config{
 		Version: version(),
-		Resolve: func(uri, text string) (*fact.Schema, *list.Registry, error) {
+		Resolve: func(uri, text string) (lsp.Surroundings, error) {
 			dir := folderOf(uri)
 			if stamp := stampOf(dir); seen[dir] != stamp {
 				seen[dir] = stamp
 				delete(f.dirs, dir)
 			}
-			return f.of(text, dir)
+			schema, lists, err := f.of(text, dir)
+			if err != nil {
+				return lsp.Surroundings{}, err
+			}
+			return lsp.Surroundings{Schema: schema, Lists: lists, Rates: f.dirs[dir].rates}, nil
 		},
 	}, std.In, std.Out)
 	ended := make(chan error, 1)
