@@ -88,7 +88,7 @@ type ExamplesOfKind struct {
 	Examples []Example `json:"examples"`
 }
 
-// Cost is what judging took, in nanoseconds of one core for an event. Bound is
+// Cost is what judging took, in nanoseconds of a worker for an event. Bound is
 // the limit that the compiler states for judging one event alone.
 type Cost struct {
 	Decode  float64    `json:"decode_ns"`

@@ -184,7 +184,7 @@ func firedChange(e *backtest.Example) string {
 
 func writeCost(b *strings.Builder, r *backtest.Result) {
 	c := &r.Cost
-	fmt.Fprintf(b, "\nCost, ns of one core for an event: reading %.0f, velocity %.0f, judging %.1f (rules of live %.1f, of draft %.1f)\n", c.Decode, c.Count, c.Compare, c.Live, c.Draft)
+	fmt.Fprintf(b, "\nCost, ns of a worker for an event: reading %.0f, velocity %.0f, judging %.1f (rules of live %.1f, of draft %.1f)\n", c.Decode, c.Count, c.Compare, c.Live, c.Draft)
 	fmt.Fprintf(b, "  bound of one event alone in the service: draft %s ns", grouped(c.Bounds[1]))
 	if !r.Recorded {
 		fmt.Fprintf(b, ", live %s ns", grouped(c.Bounds[0]))
