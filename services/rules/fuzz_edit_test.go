@@ -14,7 +14,7 @@ import (
 // or program, must be what Compile returns.
 func FuzzEdit(f *testing.F) {
 	random := rand.New(rand.NewPCG(3, 4))
-	for range 60 {
+	for range 20 {
 		data := make([]byte, 4+random.IntN(60))
 		for i := range data {
 			data[i] = byte(random.Uint32())

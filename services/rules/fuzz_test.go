@@ -18,7 +18,7 @@ import (
 // allocate.
 func FuzzPrograms(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 60 {
+	for range 20 {
 		data := make([]byte, 40+random.IntN(400))
 		for i := range data {
 			data[i] = byte(random.Uint32())
