@@ -10,8 +10,8 @@ import (
 // tally counts verdicts, and differences between ours and the peers by what
 // explains them.
 type tally struct {
-	expressions, verdicts, holds int
-	explained                    map[string]int
+	verdicts, holds int
+	explained       map[string]int
 }
 
 // reasons are the ways in which a peer differs, alone.
@@ -51,7 +51,6 @@ func explain(n *node, f element, verdict bool, s Semantics) string {
 }
 
 func (t *tally) add(o tally) {
-	t.expressions += o.expressions
 	t.verdicts += o.verdicts
 	t.holds += o.holds
 	if t.explained == nil {
