@@ -79,7 +79,9 @@ func (b *arrowBatch) judge(ctx context.Context, limits []compute.Datum, among co
 	conditions := []func() (compute.Datum, error){
 		func() (compute.Datum, error) { return compute.CallFunction(ctx, "less", nil, b.age, limits[1]) },
 		func() (compute.Datum, error) { return compute.CallFunction(ctx, "equal", nil, b.channel, limits[2]) },
-		func() (compute.Datum, error) { return compute.IsIn(ctx, compute.SetOptions{ValueSet: among}, b.country) },
+		func() (compute.Datum, error) {
+			return compute.IsIn(ctx, compute.SetOptions{ValueSet: among}, b.country)
+		},
 	}
 	for _, condition := range conditions {
 		next, err := condition()

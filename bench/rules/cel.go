@@ -24,7 +24,7 @@ func compileCEL(rules []Rule, events []Event) (Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &singles{count: len(rules), holds: func(rule, event int) (bool, error) {
+	return &singles{count: len(rules), events: len(events), holds: func(rule, event int) (bool, error) {
 		out, _, err := programs[rule].Eval(activations[event])
 		return out == types.True, err
 	}}, nil

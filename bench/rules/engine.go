@@ -17,8 +17,10 @@ type Engine struct {
 
 // Set is a compiled set of rules and the events that it can judge, decoded.
 type Set interface {
-	// Judge applies the rules to event i. It is what is timed.
+	// Judge applies the rules to event i.
 	Judge(i int) error
+	// JudgeAll applies them to each event. It is what is timed.
+	JudgeAll() error
 	// Fired lists the rules that fired in the last Judge, in ascending order,
 	// by their index.
 	Fired() []int
@@ -125,9 +127,10 @@ func inCIDR() func(address netip.Addr, prefix string) bool {
 
 // singles is a set of rules that are judged one by one.
 type singles struct {
-	count int
-	holds func(rule, event int) (bool, error)
-	fired []int
+	count  int
+	events int
+	holds  func(rule, event int) (bool, error)
+	fired  []int
 }
 
 func (s *singles) Judge(event int) error {
@@ -139,6 +142,15 @@ func (s *singles) Judge(event int) error {
 		}
 		if holds {
 			s.fired = append(s.fired, rule)
+		}
+	}
+	return nil
+}
+
+func (s *singles) JudgeAll() error {
+	for event := range s.events {
+		if err := s.Judge(event); err != nil {
+			return err
 		}
 	}
 	return nil

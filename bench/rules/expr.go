@@ -46,7 +46,7 @@ func compileExprFor(rules []Rule, events []Event, form func(*Event) any) (Set, e
 		return nil, err
 	}
 	machine := &vm.VM{}
-	return &singles{count: len(rules), holds: func(rule, event int) (bool, error) {
+	return &singles{count: len(rules), events: len(events), holds: func(rule, event int) (bool, error) {
 		out, err := machine.Run(programs[rule], envs[event])
 		holds, _ := out.(bool)
 		return holds, err

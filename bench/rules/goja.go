@@ -126,6 +126,15 @@ func (s *gojaSet) Judge(i int) error {
 	return nil
 }
 
+func (s *gojaSet) JudgeAll() error {
+	for i := range s.events {
+		if err := s.Judge(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *gojaSet) Fired() []int {
 	s.fired = s.fired[:0]
 	for i := range s.count {

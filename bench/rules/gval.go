@@ -72,7 +72,7 @@ func compileGval(rules []Rule, events []Event) (Set, error) {
 		}
 	}
 	ctx := context.Background()
-	return &singles{count: len(rules), holds: func(rule, event int) (bool, error) {
+	return &singles{count: len(rules), events: len(events), holds: func(rule, event int) (bool, error) {
 		out, err := programs[rule](ctx, params[event])
 		holds, _ := out.(bool)
 		return holds, err
@@ -99,7 +99,7 @@ func compileGovaluate(rules []Rule, events []Event) (Set, error) {
 		}
 		programs[i].ChecksTypes = false
 	}
-	return &singles{count: len(rules), holds: func(rule, event int) (bool, error) {
+	return &singles{count: len(rules), events: len(events), holds: func(rule, event int) (bool, error) {
 		out, err := programs[rule].Eval(params[event])
 		holds, _ := out.(bool)
 		return holds, err

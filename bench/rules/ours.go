@@ -117,6 +117,13 @@ func (s *ours) Judge(i int) error {
 	return nil
 }
 
+func (s *ours) JudgeAll() error {
+	for _, event := range s.events {
+		s.program.Judge(event, &s.decision)
+	}
+	return nil
+}
+
 func (s *ours) Fired() []int {
 	fired := make([]int, 0, len(s.decision.Fired))
 	for _, rule := range s.decision.Fired {
@@ -160,6 +167,13 @@ func compileCondition(rules []Rule, events []Event) (Set, error) {
 
 func (c *condition) Judge(i int) error {
 	c.holds = c.Holds(c.events[i])
+	return nil
+}
+
+func (c *condition) JudgeAll() error {
+	for _, event := range c.events {
+		c.holds = c.Holds(event)
+	}
 	return nil
 }
 
