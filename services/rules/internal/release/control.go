@@ -78,6 +78,9 @@ func (c *Controller) Step(ctx context.Context) {
 	c.Follower.Settle()
 	c.Catalog.Tick()
 	for name, spec := range c.Follower.Rulesets() {
+		for _, kind := range [...]string{"promoted", "rolled_back", "failed"} {
+			c.moves.WithLabelValues(name, kind) // there from the beginning, so that the first one is an increase
+		}
 		paused := c.paused[name]
 		if isRunning(spec) && (paused.step != spec.GetRollout().GetStepStartedAt() || !c.Clock().Before(paused.until)) {
 			c.look(ctx, name, spec.GetRollout())
