@@ -6,7 +6,8 @@
 //	protocol.go    the protocol's types
 //	document.go    open sources, positions, faults
 //	place.go       what stands before a place, in sources that do not parse too
-//	complete.go    completion
+//	complete.go    completion: what fits at a place
+//	candidates.go  completion: fields, members, lists, currencies
 //	hover.go       hover
 //	navigate.go    definition, references, rename, symbols
 //	action.go      formatting, quick fixes

@@ -168,6 +168,22 @@ func TestFormatWritesTheFileAndKeepsItsMode(t *testing.T) {
 	}
 }
 
+func TestColoursOnATerminalOnly(t *testing.T) {
+	std := &Stdio{Colour: true}
+	var out bytes.Buffer
+	std.print(&out, diagnostic{Severity: "error", rendered: "f:1:1: error: bad\n     1 | x\n       | ^"})
+	if want := bold + "f:1:1: " + red + "error:" + plain + bold + " bad" + plain + "\n     1 | x\n       | " + red + "^" + plain + "\n"; out.String() != want {
+		t.Errorf("got %q", out.String())
+	}
+	if got, want := std.paintDiff("@@ -1,1 +1,1 @@\n-a\n+b\n c\n"), blue+"@@ -1,1 +1,1 @@"+plain+"\n"+red+"-a"+plain+"\n"+green+"+b"+plain+"\n c\n"; got != want {
+		t.Errorf("got %q", got)
+	}
+	std.Colour = false
+	if got := std.paint(red, "x") + std.paintDiff("-a\n"); got != "x-a\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestEachVerbHelps(t *testing.T) {
 	for _, verb := range verbs() {
 		code, out, _ := run(t, nil, "", verb.Name, "--help")
