@@ -70,11 +70,11 @@ func backtestFiles() ([]measure.Extra, error) {
 			args = append(args, filepath.Join(dir, "events."+format))
 		}
 		command := exec.Command(tool, args...)
-		var out bytes.Buffer
-		command.Stdout, command.Stderr = &out, os.Stderr
+		var out, progress bytes.Buffer
+		command.Stdout, command.Stderr = &out, &progress
 		began := time.Now()
 		if err := command.Run(); err != nil {
-			return nil, fmt.Errorf("backtest of %s: %w", format, err)
+			return nil, fmt.Errorf("backtest of %s: %w: %s", format, err, progress.Bytes())
 		}
 		wall := time.Since(began)
 		var result struct {

@@ -6,6 +6,7 @@
 //	build.go   batches from decoded facts
 //	cond.go    conditions: and, or, and the order of their parts
 //	leaf.go    the tests that have a kernel
+//	memo.go    tests that several rules make
 //	text.go    tests of strings, once for each different value
 //	kernel.go  loops over values
 //	row.go     tests without a kernel: by package program, event by event

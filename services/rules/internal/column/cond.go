@@ -17,6 +17,8 @@ type cond interface {
 
 // compiler compiles conditions of the facts themselves.
 type compiler struct {
+	uses   uses // of all conditions
+	memos  map[string]*memo
 	tables int // text tests so far
 	chains int // conjunctions and disjunctions so far
 }
@@ -48,7 +50,7 @@ func (c *compiler) cond(n *check.Node, negate bool) cond {
 	case check.Const:
 		return constant((n.Value.N != 0) != negate)
 	default:
-		return c.leaf(n, negate)
+		return c.shared(n, negate)
 	}
 }
 

@@ -21,27 +21,31 @@ type Program struct {
 	conds          []cond
 	of             map[*check.Rule]int
 	tables, chains int
+	memos          int
 	addrs          int
 }
 
 // Compile compiles the rules of a set.
 func Compile(set *check.Set) *Program {
 	p := &Program{of: make(map[*check.Rule]int, len(set.Rules)), addrs: set.Addrs}
-	var c compiler
+	c := compiler{uses: uses{}, memos: map[string]*memo{}}
 	known := map[string]int{}
-	var key strings.Builder
+	var different []*check.Node
 	for _, rule := range set.Rules {
-		key.Reset()
-		writeKey(&key, rule.When)
-		number, ok := known[key.String()]
+		key := leafKey(rule.When, false)
+		number, ok := known[key]
 		if !ok {
-			number = len(p.conds)
-			known[key.String()] = number
-			p.conds = append(p.conds, c.cond(rule.When, false))
+			number = len(different)
+			known[key] = number
+			different = append(different, rule.When)
+			c.uses.count(rule.When, false)
 		}
 		p.of[rule] = number
 	}
-	p.tables, p.chains = c.tables, c.chains
+	for _, when := range different {
+		p.conds = append(p.conds, c.cond(when, false))
+	}
+	p.tables, p.chains, p.memos = c.tables, c.chains, len(c.memos)
 	return p
 }
 
@@ -77,17 +81,19 @@ func writeKey(w *strings.Builder, n *check.Node) {
 
 // State is the memory in which one goroutine judges batches.
 type State struct {
-	program *Program
-	frame   *program.Frame
-	rates   *rate.Table
-	bits    Bits // a stack
-	tables  []table
-	orders  []*order
-	batch   *Batch
-	results []Bits // by condition, of the batch
-	done    []bool
-	costs   []time.Duration // by condition, of all batches
-	judged  []int64         // rows, by condition
+	program  *Program
+	frame    *program.Frame
+	rates    *rate.Table
+	bits     Bits // a stack
+	tables   []table
+	orders   []*order
+	memories []memory
+	batches  uint64 // begun
+	batch    *Batch
+	results  []Bits // by condition, of the batch
+	done     []bool
+	costs    []time.Duration // by condition, of all batches
+	judged   []int64         // rows, by condition
 }
 
 // NewState returns a state for a program. rates are those of convert, and may
@@ -96,7 +102,7 @@ func NewState(p *Program, rates *rate.Table) *State {
 	return &State{
 		program: p, rates: rates, frame: program.NewFrame(p.addrs), tables: make([]table, p.tables), orders: make([]*order, p.chains),
 		results: make([]Bits, len(p.conds)), done: make([]bool, len(p.conds)), costs: make([]time.Duration, len(p.conds)),
-		judged: make([]int64, len(p.conds)),
+		judged: make([]int64, len(p.conds)), memories: make([]memory, p.memos),
 	}
 }
 
@@ -107,9 +113,13 @@ func (s *State) alloc(words int) Bits {
 	return s.bits[at : at+words : at+words]
 }
 
+// sized returns bits of so many words, in the memory of old ones.
+func sized(old Bits, words int) Bits { return slices.Grow(old[:0], words)[:words] }
+
 // Begin makes a batch the one to judge. It must not change meanwhile.
 func (s *State) Begin(b *Batch) {
 	s.batch, s.bits = b, s.bits[:0]
+	s.batches++
 	clear(s.done)
 }
 
@@ -120,7 +130,7 @@ func (s *State) holds(number int) Bits {
 	}
 	began := time.Now()
 	words := wordsFor(s.batch.N)
-	s.results[number] = slices.Grow(s.results[number][:0], words)[:words]
+	s.results[number] = sized(s.results[number], words)
 	everything := s.alloc(words)
 	everything.all(s.batch.N)
 	s.program.conds[number].eval(s, s.batch, everything, s.results[number])
