@@ -104,6 +104,7 @@ type ruleset struct {
 	// besideRejected tells why the version beside is not used.
 	besideRejected error
 	seen           uint64 // facts of the sample when program was compiled
+	unsaved        bool   // inForce is not on disk yet
 }
 
 // New returns a catalog without rulesets that knows no fact type.
@@ -177,6 +178,7 @@ func (c *Catalog) publish() {
 	for _, status := range c.status() {
 		c.metrics.setRejected(status.Name, status.Rejected != "")
 	}
+	c.save() // after the swap, which does not wait for the disk
 }
 
 // Status tells of all rulesets, ordered by name.

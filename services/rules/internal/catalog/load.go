@@ -45,8 +45,19 @@ func (c *Catalog) load(entry *ruleset, anew bool) {
 	if swapped {
 		log.Info("ruleset compiled", "fact_type", entry.wanted.FactType, "rules", len(made.program.Rules()))
 	}
-	if err := c.saveGood(entry.inForce); err != nil {
-		log.Error("last good ruleset cannot be saved", "err", err)
+	entry.unsaved = true
+}
+
+// save keeps on disk what has just taken force.
+func (c *Catalog) save() {
+	for name, entry := range c.rulesets {
+		if !entry.unsaved {
+			continue
+		}
+		entry.unsaved = false
+		if err := c.saveGood(entry.inForce); err != nil {
+			c.config.Log.Error("last good ruleset cannot be saved", "ruleset", name, "err", err)
+		}
 	}
 }
 
@@ -117,7 +128,10 @@ func (c *Catalog) program(entry *ruleset, r Ruleset, anew bool) (judge, error) {
 	}
 	start := time.Now()
 	defer func() { c.metrics.compile.Observe(time.Since(start).Seconds()) }()
-	return c.compile(r)
+	if anew {
+		return c.compile(r, nil)
+	}
+	return c.compile(r, entry.program)
 }
 
 // withBeside puts the version that a rollout compares beside a program; entry
@@ -148,7 +162,7 @@ func (c *Catalog) newBeside(entry *ruleset, made judge, wanted *Beside, anew boo
 	name := entry.inForce.Name
 	program := entry.reusable(name, wanted, made, anew)
 	if program == nil {
-		other, err := c.compile(Ruleset{Name: name, FactType: entry.inForce.FactType, Version: wanted.Version, Source: wanted.Source})
+		other, err := c.compile(Ruleset{Name: name, FactType: entry.inForce.FactType, Version: wanted.Version, Source: wanted.Source}, made.program)
 		if err != nil {
 			return nil, err
 		}
@@ -197,15 +211,21 @@ func (c *Catalog) refused(entry *ruleset, version string, err error) {
 	}
 }
 
-// compile compiles a ruleset and runs its tests.
-func (c *Catalog) compile(r Ruleset) (judge, error) {
+// compile compiles a ruleset and runs its tests. Where it differs in few rules
+// from a program of the same ruleset, only those are compiled; base may be nil.
+func (c *Catalog) compile(r Ruleset, base *rules.Program) (judge, error) {
 	known, err := c.factType(r.FactType)
 	if err != nil {
 		return judge{}, err
 	}
-	program, err := rules.Compile(r.Name, r.Source, known.schema, &rules.Options{
-		Version: r.Version, Lists: &c.lists, Rates: &c.rates, Counters: c.counters, Scope: r.Name, Sample: known.sample.copied(),
-	})
+	var program *rules.Program
+	if base != nil && base.Name() == r.Name && base.Schema() == known.schema {
+		program, err = base.Edit(r.Source, r.Version)
+	} else {
+		program, err = rules.Compile(r.Name, r.Source, known.schema, &rules.Options{
+			Version: r.Version, Lists: &c.lists, Rates: &c.rates, Counters: c.counters, Scope: r.Name, Sample: known.sample.copied(),
+		})
+	}
 	if err != nil {
 		return judge{}, err
 	}

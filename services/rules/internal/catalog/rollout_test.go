@@ -338,6 +338,36 @@ func TestResamplingKeepsVersionAndVerdict(t *testing.T) {
 	}
 }
 
+// BenchmarkEdit is a release of 10,000 rules in which one differs.
+func BenchmarkEdit(b *testing.B) {
+	c := New(Config{Dir: b.TempDir(), Clock: time.Now})
+	if err := c.AddBuiltin(facttest.Order()); err != nil {
+		b.Fatal(err)
+	}
+	var text strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&text, "rule r%d when paid_orders > %d and card == \"c%d\" then deny score %d\n", i, i, i, i%100)
+	}
+	sources := [2]string{text.String(), strings.Replace(text.String(), "paid_orders > 5000 ", "paid_orders > 5001 ", 1)}
+	version := func(i int) Ruleset {
+		return Ruleset{Name: "r", FactType: order, Version: fmt.Sprint(i), Source: sources[i%2]}
+	}
+	if err := c.Put(version(0)); err != nil {
+		b.Fatal(err)
+	}
+	entry, i := c.rulesets["r"], 0
+	for b.Loop() { // what Put does until the swap
+		i++
+		entry.wanted = version(i)
+		c.load(entry, false)
+		c.inForce.Store(&map[string]judge{order: entry.judge})
+		if entry.rejected != nil {
+			b.Fatal(entry.rejected)
+		}
+	}
+	b.ReportMetric(float64(len(sources[0])), "source-bytes")
+}
+
 func BenchmarkEvaluate(b *testing.B) {
 	for name, stage := range map[string]rollout.Stage{"live": rollout.None, "shadow": rollout.Shadow} {
 		b.Run(name, func(b *testing.B) {
