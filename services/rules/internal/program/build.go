@@ -22,7 +22,8 @@ type Builder struct {
 	code      *Code
 	parts     *parts
 	positions []position
-	facets    map[facetKey]*facetPlan
+	facets    map[[2]uint64]*facetPlan
+	units     []string        // currencies of facets
 	order     []*facetPlan    // of facets, as they were met
 	lists     []int32         // of the any that the current position has asked
 	needs     map[int32]int32 // by test: how many facets must be exact to spare it, where that is not one
@@ -86,7 +87,7 @@ type span struct {
 // how many branches the rules will need.
 func NewBuilder(sample *Sample, tests int) *Builder {
 	code := &Code{tests: make([]test, 0, tests)}
-	return &Builder{code: code, parts: newParts(code, sample), facets: map[facetKey]*facetPlan{}, needs: map[int32]int32{}}
+	return &Builder{code: code, parts: newParts(code, sample), facets: map[[2]uint64]*facetPlan{}, needs: map[int32]int32{}}
 }
 
 // Add adds a rule. Nothing of when is used afterwards.
@@ -141,6 +142,22 @@ func (b *Builder) ask(p *part, number int32) {
 	b.add(key, derived, ask{p.test, p.literal, nil, p.likely, number, p.at})
 }
 
+// pack makes a key that is quickly hashed.
+func (b *Builder) pack(key facetKey) [2]uint64 {
+	unit := 0
+	if key.currency != "" {
+		if unit = slices.Index(b.units, key.currency) + 1; unit == 0 {
+			b.units = append(b.units, key.currency)
+			unit = len(b.units)
+		}
+	}
+	every := uint64(0)
+	if key.every {
+		every = 1
+	}
+	return [2]uint64{uint64(uint32(key.list))<<32 | uint64(uint32(key.slot)), uint64(uint32(key.outcome))<<32 | uint64(unit)<<8 | uint64(key.kind)<<1 | every}
+}
+
 // askEdges asks for what texts that match a pattern begin and end with.
 func (b *Builder) askEdges(p *part, number int32) {
 	regex := b.code.regexes[p.test.ref]
@@ -158,10 +175,11 @@ func (b *Builder) askEdges(p *part, number int32) {
 
 // add keeps of two asks of one position the one that excludes more.
 func (b *Builder) add(key facetKey, derived int32, a ask) {
-	plan := b.facets[key]
+	packed := b.pack(key)
+	plan := b.facets[packed]
 	if plan == nil {
 		plan = &facetPlan{key: key, derived: derived}
-		b.facets[key] = plan
+		b.facets[packed] = plan
 		b.order = append(b.order, plan)
 	}
 	if n := len(plan.asks); n > 0 && plan.asks[n-1].position == a.position {
