@@ -123,9 +123,12 @@ func (p *Program) judge(frame *program.Frame, d *Decision) {
 			p.fire(frame, first.rules[i], d)
 		}
 		d.Unknown = frame.Unknown
-		return
+	} else {
+		hits = frame.Keep(hits)
+		frame.Release()
+		p.fireBoth(frame, hits, d)
 	}
-	p.fireBoth(frame, hits, d)
+	frame.Release()
 }
 
 // fireBoth tells the rules of two layers that fired, in their common order.

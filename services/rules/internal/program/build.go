@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 )
@@ -351,6 +352,7 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	}
 	b.spare(x)
 	b.finish(x, extra)
+	x.pool = &sync.Pool{New: func() any { return newWork(x) }}
 	return x
 }
 

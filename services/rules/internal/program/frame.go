@@ -36,14 +36,14 @@ type Frame struct {
 	Unknown Unknown
 	Rates   *rate.Table // of this judgement; nil for none
 
-	epoch uint64 // of this judgement
-	work
-	other work // of another index, where a program has two
+	*work         // of the index that judges
+	kept  []int32 // Keep's copy
 }
 
-// work is what an index needs of a frame, in its sizes.
+// work is what an index needs to judge, in its sizes.
 type work struct {
 	of      *Index
+	epoch   uint64   // of this judgement
 	made    []uint64 // by derived value: the epoch it was made in
 	memos   []uint64 // by remembered test: epoch<<1 | outcome
 	hits    []int32  // rules that fired
@@ -76,21 +76,36 @@ func NewFrame(addrs int) *Frame { return &Frame{addrs: make([]addr, addrs)} }
 
 // begin starts a judgement of the decoded fact.
 func (f *Frame) begin(x *Index) {
-	f.epoch++
 	f.scratch = f.scratch[:0]
 	f.Unknown = Unknown{}
-	if f.of == x {
-		return
+	if f.work == nil || f.work.of != x {
+		f.work = x.pool.Get().(*work)
+		if f.work.of != x { // of an index that this one was made from
+			f.work.of = x
+		}
 	}
-	if f.work, f.other = f.other, f.work; f.of != x {
-		f.work = newWork(x)
+	f.epoch++
+}
+
+// Release gives back what judging needed. What Fire returned must not be used
+// any more.
+func (f *Frame) Release() {
+	if f.work != nil && len(f.of.facets) > 0 {
+		f.of.pool.Put(f.work)
+		f.work = nil
 	}
 }
 
-func newWork(x *Index) work {
+// Keep returns a copy of what Fire returned, valid until the next one.
+func (f *Frame) Keep(hits []int32) []int32 {
+	f.kept = append(f.kept[:0], hits...)
+	return f.kept
+}
+
+func newWork(x *Index) *work {
 	masks := make([]uint64, 4*x.words)
 	cut := func(i int) []uint64 { return masks[i*x.words : (i+1)*x.words : (i+1)*x.words] }
-	return work{
+	return &work{
 		of: x, made: make([]uint64, len(x.code.derived)), memos: make([]uint64, x.code.memos+1),
 		left: cut(0), union: cut(1), element: cut(2), inner: cut(3),
 	}

@@ -3,6 +3,7 @@ package program
 import (
 	"math/bits"
 	"slices"
+	"sync"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
 )
@@ -20,7 +21,8 @@ type Index struct {
 	words   int     // of a mask
 	entries []entry // by position, those of a rule side by side
 	all     []uint64
-	plain   bool // the code needs nothing of a frame but the fact
+	plain   bool       // the code needs nothing of a frame but the fact
+	pool    *sync.Pool // of *work; small ones stay with their frame
 }
 
 // entry is where a position's branches begin, and its rule.
@@ -87,6 +89,7 @@ func (x *Index) Without(rules []int32) *Index {
 // Holds reports whether a rule fires on a decoded fact.
 func (x *Index) Holds(f *Frame) bool {
 	if len(x.facets) > 0 {
+		defer f.Release()
 		return len(x.Fire(f)) > 0
 	}
 	if !x.plain {
