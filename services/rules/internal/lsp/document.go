@@ -139,6 +139,10 @@ func (s *Server) notesOf(d *document) []note {
 	d.notes, d.noted = nil, true
 	if err := s.resolve(d); err != nil {
 		d.notes = []note{{syntax.Fault{Span: d.factSpan(), Message: err.Error()}, severityError, ""}}
+		_, faults := syntax.Parse(d.text)
+		for _, fault := range faults {
+			d.notes = append(d.notes, note{fault, severityError, ""})
+		}
 		return d.notes
 	}
 	file, faults := syntax.Parse(d.text)
