@@ -21,6 +21,9 @@ type Rollout struct {
 	Enough bool
 	// Problem tells why the rollout is not run here; empty when it is.
 	Problem string
+	// Former tells that the problem is the version before, of one that is in
+	// force already.
+	Former bool
 }
 
 // Rollout tells of a ruleset's rollout, false where none is known.
@@ -43,6 +46,7 @@ func (c *Catalog) Rollout(ruleset string) (Rollout, bool) {
 				r.Problem = err.Error()
 			}
 		}
+		r.Former = plan.Stage == rollout.Full && entry.rejected == nil
 		return r, true
 	}
 	t := entry.beside.tracker

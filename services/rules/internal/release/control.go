@@ -101,13 +101,25 @@ func (c *Controller) look(ctx context.Context, name string, r *rulesv1.Rollout) 
 	case seen.Left != "":
 		c.move(ctx, name, r, "rolled_back", "band left: "+seen.Left, func(spec *rulesv1.Ruleset, by By) error { return rollback(spec, "", by) })
 	case seen.Problem != "":
-		if now.UnixMicro() > r.GetStepStartedAt()+loadTime.Microseconds() {
-			c.move(ctx, name, r, "rolled_back", shorten("a replica cannot run it: "+seen.Problem), func(spec *rulesv1.Ruleset, by By) error { return rollback(spec, "", by) })
-		}
+		c.troubled(ctx, name, r, &seen)
 	case due(r, now) && seen.Enough:
 		reason := fmt.Sprintf("%d facts within the bands", seen.Report.Candidate.Facts)
 		c.move(ctx, name, r, "promoted", reason, func(spec *rulesv1.Ruleset, by By) error { return promote(spec, nil, by) })
 	}
+}
+
+// troubled ends a rollout that this replica cannot run. Nothing goes back to a
+// version that cannot be loaded.
+func (c *Controller) troubled(ctx context.Context, name string, r *rulesv1.Rollout, seen *catalog.Rollout) {
+	if c.Clock().UnixMicro() <= r.GetStepStartedAt()+loadTime.Microseconds() {
+		return
+	}
+	reason := shorten("a replica cannot run it: " + seen.Problem)
+	if seen.Former {
+		c.move(ctx, name, r, "promoted", reason, func(spec *rulesv1.Ruleset, by By) error { return promote(spec, nil, by) })
+		return
+	}
+	c.move(ctx, name, r, "rolled_back", reason, func(spec *rulesv1.Ruleset, by By) error { return rollback(spec, "", by) })
 }
 
 // move changes the object if it is still as it was looked at.

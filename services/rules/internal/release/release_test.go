@@ -312,6 +312,43 @@ func TestARolloutThatLeavesItsBandIsTakenBackByItself(t *testing.T) {
 	}
 }
 
+func TestARolloutThatAReplicaCannotLoadEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		gone int // which version's object is lost
+		step *rulesv1.Step
+		live int // in force then
+		kind rulesv1.Transition_Kind
+	}{
+		"the new one in shadow":  {1, shadow, 0, rulesv1.Transition_KIND_ROLLED_BACK},
+		"the former one in full": {0, &rulesv1.Step{Stage: rulesv1.Stage_STAGE_FULL, HoldSeconds: 3600}, 1, rulesv1.Transition_KIND_COMPLETED},
+	} {
+		b := newBench(t)
+		versions := [2]string{b.version(t, "review"), b.version(t, "challenge")}
+		b.start(t, versions[0], full)
+		b.start(t, versions[1], test.step)
+		// Another replica, which has not got it and nothing on its disk.
+		other := newBench(t)
+		other.Store, other.controller.Store, other.now = b.Store, b.Store, b.now
+		for i, version := range versions {
+			if i != test.gone {
+				other.Follower.PutVersion(version, b.Follower.versions[version])
+			}
+		}
+		other.Follower.PutRuleset("payments", "", b.spec(t), false)
+		other.controller.Step(t.Context())
+		if !isRunning(b.spec(t)) {
+			t.Errorf("%s: ended at once", name)
+		}
+		other.now = other.now.Add(loadTime + time.Second)
+		other.controller.Step(t.Context())
+		spec := b.spec(t)
+		last := spec.GetLog()[len(spec.GetLog())-1]
+		if isRunning(spec) || spec.GetLiveVersion() != versions[test.live] || last.GetKind() != test.kind || !strings.Contains(last.GetReason(), "has not arrived") {
+			t.Errorf("%s: %v", name, spec)
+		}
+	}
+}
+
 func TestStepsFollowByThemselvesOnEvidence(t *testing.T) {
 	b := newBench(t)
 	one, two := b.version(t, "review"), b.version(t, "challenge")

@@ -97,7 +97,7 @@ func runRelease(ctx context.Context, verb *Verb, args []string, std *Stdio) int 
 	}
 	if err := r.run(ctx, rest[0]); err != nil {
 		code = std.fail(verb, plainError(err))
-		if errors.Is(err, errRefused) {
+		if errors.Is(err, errRefused) || errors.Is(err, errNotInForce) {
 			return exitFaults
 		}
 		return code
@@ -151,7 +151,7 @@ func (r *releaser) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	return r.tell(started.GetRuleset())
+	return r.settled(ctx, started.GetRuleset())
 }
 
 // request reads the flags of a rollout.

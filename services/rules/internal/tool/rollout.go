@@ -8,6 +8,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/backlot-video/backlot/kit/config"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 )
@@ -76,7 +78,11 @@ func runSteered(ctx context.Context, verb *Verb, args []string, std *Stdio, do s
 		err = do(r, ctx, to)
 	}
 	if err != nil {
-		return std.fail(verb, plainError(err))
+		code = std.fail(verb, plainError(err))
+		if errors.Is(err, errNotInForce) {
+			return exitFaults
+		}
+		return code
 	}
 	return exitOK
 }
@@ -100,7 +106,7 @@ func (r *releaser) promote(ctx context.Context, _ string) error {
 	if err != nil {
 		return err
 	}
-	return r.tell(response.GetRuleset())
+	return r.settled(ctx, response.GetRuleset())
 }
 
 func (r *releaser) rollback(ctx context.Context, to string) error {
@@ -111,7 +117,33 @@ func (r *releaser) rollback(ctx context.Context, to string) error {
 	if err != nil {
 		return err
 	}
-	return r.tell(response.GetRuleset())
+	return r.settled(ctx, response.GetRuleset())
+}
+
+// settled waits until the asked replica has taken a step up, and tells of it.
+func (r *releaser) settled(ctx context.Context, spec *rulesv1.Ruleset) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	last := func(spec *rulesv1.Ruleset) uint64 { return spec.GetLog()[max(0, len(spec.GetLog())-1)].GetNumber() }
+	for {
+		got, err := r.releases().GetRuleset(ctx, &rulesv1.GetRulesetRequest{Ruleset: r.ruleset})
+		switch status := got.GetStatus(); {
+		case err != nil && connect.CodeOf(err) != connect.CodeNotFound: // a new ruleset may not have arrived
+			return err
+		case len(got.GetRuleset().GetLog()) == 0 || last(got.GetRuleset()) < last(spec):
+		case status.GetRejected() != "":
+			return fmt.Errorf("%w: %s", errNotInForce, status.GetRejected())
+		case status.GetVersion() == spec.GetLiveVersion():
+			return r.tell(spec)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: it did not come within %v", errNotInForce, r.timeout)
+		}
+	}
 }
 
 func (r *releaser) status(ctx context.Context, _ string) error {
