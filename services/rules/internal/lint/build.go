@@ -113,7 +113,7 @@ func restrict(v *variable, yes values, negate bool) *formula {
 func (b *builder) whole(key string, outcomes ints) *variable {
 	v := b.variables[key]
 	if v == nil {
-		v = &variable{id: len(b.variables), key: key, domain: set{true, numbers{outcomes}}, whole: true}
+		v = &variable{id: len(b.variables), key: key, domain: set{true, numbers{outcomes}}}
 		b.variables[key] = v
 	}
 	return v

@@ -36,7 +36,6 @@ type variable struct {
 	domain set
 	text   string // of the operand in the source
 	limits string // what is known of its values, in words; may be empty
-	whole  bool   // a test, not an operand
 }
 
 // set is where a variable may be: missing, or one of values.
@@ -52,7 +51,6 @@ func (s set) complement() set        { return set{!s.missing, s.values.complemen
 func present(s set) set              { return set{false, s.values} }
 func (f *formula) text() string      { return syntax.Text(f.node.Source) }
 func (f *formula) shown() bool       { return f.node != nil && f.node.Source != nil }
-func (f *formula) constant() bool    { return f.junction != leaf && len(f.parts) == 0 }
 func (f *formula) span() syntax.Span { return f.node.Source.ExprSpan() }
 
 // complement is true where f is not: where it is false or unknown.
