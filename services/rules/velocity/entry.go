@@ -162,6 +162,24 @@ func (e entry) addInPlace(s *sample, state *tableState) bool {
 	return true
 }
 
+// dropPassed drops the rows before a time, and tells whether there were any.
+func (e entry) dropPassed(low uint32) bool {
+	newest, rowBytes, first, rows := e.newest(), e.rowBytes(), e.rowsAt(), e.rows()
+	passed := 0
+	for passed < rows {
+		if t, _ := e.rowTime(first+passed*rowBytes, newest); t >= low {
+			break
+		}
+		passed++
+	}
+	if passed == 0 {
+		return false
+	}
+	copy(e.data[first:], e.data[first+passed*rowBytes:first+rows*rowBytes])
+	e.setRows(rows - passed)
+	return true
+}
+
 // sameStep tells whether two times are in one step of each window.
 func (t *tableState) sameStep(a, b uint32) bool {
 	for i := range t.windows {

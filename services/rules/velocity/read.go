@@ -1,6 +1,9 @@
 package velocity
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Reading is what a window holds.
 type Reading struct {
@@ -16,11 +19,12 @@ type Reading struct {
 
 // acc adds up one field from the newest row on.
 type acc struct {
-	shift, unit   uint8 // where in a shape and what must be there; 0 matches none
-	kind          Kind
-	offset, width uint8 // of its value in a row; width 0: none
-	overflow      bool
-	count, value  int64
+	shift, unit  uint8 // where in a shape and what must be there; 0 matches none
+	kind         Kind
+	offset       uint8 // of its value in a row; 0: none
+	narrow       uint8 // bits that the value is narrower than a word
+	overflow     bool
+	count, value int64
 }
 
 // reader is what reading an entry needs besides it. It is used again, by one
@@ -51,26 +55,31 @@ func (r *reader) read(e entry, at uint32, out []Reading) {
 
 // rows adds up from the newest row on; windows lie within one another.
 func (r *reader) rows(e entry, windows []windowQuery, at, high uint32, out []Reading) {
-	width := r.prepare(e)
-	accs := r.accs[:len(r.group.Fields)]
-	newest, rowBytes := e.newest(), e.rowBytes()
-	first := e.rowsAt()
+	narrow := r.prepare(e) & 63
+	accs, shapes, data := r.accs[:len(r.group.Fields)], r.state.shapes, e.data
+	newest, rowBytes, first := e.newest(), e.rowBytes(), e.rowsAt()
 	p := first + (e.rows()-1)*rowBytes
 	for w := range windows {
 		low := lowOf(at, windows[w].step, windows[w].span)
 		for ; p >= first; p -= rowBytes {
-			t, shape := e.rowTime(p, newest)
+			word := binary.LittleEndian.Uint32(data[p:])
+			t := newest - (newest-word)&timeMask
 			if t < low {
 				break
 			}
 			if t > high {
 				continue
 			}
-			signature := r.state.shapes[shape]
-			count := load(e.data, p+rowPrefix, width)
+			shape := shapes[word>>24]
+			count := int64(binary.LittleEndian.Uint64(data[p+rowPrefix:])<<narrow) >> narrow
 			for i := range accs {
-				if a := &accs[i]; uint8(signature>>a.shift)&15 == a.unit {
-					a.add(e.data, p, count)
+				a := &accs[i]
+				if uint8(shape>>(a.shift&63))&15 != a.unit {
+					continue
+				}
+				a.count += count
+				if a.offset > 0 {
+					a.add(int64(binary.LittleEndian.Uint64(data[p+int(a.offset):])<<(a.narrow&63))>>(a.narrow&63), count)
 				}
 			}
 		}
@@ -78,8 +87,9 @@ func (r *reader) rows(e entry, windows []windowQuery, at, high uint32, out []Rea
 	}
 }
 
-// prepare finds the fields in the rows of an entry, and the width of counts.
-func (r *reader) prepare(e entry) (countWidth uint8) {
+// prepare finds the fields in the rows of an entry, and by how many bits a
+// count is narrower than a word.
+func (r *reader) prepare(e entry) (narrow uint8) {
 	widths := e.data[atWidths : atWidths+1+e.values()]
 	for i := range r.group.Fields {
 		column := r.group.columns[i]
@@ -89,7 +99,7 @@ func (r *reader) prepare(e entry) (countWidth uint8) {
 			a.unit = noUnit
 		}
 		if (c.Kind == Sum || c.Kind == Max) && c.pos < len(widths)-1 {
-			a.width = widths[c.pos+1]
+			a.narrow = 64 - 8*widths[c.pos+1]
 			a.offset = rowPrefix + widths[0]
 			for _, width := range widths[1 : c.pos+1] {
 				a.offset += width
@@ -97,17 +107,13 @@ func (r *reader) prepare(e entry) (countWidth uint8) {
 		}
 		r.accs[i] = a
 	}
-	return widths[0]
+	return 64 - 8*widths[0]
 }
 
 const noUnit = 16 // more than a nibble
 
-func (a *acc) add(data []byte, p int, count int64) {
-	a.count += count
-	if a.width == 0 {
-		return
-	}
-	value := load(data, p+int(a.offset), a.width)
+// add takes the value of a row in, whose count is in already.
+func (a *acc) add(value, count int64) {
 	if a.kind == Max {
 		if a.count == count || value > a.value {
 			a.value = value
@@ -115,11 +121,10 @@ func (a *acc) add(data []byte, p int, count int64) {
 		return
 	}
 	sum := a.value + value
-	if (a.value^sum)&(value^sum) < 0 {
+	if (a.value^sum)&(value^sum) < 0 || value == math.MaxInt64 || value == math.MinInt64 {
 		a.overflow = true
 		sum = addSaturating(a.value, value)
 	}
-	a.overflow = a.overflow || value == math.MaxInt64 || value == math.MinInt64
 	a.value = sum
 }
 

@@ -32,7 +32,7 @@ const (
 	// compactEvery is how many slots are looked at between emptying chunks.
 	compactEvery = 8
 	// maxPlainGrowth is the size from which on an entry that is full is merged.
-	maxPlainGrowth = 512
+	maxPlainGrowth = 192
 )
 
 func (s *shard) init(share int64, a *arena) {
@@ -91,6 +91,9 @@ func (s *shard) add(store *Store, t *table, state *tableState, h keyHash, ref ui
 		if e.see(sample, state, limit) && (!sample.row || e.addInPlace(sample, state)) {
 			return ref
 		}
+		if e.dropPassed(state.low(newest)) {
+			continue
+		}
 		larger, grown := s.grow(state, h, ref, e)
 		if !grown {
 			break
@@ -133,9 +136,6 @@ func (s *shard) grow(state *tableState, h keyHash, ref uint32, e entry) (uint32,
 	class := s.slab.chunks[ref>>slotBits].class + 1
 	if e.size > maxPlainGrowth || e.values() != state.values || e.seens() != state.seens ||
 		e.used()+e.rowBytes()+seenBytes <= e.size {
-		return ref, false
-	}
-	if first, _ := e.rowTime(e.rowsAt(), e.newest()); e.rows() > 0 && first < state.low(e.newest()) {
 		return ref, false
 	}
 	if _, chunk := s.slab.chunkBytes(class); s.slab.full(class) && s.bytes()+int64(chunk) > s.share {
