@@ -106,7 +106,7 @@ type replica struct {
 
 const secret = "secret"
 
-func begin(t *testing.T, dir string, journal Journal, peers Peers) *replica {
+func begin(t testing.TB, dir string, journal Journal, peers Peers) *replica {
 	t.Helper()
 	config := Config{
 		Velocity: velocity.Config{Secret: []byte(secret), Warming: true}, Dir: dir, Peers: peers,
