@@ -112,3 +112,30 @@ func (c *Catalog) Check(name, factType, source string) (Checked, error) {
 	checked.Warnings = slices.DeleteFunc(findings, func(f lint.Finding) bool { return f.Severity != lint.Warning })
 	return checked, nil
 }
+
+// Verify compiles a source for a fact type and runs its tests, as Check does
+// without looking for more.
+func (c *Catalog) Verify(name, factType, source string) error {
+	c.mu.Lock()
+	known, err := c.factType(factType)
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	program, err := rules.Compile(name, source, known.schema, &rules.Options{Lists: &c.lists, Rates: &c.rates})
+	if err != nil {
+		return err
+	}
+	return failures(program)
+}
+
+// failures are the tests of a program that do not pass.
+func failures(program *rules.Program) error {
+	var failed []error
+	for _, result := range program.Test() {
+		if result.Failure != "" {
+			failed = append(failed, fmt.Errorf("%s:%d: test %q: %s", program.Name(), result.Line, result.Name, result.Failure))
+		}
+	}
+	return errors.Join(failed...)
+}

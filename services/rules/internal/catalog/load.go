@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -229,13 +228,7 @@ func (c *Catalog) compile(r Ruleset, base *rules.Program) (judge, error) {
 	if err != nil {
 		return judge{}, err
 	}
-	var failures []error
-	for _, result := range program.Test() {
-		if result.Failure != "" {
-			failures = append(failures, fmt.Errorf("%s:%d: test %q: %s", r.Name, result.Line, result.Name, result.Failure))
-		}
-	}
-	return judge{program: program, revision: known.revision, sample: known.sample}, errors.Join(failures...)
+	return judge{program: program, revision: known.revision, sample: known.sample}, failures(program)
 }
 
 // Resample compiles programs again, of the same versions, for which at least

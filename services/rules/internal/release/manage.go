@@ -106,11 +106,7 @@ func (m *Manager) good(ctx context.Context, name string) (*rulesv1.RulesetVersio
 	if err != nil {
 		return nil, err
 	}
-	checked, err := m.Catalog.Check(name, version.GetFactType(), source)
-	if err == nil {
-		err = faultOf(&checked)
-	}
-	if err != nil {
+	if err := m.Catalog.Verify(name, version.GetFactType(), source); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrBadVersion, name, err)
 	}
 	return version, nil
