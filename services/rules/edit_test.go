@@ -127,7 +127,41 @@ func TestEditIsCompile(t *testing.T) {
 			program = got
 		}
 	}
+	if allocs := editedAllocations(t); allocs > tolerated {
+		t.Errorf("%v allocations", allocs)
+	}
 	if edited < 200 || failed < 50 {
 		t.Errorf("only %d edits in place and %d faults: the generator is too tame", edited, failed)
 	}
+}
+
+// editedAllocations counts those of judging a fact by a program of two layers.
+func editedAllocations(t *testing.T) float64 {
+	t.Helper()
+	var source strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&source, "rule r%d when paid_orders > %d and card == \"c%d\" then deny\n", i, i, i%7)
+	}
+	program, err := Compile("edit", source.String(), orderSchema(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err = program.Edit(source.String()+"rule last when paid_orders == 3 then review\n", "")
+	if err != nil || len(program.layers) != 2 {
+		t.Fatalf("%d layers, %v", len(program.layers), err)
+	}
+	data, err := program.Schema().FromJSON([]byte(`{"paid_orders": 3, "card": "c1"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d Decision
+	allocs := testing.AllocsPerRun(200, func() {
+		if err := program.Evaluate(data, &d, nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got := describe(&d); got != "deny score 0\n  r1 deny\n  last review" {
+		t.Errorf("got %s", got)
+	}
+	return allocs
 }

@@ -78,10 +78,10 @@ func NewFrame(addrs int) *Frame { return &Frame{addrs: make([]addr, addrs)} }
 func (f *Frame) begin(x *Index) {
 	f.scratch = f.scratch[:0]
 	f.Unknown = Unknown{}
-	if f.work == nil || f.work.of != x {
+	if f.work == nil || f.of != x {
 		f.work = x.pool.Get().(*work)
-		if f.work.of != x { // of an index that this one was made from
-			f.work.of = x
+		if f.of != x { // of an index that this one was made from
+			f.of = x
 		}
 	}
 	f.epoch++
@@ -90,7 +90,7 @@ func (f *Frame) begin(x *Index) {
 // Release gives back what judging needed. What Fire returned must not be used
 // any more.
 func (f *Frame) Release() {
-	if f.work != nil && len(f.of.facets) > 0 {
+	if f.work != nil {
 		f.of.pool.Put(f.work)
 		f.work = nil
 	}

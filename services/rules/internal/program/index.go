@@ -22,7 +22,7 @@ type Index struct {
 	entries []entry // by position, those of a rule side by side
 	all     []uint64
 	plain   bool       // the code needs nothing of a frame but the fact
-	pool    *sync.Pool // of *work; small ones stay with their frame
+	pool    *sync.Pool // of *work
 }
 
 // entry is where a position's branches begin, and its rule.

@@ -7,7 +7,6 @@ package syntax
 import (
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // Limits of a source. Beyond them Parse reports a fault.
@@ -22,129 +21,6 @@ const (
 	MaxTags     = 16
 	maxName     = 128 // bytes
 )
-
-// Parse reads a source. The tree has every item that could be read; when
-// faults is not empty it must not be compiled.
-func Parse(src string) (file *File, faults []Fault) {
-	file = &File{Source: src}
-	reader := NewReader(src)
-	for {
-		item := reader.Next()
-		if item == nil {
-			break
-		}
-		file.Items = append(file.Items, item)
-		switch item := item.(type) {
-		case *Rule:
-			file.Rules = append(file.Rules, item)
-		case *List:
-			file.Lists = append(file.Lists, item)
-		case *Test:
-			file.Tests = append(file.Tests, item)
-		}
-	}
-	file.Comments = reader.parser.lexer.comments
-	return file, reader.Faults()
-}
-
-// Reader reads a source item by item.
-type Reader struct {
-	parser parser
-	items  int
-}
-
-// NewReader returns a reader of a source.
-func NewReader(src string) *Reader {
-	r := &Reader{parser: parser{lexer: lexer{src: src}}}
-	if len(src) > MaxSource {
-		r.parser.faults = []Fault{{Message: fmt.Sprintf("the source has %d bytes, the limit is %d", len(src), MaxSource)}}
-		return r
-	}
-	r.parser.next()
-	return r
-}
-
-// NewPartReader returns a reader of a part of a source, from one offset to
-// another.
-func NewPartReader(src string, from, to int) *Reader {
-	r := &Reader{parser: parser{lexer: lexer{src: src[:to], pos: from}}}
-	r.parser.next()
-	return r
-}
-
-// Next returns the next *Rule, *List or *Test, nil at the end. What cannot be
-// read is passed over and told by Faults.
-func (r *Reader) Next() Item {
-	p := &r.parser
-	for (p.tok.kind != tokEnd || p.stuck) && len(p.faults) < MaxFaults {
-		p.nodes, p.depth = 0, 0
-		item := p.item()
-		if r.items++; r.items > MaxItems {
-			p.fail(p.tok.span, fmt.Sprintf("more than %d rules, lists and tests", MaxItems), "split the ruleset")
-		}
-		failed := p.stuck
-		if failed {
-			p.resync()
-		}
-		if failed {
-			continue
-		}
-		if _, ok := item.(*Rule); !ok {
-			p.made.keep()
-		}
-		return item
-	}
-	return nil
-}
-
-// Release takes the memory of the rules read since the last list or test back
-// for the next ones: nothing of those rules must be used any more.
-func (r *Reader) Release() { r.parser.made.reset() }
-
-// Faults are those found so far, at most MaxFaults.
-func (r *Reader) Faults() []Fault { return r.parser.faults }
-
-// Lists reads the lists that a source declares, and nothing else of it: rules
-// may refer to lists that stand behind them. Faults are left to a Reader.
-func Lists(src string) []*List {
-	var lists []*List
-	for _, word := range spelling[wordList] {
-		for at := 0; ; at++ {
-			found := strings.Index(src[at:], word)
-			if found < 0 {
-				break
-			}
-			at += found
-			if line := strings.LastIndexByte(src[:at], '\n') + 1; strings.TrimSpace(src[line:at]) != "" {
-				continue
-			}
-			p := parser{lexer: lexer{src: src, pos: at}}
-			p.next()
-			if list := p.list(); !p.stuck {
-				lists = append(lists, list)
-			}
-		}
-	}
-	return lists
-}
-
-// Condition reads a condition that stands alone, as a rule that allows.
-func Condition(src string) (*Rule, []Fault) {
-	if len(src) > MaxSource {
-		return nil, NewReader(src).Faults()
-	}
-	p := parser{lexer: lexer{src: src}}
-	p.next()
-	rule := &Rule{Name: Ident{Name: "condition"}, Action: Allow, When: p.expr(0)}
-	if p.tok.kind != tokEnd {
-		help := ""
-		if p.tok.word != wordThen {
-			help = p.exprHelp()
-		}
-		p.unexpected("'and', 'or' or the end", help)
-	}
-	return rule, p.faults
-}
 
 // parser holds the token being looked at. After a fault it is stuck: tok is
 // tokEnd, so every loop ends, until resync finds the next item.

@@ -1,0 +1,162 @@
+package program
+
+import "slices"
+
+// chosen are the facets that spare more than they cost, best first.
+func (b *Builder) chosen(words int) []*facetPlan {
+	gain := func(plan *facetPlan) float64 {
+		total := 0.0
+		for _, a := range plan.asks {
+			p := &b.positions[a.position]
+			total += p.left * (1 - a.likely) * (runCost + p.cost)
+		}
+		return total
+	}
+	slices.SortStableFunc(b.order, func(p, q *facetPlan) int { return byRatio(gain(q), gain(p)) })
+	var kept []*facetPlan
+	if len(b.positions) <= maxAlternatives && !b.all {
+		return nil // running all of them is faster
+	}
+	for _, plan := range b.order {
+		if gain(plan) < plan.price(words) && !b.all {
+			continue
+		}
+		kept = append(kept, plan)
+		for _, a := range plan.asks {
+			b.positions[a.position].left *= a.likely
+		}
+	}
+	return kept
+}
+
+// noTest marks an ask whose facet spares no test.
+const noTest int32 = -1
+
+// runCost is what running a position takes beside its tests, in about
+// nanoseconds: its code is rarely near.
+const runCost = 25
+
+// facetCosts are about nanoseconds.
+var facetCosts = [...]float64{byNumber: 15, byText: 25, byPrefix: 35, bySuffix: 35, byFragment: 50, byOutcome: 30}
+
+// price is what looking at a facet takes, in about nanoseconds.
+func (p *facetPlan) price(words int) float64 {
+	price := facetCosts[p.key.kind] + 0.5*float64(words)
+	if p.derived > 0 {
+		price += 10
+	}
+	if p.key.list >= 0 {
+		price *= assumedQuick
+	}
+	return price
+}
+
+// addFacet adds what is looked at. Elements of a list are looked at by one
+// facet, so that what a rule asks of one element is asked of the same one.
+func (b *Builder) addFacet(x *Index, plan *facetPlan, l look) {
+	for i := range x.facets {
+		if f := &x.facets[i]; f.list >= 0 && f.list == plan.key.list && f.every == plan.key.every {
+			f.looks = append(f.looks, l)
+			return
+		}
+	}
+	x.facets = append(x.facets, facet{derived: plan.derived, list: plan.key.list, every: plan.key.every, looks: []look{l}})
+}
+
+// settle finds the positions that ask nothing of any of the facet's values.
+func (a *facet) settle(words *slab[uint64]) {
+	a.base = a.looks[0].base
+	if len(a.looks) == 1 {
+		return
+	}
+	a.base = words.cut(len(a.base))
+	copy(a.base, a.looks[0].base)
+	for _, l := range a.looks[1:] {
+		for w := range a.base {
+			a.base[w] &= l.base[w]
+		}
+	}
+}
+
+// look makes what a plan says.
+func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[uint64]) look {
+	key := plan.key
+	made := look{slot: key.slot, base: words.cut(x.words)}
+	copy(made.base, x.all)
+	for _, a := range plan.asks {
+		place := places[a.position]
+		made.base[place>>6] &^= 1 << (place & 63)
+	}
+	switch key.kind {
+	case byNumber:
+		spans := b.spanned[:0]
+		for i := range plan.asks {
+			a := &plan.asks[i]
+			spans = b.spans(spans, &a.test, places[a.position])
+		}
+		b.spanned = spans
+		c, exact := newCells(spans, made.base, words)
+		if exact {
+			b.exact(plan)
+		}
+		op := plan.asks[0].test.op
+		c.float, c.money, c.unit = op == opFloat, op == opMoney, key.currency
+		made.masker = c
+	case byFragment:
+		made.masker = newFragments(plan, places)
+	case byOutcome:
+		d := &decider{pc: b.emitTest(plan.asks[0].test, plan.derived, accept, reject), yes: words.cut(x.words)}
+		copy(d.yes, x.all)
+		made.masker = d
+		b.exact(plan)
+	default:
+		made.masker = b.newKeyed(plan, places, made.base, words)
+	}
+	return made
+}
+
+func newFragments(plan *facetPlan, places []int32) *fragments {
+	g := &fragments{}
+	for _, a := range plan.asks {
+		text := a.literal
+		if a.test.op == opContains {
+			text = a.test.text
+		}
+		g.add(text, places[a.position])
+	}
+	return g
+}
+
+func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
+	k := &keyed{}
+	for i := range plan.asks {
+		a := &plan.asks[i]
+		t, place := &a.test, places[a.position]
+		if plan.key.kind == byText || len(t.text) == affixLength(t.text) {
+			b.spared(a)
+		}
+		switch t.op {
+		case opMatches:
+			form := prefixKey
+			if plan.key.kind == bySuffix {
+				form = suffixKey
+			}
+			for _, edge := range a.edges {
+				k.add(form, edge, place)
+			}
+		case opPrefix:
+			k.add(prefixKey, t.text, place)
+		case opSuffix:
+			k.add(suffixKey, t.text, place)
+		case opTexts:
+			set := &b.code.texts[t.ref]
+			for _, member := range set.members {
+				k.add(wholeKey, member, place)
+			}
+		default:
+			k.add(wholeKey, t.text, place)
+		}
+	}
+	k.seal(base, words)
+	return k
+}
