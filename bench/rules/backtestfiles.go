@@ -3,6 +3,7 @@ package rules
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func backtestFiles() ([]measure.Extra, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	tool := filepath.Join(dir, "rules")
-	if out, err := exec.Command("go", "build", "-o", tool, "github.com/backlot-video/backlot/services/rules/cmd/rules").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(context.Background(), "go", "build", "-o", tool, "github.com/backlot-video/backlot/services/rules/cmd/rules").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the tool: %w: %s", err, out)
 	}
 	for name, text := range map[string]string{"live.rules": fileLive, "draft.rules": fileDraft} {
@@ -69,7 +70,7 @@ func backtestFiles() ([]measure.Extra, error) {
 		for range fileTimes {
 			args = append(args, filepath.Join(dir, "events."+format))
 		}
-		command := exec.Command(tool, args...)
+		command := exec.CommandContext(context.Background(), tool, args...)
 		var out, progress bytes.Buffer
 		command.Stdout, command.Stderr = &out, &progress
 		began := time.Now()

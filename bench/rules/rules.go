@@ -3,7 +3,8 @@
 //
 // fact.go and event.go make facts, shape.go and dialect.go conditions in every
 // engine's language, generate.go rules; ours.go, expr.go, cel.go, goja.go and
-// gval.go run them. The rest are the comparisons.
+// gval.go run them. The rest are the comparisons; arrow.go has the columnar peer
+// of backtest.go.
 package rules
 
 import "github.com/backlot-video/backlot/bench/internal/measure"

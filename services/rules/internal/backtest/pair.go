@@ -55,11 +55,11 @@ func newPair(config *Config) (*pair, error) {
 		return nil, fmt.Errorf("backtest: draft and live version together: %s", faults[0].Message)
 	}
 	p.set = set
-	time := ""
+	at := ""
 	if field := config.Schema.Time(); field != nil {
-		time = string(field.Name())
+		at = string(field.Name())
 	}
-	p.plan = column.NewPlan(set, time)
+	p.plan = column.NewPlan(set, at)
 	p.program = column.Compile(set)
 	p.draft.rules = ordered(set.Rules[:len(draft.names)], draft.names)
 	if p.live != nil {

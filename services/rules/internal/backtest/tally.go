@@ -31,7 +31,6 @@ type tally struct {
 	decoding         time.Duration
 	counting         time.Duration
 	comparing        time.Duration
-	sideTook         [2]time.Duration
 	verdictsRecorded bool
 }
 
@@ -177,10 +176,9 @@ func (t *tally) merge(o *tally) {
 
 // ruleTime is the time that all workers spent on a rule's condition.
 func (t *tally) ruleTime(rule *column.Rule) time.Duration {
-	took, _ := t.state.Cost(rule.Rule)
+	took := t.state.Cost(rule.Rule)
 	for _, other := range t.others {
-		more, _ := other.Cost(rule.Rule)
-		took += more
+		took += other.Cost(rule.Rule)
 	}
 	return took
 }

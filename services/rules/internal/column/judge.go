@@ -93,7 +93,6 @@ type State struct {
 	results  []Bits // by condition, of the batch
 	done     []bool
 	costs    []time.Duration // by condition, of all batches
-	judged   []int64         // rows, by condition
 }
 
 // NewState returns a state for a program. rates are those of convert, and may
@@ -102,7 +101,7 @@ func NewState(p *Program, rates *rate.Table) *State {
 	return &State{
 		program: p, rates: rates, frame: program.NewFrame(p.addrs), tables: make([]table, p.tables), orders: make([]*order, p.chains),
 		results: make([]Bits, len(p.conds)), done: make([]bool, len(p.conds)), costs: make([]time.Duration, len(p.conds)),
-		judged: make([]int64, len(p.conds)), memories: make([]memory, p.memos),
+		memories: make([]memory, p.memos),
 	}
 }
 
@@ -137,16 +136,11 @@ func (s *State) holds(number int) Bits {
 	s.bits = s.bits[:0]
 	s.done[number] = true
 	s.costs[number] += time.Since(began)
-	s.judged[number] += int64(s.batch.N)
 	return s.results[number]
 }
 
-// Cost returns how long the condition of a rule has taken in all and for how
-// many rows.
-func (s *State) Cost(rule *check.Rule) (took time.Duration, judged int64) {
-	number := s.program.of[rule]
-	return s.costs[number], s.judged[number]
-}
+// Cost returns how long the condition of a rule has taken in all.
+func (s *State) Cost(rule *check.Rule) time.Duration { return s.costs[s.program.of[rule]] }
 
 // Verdicts are those of one ruleset on a batch, by row, and what fired, by
 // rule.
@@ -215,8 +209,8 @@ func (s *State) split(rule *Rule, fired Bits) (live, shadow Bits) {
 	return live, shadow
 }
 
-// Count runs velocity counters over the batch, in the order of its rows, and
-// puts what they say into its columns. Times must ascend, as must batches.
+// Counter runs velocity counters over batches, in the order of their rows, and
+// puts what they say into their columns. Times must ascend, as must batches.
 type Counter struct {
 	windows *program.Windows
 	frame   *program.Frame
