@@ -38,8 +38,8 @@ const (
 	// remember what it told: a new one has only the newest to add.
 	youngest   = 10 * time.Minute
 	tellEvery  = 5 * time.Second
-	tellMin    = 200 * time.Millisecond // between tries, doubled
-	tellMax    = 30 * time.Second
+	tellLeast  = 200 * time.Millisecond // between tries, doubled
+	tellMost   = 30 * time.Second
 	publishFor = 10 * time.Second
 	maxKey     = 128 // bytes of an envelope's key
 )
@@ -120,7 +120,7 @@ func (t *Teller) Refused(r catalog.Refusal) {
 // Run tells until ctx ends.
 func (t *Teller) Run(ctx context.Context) error {
 	var pending []*eventv1.Envelope // alarms that the broker has not taken
-	wait, ticker := tellMin, time.NewTicker(tellEvery)
+	wait, ticker := tellLeast, time.NewTicker(tellEvery)
 	defer ticker.Stop()
 	for {
 		pending = append(pending, t.takeAlarms()...)
@@ -136,9 +136,9 @@ func (t *Teller) Run(ctx context.Context) error {
 		if err != nil {
 			t.config.Log.Warn("release cannot be told and is tried again", "err", err, "wait", wait)
 			again, wake = time.After(wait/2+rand.N(wait/2)), nil
-			wait = min(2*wait, tellMax)
+			wait = min(2*wait, tellMost)
 		} else {
-			wait = tellMin
+			wait = tellLeast
 		}
 		select {
 		case <-ctx.Done():
