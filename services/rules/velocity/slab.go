@@ -72,7 +72,7 @@ func classOf(bytes int) uint8 {
 func (s *slab) chunkBytes(class uint8) (slots, bytes int) {
 	size := int(slotSizes[class])
 	bytes = minChunk
-	for int64(bytes) < s.bytes/32 && bytes < maxChunk {
+	for int64(bytes) < max(s.bytes/32, (s.bytes-maxChunk)/12) && bytes < maxChunk {
 		bytes *= 2
 	}
 	slots = min(max((bytes-slack)/size, 1), maxSlots)
