@@ -59,8 +59,10 @@ func Backtest(report *measure.Report) error {
 		peers[r.Name] = 1 / r.PerOp
 	}
 	extra := []measure.Extra{
-		{Name: "ns_a_row", Value: ours.PerOp}, {Name: "allocs", Value: ours.Allocs},
-		{Name: "row_evaluator_ns", Value: row.PerOp}, {Name: "peers", Value: peers},
+		{Name: "ns_a_row", Value: ours.PerOp},
+		{Name: "allocs", Value: ours.Allocs},
+		{Name: "row_evaluator_ns", Value: row.PerOp},
+		{Name: "peers", Value: peers},
 	}
 	files, err := backtestFiles()
 	if err != nil {

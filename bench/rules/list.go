@@ -109,7 +109,9 @@ func compareLists(report *measure.Report, name string, holders []holder, entries
 		if err := report.Print(measure.Line{
 			Bench: name + "/" + set.name, Unit: "ns/lookup", Ours: results[0].PerOp, Peer: best.Name, PeerValue: best.PerOp,
 			Extra: []measure.Extra{
-				{Name: "allocs", Value: results[0].Allocs}, {Name: "bytes_per_entry", Value: bytes}, {Name: "build_ms", Value: loads},
+				{Name: "allocs", Value: results[0].Allocs},
+				{Name: "bytes_per_entry", Value: bytes},
+				{Name: "build_ms", Value: loads},
 				measure.All(results, 1),
 			},
 		}); err != nil {

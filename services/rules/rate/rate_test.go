@@ -101,8 +101,14 @@ func TestWhatHasNoRateIsTold(t *testing.T) {
 		from, to string
 		want     Result
 	}{
-		{made, "GBP", "USD", NoRate}, {made, "USD", "GBP", NoRate}, {made, "", "USD", NoRate}, {made, "GBP", "GBP", OK},
-		{none, "USD", "EUR", NoRate}, {none, "USD", "USD", OK}, {ref.Get(), "USD", "EUR", NoRate}, {made, "CNY", "EUR", OK},
+		{made, "GBP", "USD", NoRate},
+		{made, "USD", "GBP", NoRate},
+		{made, "", "USD", NoRate},
+		{made, "GBP", "GBP", OK},
+		{none, "USD", "EUR", NoRate},
+		{none, "USD", "USD", OK},
+		{ref.Get(), "USD", "EUR", NoRate},
+		{made, "CNY", "EUR", OK},
 	} {
 		if _, got := c.table.Convert(100, c.from, c.to); got != c.want {
 			t.Errorf("%s to %s: %v", c.from, c.to, got)

@@ -98,8 +98,10 @@ func (w *worker) recordedOf(p *piece, n int) error {
 		}
 		action := recordedAction(verdict)
 		if action == 0 {
-			return fmt.Errorf("%w: %w", ErrInput, &Bad{p.in.name, w.origins[row].number,
-				fmt.Sprintf("column %q: want allow, challenge, review or deny, found %q", w.run.config.VerdictField, verdict)})
+			return fmt.Errorf("%w: %w", ErrInput, &Bad{
+				p.in.name, w.origins[row].number,
+				fmt.Sprintf("column %q: want allow, challenge, review or deny, found %q", w.run.config.VerdictField, verdict),
+			})
 		}
 		w.recorded = append(w.recorded, action)
 	}

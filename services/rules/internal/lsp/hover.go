@@ -194,8 +194,12 @@ func inWords(micros int64) string {
 		name string
 		size time.Duration
 	}{
-		{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second},
-		{"millisecond", time.Millisecond}, {"microsecond", time.Microsecond},
+		{"day", 24 * time.Hour},
+		{"hour", time.Hour},
+		{"minute", time.Minute},
+		{"second", time.Second},
+		{"millisecond", time.Millisecond},
+		{"microsecond", time.Microsecond},
 	} {
 		size := unit.size.Microseconds()
 		if n := micros / size; n > 0 {

@@ -40,7 +40,8 @@ func TestBacktest(t *testing.T) {
 	}{
 		{"draft.rules --against live.rules events.jsonl", 0, []string{
 			"4 events", "Changed: 75.00% of verdicts (3)", "allow -> deny", "events.jsonl:1  score 0 -> 49  +new  +large", "removed", "added",
-			"deny -> allow", "-old", `{"card":"z"}`, "bound of one event"}},
+			"deny -> allow", "-old", `{"card":"z"}`, "bound of one event",
+		}},
 		{"draft.rules --against live.rules event?.jsonl events.jsonl --samples 0", 0, []string{"8 events"}},
 		{"draft.rules --against live.rules events.jsonl --fail-if deny-rate>2% --fail-if change-rate>80%", 1, []string{"fails: deny-rate>2%: it is 25%"}},
 		{"draft.rules --against live.rules events.jsonl --fail-if dney-rate>2%", 2, []string{"unknown measure"}},
