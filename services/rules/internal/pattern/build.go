@@ -27,8 +27,12 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 		out.prefix = chars[:p.ends[p.opening]]
 		out.suffix = chars[p.ends[p.run]:]
 	}
-	if begin && whole.least > 0 {
+	switch {
+	case whole.least == 0:
+	case begin:
 		out.heads = p.edges(whole.first, whole.last, false)
+	case out.literal == "":
+		out.pieces = p.edges(whole.first, whole.last, false)
 	}
 	opening, skipped := int(p.opening)-1, -1 // positions
 	switch {

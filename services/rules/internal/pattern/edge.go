@@ -8,7 +8,7 @@ import (
 // Limits of what is told of the begin and end of matches.
 const (
 	maxEdges    = 8
-	maxEdgeText = 6 // bytes
+	maxEdgeText = 16 // bytes
 )
 
 // Heads are texts of which every text that matches begins with one; none when
@@ -18,6 +18,10 @@ func (p *Pattern) Heads() []string { return p.heads }
 // Tails are texts of which every text that matches ends with one; none when
 // nothing is known.
 func (p *Pattern) Tails() []string { return p.tails }
+
+// Pieces are texts of which every match contains one; none when nothing is
+// known.
+func (p *Pattern) Pieces() []string { return p.pieces }
 
 // edge is a text that a match begins with (or ends with), and its last (first)
 // position.
@@ -39,12 +43,9 @@ func (e edge) extend(at int, char []byte, back bool) edge {
 	return e
 }
 
-// cut shortens the text to one of a few lengths, so that few lookups find it.
+// cut is the text, at most maxEdgeText bytes of it.
 func (e *edge) cut(back bool) string {
 	n := min(e.n, maxEdgeText)
-	if n > 1 {
-		n &^= 1
-	}
 	if back {
 		return string(e.text[e.n-n : e.n])
 	}

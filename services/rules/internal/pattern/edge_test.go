@@ -11,8 +11,8 @@ func TestHeadsAndTails(t *testing.T) {
 		heads, tails []string
 	}{
 		{`^(li|wang)[0-9]*3[0-9]?@`, []string{"li", "wang"}, nil},
-		{`[0-9]{2,}@(gmail[.]com|qq[.]com)$`, nil, []string{"il.com", "qq.com"}},
-		{`^[a-z]+4[0-9]+@corp[.]ex[.]cn$`, nil, []string{".ex.cn"}},
+		{`[0-9]{2,}@(gmail[.]com|qq[.]com)$`, nil, []string{"@gmail.com", "@qq.com"}},
+		{`^[a-z]+4[0-9]+@corp[.]ex[.]cn$`, nil, []string{"@corp.ex.cn"}},
 		{`(a|b)c`, nil, nil},
 		{`^a?b`, []string{"ab", "b"}, nil},
 		{`支付|退款$`, nil, nil},

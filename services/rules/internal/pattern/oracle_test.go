@@ -98,6 +98,9 @@ func check(t *testing.T, text string, inputs ...string) (ours bool, matches int)
 		if heads := p.Heads(); want && heads != nil && !slices.ContainsFunc(heads, func(head string) bool { return strings.HasPrefix(s, head) }) {
 			t.Fatalf("%q matches %q, which begins with none of %q", text, s, heads)
 		}
+		if pieces := p.Pieces(); want && pieces != nil && !slices.ContainsFunc(pieces, func(piece string) bool { return strings.Contains(s, piece) }) {
+			t.Fatalf("%q matches %q, which contains none of %q", text, s, pieces)
+		}
 		if tails := p.Tails(); want && tails != nil && !slices.ContainsFunc(tails, func(tail string) bool { return strings.HasSuffix(s, tail) }) {
 			t.Fatalf("%q matches %q, which ends with none of %q", text, s, tails)
 		}

@@ -68,6 +68,7 @@ type Pattern struct {
 	literal string
 	heads   []string
 	tails   []string
+	pieces  []string
 	text    string
 	regex   *regexp.Regexp
 }

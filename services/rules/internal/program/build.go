@@ -165,8 +165,10 @@ func (b *Builder) askEdges(p *part, number int32) {
 	for _, edge := range [...]struct {
 		kind  facetKind
 		texts []string
-	}{{byPrefix, regex.Heads()}, {bySuffix, regex.Tails()}} {
-		if len(edge.texts) > 0 {
+		least int
+	}{{byPrefix, regex.Heads(), 1}, {bySuffix, regex.Tails(), 1}, {byFragment, regex.Pieces(), fragmentBytes}} {
+		short := func(text string) bool { return len(text) < edge.least }
+		if len(edge.texts) > 0 && !slices.ContainsFunc(edge.texts, short) {
 			key := facetKey{kind: edge.kind, list: -1, slot: p.test.slot, outcome: -1}
 			likely := clampLikely(guesses[opPrefix] * 2 * float64(len(edge.texts)))
 			b.add(key, p.derived, ask{p.test, "", edge.texts, likely, number, noTest})

@@ -118,11 +118,17 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 func newFragments(plan *facetPlan, places []int32) *fragments {
 	g := &fragments{}
 	for _, a := range plan.asks {
-		text := a.literal
-		if a.test.op == opContains {
-			text = a.test.text
+		place := places[a.position]
+		switch {
+		case a.test.op == opContains:
+			g.add(a.test.text, place)
+		case len(a.edges) > 0:
+			for _, piece := range a.edges {
+				g.add(piece, place)
+			}
+		default:
+			g.add(a.literal, place)
 		}
-		g.add(text, places[a.position])
 	}
 	return g
 }

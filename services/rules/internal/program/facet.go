@@ -136,7 +136,7 @@ type lookup struct {
 type keyForm uint8
 
 // maxAffix is how many bytes of a prefix or suffix are looked up.
-const maxAffix = 6
+const maxAffix = 16
 
 const (
 	wholeKey keyForm = iota
@@ -213,8 +213,7 @@ func (k *keyed) seal(base []uint64, words *slab[uint64]) {
 	}
 }
 
-// add files a position under a key. Prefixes and suffixes are cut to a few
-// lengths, so that few lookups find them all.
+// add files a position under a key.
 func (k *keyed) add(form keyForm, key string, position int32) {
 	length := 0
 	if form != wholeKey {
@@ -237,10 +236,7 @@ func (k *keyed) add(form keyForm, key string, position int32) {
 
 // affixLength is how many bytes of a prefix or suffix are looked up.
 func affixLength(text string) int {
-	if n := min(len(text), maxAffix); n > 1 {
-		return n &^ 1
-	}
-	return len(text)
+	return min(len(text), maxAffix)
 }
 
 func (k *keyed) addKey(l *lookup, key string, position int32) {
