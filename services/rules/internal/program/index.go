@@ -105,30 +105,42 @@ func (x *Index) Holds(f *Frame) bool {
 
 // candidates is what no facet excludes.
 func (x *Index) candidates(f *Frame) []uint64 {
-	left := f.left[:x.words]
-	copy(left, x.all)
-	var waiting [4][]uint64
-	n := 0
+	sieve := sieve{left: f.left[:x.words]}
+	copy(sieve.left, x.all)
 	for i := range x.facets {
-		if x.facets[i].every {
-			x.facets[i].keepEvery(f, x, left)
+		a := &x.facets[i]
+		if a.every {
+			a.sift(f, x, &sieve)
 			continue
 		}
-		m := x.facets[i].look(f, x, f.union)
-		if &m[0] == &f.union[0] { // the next facet may need it
-			keep(left, m)
-			continue
-		}
-		waiting[n] = m
-		if n++; n == len(waiting) {
-			keepAll(left, &waiting)
-			n = 0
-		}
+		m := a.look(f, x, f.union)
+		sieve.keep(m, &m[0] != &f.union[0])
 	}
-	for _, m := range waiting[:n] {
-		keep(left, m)
+	for _, m := range sieve.waiting[:sieve.n] {
+		keep(sieve.left, m)
 	}
-	return left
+	return sieve.left
+}
+
+// sieve intersects masks, several at a time.
+type sieve struct {
+	left    []uint64
+	waiting [4][]uint64
+	n       int
+}
+
+// keep leaves what a mask holds: at once, where the mask will not stay as it
+// is.
+func (s *sieve) keep(m []uint64, stays bool) {
+	if !stays {
+		keep(s.left, m)
+		return
+	}
+	s.waiting[s.n] = m
+	if s.n++; s.n == len(s.waiting) {
+		keepAll(s.left, &s.waiting)
+		s.n = 0
+	}
 }
 
 // keep leaves of left what a mask holds.
@@ -163,17 +175,18 @@ func (a *facet) look(f *Frame, x *Index, union []uint64) []uint64 {
 	return a.lookAll(f, x, elements.First(), union)
 }
 
-// keepEvery leaves of left what every element satisfies.
-func (a *facet) keepEvery(f *Frame, x *Index, left []uint64) {
+// sift leaves what every element satisfies.
+func (a *facet) sift(f *Frame, x *Index, s *sieve) {
 	elements := &f.Record.Slots[a.list]
 	if !elements.OK {
-		keep(left, a.base)
+		s.keep(a.base, true)
 		return
 	}
 	for at := elements.First(); at != 0; at = int(f.Record.Slots[at].N) {
 		for i := range a.looks {
 			l := &a.looks[i]
-			keep(left, l.mask(f, x, &f.Record.Slots[at+1+int(l.slot)], l.base, f.inner))
+			m := l.mask(f, x, &f.Record.Slots[at+1+int(l.slot)], l.base, f.inner)
+			s.keep(m, &m[0] != &f.inner[0])
 		}
 	}
 }
