@@ -65,6 +65,18 @@ func TestDataOutlivesARestartAndStartIsQuickAndQuiet(t *testing.T) {
 	}
 }
 
+// A member that stops while it still sets itself up has nothing to warn of.
+func TestStopAtOnceIsQuiet(t *testing.T) {
+	var said bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&said, nil))
+	for range 10 {
+		start(t, filepath.Join(t.TempDir(), "etcd"), log).Close()
+	}
+	if said.Len() > 0 {
+		t.Errorf("said:\n%s", said.String())
+	}
+}
+
 // A restart applies the log of the run before while the member stands for
 // election.
 func TestRestartsWithALongLog(t *testing.T) {

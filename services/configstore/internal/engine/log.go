@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 
+	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -39,6 +41,8 @@ func (b *bridge) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	level := slog.LevelWarn
 	if entry.Level > zapcore.WarnLevel {
 		level = slog.LevelError
+	} else if isEnd(fields) {
+		return nil
 	}
 	b.log.Log(context.Background(), level, entry.Message, args(fields)...) //nolint:sloglint // the message is etcd's
 	return nil
@@ -60,7 +64,7 @@ func args(fields []zapcore.Field) []any {
 }
 
 // isExpected recognises warnings that tell of nothing wrong: of a lone member
-// that listens nowhere, and of its first start.
+// that listens nowhere, of its first start, and of a stop.
 func isExpected(message string) bool {
 	for _, part := range []string{
 		"Running http and grpc server on single port",
@@ -68,9 +72,25 @@ func isExpected(message string) bool {
 		"Failed to detect schema version",
 		"failed to update storage version",
 		"since there are still pending configuration changes to apply",
+		"server has stopped; skipping GoAttach",
 	} {
 		if strings.Contains(message, part) {
 			return true
+		}
+	}
+	return false
+}
+
+// isEnd recognises what was given up because the member stops or the caller
+// went away, as the first update of the cluster's version where the member stops
+// soon after its start.
+func isEnd(fields []zapcore.Field) bool {
+	for _, field := range fields {
+		err, _ := field.Interface.(error)
+		for _, end := range []error{context.Canceled, etcderrors.ErrCanceled, etcderrors.ErrStopped} {
+			if errors.Is(err, end) {
+				return true
+			}
 		}
 	}
 	return false
