@@ -22,7 +22,7 @@ type arrowBatch struct{ amount, age, channel, country compute.Datum }
 
 // arrowCase judges the rule by the compute kernels of Apache Arrow: a mask for
 // each condition, put together by and.
-func arrowCase(events []Event) (measure.Case, func(), error) {
+func arrowCase(events []Event) (measure.Case, func()) {
 	ctx, mem := context.Background(), memory.DefaultAllocator
 	var batches []arrowBatch
 	for from := 0; from < len(events); from += arrowRows {
@@ -53,7 +53,7 @@ func arrowCase(events []Event) (measure.Case, func(), error) {
 			fired += n
 		}
 		return agreed(fired, want)
-	}}, release, nil
+	}}, release
 }
 
 func newArrowBatch(mem memory.Allocator, events []Event) arrowBatch {

@@ -43,10 +43,7 @@ func Backtest(report *measure.Report) error {
 	if err != nil {
 		return err
 	}
-	byArrow, release, err := arrowCase(events)
-	if err != nil {
-		return err
-	}
+	byArrow, release := arrowCase(events)
 	defer release()
 	results, err := measure.Compare([]measure.Case{columns, byExpr, byArrow, single}, measure.Turns{})
 	if err != nil {

@@ -103,32 +103,32 @@ func (r *redis) send(words ...string) {
 	}
 }
 
-// reply reads a number, or the elements of an array of strings.
-func (r *redis) reply() (number int64, elements []string, err error) {
+// reply reads the elements of an array of strings; of a number, none.
+func (r *redis) reply() (elements []string, err error) {
 	line, err := r.in.ReadString('\n')
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	line = strings.TrimSuffix(line, "\r\n")
 	if line[0] == '-' {
-		return 0, nil, errors.New(line[1:])
+		return nil, errors.New(line[1:])
 	}
-	number, err = strconv.ParseInt(line[1:], 10, 64)
+	number, err := strconv.ParseInt(line[1:], 10, 64)
 	if err != nil || line[0] != '*' {
-		return number, nil, err
+		return nil, err
 	}
 	for range number {
 		header, err := r.in.ReadString('\n')
 		if err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 		text, err := r.in.ReadString('\n')
 		if err != nil || header[0] != '$' {
-			return 0, nil, errors.Join(err, errors.New("no string in an array"))
+			return nil, errors.Join(err, errors.New("no string in an array"))
 		}
 		elements = append(elements, strings.TrimSuffix(text, "\r\n"))
 	}
-	return 0, elements, nil
+	return elements, nil
 }
 
 // ask sends what an event needs: it goes into the key's sorted set by time,
@@ -148,11 +148,11 @@ func lowOf(at, window int64) int64 { return (at/(window/60) - 59) * (window / 60
 // answer reads the totals of an event.
 func (r *redis) answer(at int64) (t totals, err error) {
 	for range 2 {
-		if _, _, err := r.reply(); err != nil {
+		if _, err := r.reply(); err != nil {
 			return t, err
 		}
 	}
-	_, members, err := r.reply()
+	members, err := r.reply()
 	if err != nil {
 		return t, err
 	}

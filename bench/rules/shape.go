@@ -111,7 +111,7 @@ func prefixSuffix(r *rand.Rand) Cond {
 func pattern(r *rand.Rand) Cond {
 	name, other := pick(r, names), pick(r, names)
 	domain, second := strings.ReplaceAll(pick(r, domains), ".", "[.]"), strings.ReplaceAll(pick(r, domains), ".", "[.]")
-	text := ""
+	var text string
 	switch r.IntN(4) {
 	case 0: // many digits at a provider
 		text = fmt.Sprintf(`[0-9]{%d,}@(%s|%s)$`, 2+r.IntN(3), domain, second)

@@ -244,10 +244,10 @@ func (c *chooser) whole(depth, within int) string {
 	if depth == 0 {
 		return field
 	}
-	left, right := field, ""
+	left := field
 	switch c.n(9) {
 	case 1, 2:
-		right = c.whole(depth-1, within)
+		right := c.whole(depth-1, within)
 		return "(" + left + " " + c.pick("+", "-", "*") + " " + right + ")"
 	case 3:
 		return "(" + left + " " + c.pick("/", "%") + " " + c.pick("paid_orders", "delta", "attempts", "7") + ")"

@@ -184,7 +184,7 @@ func (t *textReader) value(f *textField, r *Record, base, slot int, element bool
 		*s = Slot{S: unsafe.String(unsafe.SliceData(value), len(value)), OK: element || plan.explicit || len(value) > 0}
 		return nil
 	case Money:
-		return t.money(plan, s)
+		return t.money(s)
 	case Bool:
 		return t.flag(plan, s, element)
 	case Enum:
@@ -214,7 +214,7 @@ func (t *textReader) nested(f *textField, r *Record, base int, element bool) err
 	return t.message(f.sub, r, base, false)
 }
 
-func (t *textReader) money(f *field, s *Slot) error {
+func (t *textReader) money(s *Slot) error {
 	*s = Slot{OK: true}
 	var met mask
 	return t.members(func(name []byte) error {

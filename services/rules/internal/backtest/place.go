@@ -137,8 +137,8 @@ func (p *parquetPlan) list(at node, present int, desc protoreflect.FieldDescript
 	}
 	around := level{slot: f.Slot, rep: elem.rep, def: elem.def, present: present}
 	single := !at.Repeated() && !elem.Leaf() && len(elem.Columns()) == 1
-	if inner := elem; single && elem.Name() != "array" && elem.Name() != at.Name()+"_tuple" {
-		if inner = elem.down(elem.Columns()[0]); !inner.Repeated() {
+	if single && elem.Name() != "array" && elem.Name() != at.Name()+"_tuple" {
+		if inner := elem.down(elem.Columns()[0]); !inner.Repeated() {
 			elem = inner
 		}
 	}

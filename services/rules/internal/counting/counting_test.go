@@ -332,7 +332,6 @@ var _ Peers = (*peers)(nil)
 
 // peers are replicas in one process, without a network.
 type peers struct {
-	mu   sync.Mutex
 	self string
 	all  *sync.Map // name -> *Server
 	list func() []string

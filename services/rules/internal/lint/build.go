@@ -278,7 +278,8 @@ func (v *variable) none() values {
 
 // limit narrows the domain of a variable to what its operand can be.
 func limit(v *variable, n *check.Node) {
-	lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
+	var lo int64
+	hi := int64(math.MaxInt64)
 	switch n.Op {
 	case check.Hour:
 		lo, hi = 0, 23

@@ -152,7 +152,7 @@ func (l *linter) part(f *formula) (reported bool) {
 	if !f.shown() || literal(f) {
 		return false
 	}
-	name, text := "", ""
+	var name, text string
 	switch {
 	case f.never():
 		name, text = neverTrue, "is never true"

@@ -49,7 +49,6 @@ func (s set) empty() bool            { return !s.missing && s.values.empty() }
 func (s set) within(t set) bool      { return (!s.missing || t.missing) && s.values.within(t.values) }
 func (s set) complement() set        { return set{!s.missing, s.values.complement()} }
 func present(s set) set              { return set{false, s.values} }
-func (f *formula) text() string      { return syntax.Text(f.node.Source) }
 func (f *formula) shown() bool       { return f.node != nil && f.node.Source != nil }
 func (f *formula) span() syntax.Span { return f.node.Source.ExprSpan() }
 

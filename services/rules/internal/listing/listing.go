@@ -22,11 +22,11 @@ import (
 	"github.com/backlot-video/backlot/services/rules/list"
 )
 
-// retryMin and retryMax bound the wait before a list that could not be reached
+// minRetry and maxRetry bound the wait before a list that could not be reached
 // is tried again; it doubles.
 const (
-	retryMin = time.Second
-	retryMax = time.Minute
+	minRetry = time.Second
+	maxRetry = time.Minute
 )
 
 // Config has what a Loader needs.
@@ -166,7 +166,7 @@ func (l *Loader) settle(ctx context.Context, name string, w wanted) {
 	}
 	s.failed = wanted{}
 	if !errors.Is(err, list.ErrEntry) && !errors.Is(err, list.ErrTooLarge) {
-		s.failed, s.retryIn = w, min(max(2*s.retryIn, retryMin), retryMax)
+		s.failed, s.retryIn = w, min(max(2*s.retryIn, minRetry), maxRetry)
 	}
 	if s.inForce == nil {
 		l.loadGood(ctx, name, s)

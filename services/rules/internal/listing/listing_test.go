@@ -228,7 +228,7 @@ func TestWhatCannotBeReachedIsTriedAgain(t *testing.T) {
 			t.Errorf("status %+v", s.catalog.Lists())
 		}
 		s.upload(numbered(0, 10))
-		<-time.After(retryMax + time.Second)
+		<-time.After(maxRetry + time.Second)
 		synctest.Wait()
 		s.want("1", 10, "", "card-000000003", "card-000000010")
 		stop()

@@ -21,6 +21,7 @@ func (p *Pattern) MatchString(s string) bool {
 		return strings.Contains(s, p.literal)
 	case search:
 		return p.search(s)
+	default: // the others look at the affixes first
 	}
 	if !strings.HasSuffix(s, p.suffix) || !strings.HasPrefix(s, p.prefix) {
 		return false
@@ -60,7 +61,8 @@ func (p *Pattern) forward(s string) bool {
 	reached, next := p.start, p.next
 	for i := int(p.skip); i < len(s); {
 		c := s[i]
-		accepted, width := uint64(0), 1
+		var accepted uint64
+		width := 1
 		if c < utf8.RuneSelf {
 			accepted = p.masks[p.class[c]]
 		} else {
@@ -83,7 +85,8 @@ func (p *Pattern) backward(s string) bool {
 	reached, next := p.start, p.next
 	for i := len(s) - int(p.skip); i > 0; {
 		c := s[i-1]
-		accepted, width := uint64(0), 1
+		var accepted uint64
+		width := 1
 		if c < utf8.RuneSelf {
 			accepted = p.masks[p.class[c]]
 		} else {
@@ -124,7 +127,8 @@ func (p *Pattern) search(s string) bool {
 			}
 		}
 		c := s[i]
-		accepted, width := uint64(0), 1
+		var accepted uint64
+		width := 1
 		if c < utf8.RuneSelf {
 			accepted = p.masks[p.class[c]]
 		} else {

@@ -292,8 +292,7 @@ func (b *Builder) netFacet(p *part) (key facetKey, derived int32, ok bool) {
 
 // spans are the numbers that a test asks for.
 func (b *Builder) spans(all []span, t *test, position int32) []span {
-	low, high, n := t.n, t.n, t.n
-	op := t.op
+	op, n := t.op, t.n
 	switch t.op {
 	case opInts:
 		set := &b.code.ints[t.ref]
@@ -306,7 +305,7 @@ func (b *Builder) spans(all []span, t *test, position int32) []span {
 		return all
 	case opNets:
 		for _, prefix := range b.code.nets[t.ref].prefixes {
-			low, high = netBounds(prefix)
+			low, high := netBounds(prefix)
 			all = append(all, span{low, high, position})
 		}
 		return all

@@ -187,7 +187,7 @@ func (b *parts) column(field *check.Node) *column {
 
 // likely is the share of the sample that a test lets through, or the guess.
 func (c *column) likely(code *Code, t *test, guess float64) float64 {
-	passed := -1
+	var passed int
 	switch t.op {
 	case opFlag, opIntEq, opIntNe, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn:
 		passed = count(c.numbers[""], t.op, t.n, t.m)
@@ -207,13 +207,11 @@ func (c *column) likely(code *Code, t *test, guess float64) float64 {
 			passed = c.facts - c.present
 		}
 	case opInts:
-		passed = 0
 		for _, v := range code.ints[t.ref].few {
 			passed += count(c.numbers[""], opIntEq, v, 0)
 		}
 		passed = c.wanted(t, passed)
 	case opTexts:
-		passed = 0
 		for _, v := range code.texts[t.ref].members {
 			passed += c.counts[v]
 		}

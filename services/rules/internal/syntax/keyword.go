@@ -100,6 +100,9 @@ func wordOf(text string) Word {
 	if text[0] >= utf8.RuneSelf {
 		return words[text]
 	}
+	if len(text) > 4 {
+		return longWord(text)
+	}
 	switch text {
 	case "rule":
 		return wordRule
@@ -111,38 +114,16 @@ func wordOf(text string) Word {
 		return wordWhen
 	case "then":
 		return wordThen
-	case "given":
-		return wordGiven
-	case "expect":
-		return wordExpect
-	case "because":
-		return wordBecause
-	case "priority":
-		return wordPriority
 	case "tags":
 		return wordTags
 	case "live":
 		return wordLive
-	case "shadow":
-		return wordShadow
-	case "canary":
-		return wordCanary
 	case "by":
 		return wordBy
 	case "over":
 		return wordOver
-	case "allow":
-		return wordAllow
-	case "challenge":
-		return wordChallenge
-	case "review":
-		return wordReview
 	case "deny":
 		return wordDeny
-	case "score":
-		return wordScore
-	case "reason":
-		return wordReason
 	case "or":
 		return wordOr
 	case "and":
@@ -153,18 +134,47 @@ func wordOf(text string) Word {
 		return wordIn
 	case "is":
 		return wordIs
-	case "missing":
-		return wordMissing
 	case "any":
 		return wordAny
 	case "all":
 		return wordAll
 	case "true":
 		return wordTrue
-	case "false":
-		return wordFalse
 	case "cidr":
 		return wordCIDR
+	}
+	return wordNone
+}
+
+// longWord looks up a name of more than four letters.
+func longWord(text string) Word {
+	switch text {
+	case "given":
+		return wordGiven
+	case "expect":
+		return wordExpect
+	case "because":
+		return wordBecause
+	case "priority":
+		return wordPriority
+	case "shadow":
+		return wordShadow
+	case "canary":
+		return wordCanary
+	case "allow":
+		return wordAllow
+	case "challenge":
+		return wordChallenge
+	case "review":
+		return wordReview
+	case "score":
+		return wordScore
+	case "reason":
+		return wordReason
+	case "missing":
+		return wordMissing
+	case "false":
+		return wordFalse
 	case "default":
 		return wordDefault
 	case "contains":
