@@ -2,12 +2,16 @@ package rules
 
 import (
 	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/program"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 )
 
 // Condition is a compiled condition without a rule around it: what stands
 // between `when` and `then`. It is immutable and safe for concurrent use.
-type Condition struct{ program *Program }
+type Condition struct {
+	program *Program
+	holds   program.Cond
+}
 
 // CompileCondition compiles a condition on facts of a schema. name stands for
 // the text in errors. The error is an Errors.
@@ -16,10 +20,12 @@ func CompileCondition(name, text string, schema *fact.Schema, options *Options) 
 	rule, faults := syntax.Condition(text)
 	if len(faults) == 0 {
 		c := newCompiler(p)
-		c.rule(rule)
+		when := c.checker.Rule(rule).When
+		p.cost, c.dearest = program.Cost(when), rule.Name
+		c.most = p.cost
 		if faults = c.check(); len(faults) == 0 {
 			c.finish()
-			return &Condition{p}, nil
+			return &Condition{p, program.Compile(when)}, nil
 		}
 	}
 	return nil, newErrors(name, text, faults)
@@ -36,4 +42,6 @@ func (c *Condition) Observe(e *Event, request *Request) { c.program.Observe(e, r
 
 // Holds reports whether the condition is known to be true of a decoded fact.
 // It does not allocate.
-func (c *Condition) Holds(e *Event) bool { return c.program.layers[0].index.Holds(e.frame) }
+func (c *Condition) Holds(e *Event) bool {
+	return e.frame.Holds(c.holds, c.program.options.Rates.Get())
+}

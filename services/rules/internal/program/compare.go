@@ -29,14 +29,10 @@ func leaf(n *check.Node, negate bool) Cond {
 	case check.InInts:
 		return inInts(ints(n.Args[0]), n.Ints, want)
 	case check.InStrings:
-		value, set := texts(n.Args[0]), n.Set
+		value, set := texts(n.Args[0]), newTextSet(n.Set)
 		return func(f *Frame) bool {
 			s, ok := value(f)
-			if !ok {
-				return false
-			}
-			_, in := set[s]
-			return in == want
+			return ok && set.has(s) == want
 		}
 	case check.InList:
 		return inList(n, want)
@@ -99,6 +95,9 @@ func stringTest(op check.Op, a, b *check.Node, want bool) Cond {
 	default:
 	}
 	x, y := texts(a), texts(b)
+	if c := b.Value.S; b.Op == check.Const && a.Op == check.Field && a.Depth == 0 {
+		return textSlotTest(op, a.Slot, c, want)
+	}
 	return func(f *Frame) bool {
 		s, ok := x(f)
 		if !ok {
@@ -109,8 +108,27 @@ func stringTest(op check.Op, a, b *check.Node, want bool) Cond {
 	}
 }
 
+// textSlotTest is contains, starts_with or ends_with of a string of the fact and
+// a constant.
+func textSlotTest(op check.Op, i int, c string, want bool) Cond {
+	switch op {
+	case check.StartsWith:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && strings.HasPrefix(s.S, c) == want }
+	case check.EndsWith:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && strings.HasSuffix(s.S, c) == want }
+	default:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && strings.Contains(s.S, c) == want }
+	}
+}
+
 // inNets is `in cidr`.
 func inNets(n *check.Node, want bool) Cond {
+	if subject := n.Args[0]; subject.Addr > 0 {
+		number, slot, set := subject.Addr, subject.Slot, newNets(n.Nets)
+		return func(f *Frame) bool {
+			return f.Record.Slots[slot].OK && set.has(f.address(number, slot)) == want
+		}
+	}
 	value, set := texts(n.Args[0]), newNets(n.Nets)
 	return func(f *Frame) bool {
 		s, ok := value(f)
@@ -185,29 +203,76 @@ func comparison(op check.Op, a, b *check.Node) Cond {
 	switch a.Type.Kind {
 	case fact.String:
 		if b.Op == check.Const {
+			if a.Op == check.Field && (op == check.Eq || op == check.Ne) {
+				return equalSlot(op == check.Eq, a.Depth, a.Slot, b.Value.S)
+			}
 			return compareConst(op, texts(a), b.Value.S)
 		}
 		return compare(op, texts(a), texts(b))
 	case fact.Float:
 		if b.Op == check.Const {
+			if a.Op == check.Field && a.Depth == 0 {
+				return compareFloatSlot(op, a.Slot, slotFloat(&b.Value))
+			}
 			return compareConst(op, floats(a), slotFloat(&b.Value))
 		}
 		return compare(op, floats(a), floats(b))
 	case fact.Money:
+		if b.Op == check.Const && a.Op == check.Field {
+			return moneySlot(op, a.Depth, a.Slot, b.Value)
+		}
 		return compareMoney(op, amounts(a), amounts(b))
 	default:
 	}
 	if b.Op == check.Const {
-		if a.Op == check.Field && a.Depth == 0 {
-			return compareSlot(op, a.Slot, b.Value.N)
+		if a.Op == check.Field {
+			return compareSlot(op, a.Depth, a.Slot, b.Value.N)
 		}
 		return compareConst(op, ints(a), b.Value.N)
 	}
 	return compare(op, ints(a), ints(b))
 }
 
-// compareSlot compares a whole number of the fact with a constant.
-func compareSlot(op check.Op, i int, c int64) Cond {
+// equalSlot tests a string for being a constant.
+func equalSlot(want bool, depth, i int, c string) Cond {
+	if depth > 0 {
+		return func(f *Frame) bool { s := f.slot(depth, i); return s.OK && (s.S == c) == want }
+	}
+	return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && (s.S == c) == want }
+}
+
+// compareFloatSlot compares a decimal of the fact with a constant.
+func compareFloatSlot(op check.Op, i int, c float64) Cond {
+	switch op {
+	case check.Lt:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && slotFloat(s) < c }
+	case check.Le:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && slotFloat(s) <= c }
+	case check.Gt:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && slotFloat(s) > c }
+	case check.Ge:
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && slotFloat(s) >= c }
+	default:
+		want := op == check.Eq
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && (slotFloat(s) == c) == want }
+	}
+}
+
+// moneySlot compares an amount with a constant one.
+func moneySlot(op check.Op, depth, i int, c fact.Slot) Cond {
+	t := test{how: uint8(op), n: c.N, text: c.S}
+	if depth == 0 {
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && f.moneyTest(&t, s) }
+	}
+	return func(f *Frame) bool { s := f.slot(depth, i); return s.OK && f.moneyTest(&t, s) }
+}
+
+// compareSlot compares a whole number with a constant.
+func compareSlot(op check.Op, depth, i int, c int64) Cond {
+	if depth > 0 {
+		t := test{op: intOps[op], n: c}
+		return func(f *Frame) bool { s := f.slot(depth, i); return s.OK && t.holdsOf(s.N) }
+	}
 	switch op {
 	case check.Eq:
 		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && s.N == c }

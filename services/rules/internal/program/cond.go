@@ -1,6 +1,8 @@
 package program
 
 import (
+	"slices"
+
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 )
@@ -24,8 +26,11 @@ func cond(n *check.Node, negate bool) Cond {
 	case check.Not:
 		return cond(n.Args[0], !negate)
 	case check.And, check.Or:
+		if within := interval(n, negate); within != nil {
+			return within
+		}
 		parts := make([]Cond, len(n.Args))
-		for i, arg := range n.Args {
+		for i, arg := range cheapestFirst(n.Args) {
 			parts[i] = cond(arg, negate)
 		}
 		if (n.Op == check.And) != negate {
@@ -48,6 +53,33 @@ func cond(n *check.Node, negate bool) Cond {
 	default:
 		return leaf(n, negate)
 	}
+}
+
+// interval is `value in low..high` of a whole number, whose value is computed
+// once; nil for other conditions.
+func interval(n *check.Node, negate bool) Cond {
+	if n.Op != check.And || len(n.Args) != 2 || n.Args[0].Op != check.Ge || n.Args[1].Op != check.Le {
+		return nil
+	}
+	from, to := n.Args[0], n.Args[1]
+	if from.Args[0] != to.Args[0] || from.Args[1].Op != check.Const || to.Args[1].Op != check.Const {
+		return nil
+	}
+	switch from.Args[0].Type.Kind {
+	case fact.Int, fact.Duration, fact.Time:
+	default:
+		return nil
+	}
+	value, low, high := ints(from.Args[0]), from.Args[1].Value.N, to.Args[1].Value.N
+	return func(f *Frame) bool {
+		v, ok := value(f)
+		return ok && (low <= v && v <= high) != negate
+	}
+}
+
+// cheapestFirst orders conditions by what they cost.
+func cheapestFirst(args []*check.Node) []*check.Node {
+	return slices.SortedStableFunc(slices.Values(args), func(a, b *check.Node) int { return int(Cost(a) - Cost(b)) })
 }
 
 // both is true when all parts are.

@@ -61,7 +61,6 @@ func (b *Builder) finish(x *Index, extra func() int) {
 			memos[i] = int32(b.code.memos)
 		}
 	}
-	x.plain = len(b.code.derived) == 0 && b.code.memos == 0 && len(b.code.conds) == 0
 	for i := range b.code.tests {
 		t := &b.code.tests[i]
 		t.memo = memos[t.memo]

@@ -21,7 +21,6 @@ type Index struct {
 	words   int     // of a mask
 	entries []entry // by position, those of a rule side by side
 	all     []uint64
-	plain   bool       // the code needs nothing of a frame but the fact
 	pool    *sync.Pool // of *work
 }
 
@@ -84,23 +83,6 @@ func (x *Index) Without(rules []int32) *Index {
 		}
 	}
 	return &less
-}
-
-// Holds reports whether a rule fires on a decoded fact.
-func (x *Index) Holds(f *Frame) bool {
-	if len(x.facets) > 0 {
-		defer f.Release()
-		return len(x.Fire(f)) > 0
-	}
-	if !x.plain {
-		f.begin(x)
-	}
-	for i := range x.entries {
-		if x.code.run(f, x.entries[i].pc) {
-			return true
-		}
-	}
-	return false
 }
 
 // candidates is what no facet excludes.

@@ -191,6 +191,24 @@ func (b *parts) closure(n *check.Node, negate bool) *part {
 	return p
 }
 
+// holdsOf compares a whole number with the test's.
+func (t *test) holdsOf(v int64) bool {
+	switch t.op {
+	case opIntEq:
+		return v == t.n
+	case opIntNe:
+		return v != t.n
+	case opIntLt:
+		return v < t.n
+	case opIntLe:
+		return v <= t.n
+	case opIntGt:
+		return v > t.n
+	default:
+		return v >= t.n
+	}
+}
+
 // moneyTest compares an amount with a constant.
 func (f *Frame) moneyTest(t *test, s *fact.Slot) bool {
 	if s.S != t.text {
