@@ -14,6 +14,7 @@ import (
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
+	"github.com/backlot-video/backlot/services/rules"
 	"github.com/backlot-video/backlot/services/rules/internal/api"
 	"github.com/backlot-video/backlot/services/rules/internal/catalog"
 	"github.com/backlot-video/backlot/services/rules/internal/counting"
@@ -31,6 +32,9 @@ type Config struct {
 	// instead of the configstore. Default: none.
 	Dir      string
 	Velocity Velocity
+	// Budget bounds what judging one fact may cost, in units of about a
+	// nanosecond. Default rules.DefaultBudget.
+	Budget int
 	// ListEntries and ListBytes bound a list. Default 20 million entries of
 	// 1 GiB together, without what holds them.
 	ListEntries int
@@ -50,6 +54,7 @@ func (s *Service) Name() string { return name }
 // RegisterFlags implements lifecycle.Service.
 func (s *Service) RegisterFlags(set *config.Set) {
 	set.String(&s.config.Dir, "dir", "", "`folder` of *.rules, *.list and *.binpb files that is used instead of the configstore; empty: none")
+	set.Int(&s.config.Budget, "budget", rules.DefaultBudget, "most that judging one fact by a ruleset may cost, in `units` of about a nanosecond as if every part of every rule were looked at; others are refused")
 	set.Int(&s.config.ListEntries, "list-entries", list.DefaultMaxEntries, "most `entries` of a list")
 	set.Size(&s.config.ListBytes, "list-bytes", list.DefaultMaxBytes, "most `bytes` of a list's entries together; what holds them takes about 10 bytes an entry more")
 	s.config.Velocity.registerFlags(set)
@@ -59,6 +64,9 @@ func (s *Service) RegisterFlags(set *config.Set) {
 // Validate implements lifecycle.Service.
 func (s *Service) Validate() error {
 	faults := append(s.config.Velocity.validate(), s.config.Release.validate()...)
+	if s.config.Budget < 1 {
+		faults = append(faults, errors.New("rules.budget: must be at least 1"))
+	}
 	if s.config.ListEntries < 1 || s.config.ListEntries > 1<<30 {
 		faults = append(faults, errors.New("rules.list-entries: must be 1 to 1073741824"))
 	}
@@ -86,7 +94,8 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return err
 	}
 	all, err := s.config.Release.open(host, catalog.Config{
-		Log: host.Log, Registerer: host.Registerer, Clock: host.Clock,
+		Budget: int64(s.config.Budget),
+		Log:    host.Log, Registerer: host.Registerer, Clock: host.Clock,
 		Dir: filepath.Join(host.DataDir, "good"), Counters: counts,
 	})
 	if err != nil {

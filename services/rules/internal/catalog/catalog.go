@@ -68,6 +68,9 @@ type Config struct {
 	Counters velocity.Counters
 	// Labels of this replica, by which canaries may choose it.
 	Labels map[string]string
+	// Budget bounds what judging one fact by a ruleset may cost, as
+	// rules.Options says; default rules.DefaultBudget.
+	Budget int64
 	// Refused is told of versions that cannot be used; it must not block.
 	Refused func(Refusal)
 }

@@ -92,7 +92,7 @@ func (c *Catalog) Check(name, factType, source string) (Checked, error) {
 	if formatted, err := rules.Format(name, source, rules.LanguageOf(source)); err == nil {
 		checked.Formatted = formatted
 	}
-	program, err := rules.Compile(name, source, known.schema, &rules.Options{Lists: &c.lists, Rates: &c.rates})
+	program, err := rules.Compile(name, source, known.schema, &rules.Options{Lists: &c.lists, Rates: &c.rates, Budget: c.config.Budget})
 	if errors.As(err, &checked.Errors) {
 		return checked, nil
 	}
@@ -122,7 +122,7 @@ func (c *Catalog) Verify(name, factType, source string) error {
 	if err != nil {
 		return err
 	}
-	program, err := rules.Compile(name, source, known.schema, &rules.Options{Lists: &c.lists, Rates: &c.rates})
+	program, err := rules.Compile(name, source, known.schema, &rules.Options{Lists: &c.lists, Rates: &c.rates, Budget: c.config.Budget})
 	if err != nil {
 		return err
 	}

@@ -223,6 +223,7 @@ func (c *Catalog) compile(r Ruleset, base *rules.Program) (judge, error) {
 	} else {
 		program, err = rules.Compile(r.Name, r.Source, known.schema, &rules.Options{
 			Version: r.Version, Lists: &c.lists, Rates: &c.rates, Counters: c.counters, Scope: r.Name, Sample: known.sample.copied(),
+			Budget: c.config.Budget,
 		})
 	}
 	if err != nil {
