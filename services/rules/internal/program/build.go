@@ -66,6 +66,7 @@ type facetPlan struct {
 	key     facetKey
 	derived int32
 	asks    []ask
+	gain    float64
 }
 
 // ask is what a position asks of a facet's value.

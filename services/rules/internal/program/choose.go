@@ -4,29 +4,55 @@ import "slices"
 
 // chosen are the facets that spare more than they cost, best first.
 func (b *Builder) chosen(words int) []*facetPlan {
-	gain := func(plan *facetPlan) float64 {
-		total := 0.0
-		for _, a := range plan.asks {
-			p := &b.positions[a.position]
-			total += p.left * (1 - a.likely) * (runCost + p.cost)
-		}
-		return total
+	if b.all {
+		return b.order
 	}
-	slices.SortStableFunc(b.order, func(p, q *facetPlan) int { return byRatio(gain(q), gain(p)) })
-	var kept []*facetPlan
-	if len(b.positions) <= maxAlternatives && !b.all {
+	if len(b.positions) <= maxAlternatives {
 		return nil // running all of them is faster
 	}
 	for _, plan := range b.order {
-		if gain(plan) < plan.price(words) && !b.all {
-			continue
-		}
-		kept = append(kept, plan)
-		for _, a := range plan.asks {
-			b.positions[a.position].left *= a.likely
+		plan.gain = b.gain(plan)
+	}
+	slices.SortStableFunc(b.order, func(p, q *facetPlan) int { return byRatio(q.gain, p.gain) })
+	var kept []*facetPlan
+	for _, plan := range b.order {
+		if b.gain(plan) >= plan.price(words) {
+			kept = append(kept, plan)
+			b.choose(plan)
 		}
 	}
-	return kept
+	// What was best when nothing else was chosen may since do little.
+	return slices.DeleteFunc(kept, func(plan *facetPlan) bool {
+		b.leave(plan)
+		idle := b.gain(plan) < plan.price(words)
+		if !idle {
+			b.choose(plan)
+		}
+		return idle
+	})
+}
+
+// gain is what a facet spares beside those chosen, in about nanoseconds.
+func (b *Builder) gain(plan *facetPlan) float64 {
+	total := 0.0
+	for i := range plan.asks {
+		a := &plan.asks[i]
+		p := &b.positions[a.position]
+		total += p.left * (1 - a.likely) * (runCost + p.cost)
+	}
+	return total
+}
+
+func (b *Builder) choose(plan *facetPlan) {
+	for i := range plan.asks {
+		b.positions[plan.asks[i].position].left *= plan.asks[i].likely
+	}
+}
+
+func (b *Builder) leave(plan *facetPlan) {
+	for i := range plan.asks {
+		b.positions[plan.asks[i].position].left /= plan.asks[i].likely
+	}
 }
 
 // noTest marks an ask whose facet spares no test.
