@@ -21,6 +21,9 @@ const stolen = "card-reported-stolen"
 const rulesetSource = `rule stolen_card "Card reported stolen"
   when card == "` + stolen + `"
   then deny score 100 reason STOLEN_CARD
+rule burst "One viewer orders faster than anyone watches"
+  when count(payment by viewer_id over 10m) > 50
+  then deny score 60 reason BURST
 rule first_order "First order of a new account" shadow
   when paid_orders == 0 and account_age < 1d
   then review reason FIRST_ORDER
