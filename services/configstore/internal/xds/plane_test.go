@@ -174,6 +174,19 @@ func (g *gateway) update(types ...string) map[string]*discoveryv3.DiscoveryRespo
 	return responses
 }
 
+// inForce waits until clients that connect are sent a release.
+func (f *fixture) inForce(release string) {
+	f.t.Helper()
+	g := f.connect()
+	g.subscribe(xds.ClusterType)
+	for {
+		response := g.receive()
+		if g.ack(response); strings.HasPrefix(response.GetVersionInfo(), release+"+") {
+			return
+		}
+	}
+}
+
 func unpack[T proto.Message](t *testing.T, packed *anypb.Any, into T) T {
 	t.Helper()
 	if err := packed.UnmarshalTo(into); err != nil {
@@ -262,7 +275,7 @@ func TestClientGetsAClosedSetOfOneRelease(t *testing.T) {
 
 func TestUpdatesComeInOrderAndEndpointsAlone(t *testing.T) {
 	f := newFixture(t)
-	f.apply(f.put("Cluster", "storefront", storefront()))
+	f.inForce(f.apply(f.put("Cluster", "storefront", storefront())))
 	g := f.connect()
 	// In the reverse of the order of updates.
 	for _, kind := range slices.Backward(allTypes) {
