@@ -71,9 +71,6 @@ func (c *Checker) Release() {
 	c.checked.Reset()
 }
 
-// Extra makes a slot of the fact that no field fills.
-func (c *Checker) Extra() int { return c.set.Layout.Root().Extra() }
-
 // Finish checks the tests and returns the set, without its rules.
 func (c *Checker) Finish(tests []*syntax.Test) (*Set, []syntax.Fault) {
 	if len(c.set.Counters) > 0 && c.schema.Time() != nil {
