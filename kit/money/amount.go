@@ -1,7 +1,8 @@
 // Package money is exact arithmetic on amounts of one currency.
 //
 //	amount.go    Amount and its checked arithmetic
-//	split.go     exact division among shares
+//	apportion.go exact division by largest remainder
+//	split.go     the same among shares in parts per million
 //	currency.go  ISO 4217 codes and their minor units
 //	text.go      Format and Parse
 //	proto.go     Amount as it travels

@@ -95,3 +95,36 @@ func drawWeights(t *rapid.T) []uint32 {
 	}
 	return weights
 }
+
+func TestApportionTakesNoMoreThanAWeight(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		weights := rapid.SliceOfN(rapid.Uint64Range(0, 1<<58), 1, 16).Draw(t, "weights")
+		sum := uint64(0)
+		for _, weight := range weights {
+			sum += weight
+		}
+		if sum == 0 {
+			return
+		}
+		total := rapid.Int64Range(0, int64(sum)).Draw(t, "total")
+		parts, err := Apportion(usd(total), weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := total
+		for i, part := range parts {
+			left -= part.Minor
+			if part.Minor < 0 || uint64(part.Minor) > weights[i] {
+				t.Fatalf("part %d of weight %d is %d", i, weights[i], part.Minor)
+			}
+		}
+		if left != 0 {
+			t.Fatalf("parts leave %d of %d", left, total)
+		}
+	})
+	for _, weights := range [][]uint64{nil, {0, 0}, {1 << 63, 1 << 63}} {
+		if _, err := Apportion(usd(5), weights); !errors.Is(err, ErrShares) {
+			t.Errorf("%v: got %v, want ErrShares", weights, err)
+		}
+	}
+}

@@ -26,6 +26,7 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/policy"
+	"github.com/backlot-video/backlot/services/settlement/internal/split"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 	backlotsql "github.com/backlot-video/backlot/sql"
 )
@@ -33,12 +34,12 @@ import (
 // policies has the default and nothing else.
 type policies struct{}
 
-func (policies) Policy(name string) (ledger.SplitPolicy, error) {
+func (policies) Policy(name string) (split.Policy, error) {
 	if name != "" {
-		return ledger.SplitPolicy{}, policy.ErrUnknown
+		return split.Policy{}, policy.ErrUnknown
 	}
-	return ledger.SplitPolicy{Name: "default", Shares: []ledger.Share{
-		{Purpose: ledger.Earnings, PPM: 700_000}, {Purpose: ledger.Platform, PPM: 200_000}, {Purpose: ledger.Tax, PPM: 100_000},
+	return split.Policy{Name: "default", Shares: []split.Share{
+		{Payee: split.Payee{Kind: split.Creator}, PPM: 700_000}, {Payee: split.Payee{Kind: split.Platform}, PPM: 200_000}, {Payee: split.Payee{Kind: split.Tax}, PPM: 100_000},
 	}}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/policy"
+	"github.com/backlot-video/backlot/services/settlement/internal/split"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
 
@@ -22,7 +23,8 @@ var codes = []struct {
 	{ledger.ErrInsufficientFunds, connect.CodeFailedPrecondition},
 	{payment.ErrDeclined, connect.CodeFailedPrecondition},
 	{policy.ErrUnknown, connect.CodeFailedPrecondition},
-	{ledger.ErrPolicy, connect.CodeFailedPrecondition},
+	{split.ErrPolicy, connect.CodeFailedPrecondition},
+	{split.ErrPrice, connect.CodeInvalidArgument},
 	{policy.ErrNotReady, connect.CodeUnavailable},
 	{store.ErrBusy, connect.CodeResourceExhausted},
 	{cashier.ErrConflict, connect.CodeAlreadyExists},

@@ -77,7 +77,7 @@ func saleOf(branch *tccv1.Branch) (cashier.Sale, error) {
 	return cashier.Sale{
 		TenantID: branch.GetTenantId(), XID: branch.GetXid(), BranchID: branch.GetBranchId(),
 		OrderID: pay.GetOrderId(), ViewerID: pay.GetViewerId(), CreatorID: pay.GetCreatorId(),
-		Price: price, SplitPolicy: pay.GetSplitPolicy(),
+		AffiliateID: pay.GetAffiliateId(), Price: price, SplitPolicy: pay.GetSplitPolicy(),
 	}, nil
 }
 

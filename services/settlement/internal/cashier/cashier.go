@@ -16,8 +16,8 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
+	"github.com/backlot-video/backlot/services/settlement/internal/split"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
 
@@ -27,7 +27,7 @@ var ErrConflict = errors.New("idempotency key was used for another request")
 // Policies gives split policies by name.
 type Policies interface {
 	// Policy returns a policy, policy.ErrUnknown or policy.ErrNotReady.
-	Policy(name string) (ledger.SplitPolicy, error)
+	Policy(name string) (split.Policy, error)
 }
 
 // Cashier books top-ups and sales.

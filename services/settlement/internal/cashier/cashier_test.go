@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/policy"
+	"github.com/backlot-video/backlot/services/settlement/internal/split"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 	backlotsql "github.com/backlot-video/backlot/sql"
 )
@@ -45,12 +47,12 @@ func (b *bank) say(err error) {
 	b.answer = err
 }
 
-type policies map[string]ledger.SplitPolicy
+type policies map[string]split.Policy
 
-func (p policies) Policy(name string) (ledger.SplitPolicy, error) {
+func (p policies) Policy(name string) (split.Policy, error) {
 	found, known := p[name]
 	if !known {
-		return ledger.SplitPolicy{}, policy.ErrUnknown
+		return split.Policy{}, policy.ErrUnknown
 	}
 	return found, nil
 }
@@ -59,7 +61,8 @@ type house struct {
 	*cashier.Cashier
 	store *store.Store
 	bank  *bank
-	t     *testing.T
+	policies
+	t *testing.T
 }
 
 func open(t *testing.T) *house {
@@ -67,8 +70,8 @@ func open(t *testing.T) *house {
 	db := databasetest.Open(t, databasetest.Config(t, database.SQLite, "settlement"), backlotsql.Migrations("settlement"))
 	s := store.New(db, func(context.Context, *sql.Tx, ledger.Transfer) error { return nil }, time.Now, nil)
 	b := &bank{in: map[string]money.Amount{}}
-	all := policies{"": {Name: "default", Shares: []ledger.Share{{Purpose: ledger.Earnings, PPM: 1_000_000}}}}
-	return &house{Cashier: cashier.New(s, b, all, slog.New(slog.DiscardHandler)), store: s, bank: b, t: t}
+	all := policies{"": {Name: "default", Shares: []split.Share{{Payee: split.Payee{Kind: split.Creator}, PPM: 1_000_000}}}}
+	return &house{Cashier: cashier.New(s, b, all, slog.New(slog.DiscardHandler)), store: s, bank: b, policies: all, t: t}
 }
 
 func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }
@@ -233,6 +236,75 @@ func TestSaleHoldsAndPaysOrReleases(t *testing.T) {
 	}
 	if report, err := h.store.Verify(t.Context(), "main"); err != nil || len(report.Faults) > 0 {
 		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+func TestSalesPayEveryPayeeOfThePolicyOnce(t *testing.T) {
+	h := open(t)
+	h.policies["several"] = split.Policy{Name: "several", Release: "r7", Shares: []split.Share{
+		{Payee: split.Payee{Kind: split.Creator}, PPM: 500_000},
+		{Payee: split.Payee{Kind: split.Account, AccountID: "second"}, PPM: 200_000},
+		{Payee: split.Payee{Kind: split.Affiliate}, PPM: 200_000},
+		{Payee: split.Payee{Kind: split.Tax}, PPM: 100_000, Fixed: split.Amounts{usd(10)}},
+	}}
+	if _, err := h.TopUp(t.Context(), "main", "ann", "k", usd(1000)); err != nil {
+		t.Fatal(err)
+	}
+	for creator, want := range map[string]string{
+		"eve":    "wallet ann 110, earnings eve 50, tax  20, earnings friend 20, earnings second 20",
+		"second": "wallet ann 110, earnings second 70, tax  20, earnings friend 20",
+		"friend": "wallet ann 110, earnings friend 70, tax  20, earnings second 20",
+	} {
+		sale := cashier.Sale{
+			TenantID: "main", XID: creator, BranchID: "pay", OrderID: creator, ViewerID: "ann", CreatorID: creator,
+			AffiliateID: "friend", Price: usd(110), SplitPolicy: "several",
+		}
+		if err := h.in(func(ctx context.Context, tx *store.Tx) error { return h.Hold(ctx, tx, sale) }); err != nil {
+			t.Fatal(err)
+		}
+		booked, err := h.store.Transfers(t.Context(), "main", creator, store.Page{Limit: 2})
+		if err != nil || len(booked) != 1 || booked[0].SplitPolicy != "several@r7" {
+			t.Fatalf("booked %+v, %v", booked, err)
+		}
+		var lines []string
+		for _, posting := range booked[0].Postings {
+			lines = append(lines, fmt.Sprintf("%s %s %d", posting.Purpose, posting.OwnerID, posting.Amount.Minor))
+		}
+		if got := strings.Join(lines, ", "); got != want {
+			t.Errorf("%s: %s, want %s", creator, got, want)
+		}
+	}
+}
+
+func TestTiersGoByWhatTheCreatorHasEarned(t *testing.T) {
+	h := open(t)
+	all := func(kind split.Kind) []split.Share {
+		return []split.Share{{Payee: split.Payee{Kind: kind}, PPM: 1_000_000}}
+	}
+	h.policies["volume"] = split.Policy{Name: "volume", Basis: split.ByVolume, Tiers: []split.Tier{
+		{Shares: all(split.Creator)}, {From: split.Amounts{usd(150)}, Shares: all(split.Platform)},
+	}}
+	if _, err := h.TopUp(t.Context(), "main", "ann", "k", usd(1000)); err != nil {
+		t.Fatal(err)
+	}
+	for _, order := range []string{"1", "2", "3"} {
+		sale := cashier.Sale{
+			TenantID: "main", XID: order, BranchID: "pay", OrderID: order, ViewerID: "ann", CreatorID: "eve",
+			Price: usd(100), SplitPolicy: "volume",
+		}
+		err := h.in(func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(h.Hold(ctx, tx, sale), h.Pay(ctx, tx, "main", order, "pay"))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for owner, want := range map[string]int64{"eve": 200, "": 100} {
+		purpose := map[string]ledger.Purpose{"eve": ledger.Earnings, "": ledger.Platform}[owner]
+		account, _, err := h.store.Account(t.Context(), "main", owner, purpose, "USD")
+		if err != nil || account.Balance.CreditsPosted != usd(want) {
+			t.Errorf("%s has %v, %v, want %d", purpose, account.Balance, err, want)
+		}
 	}
 }
 

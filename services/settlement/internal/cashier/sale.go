@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/split"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
 
@@ -14,6 +17,7 @@ type Sale struct {
 	TenantID, XID, BranchID string // the branch of a global transaction
 	OrderID                 string
 	ViewerID, CreatorID     string
+	AffiliateID             string // who brought the viewer; may be empty
 	Price                   money.Amount
 	SplitPolicy             string // by name
 }
@@ -36,13 +40,55 @@ func (c *Cashier) Hold(ctx context.Context, tx *store.Tx, sale Sale) error {
 	if err != nil {
 		return err
 	}
-	draft, err := policy.Sale(sale.TenantID, sale.ViewerID, sale.CreatorID, sale.Price)
+	earned, err := tx.Earned(ctx, sale.TenantID, sale.CreatorID, sale.Price.Currency)
 	if err != nil {
 		return err
 	}
-	draft.Reference, draft.XID, draft.IdempotencyKey = sale.OrderID, sale.XID, saleKey(sale.XID, sale.BranchID)
-	_, err = tx.Pend(ctx, draft)
+	parts, err := policy.Split(split.Sale{Price: sale.Price, Earned: earned, Affiliate: sale.AffiliateID != ""})
+	if err != nil {
+		return err
+	}
+	_, err = tx.Pend(ctx, sale.draft(policy.Version(), parts))
 	return err
+}
+
+// draft is the transfer of the price from the viewer's wallet to those who
+// get a part of it.
+func (s Sale) draft(policy string, parts []split.Part) ledger.Draft {
+	draft := ledger.Draft{
+		TenantID: s.TenantID, Currency: s.Price.Currency, Type: ledger.Sale, SplitPolicy: policy,
+		Reference: s.OrderID, XID: s.XID, IdempotencyKey: saleKey(s.XID, s.BranchID),
+		Lines: []ledger.Line{{Purpose: ledger.Wallet, OwnerID: s.ViewerID, Side: ledger.Debit, Amount: s.Price}},
+	}
+	for _, part := range parts {
+		line := ledger.Line{Side: ledger.Credit, Amount: part.Amount}
+		line.Purpose, line.OwnerID = s.account(part.Payee)
+		same := func(other ledger.Line) bool {
+			return other.Purpose == line.Purpose && other.OwnerID == line.OwnerID
+		}
+		if at := slices.IndexFunc(draft.Lines, same); at >= 0 {
+			draft.Lines[at].Amount.Minor += part.Amount.Minor // at most the price
+			continue
+		}
+		draft.Lines = append(draft.Lines, line)
+	}
+	return draft
+}
+
+// account is where a payee gets its part.
+func (s Sale) account(payee split.Payee) (ledger.Purpose, string) {
+	switch payee.Kind {
+	case split.Platform:
+		return ledger.Platform, ""
+	case split.Tax:
+		return ledger.Tax, ""
+	case split.Affiliate:
+		return ledger.Earnings, s.AffiliateID
+	case split.Account:
+		return ledger.Earnings, payee.AccountID
+	default: // split.Creator
+		return ledger.Earnings, s.CreatorID
+	}
 }
 
 // Pay posts what Hold holds.

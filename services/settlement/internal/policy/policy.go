@@ -1,5 +1,5 @@
 // Package policy holds the split policies, configuration objects of kind
-// SplitPolicy, as the ledger takes them. It follows the configstore and serves
+// SplitPolicy, as package split takes them. It follows the configstore and serves
 // from memory; a store that is down is not noticed. It is safe for concurrent
 // use.
 package policy
@@ -9,8 +9,10 @@ import (
 	"fmt"
 
 	"github.com/backlot-video/backlot/kit/informer"
+	"github.com/backlot-video/backlot/kit/money"
+	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
-	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/split"
 )
 
 // Kind is the kind of the objects.
@@ -49,7 +51,7 @@ func New(informer *informer.Informer[*settlementv1.SplitPolicy]) *Policies {
 // Policy returns the policy of a name, the empty one meaning DefaultName, which
 // is Default as long as there is no object of that name. It returns ErrUnknown,
 // or ErrNotReady before the objects were listed for the first time.
-func (p *Policies) Policy(name string) (ledger.SplitPolicy, error) {
+func (p *Policies) Policy(name string) (split.Policy, error) {
 	if name == "" {
 		name = DefaultName
 	}
@@ -60,25 +62,54 @@ func (p *Policies) Policy(name string) (ledger.SplitPolicy, error) {
 	select {
 	case <-p.informer.Synced():
 	default:
-		return ledger.SplitPolicy{}, ErrNotReady
+		return split.Policy{}, ErrNotReady
 	}
 	if name == DefaultName {
 		return convert(&informer.Object[*settlementv1.SplitPolicy]{Name: DefaultName, Spec: Default()}), nil
 	}
-	return ledger.SplitPolicy{}, fmt.Errorf("%w: %s", ErrUnknown, name)
+	return split.Policy{}, fmt.Errorf("%w: %s", ErrUnknown, name)
 }
 
-var purposes = map[settlementv1.Payee]ledger.Purpose{
-	settlementv1.Payee_PAYEE_CREATOR:  ledger.Earnings,
-	settlementv1.Payee_PAYEE_PLATFORM: ledger.Platform,
-	settlementv1.Payee_PAYEE_TAX:      ledger.Tax,
+var kinds = map[settlementv1.Payee]split.Kind{
+	settlementv1.Payee_PAYEE_CREATOR:   split.Creator,
+	settlementv1.Payee_PAYEE_PLATFORM:  split.Platform,
+	settlementv1.Payee_PAYEE_TAX:       split.Tax,
+	settlementv1.Payee_PAYEE_AFFILIATE: split.Affiliate,
+	settlementv1.Payee_PAYEE_ACCOUNT:   split.Account,
 }
 
-// convert keeps unknown payees as an empty purpose, which the ledger refuses.
-func convert(object *informer.Object[*settlementv1.SplitPolicy]) ledger.SplitPolicy {
-	policy := ledger.SplitPolicy{Name: object.Name, Release: object.ReleaseID}
-	for _, share := range object.Spec.GetShares() {
-		policy.Shares = append(policy.Shares, ledger.Share{Purpose: purposes[share.GetPayee()], PPM: share.GetPpm()})
+// convert keeps what is not known as a zero, which the policy's validation
+// refuses.
+func convert(object *informer.Object[*settlementv1.SplitPolicy]) split.Policy {
+	spec := object.Spec
+	policy := split.Policy{
+		Name: object.Name, Release: object.ReleaseID,
+		Shares: shares(spec.GetShares()), Basis: split.Basis(spec.GetTierBasis()), // of the same numbers
+	}
+	for _, tier := range spec.GetTiers() {
+		policy.Tiers = append(policy.Tiers, split.Tier{From: amounts(tier.GetFrom()), Shares: shares(tier.GetShares())})
+	}
+	if remainder := spec.GetRemainder(); remainder != nil {
+		policy.Remainder = &split.Payee{Kind: kinds[remainder.GetPayee()], AccountID: remainder.GetAccount()}
 	}
 	return policy
+}
+
+func shares(messages []*settlementv1.Share) []split.Share {
+	var all []split.Share
+	for _, share := range messages {
+		all = append(all, split.Share{
+			Payee: split.Payee{Kind: kinds[share.GetPayee()], AccountID: share.GetAccount()}, PPM: share.GetPpm(),
+			Fixed: amounts(share.GetFixed()), Minimum: amounts(share.GetMinimum()), Maximum: amounts(share.GetMaximum()),
+		})
+	}
+	return all
+}
+
+func amounts(messages []*moneyv1.Money) split.Amounts {
+	var all split.Amounts
+	for _, amount := range messages {
+		all = append(all, money.Amount{Minor: amount.GetMinor(), Currency: amount.GetCurrency()})
+	}
+	return all
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backlot-video/backlot/kit/database"
+	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
@@ -91,6 +92,18 @@ func (x *Tx) Find(ctx context.Context, tenantID, idempotencyKey string) (ledger.
 		return ledger.Transfer{}, notFound(err)
 	}
 	return withPostings(ctx, x.q, row)
+}
+
+// Earned is what was credited to a creator in a currency so far, refunds and
+// payouts not deducted.
+func (x *Tx) Earned(ctx context.Context, tenantID, creatorID, currency string) (money.Amount, error) {
+	row, err := x.q.FindAccount(ctx, settlementdb.FindAccountParams{
+		TenantID: tenantID, OwnerID: creatorID, Purpose: string(ledger.Earnings), Currency: currency,
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return money.Amount{Currency: currency}, nil
+	}
+	return decodeAccount(row).Balance.CreditsPosted, err
 }
 
 // Pend books a draft as pending. An error, such as

@@ -127,6 +127,58 @@ func (TransferState) EnumDescriptor() ([]byte, []int) {
 	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{1}
 }
 
+type TierBasis int32
+
+const (
+	TierBasis_TIER_BASIS_UNSPECIFIED TierBasis = 0
+	// The price of the sale.
+	TierBasis_TIER_BASIS_PRICE TierBasis = 1
+	// What the creator has earned before in the sale's currency, refunds not
+	// deducted.
+	TierBasis_TIER_BASIS_VOLUME TierBasis = 2
+)
+
+// Enum value maps for TierBasis.
+var (
+	TierBasis_name = map[int32]string{
+		0: "TIER_BASIS_UNSPECIFIED",
+		1: "TIER_BASIS_PRICE",
+		2: "TIER_BASIS_VOLUME",
+	}
+	TierBasis_value = map[string]int32{
+		"TIER_BASIS_UNSPECIFIED": 0,
+		"TIER_BASIS_PRICE":       1,
+		"TIER_BASIS_VOLUME":      2,
+	}
+)
+
+func (x TierBasis) Enum() *TierBasis {
+	p := new(TierBasis)
+	*p = x
+	return p
+}
+
+func (x TierBasis) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TierBasis) Descriptor() protoreflect.EnumDescriptor {
+	return file_backlot_settlement_v1_settlement_proto_enumTypes[2].Descriptor()
+}
+
+func (TierBasis) Type() protoreflect.EnumType {
+	return &file_backlot_settlement_v1_settlement_proto_enumTypes[2]
+}
+
+func (x TierBasis) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TierBasis.Descriptor instead.
+func (TierBasis) EnumDescriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{2}
+}
+
 type Payee int32
 
 const (
@@ -134,6 +186,11 @@ const (
 	Payee_PAYEE_CREATOR     Payee = 1
 	Payee_PAYEE_PLATFORM    Payee = 2
 	Payee_PAYEE_TAX         Payee = 3
+	// Who brought the buyer; where a sale has none, its part is the
+	// platform's.
+	Payee_PAYEE_AFFILIATE Payee = 4
+	// A person by account id, such as a second creator.
+	Payee_PAYEE_ACCOUNT Payee = 5
 )
 
 // Enum value maps for Payee.
@@ -143,12 +200,16 @@ var (
 		1: "PAYEE_CREATOR",
 		2: "PAYEE_PLATFORM",
 		3: "PAYEE_TAX",
+		4: "PAYEE_AFFILIATE",
+		5: "PAYEE_ACCOUNT",
 	}
 	Payee_value = map[string]int32{
 		"PAYEE_UNSPECIFIED": 0,
 		"PAYEE_CREATOR":     1,
 		"PAYEE_PLATFORM":    2,
 		"PAYEE_TAX":         3,
+		"PAYEE_AFFILIATE":   4,
+		"PAYEE_ACCOUNT":     5,
 	}
 )
 
@@ -163,11 +224,11 @@ func (x Payee) String() string {
 }
 
 func (Payee) Descriptor() protoreflect.EnumDescriptor {
-	return file_backlot_settlement_v1_settlement_proto_enumTypes[2].Descriptor()
+	return file_backlot_settlement_v1_settlement_proto_enumTypes[3].Descriptor()
 }
 
 func (Payee) Type() protoreflect.EnumType {
-	return &file_backlot_settlement_v1_settlement_proto_enumTypes[2]
+	return &file_backlot_settlement_v1_settlement_proto_enumTypes[3]
 }
 
 func (x Payee) Number() protoreflect.EnumNumber {
@@ -176,7 +237,7 @@ func (x Payee) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Payee.Descriptor instead.
 func (Payee) EnumDescriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{2}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{3}
 }
 
 // Account holds one owner's money for one purpose in one currency.
@@ -520,10 +581,22 @@ func (x *Posting) GetOwnerId() string {
 }
 
 // SplitPolicy is a configuration object (kind SplitPolicy): who gets what
-// of a sale. Named `default` unless a sale names another.
+// of a sale. Named `default` unless a sale names another. It has either
+// shares or tiers.
+//
+// Fixed fees are taken first, percentages are of what they leave, then who
+// is below its minimum or above its maximum gets that and the others share
+// the rest anew. The parts always sum to the price.
 type SplitPolicy struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Shares        []*Share               `protobuf:"bytes,1,rep,name=shares,proto3" json:"shares,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Shares []*Share               `protobuf:"bytes,1,rep,name=shares,proto3" json:"shares,omitempty"`
+	// What chooses the tier.
+	TierBasis TierBasis `protobuf:"varint,2,opt,name=tier_basis,json=tierBasis,proto3,enum=backlot.settlement.v1.TierBasis" json:"tier_basis,omitempty"`
+	// Lowest first; the first begins at zero.
+	Tiers []*Tier `protobuf:"bytes,3,rep,name=tiers,proto3" json:"tiers,omitempty"`
+	// Who gets the minor units that percentages leave over; by default the
+	// payees with the largest remainders.
+	Remainder     *Remainder `protobuf:"bytes,4,opt,name=remainder,proto3" json:"remainder,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -565,18 +638,101 @@ func (x *SplitPolicy) GetShares() []*Share {
 	return nil
 }
 
+func (x *SplitPolicy) GetTierBasis() TierBasis {
+	if x != nil {
+		return x.TierBasis
+	}
+	return TierBasis_TIER_BASIS_UNSPECIFIED
+}
+
+func (x *SplitPolicy) GetTiers() []*Tier {
+	if x != nil {
+		return x.Tiers
+	}
+	return nil
+}
+
+func (x *SplitPolicy) GetRemainder() *Remainder {
+	if x != nil {
+		return x.Remainder
+	}
+	return nil
+}
+
+// Tier has the shares from an amount on, that amount included.
+type Tier struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each currency that is sold in; none for the first tier.
+	From          []*v1.Money `protobuf:"bytes,1,rep,name=from,proto3" json:"from,omitempty"`
+	Shares        []*Share    `protobuf:"bytes,2,rep,name=shares,proto3" json:"shares,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tier) Reset() {
+	*x = Tier{}
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tier) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tier) ProtoMessage() {}
+
+func (x *Tier) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tier.ProtoReflect.Descriptor instead.
+func (*Tier) Descriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Tier) GetFrom() []*v1.Money {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Tier) GetShares() []*Share {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
 type Share struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Payee Payee                  `protobuf:"varint,1,opt,name=payee,proto3,enum=backlot.settlement.v1.Payee" json:"payee,omitempty"`
-	// Parts per million of the price.
-	Ppm           uint32 `protobuf:"varint,2,opt,name=ppm,proto3" json:"ppm,omitempty"`
+	// Parts per million of what fixed fees leave of the price.
+	Ppm uint32 `protobuf:"varint,2,opt,name=ppm,proto3" json:"ppm,omitempty"`
+	// Account id of a PAYEE_ACCOUNT, empty for others.
+	Account string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	// Taken before percentages: one amount for each currency that is sold in,
+	// none for no fee. A sale in another currency is refused.
+	Fixed []*v1.Money `protobuf:"bytes,4,rep,name=fixed,proto3" json:"fixed,omitempty"`
+	// Least and most that the payee gets, its fixed fee included.
+	Minimum       []*v1.Money `protobuf:"bytes,5,rep,name=minimum,proto3" json:"minimum,omitempty"`
+	Maximum       []*v1.Money `protobuf:"bytes,6,rep,name=maximum,proto3" json:"maximum,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Share) Reset() {
 	*x = Share{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[4]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +744,7 @@ func (x *Share) String() string {
 func (*Share) ProtoMessage() {}
 
 func (x *Share) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[4]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +757,7 @@ func (x *Share) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Share.ProtoReflect.Descriptor instead.
 func (*Share) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{4}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Share) GetPayee() Payee {
@@ -618,6 +774,88 @@ func (x *Share) GetPpm() uint32 {
 	return 0
 }
 
+func (x *Share) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Share) GetFixed() []*v1.Money {
+	if x != nil {
+		return x.Fixed
+	}
+	return nil
+}
+
+func (x *Share) GetMinimum() []*v1.Money {
+	if x != nil {
+		return x.Minimum
+	}
+	return nil
+}
+
+func (x *Share) GetMaximum() []*v1.Money {
+	if x != nil {
+		return x.Maximum
+	}
+	return nil
+}
+
+// Remainder names a payee that has a percentage.
+type Remainder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Payee Payee                  `protobuf:"varint,1,opt,name=payee,proto3,enum=backlot.settlement.v1.Payee" json:"payee,omitempty"`
+	// Account id of a PAYEE_ACCOUNT.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Remainder) Reset() {
+	*x = Remainder{}
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Remainder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Remainder) ProtoMessage() {}
+
+func (x *Remainder) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Remainder.ProtoReflect.Descriptor instead.
+func (*Remainder) Descriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Remainder) GetPayee() Payee {
+	if x != nil {
+		return x.Payee
+	}
+	return Payee_PAYEE_UNSPECIFIED
+}
+
+func (x *Remainder) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
 type TopUpRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Amount         *v1.Money              `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
@@ -628,7 +866,7 @@ type TopUpRequest struct {
 
 func (x *TopUpRequest) Reset() {
 	*x = TopUpRequest{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[5]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -640,7 +878,7 @@ func (x *TopUpRequest) String() string {
 func (*TopUpRequest) ProtoMessage() {}
 
 func (x *TopUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[5]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -653,7 +891,7 @@ func (x *TopUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopUpRequest.ProtoReflect.Descriptor instead.
 func (*TopUpRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{5}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TopUpRequest) GetAmount() *v1.Money {
@@ -680,7 +918,7 @@ type TopUpResponse struct {
 
 func (x *TopUpResponse) Reset() {
 	*x = TopUpResponse{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[6]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +930,7 @@ func (x *TopUpResponse) String() string {
 func (*TopUpResponse) ProtoMessage() {}
 
 func (x *TopUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[6]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +943,7 @@ func (x *TopUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopUpResponse.ProtoReflect.Descriptor instead.
 func (*TopUpResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{6}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TopUpResponse) GetTransfer() *Transfer {
@@ -733,7 +971,7 @@ type GetWalletRequest struct {
 
 func (x *GetWalletRequest) Reset() {
 	*x = GetWalletRequest{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[7]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +983,7 @@ func (x *GetWalletRequest) String() string {
 func (*GetWalletRequest) ProtoMessage() {}
 
 func (x *GetWalletRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[7]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +996,7 @@ func (x *GetWalletRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWalletRequest.ProtoReflect.Descriptor instead.
 func (*GetWalletRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{7}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetWalletRequest) GetCurrency() string {
@@ -786,7 +1024,7 @@ type GetWalletResponse struct {
 
 func (x *GetWalletResponse) Reset() {
 	*x = GetWalletResponse{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[8]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +1036,7 @@ func (x *GetWalletResponse) String() string {
 func (*GetWalletResponse) ProtoMessage() {}
 
 func (x *GetWalletResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[8]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +1049,7 @@ func (x *GetWalletResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWalletResponse.ProtoReflect.Descriptor instead.
 func (*GetWalletResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{8}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetWalletResponse) GetAvailable() *v1.Money {
@@ -839,7 +1077,7 @@ type ListAccountsRequest struct {
 
 func (x *ListAccountsRequest) Reset() {
 	*x = ListAccountsRequest{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[9]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +1089,7 @@ func (x *ListAccountsRequest) String() string {
 func (*ListAccountsRequest) ProtoMessage() {}
 
 func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[9]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +1102,7 @@ func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{9}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListAccountsRequest) GetPageSize() int32 {
@@ -898,7 +1136,7 @@ type ListAccountsResponse struct {
 
 func (x *ListAccountsResponse) Reset() {
 	*x = ListAccountsResponse{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[10]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1148,7 @@ func (x *ListAccountsResponse) String() string {
 func (*ListAccountsResponse) ProtoMessage() {}
 
 func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[10]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1161,7 @@ func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{10}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListAccountsResponse) GetAccounts() []*Account {
@@ -949,7 +1187,7 @@ type GetTransferRequest struct {
 
 func (x *GetTransferRequest) Reset() {
 	*x = GetTransferRequest{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[11]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1199,7 @@ func (x *GetTransferRequest) String() string {
 func (*GetTransferRequest) ProtoMessage() {}
 
 func (x *GetTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[11]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1212,7 @@ func (x *GetTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransferRequest.ProtoReflect.Descriptor instead.
 func (*GetTransferRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{11}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetTransferRequest) GetTransferId() string {
@@ -993,7 +1231,7 @@ type GetTransferResponse struct {
 
 func (x *GetTransferResponse) Reset() {
 	*x = GetTransferResponse{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[12]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1243,7 @@ func (x *GetTransferResponse) String() string {
 func (*GetTransferResponse) ProtoMessage() {}
 
 func (x *GetTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[12]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1256,7 @@ func (x *GetTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransferResponse.ProtoReflect.Descriptor instead.
 func (*GetTransferResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{12}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetTransferResponse) GetTransfer() *Transfer {
@@ -1040,7 +1278,7 @@ type ListTransfersRequest struct {
 
 func (x *ListTransfersRequest) Reset() {
 	*x = ListTransfersRequest{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[13]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +1290,7 @@ func (x *ListTransfersRequest) String() string {
 func (*ListTransfersRequest) ProtoMessage() {}
 
 func (x *ListTransfersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[13]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +1303,7 @@ func (x *ListTransfersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransfersRequest.ProtoReflect.Descriptor instead.
 func (*ListTransfersRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{13}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListTransfersRequest) GetPageSize() int32 {
@@ -1099,7 +1337,7 @@ type ListTransfersResponse struct {
 
 func (x *ListTransfersResponse) Reset() {
 	*x = ListTransfersResponse{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[14]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1349,7 @@ func (x *ListTransfersResponse) String() string {
 func (*ListTransfersResponse) ProtoMessage() {}
 
 func (x *ListTransfersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[14]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1362,7 @@ func (x *ListTransfersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransfersResponse.ProtoReflect.Descriptor instead.
 func (*ListTransfersResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{14}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListTransfersResponse) GetTransfers() []*Transfer {
@@ -1149,7 +1387,7 @@ type VerifyLedgerRequest struct {
 
 func (x *VerifyLedgerRequest) Reset() {
 	*x = VerifyLedgerRequest{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[15]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1399,7 @@ func (x *VerifyLedgerRequest) String() string {
 func (*VerifyLedgerRequest) ProtoMessage() {}
 
 func (x *VerifyLedgerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[15]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1412,7 @@ func (x *VerifyLedgerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgerRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLedgerRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{15}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{17}
 }
 
 type VerifyLedgerResponse struct {
@@ -1192,7 +1430,7 @@ type VerifyLedgerResponse struct {
 
 func (x *VerifyLedgerResponse) Reset() {
 	*x = VerifyLedgerResponse{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[16]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1442,7 @@ func (x *VerifyLedgerResponse) String() string {
 func (*VerifyLedgerResponse) ProtoMessage() {}
 
 func (x *VerifyLedgerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[16]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1455,7 @@ func (x *VerifyLedgerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgerResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLedgerResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{16}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VerifyLedgerResponse) GetOk() bool {
@@ -1262,7 +1500,7 @@ type LedgerHead struct {
 
 func (x *LedgerHead) Reset() {
 	*x = LedgerHead{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[17]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1512,7 @@ func (x *LedgerHead) String() string {
 func (*LedgerHead) ProtoMessage() {}
 
 func (x *LedgerHead) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[17]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1525,7 @@ func (x *LedgerHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerHead.ProtoReflect.Descriptor instead.
 func (*LedgerHead) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{17}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LedgerHead) GetCurrency() string {
@@ -1319,14 +1557,16 @@ type PayBranch struct {
 	CreatorId string                 `protobuf:"bytes,3,opt,name=creator_id,json=creatorId,proto3" json:"creator_id,omitempty"`
 	Price     *v1.Money              `protobuf:"bytes,4,opt,name=price,proto3" json:"price,omitempty"`
 	// Empty means `default`.
-	SplitPolicy   string `protobuf:"bytes,5,opt,name=split_policy,json=splitPolicy,proto3" json:"split_policy,omitempty"`
+	SplitPolicy string `protobuf:"bytes,5,opt,name=split_policy,json=splitPolicy,proto3" json:"split_policy,omitempty"`
+	// Account id of who brought the buyer; empty for nobody.
+	AffiliateId   string `protobuf:"bytes,6,opt,name=affiliate_id,json=affiliateId,proto3" json:"affiliate_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PayBranch) Reset() {
 	*x = PayBranch{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[18]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1578,7 @@ func (x *PayBranch) String() string {
 func (*PayBranch) ProtoMessage() {}
 
 func (x *PayBranch) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[18]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1591,7 @@ func (x *PayBranch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayBranch.ProtoReflect.Descriptor instead.
 func (*PayBranch) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{18}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PayBranch) GetOrderId() string {
@@ -1389,6 +1629,13 @@ func (x *PayBranch) GetSplitPolicy() string {
 	return ""
 }
 
+func (x *PayBranch) GetAffiliateId() string {
+	if x != nil {
+		return x.AffiliateId
+	}
+	return ""
+}
+
 // TransferPosted is `backlot.settlement.transfer_posted.v1`, key transfer
 // id.
 type TransferPosted struct {
@@ -1400,7 +1647,7 @@ type TransferPosted struct {
 
 func (x *TransferPosted) Reset() {
 	*x = TransferPosted{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[19]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1659,7 @@ func (x *TransferPosted) String() string {
 func (*TransferPosted) ProtoMessage() {}
 
 func (x *TransferPosted) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[19]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1672,7 @@ func (x *TransferPosted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPosted.ProtoReflect.Descriptor instead.
 func (*TransferPosted) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{19}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TransferPosted) GetTransfer() *Transfer {
@@ -1474,17 +1721,40 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"\x04side\x18\x02 \x01(\x0e2\x1b.backlot.settlement.v1.SideR\x04side\x12/\n" +
 	"\x06amount\x18\x03 \x01(\v2\x17.backlot.money.v1.MoneyR\x06amount\x12\x18\n" +
 	"\apurpose\x18\x04 \x01(\tR\apurpose\x12\x19\n" +
-	"\bowner_id\x18\x05 \x01(\tR\aownerId\"\x8e\x04\n" +
-	"\vSplitPolicy\x12@\n" +
-	"\x06shares\x18\x01 \x03(\v2\x1c.backlot.settlement.v1.ShareB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10 R\x06shares:\xbc\x03\xbaH\xb8\x03\x1a`\n" +
-	"\fshares_payee\x12%shares: a payee has one share at most\x1a)this.shares.map(s, int(s.payee)).unique()\x1a\xd3\x02\n" +
+	"\bowner_id\x18\x05 \x01(\tR\aownerId\"\xcd\f\n" +
+	"\vSplitPolicy\x12>\n" +
+	"\x06shares\x18\x01 \x03(\v2\x1c.backlot.settlement.v1.ShareB\b\xbaH\x05\x92\x01\x02\x10\x10R\x06shares\x12I\n" +
 	"\n" +
-	"shares_sum\x12-shares: parts per million must sum to 1000000\x1a\x95\x02(this.shares.exists(s, s.payee == 1) ? this.shares.filter(s, s.payee == 1)[0].ppm : 0u) +(this.shares.exists(s, s.payee == 2) ? this.shares.filter(s, s.payee == 2)[0].ppm : 0u) +(this.shares.exists(s, s.payee == 3) ? this.shares.filter(s, s.payee == 3)[0].ppm : 0u) == 1000000u\"d\n" +
+	"tier_basis\x18\x02 \x01(\x0e2 .backlot.settlement.v1.TierBasisB\b\xbaH\x05\x82\x01\x02\x10\x01R\ttierBasis\x12;\n" +
+	"\x05tiers\x18\x03 \x03(\v2\x1b.backlot.settlement.v1.TierB\b\xbaH\x05\x92\x01\x02\x10\x10R\x05tiers\x12>\n" +
+	"\tremainder\x18\x04 \x01(\v2 .backlot.settlement.v1.RemainderR\tremainder:\xb5\n" +
+	"\xbaH\xb1\n" +
+	"\x1al\n" +
+	"\x0fshares_or_tiers\x12$shares: needs either shares or tiers\x1a3(this.shares.size() > 0) != (this.tiers.size() > 0)\x1a\x83\x01\n" +
+	"\n" +
+	"tier_basis\x12=tier_basis: must be set where there are tiers, and only there\x1a6(this.tiers.size() > 0) == (int(this.tier_basis) != 0)\x1az\n" +
+	"\fshares_payee\x12%shares: a payee has one share at most\x1aCthis.shares.map(s, string(int(s.payee)) + '/' + s.account).unique()\x1a\xbe\a\n" +
+	"\n" +
+	"shares_sum\x12-shares: parts per million must sum to 1000000\x1a\x80\athis.shares.size() == 0 || (this.shares.size() > 0 ? this.shares[0].ppm : 0u) + (this.shares.size() > 1 ? this.shares[1].ppm : 0u) + (this.shares.size() > 2 ? this.shares[2].ppm : 0u) + (this.shares.size() > 3 ? this.shares[3].ppm : 0u) + (this.shares.size() > 4 ? this.shares[4].ppm : 0u) + (this.shares.size() > 5 ? this.shares[5].ppm : 0u) + (this.shares.size() > 6 ? this.shares[6].ppm : 0u) + (this.shares.size() > 7 ? this.shares[7].ppm : 0u) + (this.shares.size() > 8 ? this.shares[8].ppm : 0u) + (this.shares.size() > 9 ? this.shares[9].ppm : 0u) + (this.shares.size() > 10 ? this.shares[10].ppm : 0u) + (this.shares.size() > 11 ? this.shares[11].ppm : 0u) + (this.shares.size() > 12 ? this.shares[12].ppm : 0u) + (this.shares.size() > 13 ? this.shares[13].ppm : 0u) + (this.shares.size() > 14 ? this.shares[14].ppm : 0u) + (this.shares.size() > 15 ? this.shares[15].ppm : 0u) == 1000000u\"\xb3\t\n" +
+	"\x04Tier\x126\n" +
+	"\x04from\x18\x01 \x03(\v2\x17.backlot.money.v1.MoneyB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\x04from\x12@\n" +
+	"\x06shares\x18\x02 \x03(\v2\x1c.backlot.settlement.v1.ShareB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x06shares:\xb0\b\xbaH\xac\b\x1a\x7f\n" +
+	"\x11tier_shares_payee\x12%shares: a payee has one share at most\x1aCthis.shares.map(s, string(int(s.payee)) + '/' + s.account).unique()\x1a\xa8\a\n" +
+	"\x0ftier_shares_sum\x12-shares: parts per million must sum to 1000000\x1a\xe5\x06(this.shares.size() > 0 ? this.shares[0].ppm : 0u) + (this.shares.size() > 1 ? this.shares[1].ppm : 0u) + (this.shares.size() > 2 ? this.shares[2].ppm : 0u) + (this.shares.size() > 3 ? this.shares[3].ppm : 0u) + (this.shares.size() > 4 ? this.shares[4].ppm : 0u) + (this.shares.size() > 5 ? this.shares[5].ppm : 0u) + (this.shares.size() > 6 ? this.shares[6].ppm : 0u) + (this.shares.size() > 7 ? this.shares[7].ppm : 0u) + (this.shares.size() > 8 ? this.shares[8].ppm : 0u) + (this.shares.size() > 9 ? this.shares[9].ppm : 0u) + (this.shares.size() > 10 ? this.shares[10].ppm : 0u) + (this.shares.size() > 11 ? this.shares[11].ppm : 0u) + (this.shares.size() > 12 ? this.shares[12].ppm : 0u) + (this.shares.size() > 13 ? this.shares[13].ppm : 0u) + (this.shares.size() > 14 ? this.shares[14].ppm : 0u) + (this.shares.size() > 15 ? this.shares[15].ppm : 0u) == 1000000u\"\xbc\x03\n" +
 	"\x05Share\x12>\n" +
 	"\x05payee\x18\x01 \x01(\x0e2\x1c.backlot.settlement.v1.PayeeB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05payee\x12\x1b\n" +
-	"\x03ppm\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\x03ppm\"|\n" +
+	"\x03ppm\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\x03ppm\x12!\n" +
+	"\aaccount\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\aaccount\x128\n" +
+	"\x05fixed\x18\x04 \x03(\v2\x17.backlot.money.v1.MoneyB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\x05fixed\x12<\n" +
+	"\aminimum\x18\x05 \x03(\v2\x17.backlot.money.v1.MoneyB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\aminimum\x12<\n" +
+	"\amaximum\x18\x06 \x03(\v2\x17.backlot.money.v1.MoneyB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\amaximum:}\xbaHz\x1ax\n" +
+	"\rshare_account\x127account: must be set for PAYEE_ACCOUNT, and only for it\x1a.(int(this.payee) == 5) == (this.account != '')\"n\n" +
+	"\tRemainder\x12>\n" +
+	"\x05payee\x18\x01 \x01(\x0e2\x1c.backlot.settlement.v1.PayeeB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05payee\x12!\n" +
+	"\aaccount\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\aaccount\"|\n" +
 	"\fTopUpRequest\x127\n" +
 	"\x06amount\x18\x01 \x01(\v2\x17.backlot.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06amount\x123\n" +
 	"\x0fidempotency_key\x18\x02 \x01(\tB\n" +
@@ -1532,14 +1802,15 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"LedgerHead\x12\x1a\n" +
 	"\bcurrency\x18\x01 \x01(\tR\bcurrency\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x03R\bsequence\x12\x12\n" +
-	"\x04hash\x18\x03 \x01(\fR\x04hash\"\xb4\x01\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\"\xd7\x01\n" +
 	"\tPayBranch\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1b\n" +
 	"\tviewer_id\x18\x02 \x01(\tR\bviewerId\x12\x1d\n" +
 	"\n" +
 	"creator_id\x18\x03 \x01(\tR\tcreatorId\x12-\n" +
 	"\x05price\x18\x04 \x01(\v2\x17.backlot.money.v1.MoneyR\x05price\x12!\n" +
-	"\fsplit_policy\x18\x05 \x01(\tR\vsplitPolicy\"M\n" +
+	"\fsplit_policy\x18\x05 \x01(\tR\vsplitPolicy\x12!\n" +
+	"\faffiliate_id\x18\x06 \x01(\tR\vaffiliateId\"M\n" +
 	"\x0eTransferPosted\x12;\n" +
 	"\btransfer\x18\x01 \x01(\v2\x1f.backlot.settlement.v1.TransferR\btransfer*=\n" +
 	"\x04Side\x12\x14\n" +
@@ -1552,11 +1823,17 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"\x16TRANSFER_STATE_PENDING\x10\x01\x12\x19\n" +
 	"\x15TRANSFER_STATE_POSTED\x10\x02\x12\x19\n" +
 	"\x15TRANSFER_STATE_VOIDED\x10\x03*T\n" +
+	"\tTierBasis\x12\x1a\n" +
+	"\x16TIER_BASIS_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10TIER_BASIS_PRICE\x10\x01\x12\x15\n" +
+	"\x11TIER_BASIS_VOLUME\x10\x02*|\n" +
 	"\x05Payee\x12\x15\n" +
 	"\x11PAYEE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPAYEE_CREATOR\x10\x01\x12\x12\n" +
 	"\x0ePAYEE_PLATFORM\x10\x02\x12\r\n" +
-	"\tPAYEE_TAX\x10\x032\xb6\x05\n" +
+	"\tPAYEE_TAX\x10\x03\x12\x13\n" +
+	"\x0fPAYEE_AFFILIATE\x10\x04\x12\x11\n" +
+	"\rPAYEE_ACCOUNT\x10\x052\xb6\x05\n" +
 	"\rLedgerService\x12_\n" +
 	"\x05TopUp\x12#.backlot.settlement.v1.TopUpRequest\x1a$.backlot.settlement.v1.TopUpResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x02\x03\x90\x02\x02\x12l\n" +
@@ -1584,70 +1861,82 @@ func file_backlot_settlement_v1_settlement_proto_rawDescGZIP() []byte {
 	return file_backlot_settlement_v1_settlement_proto_rawDescData
 }
 
-var file_backlot_settlement_v1_settlement_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_backlot_settlement_v1_settlement_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_backlot_settlement_v1_settlement_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_backlot_settlement_v1_settlement_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_backlot_settlement_v1_settlement_proto_goTypes = []any{
 	(Side)(0),                     // 0: backlot.settlement.v1.Side
 	(TransferState)(0),            // 1: backlot.settlement.v1.TransferState
-	(Payee)(0),                    // 2: backlot.settlement.v1.Payee
-	(*Account)(nil),               // 3: backlot.settlement.v1.Account
-	(*Transfer)(nil),              // 4: backlot.settlement.v1.Transfer
-	(*Posting)(nil),               // 5: backlot.settlement.v1.Posting
-	(*SplitPolicy)(nil),           // 6: backlot.settlement.v1.SplitPolicy
-	(*Share)(nil),                 // 7: backlot.settlement.v1.Share
-	(*TopUpRequest)(nil),          // 8: backlot.settlement.v1.TopUpRequest
-	(*TopUpResponse)(nil),         // 9: backlot.settlement.v1.TopUpResponse
-	(*GetWalletRequest)(nil),      // 10: backlot.settlement.v1.GetWalletRequest
-	(*GetWalletResponse)(nil),     // 11: backlot.settlement.v1.GetWalletResponse
-	(*ListAccountsRequest)(nil),   // 12: backlot.settlement.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),  // 13: backlot.settlement.v1.ListAccountsResponse
-	(*GetTransferRequest)(nil),    // 14: backlot.settlement.v1.GetTransferRequest
-	(*GetTransferResponse)(nil),   // 15: backlot.settlement.v1.GetTransferResponse
-	(*ListTransfersRequest)(nil),  // 16: backlot.settlement.v1.ListTransfersRequest
-	(*ListTransfersResponse)(nil), // 17: backlot.settlement.v1.ListTransfersResponse
-	(*VerifyLedgerRequest)(nil),   // 18: backlot.settlement.v1.VerifyLedgerRequest
-	(*VerifyLedgerResponse)(nil),  // 19: backlot.settlement.v1.VerifyLedgerResponse
-	(*LedgerHead)(nil),            // 20: backlot.settlement.v1.LedgerHead
-	(*PayBranch)(nil),             // 21: backlot.settlement.v1.PayBranch
-	(*TransferPosted)(nil),        // 22: backlot.settlement.v1.TransferPosted
-	(*v1.Money)(nil),              // 23: backlot.money.v1.Money
+	(TierBasis)(0),                // 2: backlot.settlement.v1.TierBasis
+	(Payee)(0),                    // 3: backlot.settlement.v1.Payee
+	(*Account)(nil),               // 4: backlot.settlement.v1.Account
+	(*Transfer)(nil),              // 5: backlot.settlement.v1.Transfer
+	(*Posting)(nil),               // 6: backlot.settlement.v1.Posting
+	(*SplitPolicy)(nil),           // 7: backlot.settlement.v1.SplitPolicy
+	(*Tier)(nil),                  // 8: backlot.settlement.v1.Tier
+	(*Share)(nil),                 // 9: backlot.settlement.v1.Share
+	(*Remainder)(nil),             // 10: backlot.settlement.v1.Remainder
+	(*TopUpRequest)(nil),          // 11: backlot.settlement.v1.TopUpRequest
+	(*TopUpResponse)(nil),         // 12: backlot.settlement.v1.TopUpResponse
+	(*GetWalletRequest)(nil),      // 13: backlot.settlement.v1.GetWalletRequest
+	(*GetWalletResponse)(nil),     // 14: backlot.settlement.v1.GetWalletResponse
+	(*ListAccountsRequest)(nil),   // 15: backlot.settlement.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),  // 16: backlot.settlement.v1.ListAccountsResponse
+	(*GetTransferRequest)(nil),    // 17: backlot.settlement.v1.GetTransferRequest
+	(*GetTransferResponse)(nil),   // 18: backlot.settlement.v1.GetTransferResponse
+	(*ListTransfersRequest)(nil),  // 19: backlot.settlement.v1.ListTransfersRequest
+	(*ListTransfersResponse)(nil), // 20: backlot.settlement.v1.ListTransfersResponse
+	(*VerifyLedgerRequest)(nil),   // 21: backlot.settlement.v1.VerifyLedgerRequest
+	(*VerifyLedgerResponse)(nil),  // 22: backlot.settlement.v1.VerifyLedgerResponse
+	(*LedgerHead)(nil),            // 23: backlot.settlement.v1.LedgerHead
+	(*PayBranch)(nil),             // 24: backlot.settlement.v1.PayBranch
+	(*TransferPosted)(nil),        // 25: backlot.settlement.v1.TransferPosted
+	(*v1.Money)(nil),              // 26: backlot.money.v1.Money
 }
 var file_backlot_settlement_v1_settlement_proto_depIdxs = []int32{
 	0,  // 0: backlot.settlement.v1.Account.normal_side:type_name -> backlot.settlement.v1.Side
 	1,  // 1: backlot.settlement.v1.Transfer.state:type_name -> backlot.settlement.v1.TransferState
-	5,  // 2: backlot.settlement.v1.Transfer.postings:type_name -> backlot.settlement.v1.Posting
+	6,  // 2: backlot.settlement.v1.Transfer.postings:type_name -> backlot.settlement.v1.Posting
 	0,  // 3: backlot.settlement.v1.Posting.side:type_name -> backlot.settlement.v1.Side
-	23, // 4: backlot.settlement.v1.Posting.amount:type_name -> backlot.money.v1.Money
-	7,  // 5: backlot.settlement.v1.SplitPolicy.shares:type_name -> backlot.settlement.v1.Share
-	2,  // 6: backlot.settlement.v1.Share.payee:type_name -> backlot.settlement.v1.Payee
-	23, // 7: backlot.settlement.v1.TopUpRequest.amount:type_name -> backlot.money.v1.Money
-	4,  // 8: backlot.settlement.v1.TopUpResponse.transfer:type_name -> backlot.settlement.v1.Transfer
-	23, // 9: backlot.settlement.v1.TopUpResponse.balance:type_name -> backlot.money.v1.Money
-	23, // 10: backlot.settlement.v1.GetWalletResponse.available:type_name -> backlot.money.v1.Money
-	23, // 11: backlot.settlement.v1.GetWalletResponse.pending:type_name -> backlot.money.v1.Money
-	3,  // 12: backlot.settlement.v1.ListAccountsResponse.accounts:type_name -> backlot.settlement.v1.Account
-	4,  // 13: backlot.settlement.v1.GetTransferResponse.transfer:type_name -> backlot.settlement.v1.Transfer
-	4,  // 14: backlot.settlement.v1.ListTransfersResponse.transfers:type_name -> backlot.settlement.v1.Transfer
-	20, // 15: backlot.settlement.v1.VerifyLedgerResponse.heads:type_name -> backlot.settlement.v1.LedgerHead
-	23, // 16: backlot.settlement.v1.PayBranch.price:type_name -> backlot.money.v1.Money
-	4,  // 17: backlot.settlement.v1.TransferPosted.transfer:type_name -> backlot.settlement.v1.Transfer
-	8,  // 18: backlot.settlement.v1.LedgerService.TopUp:input_type -> backlot.settlement.v1.TopUpRequest
-	10, // 19: backlot.settlement.v1.LedgerService.GetWallet:input_type -> backlot.settlement.v1.GetWalletRequest
-	12, // 20: backlot.settlement.v1.LedgerService.ListAccounts:input_type -> backlot.settlement.v1.ListAccountsRequest
-	14, // 21: backlot.settlement.v1.LedgerService.GetTransfer:input_type -> backlot.settlement.v1.GetTransferRequest
-	16, // 22: backlot.settlement.v1.LedgerService.ListTransfers:input_type -> backlot.settlement.v1.ListTransfersRequest
-	18, // 23: backlot.settlement.v1.LedgerService.VerifyLedger:input_type -> backlot.settlement.v1.VerifyLedgerRequest
-	9,  // 24: backlot.settlement.v1.LedgerService.TopUp:output_type -> backlot.settlement.v1.TopUpResponse
-	11, // 25: backlot.settlement.v1.LedgerService.GetWallet:output_type -> backlot.settlement.v1.GetWalletResponse
-	13, // 26: backlot.settlement.v1.LedgerService.ListAccounts:output_type -> backlot.settlement.v1.ListAccountsResponse
-	15, // 27: backlot.settlement.v1.LedgerService.GetTransfer:output_type -> backlot.settlement.v1.GetTransferResponse
-	17, // 28: backlot.settlement.v1.LedgerService.ListTransfers:output_type -> backlot.settlement.v1.ListTransfersResponse
-	19, // 29: backlot.settlement.v1.LedgerService.VerifyLedger:output_type -> backlot.settlement.v1.VerifyLedgerResponse
-	24, // [24:30] is the sub-list for method output_type
-	18, // [18:24] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	26, // 4: backlot.settlement.v1.Posting.amount:type_name -> backlot.money.v1.Money
+	9,  // 5: backlot.settlement.v1.SplitPolicy.shares:type_name -> backlot.settlement.v1.Share
+	2,  // 6: backlot.settlement.v1.SplitPolicy.tier_basis:type_name -> backlot.settlement.v1.TierBasis
+	8,  // 7: backlot.settlement.v1.SplitPolicy.tiers:type_name -> backlot.settlement.v1.Tier
+	10, // 8: backlot.settlement.v1.SplitPolicy.remainder:type_name -> backlot.settlement.v1.Remainder
+	26, // 9: backlot.settlement.v1.Tier.from:type_name -> backlot.money.v1.Money
+	9,  // 10: backlot.settlement.v1.Tier.shares:type_name -> backlot.settlement.v1.Share
+	3,  // 11: backlot.settlement.v1.Share.payee:type_name -> backlot.settlement.v1.Payee
+	26, // 12: backlot.settlement.v1.Share.fixed:type_name -> backlot.money.v1.Money
+	26, // 13: backlot.settlement.v1.Share.minimum:type_name -> backlot.money.v1.Money
+	26, // 14: backlot.settlement.v1.Share.maximum:type_name -> backlot.money.v1.Money
+	3,  // 15: backlot.settlement.v1.Remainder.payee:type_name -> backlot.settlement.v1.Payee
+	26, // 16: backlot.settlement.v1.TopUpRequest.amount:type_name -> backlot.money.v1.Money
+	5,  // 17: backlot.settlement.v1.TopUpResponse.transfer:type_name -> backlot.settlement.v1.Transfer
+	26, // 18: backlot.settlement.v1.TopUpResponse.balance:type_name -> backlot.money.v1.Money
+	26, // 19: backlot.settlement.v1.GetWalletResponse.available:type_name -> backlot.money.v1.Money
+	26, // 20: backlot.settlement.v1.GetWalletResponse.pending:type_name -> backlot.money.v1.Money
+	4,  // 21: backlot.settlement.v1.ListAccountsResponse.accounts:type_name -> backlot.settlement.v1.Account
+	5,  // 22: backlot.settlement.v1.GetTransferResponse.transfer:type_name -> backlot.settlement.v1.Transfer
+	5,  // 23: backlot.settlement.v1.ListTransfersResponse.transfers:type_name -> backlot.settlement.v1.Transfer
+	23, // 24: backlot.settlement.v1.VerifyLedgerResponse.heads:type_name -> backlot.settlement.v1.LedgerHead
+	26, // 25: backlot.settlement.v1.PayBranch.price:type_name -> backlot.money.v1.Money
+	5,  // 26: backlot.settlement.v1.TransferPosted.transfer:type_name -> backlot.settlement.v1.Transfer
+	11, // 27: backlot.settlement.v1.LedgerService.TopUp:input_type -> backlot.settlement.v1.TopUpRequest
+	13, // 28: backlot.settlement.v1.LedgerService.GetWallet:input_type -> backlot.settlement.v1.GetWalletRequest
+	15, // 29: backlot.settlement.v1.LedgerService.ListAccounts:input_type -> backlot.settlement.v1.ListAccountsRequest
+	17, // 30: backlot.settlement.v1.LedgerService.GetTransfer:input_type -> backlot.settlement.v1.GetTransferRequest
+	19, // 31: backlot.settlement.v1.LedgerService.ListTransfers:input_type -> backlot.settlement.v1.ListTransfersRequest
+	21, // 32: backlot.settlement.v1.LedgerService.VerifyLedger:input_type -> backlot.settlement.v1.VerifyLedgerRequest
+	12, // 33: backlot.settlement.v1.LedgerService.TopUp:output_type -> backlot.settlement.v1.TopUpResponse
+	14, // 34: backlot.settlement.v1.LedgerService.GetWallet:output_type -> backlot.settlement.v1.GetWalletResponse
+	16, // 35: backlot.settlement.v1.LedgerService.ListAccounts:output_type -> backlot.settlement.v1.ListAccountsResponse
+	18, // 36: backlot.settlement.v1.LedgerService.GetTransfer:output_type -> backlot.settlement.v1.GetTransferResponse
+	20, // 37: backlot.settlement.v1.LedgerService.ListTransfers:output_type -> backlot.settlement.v1.ListTransfersResponse
+	22, // 38: backlot.settlement.v1.LedgerService.VerifyLedger:output_type -> backlot.settlement.v1.VerifyLedgerResponse
+	33, // [33:39] is the sub-list for method output_type
+	27, // [27:33] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_backlot_settlement_v1_settlement_proto_init() }
@@ -1660,8 +1949,8 @@ func file_backlot_settlement_v1_settlement_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_settlement_v1_settlement_proto_rawDesc), len(file_backlot_settlement_v1_settlement_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   20,
+			NumEnums:      4,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
