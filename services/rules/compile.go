@@ -60,8 +60,10 @@ type compiler struct {
 	rules   arena.Pool[Rule]
 	made    []*Rule // as in the source
 	lines   []int   // of the tests
+	text    string  // what is read
 	line    int     // of offset
 	offset  int
+	edits   bool // rules may be compiled again, beside others
 	dearest syntax.Ident
 	most    int64
 }
@@ -71,7 +73,7 @@ const bytesPerTest = 28
 
 func newCompiler(p *Program) *compiler {
 	return &compiler{
-		program: p, line: 1, reader: syntax.NewReader(p.source),
+		program: p, text: p.source, line: 1, reader: syntax.NewReader(p.source),
 		checker: check.New(p.schema, p.options.Lists, syntax.Lists(p.source)),
 		builder: program.NewBuilder(program.NewSample(p.schema, p.options.Sample), len(p.source)/bytesPerTest),
 	}
@@ -119,7 +121,6 @@ func (c *compiler) rule(plan *syntax.Rule) *Rule {
 	if cost > c.most {
 		c.most, c.dearest = cost, plan.Name
 	}
-	c.builder.Add(len(c.made), checked.When)
 	rule := c.rules.Get()
 	*rule = Rule{
 		Name: plan.Name.Name, Action: plan.Action, Score: plan.Score, Priority: plan.Priority,
@@ -138,9 +139,18 @@ func (c *compiler) rule(plan *syntax.Rule) *Rule {
 		c.program.canaries = append(c.program.canaries, canary{checked.Canary, plan.CanaryPPM})
 		rule.canary = int32(len(c.program.canaries))
 	}
-	rule.cost, rule.place = cost, int64(len(c.made)+1)<<placeBits
-	c.made = append(c.made, rule)
+	rule.cost, rule.place, rule.when = cost, int64(len(c.made)+1)<<placeBits, checked.When
+	c.add(rule)
 	return rule
+}
+
+// add adds a rule that was checked.
+func (c *compiler) add(rule *Rule) {
+	c.builder.Add(len(c.made), rule.when)
+	if !c.edits {
+		rule.when = nil
+	}
+	c.made = append(c.made, rule)
 }
 
 // placeBits leave room for rules between others.
@@ -155,7 +165,7 @@ func (c *compiler) items(of syntax.Item, rule *Rule) {
 
 // lineOf is the number of the line that an offset behind the last one is in.
 func (c *compiler) lineOf(offset int32) int {
-	c.line += strings.Count(c.program.source[c.offset:offset], "\n")
+	c.line += strings.Count(c.text[c.offset:offset], "\n")
 	c.offset = int(offset)
 	return c.line
 }

@@ -49,9 +49,9 @@ func (p *Program) edit(source string) *Program {
 	e := &editor{old: p, change: ch}
 	e.program = &Program{
 		name: p.name, source: source, schema: p.schema, options: p.options, canaries: slices.Clone(p.canaries), cost: p.cost,
+		late: p.late,
 	}
-	e.carry()
-	if len(e.rules) > mostEdited || !e.compile() || !e.named() {
+	if !e.read() || !e.named() || !e.compile() {
 		return nil
 	}
 	return e.program
@@ -104,90 +104,146 @@ func commonSuffix(a, b string) int {
 	return at
 }
 
+// late is what the second layer has besides rules.
+type late struct {
+	rules int      // of the second layer
+	gone  []string // names of rules of the first layer that are not in force
+}
+
 // editor makes a program of another one and a change.
 type editor struct {
 	old     *Program
 	change  change
 	program *Program
-	gone    []int32        // numbers of rules of the first layer
-	rules   []*syntax.Rule // of the second layer, as in the source
-	at      []int          // the item of each
-	kept    []*Rule        // of each, what is known of it already; nil for new ones
+	text    string         // what stands where the sources differ
+	rules   []*syntax.Rule // of it
+	gone    []int32        // numbers of rules of the first layer that go
+	lines   int            // more that the source has now
 }
 
-// carry takes over what did not change, and reads what must be compiled: the
-// rules of the change and those of the second layer.
-func (e *editor) carry() {
+// read reads the rules that stand where the sources differ. It reports whether
+// the program can be made of the old one and of these.
+func (e *editor) read() bool {
 	p, ch := e.program, e.change
-	p.items = make([]item, 0, len(e.old.items)+mostEdited)
-	for i, it := range e.old.items[:ch.first] {
-		p.items = append(p.items, it)
-		e.again(it, i)
+	if ch.from > 0 && strings.HasPrefix(p.source[ch.from:], "\uFEFF") {
+		return false // it may stand at the begin of a source only
 	}
-	for _, it := range e.old.items[ch.first:ch.last] {
-		p.cost -= it.rule.cost
-		if !it.edited {
-			e.gone = append(e.gone, it.rule.number)
-		}
-	}
-	if !e.read(ch.from, ch.to) {
-		return
-	}
-	for _, it := range e.old.items[ch.last:] {
-		it.start, it.end = it.start+ch.delta, it.end+ch.delta
-		p.items = append(p.items, it)
-		e.again(it, len(p.items)-1)
-	}
-}
-
-// again reads a rule of the second layer again.
-func (e *editor) again(it item, at int) {
-	if !it.edited {
-		return
-	}
-	reader := syntax.NewPartReader(e.program.source, int(it.start), int(it.end))
-	if rule, ok := reader.Next().(*syntax.Rule); ok {
-		e.rules, e.at, e.kept = append(e.rules, rule), append(e.at, at), append(e.kept, it.rule)
-	}
-}
-
-// read reads the rules of a part of the source. Too many rules tell that it
-// cannot be done.
-func (e *editor) read(from, to int) bool {
-	reader := syntax.NewPartReader(e.program.source, from, to)
-	for next := reader.Next(); next != nil && len(e.rules) <= mostEdited; next = reader.Next() {
+	// What is read of a copy does not keep the source in memory.
+	e.text = strings.Clone(p.source[ch.from:ch.to])
+	e.lines = strings.Count(e.text, "\n") - strings.Count(e.old.source[ch.from:ch.to-int(ch.delta)], "\n")
+	reader := syntax.NewReader(e.text)
+	for next := reader.Next(); next != nil; next = reader.Next() {
 		rule, ok := next.(*syntax.Rule)
-		if !ok {
-			return e.refuse()
+		if !ok || len(e.rules) == mostEdited {
+			return false
 		}
-		e.rules, e.at, e.kept = append(e.rules, rule), append(e.at, len(e.program.items)), append(e.kept, nil)
-		e.program.items = append(e.program.items, item{start: rule.Span.Start, end: rule.Span.End, edited: true})
+		e.rules = append(e.rules, rule)
 	}
 	if len(reader.Faults()) > 0 {
-		return e.refuse()
+		return false
+	}
+	e.arrange()
+	return p.late.rules <= mostEdited && len(p.late.gone) <= mostEdited && len(p.items) <= syntax.MaxItems
+}
+
+// arrange puts the items in place of which the source consists.
+func (e *editor) arrange() {
+	p, ch := e.program, e.change
+	before, removed, behind := e.old.items[:ch.first], e.old.items[ch.first:ch.last], e.old.items[ch.last:]
+	p.late.gone = slices.Clip(p.late.gone)
+	for _, it := range removed {
+		p.cost -= it.rule.cost
+		if it.edited {
+			p.late.rules--
+			continue
+		}
+		e.gone = append(e.gone, it.rule.number)
+		p.late.gone = append(p.late.gone, it.rule.Name)
+	}
+	p.late.rules += len(e.rules)
+	p.items = make([]item, 0, len(before)+len(e.rules)+len(behind))
+	p.items = append(p.items, before...)
+	for _, rule := range e.rules {
+		start, end := rule.Span.Start+int32(ch.from), rule.Span.End+int32(ch.from)
+		p.items = append(p.items, item{start: start, end: end, edited: true})
+	}
+	p.items = append(p.items, behind...)
+	if ch.delta == 0 {
+		return
+	}
+	moved := p.items[len(before)+len(e.rules):]
+	for i := range moved {
+		moved[i].start += ch.delta
+		moved[i].end += ch.delta
+	}
+}
+
+// named reports whether the names are as they must be: none twice, none gone
+// that a test asks for.
+func (e *editor) named() bool {
+	there := make(map[string]bool, mostEdited)
+	for i, left := 0, e.program.late.rules-len(e.rules); left > 0; i++ {
+		if it := &e.program.items[i]; it.edited && it.rule != nil {
+			there[it.rule.Name] = true
+			left--
+		}
+	}
+	for _, rule := range e.rules {
+		if name := rule.Name.Name; there[name] || e.first(name) {
+			return false
+		}
+		there[rule.Name.Name] = true
+	}
+	for _, it := range e.old.items[e.change.first:e.change.last] {
+		if name := it.rule.Name; !there[name] && e.wanted(name) {
+			return false
+		}
 	}
 	return true
 }
 
-// refuse lets all be compiled.
-func (e *editor) refuse() bool {
-	e.rules = make([]*syntax.Rule, mostEdited+1)
+// first reports whether a rule of the first layer that stays has a name.
+func (e *editor) first(name string) bool {
+	return e.old.set.Named(name) && !slices.Contains(e.program.late.gone, name)
+}
+
+// wanted reports whether a test asks for a rule.
+func (e *editor) wanted(rule string) bool {
+	for _, test := range e.old.set.Tests {
+		if slices.ContainsFunc(test.Because, func(name syntax.Ident) bool { return name.Name == rule }) {
+			return true
+		}
+	}
 	return false
 }
 
-// compile makes the second layer and reports whether it could.
+// compile makes the second layer and reports whether it could. Its rules that
+// were there before have been checked.
 func (e *editor) compile() bool {
-	p := e.program
-	c := &compiler{program: p, line: 1, checker: e.old.set.Continue(), builder: program.NewBuilder(nil, 0)}
-	for i, plan := range e.rules {
-		rule := c.rule(plan)
-		if rule.place = e.place(e.at[i], e.kept[i]); rule.place == 0 {
-			return false
+	p, ch := e.program, e.change
+	c := &compiler{program: p, checker: e.old.set.Continue(), builder: program.NewBuilder(nil, 0), edits: true}
+	c.text, c.line = e.text, e.line()
+	fresh := e.rules
+	for at, left := 0, p.late.rules; left > 0; at++ {
+		it := &p.items[at]
+		switch {
+		case !it.edited:
+			continue
+		case it.rule != nil:
+			rule := *it.rule
+			if at >= ch.first {
+				rule.Line += e.lines
+			}
+			it.rule = &rule
+			c.add(it.rule)
+		default:
+			it.rule = c.rule(fresh[0])
+			fresh = fresh[1:]
+			if it.rule.place = e.place(at); it.rule.place == 0 {
+				return false
+			}
 		}
-		if e.kept[i] != nil {
-			p.cost -= rule.cost // it is in the sum
-		}
-		p.items[e.at[i]].rule = rule
+		left--
 	}
 	if len(c.check()) > 0 {
 		return false
@@ -196,12 +252,19 @@ func (e *editor) compile() bool {
 	return true
 }
 
-// place orders a new rule between its neighbours; 0 where there is no room.
-func (e *editor) place(at int, kept *Rule) int64 {
-	items := e.program.items
-	if kept != nil {
-		return kept.place
+// line is the number of the line where the sources begin to differ.
+func (e *editor) line() int {
+	for i := e.change.first - 1; i >= 0; i-- {
+		if it := &e.old.items[i]; it.rule != nil {
+			return it.rule.Line + strings.Count(e.program.source[it.start:e.change.from], "\n")
+		}
 	}
+	return 1 + strings.Count(e.program.source[:e.change.from], "\n")
+}
+
+// place orders a new rule between its neighbours; 0 where there is no room.
+func (e *editor) place(at int) int64 {
+	items := e.program.items
 	var before, behind int64
 	for i := at - 1; i >= 0 && before == 0; i-- {
 		if rule := items[i].rule; rule != nil {
@@ -229,9 +292,8 @@ func (e *editor) finish(c *compiler) {
 	p.layout, p.testLines = p.set.Layout, e.old.testLines
 	first := e.old.layers[0]
 	first.index = first.index.Without(e.gone)
-	lines := strings.Count(p.source, "\n") - strings.Count(e.old.source, "\n")
-	if lines != 0 {
-		first.rules = e.moved(first.rules, lines)
+	if e.lines != 0 {
+		first.rules = e.moved(first.rules)
 	}
 	p.layers = []layer{first, c.layer()}
 	p.windows = program.NewWindows(p.set, p.options.Counters, p.options.Scope)
@@ -241,7 +303,7 @@ func (e *editor) finish(c *compiler) {
 
 // moved returns the rules of the first layer with their lines, and moves the
 // lines of the tests.
-func (e *editor) moved(rules []*Rule, lines int) []*Rule {
+func (e *editor) moved(rules []*Rule) []*Rule {
 	rules = slices.Clone(rules)
 	p := e.program
 	p.testLines = slices.Clone(p.testLines)
@@ -252,46 +314,14 @@ func (e *editor) moved(rules []*Rule, lines int) []*Rule {
 		switch {
 		case it.test:
 			if behind {
-				p.testLines[test] += lines
+				p.testLines[test] += e.lines
 			}
 			test++
 		case it.rule != nil && !it.edited && behind:
 			rule := *it.rule
-			rule.Line += lines
+			rule.Line += e.lines
 			it.rule, rules[rule.number] = &rule, &rule
 		}
 	}
 	return rules
-}
-
-// named reports whether the names are as they must be: none twice, none gone
-// that a test asks for.
-func (e *editor) named() bool {
-	names := make(map[string]int, len(e.rules))
-	for _, rule := range e.rules {
-		names[rule.Name.Name] = 0
-	}
-	for _, it := range e.old.items[e.change.first:e.change.last] {
-		names[it.rule.Name] = 0
-	}
-	for i := range e.program.items {
-		if rule := e.program.items[i].rule; rule != nil {
-			if count, ours := names[rule.Name]; ours {
-				names[rule.Name] = count + 1
-			}
-		}
-	}
-	for _, test := range e.program.set.Tests {
-		for _, name := range test.Because {
-			if count, ours := names[name.Name]; ours && count == 0 {
-				return false
-			}
-		}
-	}
-	for _, count := range names {
-		if count > 1 {
-			return false
-		}
-	}
-	return true
 }

@@ -165,3 +165,52 @@ func editedAllocations(t *testing.T) float64 {
 	}
 	return allocs
 }
+
+// TestEditKnowsNames edits step by step: a name that was given up can be taken
+// again, one that is in force cannot, in whichever layer it is.
+func TestEditKnowsNames(t *testing.T) {
+	rule := func(name string) string { return "rule " + name + " when paid_orders > 1 then deny\n" }
+	var source strings.Builder
+	for i := range 100 {
+		source.WriteString(rule(fmt.Sprintf("r%d", i)))
+	}
+	source.WriteString("test \"t\" given { paid_orders: 2 } expect deny because r9\n")
+	program, err := Compile("edit", source.String(), orderSchema(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := source.String()
+	for i, step := range []struct {
+		old, with string
+		fault     string
+	}{
+		{rule("r5"), rule("other"), ""},
+		{rule("r7"), rule("other"), "rule 'other' is defined twice"},
+		{rule("r7"), rule("r8"), "rule 'r8' is defined twice"},
+		{rule("r7"), rule("r5"), ""}, // given up by the first step
+		{rule("r8"), rule("r5"), "rule 'r5' is defined twice"},
+		{rule("r9"), "", "unknown rule 'r9'"},
+		{rule("other"), rule("r7"), ""},
+		{rule("r5"), "\n\n" + rule("r5"), ""},
+	} {
+		next := strings.Replace(text, step.old, step.with, 1)
+		edited, err := program.Edit(next, "")
+		if step.fault != "" {
+			if err == nil || !strings.Contains(err.Error(), step.fault) {
+				t.Errorf("step %d: %v", i, err)
+			}
+			continue
+		}
+		if err != nil || len(edited.layers) != 2 {
+			t.Fatalf("step %d: %d layers, %v", i, len(edited.layers), err)
+		}
+		compiled, err := Compile("edit", next, orderSchema(t), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := describeAll(edited, nil), describeAll(compiled, nil); got != want {
+			t.Errorf("step %d: %s\nwant %s", i, got, want)
+		}
+		program, text = edited, next
+	}
+}

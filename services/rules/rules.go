@@ -80,6 +80,7 @@ type Rule struct {
 	number int32 // in its layer
 	place  int64 // orders the rules of a source
 	cost   int64
+	when   *check.Node // of a rule of the second layer
 }
 
 // before reports whether decisions tell a rule before another: strictest action
@@ -117,6 +118,7 @@ type Program struct {
 	layout        *fact.Layout
 	layers        []layer // one, or two after an edit
 	items         []item  // as in the source
+	late          late
 	canaries      []canary
 	windows       *program.Windows
 	set           *check.Set // without its rules

@@ -83,7 +83,10 @@ func (c *Checker) Finish(tests []*syntax.Test) (*Set, []syntax.Fault) {
 	}
 	c.set.Addrs = len(c.addrs)
 	c.set.Layout.Seal()
-	c.set.state = &checker{schema: c.schema, registry: c.registry, own: c.own, windows: c.windows, addrs: c.addrs}
+	c.set.state = &checker{schema: c.schema, registry: c.registry, own: c.own, windows: c.windows, addrs: c.addrs, named: c.named}
+	if c.named == nil {
+		c.set.state.named = c.names
+	}
 	return c.set, c.faults
 }
 
@@ -101,10 +104,14 @@ func (s *Set) Continue() *Checker {
 	return &Checker{checker{
 		schema: s.state.schema, registry: s.state.registry, own: s.state.own, windows: maps.Clone(s.state.windows),
 		addrs: maps.Clone(s.state.addrs), patterns: map[string]*pattern.Pattern{}, set: &set,
-		names: map[string]bool{}, elements: map[*fact.Scope]fieldsByName{},
+		named: s.state.named, names: map[string]bool{}, elements: map[*fact.Scope]fieldsByName{},
 		scopes: []scope{{slots: set.Layout.Root(), message: s.state.schema.Descriptor(), known: fieldsByName{}}},
 	}}
 }
+
+// Named reports whether a rule of the set has a name; not those of checkers that
+// continued it.
+func (s *Set) Named(name string) bool { return s.state.named[name] }
 
 // checker holds what is known while a source is checked. scopes[0] is the
 // fact, the rest are the elements of the enclosing any and all.
@@ -116,6 +123,7 @@ type checker struct {
 	addrs    map[int]int                 // number of an IP address by slot
 	patterns map[string]*pattern.Pattern // by text
 	names    map[string]bool             // of rules
+	named    map[string]bool             // of rules of the set that is continued
 	elements map[*fact.Scope]fieldsByName
 	scopes   []scope
 	counted  bool // this rule uses velocity

@@ -46,14 +46,6 @@ func NewReader(src string) *Reader {
 	return r
 }
 
-// NewPartReader returns a reader of a part of a source, from one offset to
-// another.
-func NewPartReader(src string, from, to int) *Reader {
-	r := &Reader{parser: parser{lexer: lexer{src: src[:to], pos: from}}}
-	r.parser.next()
-	return r
-}
-
 // Next returns the next *Rule, *List or *Test, nil at the end. What cannot be
 // read is passed over and told by Faults.
 func (r *Reader) Next() Item {
