@@ -138,7 +138,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	dial, stop := dialer(host, fixed)
 	defer func() { _ = stop() }() // nobody uses it any more
 	drives := runner.New(store.New(db, tell), participant.New(dial), s.runnerConfig(host, id))
-	host.Handle(coordinatorv1.CoordinatorServiceDesc, api.New(drives))
+	host.Handle(coordinatorv1.CoordinatorServiceDesc, api.New(drives, api.Config{}))
 	host.Go("outbox", outbox.Run)
 	return drives.Run(ctx, host.Ready)
 }

@@ -10,9 +10,9 @@ import (
 )
 
 const addRecord = `-- name: AddRecord :exec
-INSERT INTO transaction_log (tenant_id, xid, sequence, branch, phase, status, attempt, problem, occurred_at)
+INSERT INTO transaction_log (tenant_id, xid, sequence, branch, phase, status, attempt, problem, occurred_at, content)
 VALUES ($1, $2, $3, $4, $5, $6,
-    $7, $8, $9)
+    $7, $8, $9, $10)
 `
 
 type AddRecordParams struct {
@@ -25,6 +25,7 @@ type AddRecordParams struct {
 	Attempt    int32
 	Problem    string
 	OccurredAt int64
+	Content    []byte
 }
 
 func (q *Queries) AddRecord(ctx context.Context, arg AddRecordParams) error {
@@ -38,6 +39,7 @@ func (q *Queries) AddRecord(ctx context.Context, arg AddRecordParams) error {
 		arg.Attempt,
 		arg.Problem,
 		arg.OccurredAt,
+		arg.Content,
 	)
 	return err
 }
@@ -84,20 +86,31 @@ func (q *Queries) AddTransaction(ctx context.Context, arg AddTransactionParams) 
 	return result.RowsAffected()
 }
 
-const claimParked = `-- name: ClaimParked :execrows
+const claimTransaction = `-- name: ClaimTransaction :execrows
 UPDATE transactions SET owner = $1
-WHERE tenant_id = $2 AND xid = $3 AND state = 6
+WHERE transactions.tenant_id = $2 AND transactions.xid = $3 AND state NOT IN (3, 5)
+  AND CAST($4 AS BIGINT) = (
+    SELECT COALESCE(MAX(transaction_log.sequence), 0) FROM transaction_log
+    WHERE transaction_log.tenant_id = $2 AND transaction_log.xid = $3
+  )
 `
 
-type ClaimParkedParams struct {
-	Owner    string
-	TenantID string
-	Xid      string
+type ClaimTransactionParams struct {
+	Owner        string
+	TenantID     string
+	Xid          string
+	LastSequence int64
 }
 
-// ClaimParked makes a parked transaction the owner's.
-func (q *Queries) ClaimParked(ctx context.Context, arg ClaimParkedParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, claimParked, arg.Owner, arg.TenantID, arg.Xid)
+// ClaimTransaction makes a transaction the owner's that has not ended, and
+// whose log ends with last_sequence.
+func (q *Queries) ClaimTransaction(ctx context.Context, arg ClaimTransactionParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, claimTransaction,
+		arg.Owner,
+		arg.TenantID,
+		arg.Xid,
+		arg.LastSequence,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -133,7 +146,7 @@ func (q *Queries) GetTransaction(ctx context.Context, arg GetTransactionParams) 
 }
 
 const listRecords = `-- name: ListRecords :many
-SELECT sequence, branch, phase, status, attempt, problem, occurred_at FROM transaction_log
+SELECT sequence, branch, phase, status, attempt, problem, occurred_at, content FROM transaction_log
 WHERE tenant_id = $1 AND xid = $2
 ORDER BY sequence
 `
@@ -151,6 +164,7 @@ type ListRecordsRow struct {
 	Attempt    int32
 	Problem    string
 	OccurredAt int64
+	Content    []byte
 }
 
 func (q *Queries) ListRecords(ctx context.Context, arg ListRecordsParams) ([]ListRecordsRow, error) {
@@ -170,6 +184,7 @@ func (q *Queries) ListRecords(ctx context.Context, arg ListRecordsParams) ([]Lis
 			&i.Attempt,
 			&i.Problem,
 			&i.OccurredAt,
+			&i.Content,
 		); err != nil {
 			return nil, err
 		}

@@ -10,10 +10,15 @@ ON CONFLICT (tenant_id, xid) DO NOTHING;
 UPDATE transactions SET state = sqlc.arg(state), problem = sqlc.arg(problem), updated_at = sqlc.arg(updated_at)
 WHERE tenant_id = sqlc.arg(tenant_id) AND xid = sqlc.arg(xid) AND owner = sqlc.arg(owner);
 
--- ClaimParked makes a parked transaction the owner's.
--- name: ClaimParked :execrows
+-- ClaimTransaction makes a transaction the owner's that has not ended, and
+-- whose log ends with last_sequence.
+-- name: ClaimTransaction :execrows
 UPDATE transactions SET owner = sqlc.arg(owner)
-WHERE tenant_id = sqlc.arg(tenant_id) AND xid = sqlc.arg(xid) AND state = 6;
+WHERE transactions.tenant_id = sqlc.arg(tenant_id) AND transactions.xid = sqlc.arg(xid) AND state NOT IN (3, 5)
+  AND CAST(sqlc.arg(last_sequence) AS BIGINT) = (
+    SELECT COALESCE(MAX(transaction_log.sequence), 0) FROM transaction_log
+    WHERE transaction_log.tenant_id = sqlc.arg(tenant_id) AND transaction_log.xid = sqlc.arg(xid)
+  );
 
 -- name: GetTransaction :one
 SELECT * FROM transactions WHERE tenant_id = sqlc.arg(tenant_id) AND xid = sqlc.arg(xid);
@@ -37,11 +42,11 @@ ORDER BY created_at DESC, xid DESC
 LIMIT sqlc.arg(max_rows);
 
 -- name: AddRecord :exec
-INSERT INTO transaction_log (tenant_id, xid, sequence, branch, phase, status, attempt, problem, occurred_at)
+INSERT INTO transaction_log (tenant_id, xid, sequence, branch, phase, status, attempt, problem, occurred_at, content)
 VALUES (sqlc.arg(tenant_id), sqlc.arg(xid), sqlc.arg(sequence), sqlc.arg(branch), sqlc.arg(phase), sqlc.arg(status),
-    sqlc.arg(attempt), sqlc.arg(problem), sqlc.arg(occurred_at));
+    sqlc.arg(attempt), sqlc.arg(problem), sqlc.arg(occurred_at), sqlc.arg(content));
 
 -- name: ListRecords :many
-SELECT sequence, branch, phase, status, attempt, problem, occurred_at FROM transaction_log
+SELECT sequence, branch, phase, status, attempt, problem, occurred_at, content FROM transaction_log
 WHERE tenant_id = sqlc.arg(tenant_id) AND xid = sqlc.arg(xid)
 ORDER BY sequence;

@@ -2,6 +2,8 @@
 // types and back.
 //
 //	api.go      the handlers
+//	order.go    the handlers of what an initiator and operators order
+//	check.go    what the field rules cannot say: names, addresses
 //	convert.go  messages to and from the runner's types
 //	payload.go  showing what branches are given
 //	errors.go   which code an error gets
@@ -14,7 +16,7 @@ package api
 
 import (
 	"context"
-	"time"
+	"errors"
 
 	"github.com/backlot-video/backlot/kit/identity"
 	coordinatorv1 "github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1"
@@ -29,30 +31,54 @@ type Runner interface {
 	Submit(ctx context.Context, s runner.Submission) (runner.Status, error)
 	Get(ctx context.Context, key runner.Key) (runner.Status, error)
 	List(ctx context.Context, tenantID string, states []tcc.State, before runner.Cursor, limit int) ([]runner.Status, error)
+	Register(ctx context.Context, key runner.Key, branch tcc.Branch) error
+	Confirm(ctx context.Context, key runner.Key, wait runner.Wait) (runner.Status, error)
+	Cancel(ctx context.Context, key runner.Key, wait runner.Wait, why string) (runner.Status, error)
 	Retry(ctx context.Context, key runner.Key) (runner.Status, error)
+	Force(ctx context.Context, key runner.Key, phase tcc.Phase, branchID, why string) (runner.Status, error)
+	Log(ctx context.Context, key runner.Key) (runner.Status, []tcc.Record, error)
+}
+
+// Config has what a Handler may do without.
+type Config struct {
+	// Allow returns why a URL must not be called; nil means that it may.
+	// Default: none may.
+	Allow func(url string) error
 }
 
 // Handler implements coordinatorv1.CoordinatorServiceServer.
-type Handler struct{ runner Runner }
+type Handler struct {
+	runner Runner
+	config Config
+}
 
 var _ coordinatorv1.CoordinatorServiceServer = (*Handler)(nil)
 
 // New makes a Handler.
-func New(runner Runner) *Handler { return &Handler{runner: runner} }
+func New(runner Runner, config Config) *Handler {
+	if config.Allow == nil {
+		config.Allow = func(string) error { return errors.New("no address is allowed") }
+	}
+	return &Handler{runner: runner, config: config}
+}
 
 // Submit starts a transaction, or finds it.
 func (h *Handler) Submit(ctx context.Context, req *coordinatorv1.SubmitRequest) (*coordinatorv1.SubmitResponse, error) {
-	submission := runner.Submission{
-		Key: keyOf(ctx, req.GetXid()), Spec: specOf(req), Wait: runner.Wait(req.GetWait()),
+	xid, err := xidOf(identity.Tenant(ctx), req.GetXid(), req.GetIdempotencyKey())
+	if err != nil {
+		return nil, coded(err)
 	}
-	if req.GetTimeout() != nil {
-		submission.Timeout = max(req.GetTimeout().AsDuration(), time.Nanosecond)
+	submission := runner.Submission{
+		Key: keyOf(ctx, xid), Spec: specOf(req), Wait: runner.Wait(req.GetWait()), Timeout: timeout(req.GetTimeout()),
+	}
+	if err := h.check(submission.Spec); err != nil {
+		return nil, coded(err)
 	}
 	status, err := h.runner.Submit(ctx, submission)
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &coordinatorv1.SubmitResponse{Transaction: message(status)}, nil
+	return &coordinatorv1.SubmitResponse{Transaction: transaction(status)}, nil
 }
 
 // GetTransaction returns one transaction of the caller's tenant.
@@ -63,7 +89,7 @@ func (h *Handler) GetTransaction(
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &coordinatorv1.GetTransactionResponse{Transaction: message(status)}, nil
+	return &coordinatorv1.GetTransactionResponse{Transaction: transaction(status)}, nil
 }
 
 // ListTransactions returns a page, newest first.
@@ -88,24 +114,13 @@ func (h *Handler) ListTransactions(
 	}
 	response := &coordinatorv1.ListTransactionsResponse{}
 	for _, status := range page {
-		response.Transactions = append(response.Transactions, message(status))
+		response.Transactions = append(response.Transactions, transaction(status))
 	}
 	if len(page) == size {
 		last := page[size-1]
 		response.NextPageToken = token(runner.Cursor{CreatedAt: last.CreatedAt, Key: last.Key})
 	}
 	return response, nil
-}
-
-// RetryTransaction drives a parked transaction again.
-func (h *Handler) RetryTransaction(
-	ctx context.Context, req *coordinatorv1.RetryTransactionRequest,
-) (*coordinatorv1.RetryTransactionResponse, error) {
-	status, err := h.runner.Retry(ctx, keyOf(ctx, req.GetXid()))
-	if err != nil {
-		return nil, coded(err)
-	}
-	return &coordinatorv1.RetryTransactionResponse{Transaction: message(status)}, nil
 }
 
 func keyOf(ctx context.Context, xid string) runner.Key {

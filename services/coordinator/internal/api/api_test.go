@@ -27,6 +27,8 @@ type script struct {
 	before     runner.Cursor
 	states     []tcc.State
 	page       []runner.Status
+	log        []tcc.Record
+	why        string
 	err        error
 }
 
@@ -42,6 +44,30 @@ func (s *script) Get(_ context.Context, key runner.Key) (runner.Status, error) {
 
 func (s *script) Retry(ctx context.Context, key runner.Key) (runner.Status, error) {
 	return s.Get(ctx, key)
+}
+
+func (s *script) Register(_ context.Context, key runner.Key, branch tcc.Branch) error {
+	s.key, s.submission.Spec.Branches = key, []tcc.Branch{branch}
+	return s.err
+}
+
+func (s *script) Confirm(ctx context.Context, key runner.Key, wait runner.Wait) (runner.Status, error) {
+	s.submission.Wait = wait
+	return s.Get(ctx, key)
+}
+
+func (s *script) Cancel(ctx context.Context, key runner.Key, wait runner.Wait, why string) (runner.Status, error) {
+	s.submission.Wait, s.why = wait, why
+	return s.Get(ctx, key)
+}
+
+func (s *script) Force(ctx context.Context, key runner.Key, phase tcc.Phase, branchID, why string) (runner.Status, error) {
+	s.why = phase.String() + " " + branchID + " " + why
+	return s.Get(ctx, key)
+}
+
+func (s *script) Log(_ context.Context, key runner.Key) (runner.Status, []tcc.Record, error) {
+	return s.status(key), s.log, s.err
 }
 
 func (s *script) List(
@@ -63,7 +89,7 @@ func (s *script) status(key runner.Key) runner.Status {
 func TestSubmitConverts(t *testing.T) {
 	s := &script{}
 	ctx := identity.With(t.Context(), identity.Principal{Kind: identity.Service, ID: "storefront", TenantID: "acme"})
-	response, err := New(s).Submit(ctx, &coordinatorv1.SubmitRequest{
+	response, err := New(s, Config{}).Submit(ctx, &coordinatorv1.SubmitRequest{
 		Xid: "order-1", Wait: coordinatorv1.Wait_WAIT_CONFIRMED, Timeout: durationpb.New(time.Minute),
 		Branches: []*coordinatorv1.BranchSpec{{
 			BranchId: "b", Service: "settlement", Action: "pay",
@@ -94,12 +120,12 @@ func TestErrorsHaveCodes(t *testing.T) {
 		runner.ErrLost: connect.CodeUnavailable,
 	}
 	for err, want := range cases {
-		_, got := New(&script{err: err}).GetTransaction(t.Context(), &coordinatorv1.GetTransactionRequest{Xid: "x"})
+		_, got := New(&script{err: err}, Config{}).GetTransaction(t.Context(), &coordinatorv1.GetTransactionRequest{Xid: "x"})
 		if connect.CodeOf(got) != want {
 			t.Errorf("%v: %v, want %v", err, connect.CodeOf(got), want)
 		}
 	}
-	_, err := New(&script{err: &runner.BusyError{RetryAfter: time.Second}}).Submit(t.Context(), &coordinatorv1.SubmitRequest{})
+	_, err := New(&script{err: &runner.BusyError{RetryAfter: time.Second}}, Config{}).Submit(t.Context(), &coordinatorv1.SubmitRequest{})
 	var refused *connect.Error
 	if !errors.As(err, &refused) || refused.Code() != connect.CodeResourceExhausted || len(refused.Details()) != 1 {
 		t.Fatalf("got %v", err)
@@ -115,19 +141,19 @@ func TestListPages(t *testing.T) {
 	for range 3 {
 		s.page = append(s.page, s.status(runner.Key{TenantID: "main", XID: "a b"}))
 	}
-	first, err := New(s).ListTransactions(t.Context(), &coordinatorv1.ListTransactionsRequest{
+	first, err := New(s, Config{}).ListTransactions(t.Context(), &coordinatorv1.ListTransactionsRequest{
 		PageSize: 3, States: []coordinatorv1.TransactionState{coordinatorv1.TransactionState_TRANSACTION_STATE_PARKED},
 	})
 	if err != nil || len(first.GetTransactions()) != 3 || first.GetNextPageToken() == "" || s.states[0] != tcc.Parked {
 		t.Fatalf("got %v, %v", first, err)
 	}
-	if _, err := New(s).ListTransactions(t.Context(), &coordinatorv1.ListTransactionsRequest{PageToken: first.GetNextPageToken()}); err != nil {
+	if _, err := New(s, Config{}).ListTransactions(t.Context(), &coordinatorv1.ListTransactionsRequest{PageToken: first.GetNextPageToken()}); err != nil {
 		t.Fatal(err)
 	}
 	if s.before.XID != "a b" || s.before.CreatedAt.UnixMicro() != 7 {
 		t.Errorf("goes on after %+v", s.before)
 	}
-	_, err = New(s).ListTransactions(t.Context(), &coordinatorv1.ListTransactionsRequest{PageToken: "!"})
+	_, err = New(s, Config{}).ListTransactions(t.Context(), &coordinatorv1.ListTransactionsRequest{PageToken: "!"})
 	if connect.CodeOf(err) != connect.CodeInvalidArgument {
 		t.Errorf("a forged token: %v", err)
 	}
@@ -145,7 +171,7 @@ func TestTransactionsOfAnyPayloadCanBeJSON(t *testing.T) {
 		{"not \xff text", "v", `"action":"pay"`},
 	} {
 		spec := tcc.Spec{Branches: []tcc.Branch{{ID: "b", Action: "pay", PayloadType: c.typeURL, Payload: []byte(c.value)}}}
-		shown := message(runner.Status{Transaction: runner.Transaction{Spec: spec}, Branches: make([]tcc.Progress, 1)})
+		shown := transaction(runner.Status{Transaction: runner.Transaction{Spec: spec}, Branches: make([]tcc.Progress, 1)})
 		text, err := protojson.Marshal(shown)
 		if err != nil || !strings.Contains(strings.ReplaceAll(string(text), " ", ""), c.want) {
 			t.Errorf("%q: %s, %v", c.typeURL, text, err)

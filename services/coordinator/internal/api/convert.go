@@ -9,6 +9,7 @@ import (
 	"time"
 
 	coordinatorv1 "github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1"
+	"github.com/backlot-video/backlot/services/coordinator/internal/message"
 	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
 	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
 )
@@ -18,40 +19,48 @@ var errToken = errors.New("page_token: not one of this service")
 
 // specOf reads what is asked for; the modes have the contract's numbers.
 func specOf(req *coordinatorv1.SubmitRequest) tcc.Spec {
-	spec := tcc.Spec{Mode: tcc.Mode(req.GetMode())}
+	spec := tcc.Spec{
+		Mode: tcc.Mode(req.GetMode()), Policy: message.PolicyOf(req.GetPolicy()), NotifyURL: req.GetNotifyUrl(),
+	}
 	if req.GetMode() == coordinatorv1.Mode_MODE_UNSPECIFIED {
 		spec.Mode = tcc.TCC
 	}
 	for _, branch := range req.GetBranches() {
-		spec.Branches = append(spec.Branches, tcc.Branch{
-			ID: branch.GetBranchId(), Service: branch.GetService(), Action: branch.GetAction(),
-			PayloadType: branch.GetPayload().GetTypeUrl(), Payload: branch.GetPayload().GetValue(),
-		})
+		spec.Branches = append(spec.Branches, message.BranchOf(branch))
 	}
 	return spec
 }
 
-// message shows a transaction; the states have the contract's numbers.
-func message(status runner.Status) *coordinatorv1.Transaction {
+// transaction shows one; the states have the contract's numbers.
+func transaction(status runner.Status) *coordinatorv1.Transaction {
 	t := &coordinatorv1.Transaction{
 		Xid: status.XID, TenantId: status.TenantID,
 		Mode:      coordinatorv1.Mode(status.Spec.Mode),
 		State:     coordinatorv1.TransactionState(status.State),
 		Problem:   status.Problem,
 		CreatedAt: status.CreatedAt.UnixMicro(), UpdatedAt: status.UpdatedAt.UnixMicro(), ExpiresAt: status.ExpiresAt.UnixMicro(),
+		Policy: message.Policy(status.Spec.Policy), NotifyUrl: status.Spec.NotifyURL,
 	}
 	for i, branch := range status.Spec.Branches {
-		spec := &coordinatorv1.BranchSpec{
-			BranchId: branch.ID, Service: branch.Service, Action: branch.Action,
-			Payload: payload(branch.PayloadType, branch.Payload),
+		spec := message.Branch(branch)
+		spec.Payload = payload(branch.PayloadType, branch.Payload)
+		for _, call := range []*coordinatorv1.HttpCall{spec.GetHttp().GetTry(), spec.GetHttp().GetConfirm(), spec.GetHttp().GetCancel()} {
+			hide(call.GetHeaders())
 		}
 		progress := status.Branches[i]
 		t.Branches = append(t.Branches, &coordinatorv1.Branch{
 			Spec: spec, State: coordinatorv1.BranchState(progress.State),
-			Attempts: uint32(progress.Attempts), LastError: progress.LastError,
+			Attempts: uint32(progress.Attempts), LastError: progress.LastError, Forced: progress.Forced,
 		})
 	}
 	return t
+}
+
+// hide takes the values away of headers, which may be secrets.
+func hide(headers map[string]string) {
+	for name := range headers {
+		headers[name] = "(hidden)"
+	}
 }
 
 // token is a place in the list as callers pass it back.

@@ -25,12 +25,54 @@ func coded(err error) error {
 	case errors.Is(err, runner.ErrConflict):
 		return connect.NewError(connect.CodeAlreadyExists, err)
 	case errors.Is(err, tcc.ErrSpec), errors.Is(err, errToken):
-		return connect.NewError(connect.CodeInvalidArgument, err)
+		return invalid(err)
+	case errors.Is(err, tcc.ErrBranch):
+		return connect.NewError(connect.CodeAlreadyExists, err)
+	case errors.Is(err, tcc.ErrNoBranch):
+		return connect.NewError(connect.CodeNotFound, err)
+	case errors.Is(err, tcc.ErrDecided), errors.Is(err, tcc.ErrUndecided), errors.Is(err, tcc.ErrMode):
+		return connect.NewError(connect.CodeFailedPrecondition, err)
 	case errors.Is(err, runner.ErrStopped), errors.Is(err, runner.ErrLost):
 		return connect.NewError(connect.CodeUnavailable, err)
 	default:
 		return err
 	}
+}
+
+// invalid is InvalidArgument with every fault of a field as a detail.
+func invalid(err error) error {
+	coded := connect.NewError(connect.CodeInvalidArgument, err)
+	request := &errdetails.BadRequest{}
+	for _, fault := range fields(err) {
+		request.FieldViolations = append(request.FieldViolations, &errdetails.BadRequest_FieldViolation{
+			Field: fault.Field, Description: fault.Problem,
+		})
+	}
+	if len(request.GetFieldViolations()) == 0 {
+		return coded
+	}
+	if detail, detailErr := connect.NewErrorDetail(request); detailErr == nil {
+		coded.AddDetail(detail)
+	}
+	return coded
+}
+
+// fields are the faults that an error joins.
+func fields(err error) []*tcc.FieldError {
+	if fault, ok := err.(*tcc.FieldError); ok { //nolint:errorlint // the tree is walked here
+		return []*tcc.FieldError{fault}
+	}
+	switch wrapped := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() error }:
+		return fields(wrapped.Unwrap())
+	case interface{ Unwrap() []error }:
+		var all []*tcc.FieldError
+		for _, each := range wrapped.Unwrap() {
+			all = append(all, fields(each)...)
+		}
+		return all
+	}
+	return nil
 }
 
 // refusal is ResourceExhausted with the time after which to try again.

@@ -1,9 +1,12 @@
 package runner
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
 )
 
 // backoff gives the waits before repeated calls: doubled each time from first
@@ -20,13 +23,18 @@ func newBackoff(first, most time.Duration, seed uint64) *backoff {
 }
 
 // wait is how long to wait before an attempt; nothing before the first.
-func (b *backoff) wait(attempt int) time.Duration {
+func (b *backoff) wait(attempt int) time.Duration { return b.waitBy(tcc.Policy{}, attempt) }
+
+// waitBy is wait with a policy's own times, where it has them.
+func (b *backoff) waitBy(policy tcc.Policy, attempt int) time.Duration {
 	if attempt <= 1 {
 		return 0
 	}
-	full := b.most
-	if shift := attempt - 2; shift < 30 && b.first<<shift < b.most {
-		full = b.first << shift
+	first := cmp.Or(policy.FirstBackoff, b.first)
+	most := max(first, cmp.Or(policy.MostBackoff, b.most))
+	full := most
+	if shift := attempt - 2; shift < 20 && first<<shift < most {
+		full = first << shift
 	}
 	return b.jitter(full)
 }

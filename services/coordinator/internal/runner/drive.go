@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type drive struct {
 	machine *tcc.Machine
 	expiry  *time.Timer
 	results chan tcc.Result
+	orders  chan order
 	calls   sync.WaitGroup
 	phase   tcc.Phase            // that the calls belong to
 	cut     []context.CancelFunc // of the calls of the phase
@@ -38,7 +40,7 @@ func newDrive(r *Runner, s *session, key Key) *drive {
 	return &drive{
 		runner: r, session: s, key: key,
 		started: make(chan struct{}), decided: make(chan struct{}), over: make(chan struct{}),
-		results: make(chan tcc.Result),
+		results: make(chan tcc.Result), orders: make(chan order),
 	}
 }
 
@@ -64,28 +66,6 @@ func (d *drive) begin(ctx context.Context, s Submission) error {
 		return d.abandon(fmt.Errorf("begin transaction %s: %w", s.XID, err))
 	}
 	afterTryLog.Hit()
-	d.publish(t)
-	close(d.started)
-	go d.run(context.WithoutCancel(ctx), out.Calls)
-	return nil
-}
-
-// reopen drives a parked transaction again.
-func (d *drive) reopen(ctx context.Context) error {
-	t, log, err := d.runner.store.Load(ctx, d.key)
-	if err != nil {
-		return d.abandon(err)
-	}
-	if d.machine, err = tcc.Restore(t.Spec, d.runner.config.Attempts, log); err != nil {
-		return d.abandon(err)
-	}
-	out := d.machine.Retry()
-	t = d.after(t)
-	beforeReopenLog.Hit()
-	if err := d.runner.store.Reopen(ctx, d.session.lease.ID, t, out.Records); err != nil {
-		return d.abandon(fmt.Errorf("retry transaction %s: %w", d.key.XID, err))
-	}
-	afterReopenLog.Hit()
 	d.publish(t)
 	close(d.started)
 	go d.run(context.WithoutCancel(ctx), out.Calls)
@@ -147,6 +127,7 @@ func (d *drive) status() Status { return *d.current.Load() }
 // publish makes what is durable now visible to who waits.
 func (d *drive) publish(t Transaction) {
 	first := d.current.Load() == nil || !d.current.Load().State.Decided()
+	t.Spec = d.machine.Spec()
 	d.current.Store(&Status{Transaction: t, Branches: d.machine.Branches()})
 	if first && t.State.Decided() {
 		close(d.decided)
@@ -197,6 +178,11 @@ func (d *drive) run(ctx context.Context, calls []tcc.Call) {
 			out = d.machine.Step(result)
 		case <-d.expiry.C:
 			out = d.machine.Expire()
+		case order := <-d.orders:
+			if !d.obey(ctx, order) {
+				return
+			}
+			continue
 		case <-ctx.Done():
 			return
 		}
@@ -280,10 +266,11 @@ func (d *drive) call(ctx context.Context, calls []tcc.Call) {
 
 // attempt makes one call after its wait.
 func (d *drive) attempt(ctx context.Context, branch tcc.Branch, call tcc.Call) tcc.Result {
-	if err := sleep(ctx, d.runner.backoff.wait(call.Attempt)); err != nil {
+	policy := d.status().Spec.PolicyOf(branch)
+	if err := sleep(ctx, d.runner.backoff.waitBy(policy, call.Attempt)); err != nil {
 		return tcc.Result{Call: call, Outcome: tcc.Failed, Problem: err.Error()}
 	}
-	bounded, cancel := context.WithTimeout(ctx, d.runner.config.CallTimeout)
+	bounded, cancel := context.WithTimeout(ctx, cmp.Or(policy.CallTimeout, d.runner.config.CallTimeout))
 	defer cancel()
 	began := d.runner.config.Clock()
 	crashBeforeCall(call.Phase)

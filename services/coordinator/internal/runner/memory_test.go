@@ -41,7 +41,7 @@ func (m *memory) started(key runner.Key, branch int, phase tcc.Phase) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range m.rows[key].log {
-		if r.Branch == branch && r.Phase == phase && r.Status == tcc.StatusStarted {
+		if r.Branch == branch && r.Phase == phase && (r.Status == tcc.StatusStarted || r.Status == tcc.StatusRegistered) {
 			return true
 		}
 	}
@@ -142,7 +142,7 @@ func (c *connection) Append(ctx context.Context, owner string, t runner.Transact
 func (c *connection) Reopen(ctx context.Context, owner string, t runner.Transaction, log []tcc.Record) error {
 	return c.write(ctx, func() error {
 		r := c.rows[t.Key]
-		if r.State != tcc.Parked {
+		if r == nil || r.State.Ended() || log[0].Sequence != len(r.log)+1 {
 			return runner.ErrLost
 		}
 		r.owner = owner
@@ -152,6 +152,7 @@ func (c *connection) Reopen(ctx context.Context, owner string, t runner.Transact
 
 func (c *connection) append(owner string, t runner.Transaction, log []tcc.Record) error {
 	r := c.rows[t.Key]
+	t.Spec = r.Spec // as it began
 	if r.owner != owner {
 		return runner.ErrLost
 	}

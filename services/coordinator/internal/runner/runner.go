@@ -214,19 +214,28 @@ func (r *Runner) remove(d *drive) (wanted bool) {
 // existing answers Submit for a transaction that is in the store and not under
 // way here: it has ended, is parked, or another coordinator drives it.
 func (r *Runner) existing(ctx context.Context, s Submission) (Status, error) {
+	status, err := r.Get(ctx, s.Key)
+	if err != nil {
+		return Status{}, err
+	}
+	if status.Spec.Digest() != s.Spec.Digest() {
+		return Status{}, fmt.Errorf("submit %s: %w", s.XID, ErrConflict)
+	}
+	if reached(status.State, s.Wait) {
+		return status, nil
+	}
+	return r.poll(ctx, s.Key, s.Wait)
+}
+
+// poll waits for a transaction that another coordinator drives.
+func (r *Runner) poll(ctx context.Context, key Key, wait Wait) (Status, error) {
 	for attempt := 2; ; attempt++ {
-		status, err := r.Get(ctx, s.Key)
-		if err != nil {
-			return Status{}, err
-		}
-		if status.Spec.Digest() != s.Spec.Digest() {
-			return Status{}, fmt.Errorf("submit %s: %w", s.XID, ErrConflict)
-		}
-		if reached(status.State, s.Wait) {
-			return status, nil
-		}
 		if err := sleep(ctx, min(r.backoff.wait(attempt), time.Second)); err != nil {
 			return Status{}, err
+		}
+		status, err := r.Get(ctx, key)
+		if err != nil || reached(status.State, wait) {
+			return status, err
 		}
 	}
 }
@@ -245,15 +254,22 @@ func reached(state tcc.State, wait Wait) bool {
 
 // Get returns a transaction as its log has it, or ErrNotFound.
 func (r *Runner) Get(ctx context.Context, key Key) (Status, error) {
+	status, _, err := r.Log(ctx, key)
+	return status, err
+}
+
+// Log returns a transaction and its log, or ErrNotFound.
+func (r *Runner) Log(ctx context.Context, key Key) (Status, []tcc.Record, error) {
 	t, log, err := r.store.Load(ctx, key)
 	if err != nil {
-		return Status{}, err
+		return Status{}, nil, err
 	}
 	machine, err := tcc.Restore(t.Spec, r.config.Attempts, log)
 	if err != nil {
-		return Status{}, fmt.Errorf("transaction %s: %w", key.XID, err)
+		return Status{}, nil, fmt.Errorf("transaction %s: %w", key.XID, err)
 	}
-	return Status{Transaction: t, Branches: machine.Branches()}, nil
+	t.Spec = machine.Spec()
+	return Status{Transaction: t, Branches: machine.Branches()}, log, nil
 }
 
 // List returns a page of a tenant's transactions, newest first.
@@ -271,28 +287,6 @@ func (r *Runner) List(ctx context.Context, tenantID string, states []tcc.State, 
 		page = append(page, status)
 	}
 	return page, nil
-}
-
-// Retry drives a parked transaction again and returns it as it is then. In
-// any other state it changes nothing.
-func (r *Runner) Retry(ctx context.Context, key Key) (Status, error) {
-	status, err := r.Get(ctx, key)
-	if err != nil || status.State != tcc.Parked {
-		return status, err
-	}
-	d, fresh, err := r.claim(key)
-	if err != nil {
-		return Status{}, err
-	}
-	if fresh {
-		err = d.reopen(ctx)
-	} else {
-		err = d.begun(ctx)
-	}
-	if err != nil && !errors.Is(err, ErrLost) && !errors.Is(err, errRetryClaim) {
-		return Status{}, err
-	}
-	return r.Get(ctx, key)
 }
 
 // sleep waits, or returns ctx's error.

@@ -73,8 +73,10 @@ type Store interface {
 	// time, or returns ErrLost if owner is not its owner. With a final state
 	// it also tells the fact that the transaction has ended.
 	Append(ctx context.Context, owner string, t Transaction, log []tcc.Record) error
-	// Reopen is Append to a parked transaction, whose owner it changes first.
-	// It returns ErrLost if the transaction is not parked.
+	// Reopen is Append to a transaction whose owner it changes first: to a
+	// parked one, or to one that another coordinator drives. It returns ErrLost
+	// if the transaction has ended, or if its log does not end right before the
+	// given records.
 	Reopen(ctx context.Context, owner string, t Transaction, log []tcc.Record) error
 
 	// Load returns a transaction and its log, or ErrNotFound.

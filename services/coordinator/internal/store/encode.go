@@ -5,26 +5,22 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	coordinatorv1 "github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1"
+	"github.com/backlot-video/backlot/services/coordinator/internal/message"
 	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
 	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
 	coordinatordb "github.com/backlot-video/backlot/sql/gen/coordinator"
 )
 
-// encode makes a row without an owner. The branches are kept as a
-// SubmitRequest with nothing else in it.
+// encode makes a row without an owner. The content is kept as a SubmitRequest
+// with nothing else in it.
 func encode(t runner.Transaction) (coordinatordb.Transaction, error) {
-	message := &coordinatorv1.SubmitRequest{}
+	content := &coordinatorv1.SubmitRequest{Policy: message.Policy(t.Spec.Policy), NotifyUrl: t.Spec.NotifyURL}
 	for _, branch := range t.Spec.Branches {
-		spec := &coordinatorv1.BranchSpec{BranchId: branch.ID, Service: branch.Service, Action: branch.Action}
-		if branch.PayloadType != "" {
-			spec.Payload = &anypb.Any{TypeUrl: branch.PayloadType, Value: branch.Payload}
-		}
-		message.Branches = append(message.Branches, spec)
+		content.Branches = append(content.Branches, message.Branch(branch))
 	}
-	branches, err := proto.Marshal(message)
+	branches, err := proto.Marshal(content)
 	if err != nil {
 		return coordinatordb.Transaction{}, fmt.Errorf("encode branches of %s: %w", t.XID, err)
 	}
@@ -38,26 +34,46 @@ func encode(t runner.Transaction) (coordinatordb.Transaction, error) {
 
 // decode is encode's inverse.
 func decode(row coordinatordb.Transaction) (runner.Transaction, error) {
-	var message coordinatorv1.SubmitRequest
-	if err := proto.Unmarshal(row.Branches, &message); err != nil {
+	var content coordinatorv1.SubmitRequest
+	if err := proto.Unmarshal(row.Branches, &content); err != nil {
 		return runner.Transaction{}, fmt.Errorf("decode branches of %s: %w", row.Xid, err)
 	}
 	t := runner.Transaction{
-		Key:   runner.Key{TenantID: row.TenantID, XID: row.Xid},
-		Spec:  tcc.Spec{Mode: tcc.Mode(row.Mode)},
+		Key: runner.Key{TenantID: row.TenantID, XID: row.Xid},
+		Spec: tcc.Spec{
+			Mode: tcc.Mode(row.Mode), Policy: message.PolicyOf(content.GetPolicy()), NotifyURL: content.GetNotifyUrl(),
+		},
 		State: tcc.State(row.State), Problem: row.Problem,
 		CreatedAt: timeOf(row.CreatedAt), UpdatedAt: timeOf(row.UpdatedAt), ExpiresAt: timeOf(row.ExpiresAt),
 	}
-	for _, spec := range message.GetBranches() {
-		t.Spec.Branches = append(t.Spec.Branches, tcc.Branch{
-			ID: spec.GetBranchId(), Service: spec.GetService(), Action: spec.GetAction(),
-			PayloadType: spec.GetPayload().GetTypeUrl(), Payload: spec.GetPayload().GetValue(),
-		})
+	for _, spec := range content.GetBranches() {
+		t.Spec.Branches = append(t.Spec.Branches, message.BranchOf(spec))
 	}
 	if digest := t.Spec.Digest(); string(digest[:]) != string(row.Digest) {
 		return runner.Transaction{}, fmt.Errorf("branches of %s do not match their digest", row.Xid)
 	}
 	return t, nil
+}
+
+// encodeRegistered makes the content of a record; nil where it has none.
+func encodeRegistered(branch *tcc.Branch) ([]byte, error) {
+	if branch == nil {
+		return nil, nil
+	}
+	return proto.Marshal(message.Branch(*branch))
+}
+
+// decodeRegistered is encodeRegistered's inverse.
+func decodeRegistered(content []byte) (*tcc.Branch, error) {
+	if content == nil {
+		return nil, nil
+	}
+	var spec coordinatorv1.BranchSpec
+	if err := proto.Unmarshal(content, &spec); err != nil {
+		return nil, fmt.Errorf("decode a registered branch: %w", err)
+	}
+	branch := message.BranchOf(&spec)
+	return &branch, nil
 }
 
 func timeOf(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -33,9 +34,14 @@ func (s *Store) Load(ctx context.Context, key runner.Key) (runner.Transaction, [
 	}
 	log := make([]tcc.Record, 0, len(records))
 	for _, r := range records {
+		registered, err := decodeRegistered(r.Content)
+		if err != nil {
+			return runner.Transaction{}, nil, fmt.Errorf("log of %s: %w", key.XID, err)
+		}
 		log = append(log, tcc.Record{
 			Sequence: int(r.Sequence), Branch: int(r.Branch), Phase: tcc.Phase(r.Phase),
 			Status: tcc.Status(r.Status), Attempt: int(r.Attempt), Problem: r.Problem,
+			Registered: registered,
 		})
 	}
 	return t, log, nil

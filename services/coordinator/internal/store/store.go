@@ -119,7 +119,9 @@ func (s *Store) Append(ctx context.Context, owner string, t runner.Transaction, 
 // Reopen implements runner.Store.
 func (s *Store) Reopen(ctx context.Context, owner string, t runner.Transaction, log []tcc.Record) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx, q *coordinatordb.Queries) error {
-		rows, err := q.ClaimParked(ctx, coordinatordb.ClaimParkedParams{Owner: owner, TenantID: t.TenantID, Xid: t.XID})
+		rows, err := q.ClaimTransaction(ctx, coordinatordb.ClaimTransactionParams{
+			Owner: owner, TenantID: t.TenantID, Xid: t.XID, LastSequence: int64(log[0].Sequence - 1),
+		})
 		if err := owned(rows, err); err != nil {
 			return err
 		}
@@ -151,10 +153,14 @@ func (s *Store) append(
 
 func addRecords(ctx context.Context, q *coordinatordb.Queries, t runner.Transaction, log []tcc.Record) error {
 	for _, record := range log {
-		err := q.AddRecord(ctx, coordinatordb.AddRecordParams{
+		content, err := encodeRegistered(record.Registered)
+		if err != nil {
+			return err
+		}
+		err = q.AddRecord(ctx, coordinatordb.AddRecordParams{
 			TenantID: t.TenantID, Xid: t.XID, Sequence: int32(record.Sequence), Branch: int32(record.Branch),
 			Phase: int32(record.Phase), Status: int32(record.Status), Attempt: int32(record.Attempt),
-			Problem: record.Problem, OccurredAt: t.UpdatedAt.UnixMicro(),
+			Problem: record.Problem, OccurredAt: t.UpdatedAt.UnixMicro(), Content: content,
 		})
 		if err != nil {
 			return err

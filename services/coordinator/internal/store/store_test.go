@@ -213,28 +213,85 @@ func TestLeaseIsOverForGood(t *testing.T) {
 	})
 }
 
-func TestReopenTakesOnlyParked(t *testing.T) {
+func TestReopenTakesWhatIsOpenAndAsItWasRead(t *testing.T) {
 	suite(t, func(t *testing.T, s *store.Store, _ func() []string) {
 		x := transaction("x")
-		if err := s.Begin(t.Context(), "one", x, nil); err != nil {
+		record := func(sequence int) []tcc.Record {
+			return []tcc.Record{{Sequence: sequence, Branch: 0, Phase: tcc.Try, Status: tcc.StatusStarted, Attempt: 1}}
+		}
+		if err := s.Begin(t.Context(), "one", x, record(1)); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Reopen(t.Context(), "two", x, nil); !errors.Is(err, runner.ErrLost) {
-			t.Errorf("not parked: got %v, want ErrLost", err)
+		if err := s.Begin(t.Context(), "one", transaction("x0"), record(1)); err != nil { // x is its prefix
+			t.Fatal(err)
+		}
+		for _, wrong := range []int{1, 3} {
+			if err := s.Reopen(t.Context(), "two", x, record(wrong)); !errors.Is(err, runner.ErrLost) {
+				t.Errorf("record %d: got %v, want ErrLost", wrong, err)
+			}
 		}
 		x.State, x.Problem = tcc.Parked, "b: away"
-		if err := s.Append(t.Context(), "one", x, nil); err != nil {
+		if err := s.Append(t.Context(), "one", x, record(2)); err != nil {
 			t.Fatal(err)
 		}
-		if mine, err := s.Unfinished(t.Context(), "one", runner.Cursor{}, 10); err != nil || len(mine) != 0 {
+		if mine, err := s.Unfinished(t.Context(), "one", runner.Cursor{}, 10); err != nil || len(mine) != 1 {
 			t.Errorf("a parked one is listed as unfinished: %v, %v", xids(mine), err)
 		}
 		x.State = tcc.Confirming
-		if err := s.Reopen(t.Context(), "two", x, nil); err != nil {
+		if err := s.Reopen(t.Context(), "two", x, record(3)); err != nil {
 			t.Fatal(err)
 		}
 		if mine, err := s.Unfinished(t.Context(), "two", runner.Cursor{}, 10); err != nil || len(mine) != 1 || mine[0].Problem != "b: away" {
 			t.Errorf("reopened: %v, %v", mine, err)
+		}
+		if err := s.Append(t.Context(), "one", x, record(4)); !errors.Is(err, runner.ErrLost) {
+			t.Errorf("its former owner: got %v, want ErrLost", err)
+		}
+		x.State = tcc.Confirmed
+		if err := s.Append(t.Context(), "two", x, record(4)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Reopen(t.Context(), "one", x, record(5)); !errors.Is(err, runner.ErrLost) {
+			t.Errorf("ended: got %v, want ErrLost", err)
+		}
+	})
+}
+
+func TestRegisteredBranchesAreInTheLog(t *testing.T) {
+	suite(t, func(t *testing.T, s *store.Store, _ func() []string) {
+		x := transaction("x")
+		x.Spec = tcc.Spec{
+			Mode: tcc.Initiator, NotifyURL: "http://127.0.0.1/ended",
+			Policy: tcc.Policy{CallTimeout: time.Second, Attempts: 9, FirstBackoff: time.Millisecond, MostBackoff: time.Minute},
+		}
+		m := tcc.New(x.Spec, 3)
+		if err := s.Begin(t.Context(), "one", x, m.Begin().Records); err != nil {
+			t.Fatal(err)
+		}
+		call := &tcc.HTTPCall{
+			URL: "http://127.0.0.1/try", Body: []byte(`{"minor":9007199254740993}`),
+			Headers: []tcc.Header{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}},
+		}
+		branches := []tcc.Branch{
+			{ID: "a", Service: "settlement", Action: "pay", PayloadType: "type.googleapis.com/x", Payload: []byte{0, 1}},
+			{ID: "b", HTTP: &tcc.HTTP{Try: call, Confirm: call, Cancel: &tcc.HTTPCall{URL: "http://127.0.0.1/c"}}, Policy: tcc.Policy{Attempts: 2}},
+		}
+		for _, branch := range branches {
+			out, err := m.Register(branch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Append(t.Context(), "one", x, out.Records); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, log, err := s.Load(t.Context(), x.Key)
+		if err != nil || !reflect.DeepEqual(got.Spec, x.Spec) {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+		restored, err := tcc.Restore(got.Spec, 3, log)
+		if err != nil || !reflect.DeepEqual(restored.Spec().Branches, branches) {
+			t.Errorf("got %+v, %v", restored.Spec().Branches, err)
 		}
 	})
 }

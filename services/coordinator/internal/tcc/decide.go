@@ -1,5 +1,7 @@
 package tcc
 
+import "cmp"
+
 // Step takes the result of a call. Results that are repeated, late or of
 // another phase change nothing.
 //
@@ -57,9 +59,18 @@ func (m *Machine) advance() Output {
 	case next >= 0:
 		return Output{}
 	}
+	return m.decide(Confirm, "")
+}
+
+// decide starts a phase for every branch.
+func (m *Machine) decide(phase Phase, why string) Output {
+	if len(m.branches) == 0 { // an initiator may have none
+		m.start(Whole, phase, why)
+		return m.give()
+	}
 	calls := make([]Call, 0, len(m.branches))
 	for i := range m.branches {
-		calls = append(calls, m.start(i, Confirm, ""))
+		calls = append(calls, m.start(i, phase, why))
 	}
 	return m.give(calls...)
 }
@@ -71,17 +82,13 @@ func (m *Machine) cancel(why string) Output {
 	if m.spec.Mode == Saga {
 		return m.compensate(why)
 	}
-	calls := make([]Call, 0, len(m.branches))
-	for i := range m.branches {
-		calls = append(calls, m.start(i, Cancel, why))
-	}
-	return m.give(calls...)
+	return m.decide(Cancel, why)
 }
 
-// compensate cancels a saga's latest action that is not cancelled yet.
+// compensate cancels a saga's latest action that is still to be cancelled.
 func (m *Machine) compensate(why string) Output {
 	for i := len(m.branches) - 1; i >= 0; i-- {
-		if state := m.branches[i].State; state != BranchIdle && state != BranchCancelled {
+		if state := m.branches[i].State; state != BranchIdle && state != BranchCancelled && state != BranchConfirmed {
 			return m.give(m.start(i, Cancel, why))
 		}
 	}
@@ -104,13 +111,18 @@ func (m *Machine) finished(result Result) Output {
 	}
 }
 
+// attempts is how many calls of a Confirm or Cancel a branch gets.
+func (m *Machine) attempts(branch int) int {
+	return cmp.Or(m.spec.Branches[branch].Policy.Attempts, m.spec.Policy.Attempts, m.limit)
+}
+
 // again repeats a call without an answer, or gives up for now.
 func (m *Machine) again(result Result) Output {
 	record := Record{
 		Branch: result.Branch, Phase: m.phase, Status: StatusFailed,
 		Attempt: result.Attempt + 1, Problem: result.Problem,
 	}
-	if m.phase != Try && result.Attempt >= m.limit {
+	if m.phase != Try && result.Attempt >= m.attempts(result.Branch) {
 		record.Status, record.Attempt = StatusExhausted, result.Attempt
 		m.log(record)
 		return m.give()

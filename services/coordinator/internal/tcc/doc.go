@@ -1,13 +1,16 @@
 // Package tcc drives one global transaction by Try, Confirm and Cancel, or as
-// a saga of actions and compensations. It is the pure core of the coordinator:
+// a saga of actions and compensations, or for an initiator who calls Try
+// itself. It is the pure core of the coordinator:
 // it holds no clock, goroutine or connection, and callers step it.
 //
 //	doc.go      what a transaction is and the contract with the caller
 //	state.go    the enumerations, as they are stored and logged
-//	spec.go     what a caller asks for, its validation and its digest
+//	spec.go     what a caller asks for
+//	validate.go its validation and its digest
 //	record.go   the log: one Record per step of a branch
 //	machine.go  Machine: an event in, records to log and calls to make out
-//	decide.go   the two protocols' answers to an event
+//	decide.go   the protocols' answers to an event
+//	order.go    what an initiator or an operator orders
 //	replay.go   Restore: a Machine from its log
 //
 // The contract: a caller appends Output.Records durably, in order, before it

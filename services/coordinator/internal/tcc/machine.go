@@ -1,5 +1,7 @@
 package tcc
 
+import "slices"
+
 // Machine is one transaction. Make one with New or Restore.
 type Machine struct {
 	spec     Spec
@@ -17,6 +19,7 @@ type Progress struct {
 	State     BranchState
 	Attempts  int    // calls made in the phase that it is in, the one in flight included
 	LastError string // of the latest call that did not succeed; those of Try are kept only for Cancel
+	Forced    bool   // an operator took it for State
 	exhausted bool
 }
 
@@ -44,15 +47,18 @@ type Output struct {
 
 // New makes a transaction that has not begun. The spec must be valid and is
 // not to be changed afterwards. limit is the number of calls of a Confirm or a
-// Cancel after which a branch waits for an operator; it is at least 1.
+// Cancel after which a branch waits for an operator, where the spec gives
+// none; it is at least 1.
 func New(spec Spec, limit int) *Machine {
+	spec.Branches = slices.Clip(spec.Branches) // registered branches are added to a copy
 	return &Machine{
 		spec: spec, limit: max(limit, 1), phase: Try, state: Trying,
 		branches: make([]Progress, len(spec.Branches)),
 	}
 }
 
-// Spec is what the transaction consists of.
+// Spec is what the transaction consists of, with the branches registered so
+// far.
 func (m *Machine) Spec() Spec { return m.spec }
 
 // State is where the transaction stands.
@@ -83,8 +89,13 @@ func (m *Machine) Begin() Output {
 	if m.sequence > 0 {
 		return Output{}
 	}
-	if m.spec.Mode == Saga {
+	switch m.spec.Mode {
+	case Saga:
 		return m.give(m.start(0, Try, ""))
+	case Initiator:
+		m.start(Whole, Try, "")
+		return m.give()
+	case TCC:
 	}
 	calls := make([]Call, 0, len(m.branches))
 	for i := range m.branches {
@@ -110,6 +121,9 @@ func (m *Machine) Expire() Output {
 	if m.state != Trying || m.sequence == 0 {
 		return Output{}
 	}
+	if m.spec.Mode == Initiator {
+		return m.cancel("not confirmed in time")
+	}
 	return m.cancel("try phase timed out")
 }
 
@@ -131,6 +145,9 @@ func (m *Machine) Retry() Output {
 
 // inFlight reports whether a call of branch i is due or under way.
 func (m *Machine) inFlight(i int) bool {
+	if m.spec.Mode == Initiator && m.phase == Try {
+		return false // the initiator calls it
+	}
 	progress := m.branches[i]
 	switch progress.State {
 	case BranchTrying, BranchConfirming, BranchCancelling:
@@ -140,7 +157,7 @@ func (m *Machine) inFlight(i int) bool {
 	}
 }
 
-// start logs that a phase begins for a branch.
+// start logs that a phase begins for a branch, or for Whole.
 func (m *Machine) start(branch int, phase Phase, why string) Call {
 	m.log(Record{Branch: branch, Phase: phase, Status: StatusStarted, Attempt: 1, Problem: why})
 	return Call{Branch: branch, Phase: phase, Attempt: 1}

@@ -27,23 +27,49 @@ func (m *Machine) check(record Record) error {
 	switch {
 	case record.Sequence != m.sequence+1:
 		return fault(fmt.Sprintf("follows record %d", m.sequence))
-	case record.Branch < 0 || record.Branch >= len(m.branches):
-		return fault("no such branch")
-	case record.Phase < Try || record.Phase > Cancel || record.Status < StatusStarted || record.Status > StatusResumed:
+	case record.Phase < Try || record.Phase > Cancel || record.Status < StatusStarted || record.Status > StatusForced:
 		return fault("unknown phase or status")
 	case m.state.Ended():
 		return fault("the transaction has ended")
-	case m.spec.Mode == Saga && record.Phase == Confirm:
-		return fault("a saga has no Confirm")
-	case m.phase != Try && record.Phase != m.phase:
-		return fault(fmt.Sprintf("decided for %v", m.phase))
-	case record.Status == StatusStarted && record.Phase == Confirm && !m.allTried():
-		return fault("not every branch is tried")
-	case record.Status != StatusStarted && record.Phase != m.phase:
-		return fault("the phase has not started")
+	}
+	if why := m.misplaced(record); why != "" {
+		return fault(why)
 	}
 	return nil
 }
+
+// misplaced is why a record cannot be the next one; else empty.
+func (m *Machine) misplaced(record Record) string {
+	switch record.Status {
+	case StatusRegistered:
+		if m.spec.Mode != Initiator || m.phase != Try || record.Phase != Try ||
+			record.Branch != len(m.branches) || record.Registered == nil || m.sequence == 0 {
+			return "no branch can be registered by it"
+		}
+		return ""
+	case StatusForced:
+		if !m.has(record.Branch) || m.phase == Try || record.Phase == Try {
+			return "nothing can be forced by it"
+		}
+		return ""
+	}
+	whole := record.Branch == Whole && m.spec.Mode == Initiator && record.Status == StatusStarted && len(m.branches) == 0
+	switch {
+	case !whole && !m.has(record.Branch):
+		return "no such branch"
+	case m.spec.Mode == Saga && record.Phase == Confirm:
+		return "a saga has no Confirm"
+	case m.phase != Try && record.Phase != m.phase:
+		return fmt.Sprintf("decided for %v", m.phase)
+	case record.Status == StatusStarted && record.Phase == Confirm && m.spec.Mode != Initiator && !m.allTried():
+		return "not every branch is tried"
+	case record.Status != StatusStarted && record.Phase != m.phase:
+		return "the phase has not started"
+	}
+	return ""
+}
+
+func (m *Machine) has(branch int) bool { return branch >= 0 && branch < len(m.branches) }
 
 // allTried reports whether every Try has succeeded.
 func (m *Machine) allTried() bool {
@@ -64,6 +90,15 @@ var (
 // apply is the only place where a transaction changes.
 func (m *Machine) apply(record Record) {
 	m.sequence = record.Sequence
+	if record.Branch == Whole {
+		m.phase, m.problem = record.Phase, record.Problem
+		m.state = m.derive()
+		return
+	}
+	if record.Status == StatusRegistered {
+		m.spec.Branches = append(m.spec.Branches, *record.Registered)
+		m.branches = append(m.branches, Progress{State: BranchTrying})
+	}
 	branch := &m.branches[record.Branch]
 	branch.Attempts = record.Attempt
 	switch record.Status {
@@ -86,6 +121,13 @@ func (m *Machine) apply(record Record) {
 		branch.exhausted, branch.LastError = true, record.Problem
 	case StatusResumed:
 		branch.exhausted = false
+	case StatusRegistered:
+	case StatusForced:
+		branch.State, branch.LastError = done[record.Phase], record.Problem
+		branch.Forced, branch.exhausted = true, false
+		if record.Phase != m.phase && m.problem == "" {
+			m.problem = m.spec.Branches[record.Branch].ID + ": " + record.Problem
+		}
 	}
 	m.state = m.derive()
 }
@@ -105,12 +147,12 @@ func (m *Machine) derive() State {
 	}
 	switch m.phase {
 	case Confirm:
-		return settled(open, stuck, Confirming, Confirmed)
+		return m.settled(open, stuck, Confirming, Confirmed)
 	case Cancel:
 		if m.spec.Mode == Saga && stuck > 0 {
 			return Parked // compensations go in order, so none is under way
 		}
-		return settled(open, stuck, Cancelling, Cancelled)
+		return m.settled(open, stuck, Cancelling, Cancelled)
 	default:
 		if m.spec.Mode == Saga && open == 0 && m.allTried() {
 			return Confirmed
@@ -119,13 +161,29 @@ func (m *Machine) derive() State {
 	}
 }
 
-func settled(open, stuck int, active, ended State) State {
+// settled is the state after the decision: that of the decision, unless
+// operators have forced every branch to the other end.
+func (m *Machine) settled(open, stuck int, active, ended State) State {
 	switch {
 	case open > 0:
 		return active
 	case stuck > 0:
 		return Parked
+	case m.all(BranchConfirmed):
+		return Confirmed
+	case m.all(BranchCancelled):
+		return Cancelled
 	default:
 		return ended
 	}
+}
+
+// all reports whether there are branches and each is in a state.
+func (m *Machine) all(state BranchState) bool {
+	for _, branch := range m.branches {
+		if branch.State != state {
+			return false
+		}
+	}
+	return len(m.branches) > 0
 }

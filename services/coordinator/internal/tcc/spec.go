@@ -1,72 +1,82 @@
 package tcc
 
-import (
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
-	"fmt"
-)
+import "time"
 
 // MaxBranches bounds the branches of one transaction.
 const MaxBranches = 64
 
-// ErrSpec is wrapped by every fault that Spec.Validate finds.
-var ErrSpec = errors.New("invalid transaction")
-
-// Spec is what a transaction consists of. It never changes.
+// Spec is what a transaction consists of. It never changes, but that an
+// initiator's gets its branches one by one.
 type Spec struct {
-	Mode     Mode
-	Branches []Branch // 1 to MaxBranches, with ids of their own
+	Mode      Mode
+	Branches  []Branch // 1 to MaxBranches, with ids of their own; none at the start for an Initiator
+	Policy    Policy
+	NotifyURL string // who is told of the end; empty: nobody
 }
 
-// Branch is one participant's share.
+// Branch is one participant's share: of a service by its name, or of any
+// server by HTTP.
 type Branch struct {
 	ID          string
-	Service     string // resolved at each call
+	Service     string // resolved at each call; empty with HTTP
 	Action      string
 	PayloadType string // type URL of the payload; empty when there is none
 	Payload     []byte // opaque here
+	HTTP        *HTTP  // in place of the four above; else nil
+	Policy      Policy
 }
 
-// Validate reports all faults at once, each wrapping ErrSpec.
-func (s Spec) Validate() error {
-	var faults []error
-	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("%w: "+format, append([]any{ErrSpec}, args...)...))
+// HTTP is where a participant takes its calls. Nil calls are those that never
+// come: Try by an initiator, Confirm of a saga.
+type HTTP struct{ Try, Confirm, Cancel *HTTPCall }
+
+// Of is the call of a phase, or nil.
+func (h *HTTP) Of(phase Phase) *HTTPCall {
+	switch phase {
+	case Try:
+		return h.Try
+	case Confirm:
+		return h.Confirm
+	case Cancel:
+		return h.Cancel
+	default:
+		return nil
 	}
-	if s.Mode != TCC && s.Mode != Saga {
-		fault("mode: %v", s.Mode)
-	}
-	if len(s.Branches) == 0 || len(s.Branches) > MaxBranches {
-		fault("branches: %d, want 1 to %d", len(s.Branches), MaxBranches)
-	}
-	seen := make(map[string]int, len(s.Branches))
-	for i, branch := range s.Branches {
-		if branch.ID == "" || branch.Service == "" || branch.Action == "" {
-			fault("branches[%d]: needs branch_id, service and action", i)
-		}
-		if first, found := seen[branch.ID]; found {
-			fault("branches[%d].branch_id: %q is also branches[%d]", i, branch.ID, first)
-			continue
-		}
-		seen[branch.ID] = i
-	}
-	return errors.Join(faults...)
 }
 
-// Digest identifies the content: equal specs have equal digests.
-func (s Spec) Digest() [sha256.Size]byte {
-	buf := binary.BigEndian.AppendUint32(nil, uint32(s.Mode))
-	for _, branch := range s.Branches {
-		for _, field := range []string{branch.ID, branch.Service, branch.Action, branch.PayloadType} {
-			buf = appendField(buf, []byte(field))
-		}
-		buf = appendField(buf, branch.Payload)
-	}
-	return sha256.Sum256(buf)
+// HTTPCall is one POST.
+type HTTPCall struct {
+	URL     string
+	Body    []byte // JSON; empty means that the call's names are the body
+	Headers []Header
 }
 
-// appendField writes the length first, so that no two specs run together.
-func appendField(buf, field []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(buf, uint32(len(field))), field...)
+// Header is one of a call's own headers.
+type Header struct{ Name, Value string }
+
+// Policy bounds calls. Zero fields mean those of the transaction, and of the
+// coordinator.
+type Policy struct {
+	CallTimeout  time.Duration // one call
+	Attempts     int           // calls of a Confirm or Cancel before an operator is waited for
+	FirstBackoff time.Duration // before the second call; doubles from there
+	MostBackoff  time.Duration
+}
+
+// PolicyOf is a branch's policy: its own, else that of the transaction.
+func (s Spec) PolicyOf(branch Branch) Policy {
+	own, all := branch.Policy, s.Policy
+	if own.CallTimeout == 0 {
+		own.CallTimeout = all.CallTimeout
+	}
+	if own.Attempts == 0 {
+		own.Attempts = all.Attempts
+	}
+	if own.FirstBackoff == 0 {
+		own.FirstBackoff = all.FirstBackoff
+	}
+	if own.MostBackoff == 0 {
+		own.MostBackoff = all.MostBackoff
+	}
+	return own
 }

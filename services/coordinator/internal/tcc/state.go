@@ -11,6 +11,9 @@ const (
 	// Saga calls the branches' Try one after the other, each an action with
 	// effect, and on a refusal Cancel in reverse order. It has no Confirm.
 	Saga Mode = 2
+	// Initiator is TCC without calls of Try: the initiator registers branches
+	// one by one, calls their Try itself and orders the decision.
+	Initiator Mode = 3
 )
 
 // State is where a transaction as a whole stands. The numbers are stored.
@@ -72,7 +75,7 @@ const (
 )
 
 var (
-	modeNames    = []string{1: "tcc", 2: "saga"}
+	modeNames    = []string{1: "tcc", 2: "saga", 3: "initiator"}
 	stateNames   = []string{1: "trying", 2: "confirming", 3: "confirmed", 4: "cancelling", 5: "cancelled", 6: "parked"}
 	phaseNames   = []string{1: "try", 2: "confirm", 3: "cancel"}
 	branchNames  = []string{"idle", "trying", "tried", "refused", "confirming", "confirmed", "cancelling", "cancelled"}

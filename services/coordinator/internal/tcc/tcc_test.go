@@ -12,7 +12,7 @@ func TestSpecValidateReportsEveryFault(t *testing.T) {
 	if !errors.Is(err, ErrSpec) {
 		t.Fatalf("got %v, want ErrSpec", err)
 	}
-	for _, want := range []string{"mode: unknown(9)", "branches[1]: needs", `branches[1].branch_id: "a" is also branches[0]`} {
+	for _, want := range []string{"mode: unknown(9)", "branches[1].action: it is missing", `branches[1].branch_id: "a" is also branches[0]`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v lacks %q", err, want)
 		}

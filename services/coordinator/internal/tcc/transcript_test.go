@@ -19,6 +19,8 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what the ma
 //
 //	tcc limit=2 a b        a new transaction with branches a and b
 //	begin                  expire, retry
+//	initiator limit=2      one without branches, which are then registered
+//	register a             confirm, cancel WHY, force cancel a WHY, force confirm all WHY
 //	a try 1 succeeded      the result of a call; a problem may follow
 //	crash                  the process dies and goes on from the log
 func TestTranscripts(t *testing.T) {
@@ -50,6 +52,7 @@ func TestTranscripts(t *testing.T) {
 type player struct {
 	machine *Machine
 	log     []Record
+	begun   Spec
 	out     strings.Builder
 }
 
@@ -74,7 +77,7 @@ func play(t *testing.T, text string) string {
 
 func (p *player) event(words []string) error {
 	switch words[0] {
-	case "tcc", "saga":
+	case "tcc", "saga", "initiator":
 		return p.open(words)
 	case "begin":
 		p.show(p.machine.Begin())
@@ -82,8 +85,15 @@ func (p *player) event(words []string) error {
 		p.show(p.machine.Expire())
 	case "retry":
 		p.show(p.machine.Retry())
+	case "register", "confirm", "cancel", "force":
+		out, err := p.order(words)
+		if err != nil {
+			fmt.Fprintf(&p.out, "  error: %v\n", err)
+			return nil
+		}
+		p.show(out)
 	case "crash":
-		restored, err := Restore(p.machine.Spec(), p.machine.limit, p.log)
+		restored, err := Restore(p.begun, p.machine.limit, p.log)
 		if err != nil {
 			return err
 		}
@@ -99,11 +109,26 @@ func (p *player) event(words []string) error {
 	return nil
 }
 
-func (p *player) open(words []string) error {
-	spec := Spec{Mode: TCC}
-	if words[0] == "saga" {
-		spec.Mode = Saga
+func (p *player) order(words []string) (Output, error) {
+	switch words[0] {
+	case "register":
+		return p.machine.Register(Branch{ID: words[1], Service: "s", Action: append(words[2:], "act")[0]})
+	case "confirm":
+		return p.machine.Confirm()
+	case "cancel":
+		return p.machine.Cancel(strings.Join(words[1:], " "))
 	}
+	branch := Whole
+	for i, known := range p.machine.spec.Branches {
+		if known.ID == words[2] {
+			branch = i
+		}
+	}
+	return p.machine.Force(Phase(index(phaseNames, words[1])), branch, strings.Join(words[3:], " "))
+}
+
+func (p *player) open(words []string) error {
+	spec := Spec{Mode: Mode(index(modeNames, words[0]))}
 	limit, err := strconv.Atoi(strings.TrimPrefix(words[1], "limit="))
 	if err != nil {
 		return err
@@ -111,7 +136,7 @@ func (p *player) open(words []string) error {
 	for _, id := range words[2:] {
 		spec.Branches = append(spec.Branches, Branch{ID: id, Service: "s", Action: "act"})
 	}
-	p.machine, p.log = New(spec, limit), nil
+	p.machine, p.log, p.begun = New(spec, limit), nil, spec
 	return spec.Validate()
 }
 
@@ -148,7 +173,12 @@ func index(names []string, word string) int {
 
 func (p *player) show(out Output) {
 	p.log = append(p.log, out.Records...)
-	id := func(i int) string { return p.machine.spec.Branches[i].ID }
+	id := func(i int) string {
+		if i == Whole {
+			return "*"
+		}
+		return p.machine.spec.Branches[i].ID
+	}
 	for _, r := range out.Records {
 		fmt.Fprintf(&p.out, "  log %d %s %v %v %d", r.Sequence, id(r.Branch), r.Phase, r.Status, r.Attempt)
 		if r.Problem != "" {

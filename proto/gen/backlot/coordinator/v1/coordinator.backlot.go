@@ -17,10 +17,32 @@ type CoordinatorServiceServer interface {
 	// Submit starts a transaction, or finds the one with the same xid. It
 	// answers after the durable decision, or earlier or later as wait says.
 	Submit(context.Context, *SubmitRequest) (*SubmitResponse, error)
+	// OpenTransaction starts a transaction whose initiator calls the branches'
+	// Try itself, or finds the one with the same xid. If it is not confirmed
+	// before its time is over, it is cancelled.
+	OpenTransaction(context.Context, *OpenTransactionRequest) (*OpenTransactionResponse, error)
+	// RegisterBranch makes a branch of an open transaction durable; only then
+	// may the initiator call its Try. The same branch_id with the same content
+	// is accepted again, with other content it is ALREADY_EXISTS, and after the
+	// decision FAILED_PRECONDITION.
+	RegisterBranch(context.Context, *RegisterBranchRequest) (*RegisterBranchResponse, error)
+	// ConfirmTransaction decides that an open transaction is confirmed: every
+	// Try has succeeded. FAILED_PRECONDITION if it was cancelled.
+	ConfirmTransaction(context.Context, *ConfirmTransactionRequest) (*ConfirmTransactionResponse, error)
+	// CancelTransaction decides that a transaction is cancelled, an open one or
+	// one whose Try phase is under way. FAILED_PRECONDITION if it was confirmed.
+	CancelTransaction(context.Context, *CancelTransactionRequest) (*CancelTransactionResponse, error)
 	GetTransaction(context.Context, *GetTransactionRequest) (*GetTransactionResponse, error)
 	ListTransactions(context.Context, *ListTransactionsRequest) (*ListTransactionsResponse, error)
 	// RetryTransaction calls the due phase of a parked transaction again.
 	RetryTransaction(context.Context, *RetryTransactionRequest) (*RetryTransactionResponse, error)
+	// ForceTransaction takes branches for confirmed or cancelled, without a
+	// call, after somebody has seen to them by other means. One that is not
+	// decided is decided for Cancel. Who and why is kept in the log and told
+	// with the outcome.
+	ForceTransaction(context.Context, *ForceTransactionRequest) (*ForceTransactionResponse, error)
+	// ListRecords returns the log of a transaction, in order.
+	ListRecords(context.Context, *ListRecordsRequest) (*ListRecordsResponse, error)
 }
 
 // CoordinatorServiceDesc describes backlot.coordinator.v1.CoordinatorService for those who serve or call it.
@@ -35,6 +57,39 @@ var CoordinatorServiceDesc = rpcdesc.Service{
 			},
 			Idempotency: connect.IdempotencyIdempotent,
 		}, CoordinatorServiceServer.Submit),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.coordinator.v1.CoordinatorService",
+			Name:    "OpenTransaction",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_SERVICE,
+			},
+			Idempotency: connect.IdempotencyIdempotent,
+		}, CoordinatorServiceServer.OpenTransaction),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.coordinator.v1.CoordinatorService",
+			Name:    "RegisterBranch",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_SERVICE,
+			},
+			Idempotency: connect.IdempotencyIdempotent,
+		}, CoordinatorServiceServer.RegisterBranch),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.coordinator.v1.CoordinatorService",
+			Name:    "ConfirmTransaction",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_SERVICE,
+			},
+			Idempotency: connect.IdempotencyIdempotent,
+		}, CoordinatorServiceServer.ConfirmTransaction),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.coordinator.v1.CoordinatorService",
+			Name:    "CancelTransaction",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_SERVICE,
+				v1.Principal_PRINCIPAL_OPERATOR,
+			},
+			Idempotency: connect.IdempotencyIdempotent,
+		}, CoordinatorServiceServer.CancelTransaction),
 		rpcdesc.Unary(rpcdesc.Method{
 			Service: "backlot.coordinator.v1.CoordinatorService",
 			Name:    "GetTransaction",
@@ -61,6 +116,23 @@ var CoordinatorServiceDesc = rpcdesc.Service{
 			},
 			Idempotency: connect.IdempotencyIdempotent,
 		}, CoordinatorServiceServer.RetryTransaction),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.coordinator.v1.CoordinatorService",
+			Name:    "ForceTransaction",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_OPERATOR,
+			},
+			Idempotency: connect.IdempotencyIdempotent,
+		}, CoordinatorServiceServer.ForceTransaction),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.coordinator.v1.CoordinatorService",
+			Name:    "ListRecords",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_SERVICE,
+				v1.Principal_PRINCIPAL_OPERATOR,
+			},
+			Idempotency: connect.IdempotencyNoSideEffects,
+		}, CoordinatorServiceServer.ListRecords),
 	},
 }
 
@@ -83,10 +155,46 @@ func (c CoordinatorServiceClient) Submit(ctx context.Context, req *SubmitRequest
 	return res, nil
 }
 
+// OpenTransaction calls backlot.coordinator.v1.CoordinatorService.OpenTransaction.
+func (c CoordinatorServiceClient) OpenTransaction(ctx context.Context, req *OpenTransactionRequest) (*OpenTransactionResponse, error) {
+	res := new(OpenTransactionResponse)
+	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[1], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// RegisterBranch calls backlot.coordinator.v1.CoordinatorService.RegisterBranch.
+func (c CoordinatorServiceClient) RegisterBranch(ctx context.Context, req *RegisterBranchRequest) (*RegisterBranchResponse, error) {
+	res := new(RegisterBranchResponse)
+	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[2], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// ConfirmTransaction calls backlot.coordinator.v1.CoordinatorService.ConfirmTransaction.
+func (c CoordinatorServiceClient) ConfirmTransaction(ctx context.Context, req *ConfirmTransactionRequest) (*ConfirmTransactionResponse, error) {
+	res := new(ConfirmTransactionResponse)
+	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[3], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// CancelTransaction calls backlot.coordinator.v1.CoordinatorService.CancelTransaction.
+func (c CoordinatorServiceClient) CancelTransaction(ctx context.Context, req *CancelTransactionRequest) (*CancelTransactionResponse, error) {
+	res := new(CancelTransactionResponse)
+	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[4], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
 // GetTransaction calls backlot.coordinator.v1.CoordinatorService.GetTransaction.
 func (c CoordinatorServiceClient) GetTransaction(ctx context.Context, req *GetTransactionRequest) (*GetTransactionResponse, error) {
 	res := new(GetTransactionResponse)
-	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[1], req, res); err != nil {
+	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[5], req, res); err != nil {
 		return nil, err
 	}
 	return res, nil
@@ -95,7 +203,7 @@ func (c CoordinatorServiceClient) GetTransaction(ctx context.Context, req *GetTr
 // ListTransactions calls backlot.coordinator.v1.CoordinatorService.ListTransactions.
 func (c CoordinatorServiceClient) ListTransactions(ctx context.Context, req *ListTransactionsRequest) (*ListTransactionsResponse, error) {
 	res := new(ListTransactionsResponse)
-	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[2], req, res); err != nil {
+	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[6], req, res); err != nil {
 		return nil, err
 	}
 	return res, nil
@@ -104,7 +212,25 @@ func (c CoordinatorServiceClient) ListTransactions(ctx context.Context, req *Lis
 // RetryTransaction calls backlot.coordinator.v1.CoordinatorService.RetryTransaction.
 func (c CoordinatorServiceClient) RetryTransaction(ctx context.Context, req *RetryTransactionRequest) (*RetryTransactionResponse, error) {
 	res := new(RetryTransactionResponse)
-	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[3], req, res); err != nil {
+	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[7], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// ForceTransaction calls backlot.coordinator.v1.CoordinatorService.ForceTransaction.
+func (c CoordinatorServiceClient) ForceTransaction(ctx context.Context, req *ForceTransactionRequest) (*ForceTransactionResponse, error) {
+	res := new(ForceTransactionResponse)
+	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[8], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// ListRecords calls backlot.coordinator.v1.CoordinatorService.ListRecords.
+func (c CoordinatorServiceClient) ListRecords(ctx context.Context, req *ListRecordsRequest) (*ListRecordsResponse, error) {
+	res := new(ListRecordsResponse)
+	if err := c.conn.Call(ctx, &CoordinatorServiceDesc.Methods[9], req, res); err != nil {
 		return nil, err
 	}
 	return res, nil

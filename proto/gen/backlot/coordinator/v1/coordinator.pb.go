@@ -15,6 +15,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	anypb "google.golang.org/protobuf/types/known/anypb"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -34,6 +35,9 @@ const (
 	Mode_MODE_TCC         Mode = 1
 	// Actions in order, compensations in reverse order.
 	Mode_MODE_SAGA Mode = 2
+	// TCC whose initiator registers the branches and calls Try itself; made by
+	// OpenTransaction.
+	Mode_MODE_INITIATOR Mode = 3
 )
 
 // Enum value maps for Mode.
@@ -42,11 +46,13 @@ var (
 		0: "MODE_UNSPECIFIED",
 		1: "MODE_TCC",
 		2: "MODE_SAGA",
+		3: "MODE_INITIATOR",
 	}
 	Mode_value = map[string]int32{
 		"MODE_UNSPECIFIED": 0,
 		"MODE_TCC":         1,
 		"MODE_SAGA":        2,
+		"MODE_INITIATOR":   3,
 	}
 )
 
@@ -261,15 +267,70 @@ func (Wait) EnumDescriptor() ([]byte, []int) {
 	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{3}
 }
 
-// BranchSpec is one participant's share.
+type Outcome int32
+
+const (
+	Outcome_OUTCOME_UNSPECIFIED Outcome = 0
+	Outcome_OUTCOME_CONFIRMED   Outcome = 1
+	Outcome_OUTCOME_CANCELLED   Outcome = 2
+)
+
+// Enum value maps for Outcome.
+var (
+	Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "OUTCOME_CONFIRMED",
+		2: "OUTCOME_CANCELLED",
+	}
+	Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"OUTCOME_CONFIRMED":   1,
+		"OUTCOME_CANCELLED":   2,
+	}
+)
+
+func (x Outcome) Enum() *Outcome {
+	p := new(Outcome)
+	*p = x
+	return p
+}
+
+func (x Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_backlot_coordinator_v1_coordinator_proto_enumTypes[4].Descriptor()
+}
+
+func (Outcome) Type() protoreflect.EnumType {
+	return &file_backlot_coordinator_v1_coordinator_proto_enumTypes[4]
+}
+
+func (x Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Outcome.Descriptor instead.
+func (Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{4}
+}
+
+// BranchSpec is one participant's share: of a service by its name, or of any
+// server by HTTP.
 type BranchSpec struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	BranchId string                 `protobuf:"bytes,1,opt,name=branch_id,json=branchId,proto3" json:"branch_id,omitempty"`
-	// Service that takes part; resolved at each call.
+	// Service that takes part; resolved at each call. Empty with http.
 	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
-	// What it is asked to do.
-	Action        string     `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
-	Payload       *anypb.Any `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
+	// What it is asked to do. Empty with http.
+	Action  string     `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	Payload *anypb.Any `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
+	// In place of service, action and payload.
+	Http *HttpBranch `protobuf:"bytes,5,opt,name=http,proto3" json:"http,omitempty"`
+	// How often and how long it is called; each field that is unset is that of
+	// the transaction.
+	Policy        *CallPolicy `protobuf:"bytes,6,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -332,23 +393,257 @@ func (x *BranchSpec) GetPayload() *anypb.Any {
 	return nil
 }
 
+func (x *BranchSpec) GetHttp() *HttpBranch {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+func (x *BranchSpec) GetPolicy() *CallPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// HttpBranch is a participant that is called by plain HTTP. Every call is a
+// POST with the headers Backlot-Xid, Backlot-Branch-Id, Backlot-Phase and
+// Backlot-Tenant. 2xx is success. Try is refused by any 4xx but 408, 421, 425
+// and 429; all other answers are failures, after which it is called again.
+type HttpBranch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the initiator calls Try itself, try may be absent.
+	Try *HttpCall `protobuf:"bytes,1,opt,name=try,proto3" json:"try,omitempty"`
+	// Not for a saga.
+	Confirm       *HttpCall `protobuf:"bytes,2,opt,name=confirm,proto3" json:"confirm,omitempty"`
+	Cancel        *HttpCall `protobuf:"bytes,3,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HttpBranch) Reset() {
+	*x = HttpBranch{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HttpBranch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HttpBranch) ProtoMessage() {}
+
+func (x *HttpBranch) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HttpBranch.ProtoReflect.Descriptor instead.
+func (*HttpBranch) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *HttpBranch) GetTry() *HttpCall {
+	if x != nil {
+		return x.Try
+	}
+	return nil
+}
+
+func (x *HttpBranch) GetConfirm() *HttpCall {
+	if x != nil {
+		return x.Confirm
+	}
+	return nil
+}
+
+func (x *HttpBranch) GetCancel() *HttpCall {
+	if x != nil {
+		return x.Cancel
+	}
+	return nil
+}
+
+type HttpCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absolute, and within the coordinator's allow list (--coordinator.http-allow).
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// JSON; where there is none: {"xid", "branch_id", "phase", "tenant_id"}.
+	// Its numbers are exact up to 2^53.
+	Body    *structpb.Value   `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	Headers map[string]string `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// JSON as text, sent as it is; in place of body.
+	RawBody       string `protobuf:"bytes,4,opt,name=raw_body,json=rawBody,proto3" json:"raw_body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HttpCall) Reset() {
+	*x = HttpCall{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HttpCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HttpCall) ProtoMessage() {}
+
+func (x *HttpCall) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HttpCall.ProtoReflect.Descriptor instead.
+func (*HttpCall) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *HttpCall) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *HttpCall) GetBody() *structpb.Value {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *HttpCall) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *HttpCall) GetRawBody() string {
+	if x != nil {
+		return x.RawBody
+	}
+	return ""
+}
+
+// CallPolicy bounds the calls of participants. Unset fields mean what the
+// coordinator is configured with.
+type CallPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Longest time of one call.
+	CallTimeout *durationpb.Duration `protobuf:"bytes,1,opt,name=call_timeout,json=callTimeout,proto3" json:"call_timeout,omitempty"`
+	// Calls of a Confirm or Cancel after which the branch waits for an operator.
+	Attempts uint32 `protobuf:"varint,2,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// Wait before the second call, which doubles from there up to most_backoff.
+	FirstBackoff  *durationpb.Duration `protobuf:"bytes,3,opt,name=first_backoff,json=firstBackoff,proto3" json:"first_backoff,omitempty"`
+	MostBackoff   *durationpb.Duration `protobuf:"bytes,4,opt,name=most_backoff,json=mostBackoff,proto3" json:"most_backoff,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallPolicy) Reset() {
+	*x = CallPolicy{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallPolicy) ProtoMessage() {}
+
+func (x *CallPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallPolicy.ProtoReflect.Descriptor instead.
+func (*CallPolicy) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CallPolicy) GetCallTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.CallTimeout
+	}
+	return nil
+}
+
+func (x *CallPolicy) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *CallPolicy) GetFirstBackoff() *durationpb.Duration {
+	if x != nil {
+		return x.FirstBackoff
+	}
+	return nil
+}
+
+func (x *CallPolicy) GetMostBackoff() *durationpb.Duration {
+	if x != nil {
+		return x.MostBackoff
+	}
+	return nil
+}
+
 type SubmitRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Global transaction id, chosen by the caller; makes repeats harmless.
+	// Global transaction id, chosen by the caller; makes repeats harmless. Where
+	// it is empty the coordinator makes one, of idempotency_key if there is one.
 	Xid string `protobuf:"bytes,1,opt,name=xid,proto3" json:"xid,omitempty"`
 	// Default TCC.
 	Mode     Mode          `protobuf:"varint,2,opt,name=mode,proto3,enum=backlot.coordinator.v1.Mode" json:"mode,omitempty"`
 	Branches []*BranchSpec `protobuf:"bytes,3,rep,name=branches,proto3" json:"branches,omitempty"`
 	// How long Try may take in all before the decision is Cancel; default 10 s.
-	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	Wait          Wait                 `protobuf:"varint,5,opt,name=wait,proto3,enum=backlot.coordinator.v1.Wait" json:"wait,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Wait    Wait                 `protobuf:"varint,5,opt,name=wait,proto3,enum=backlot.coordinator.v1.Wait" json:"wait,omitempty"`
+	// Makes repeats without an xid harmless: the same key always gives the same
+	// xid within a tenant. Not with an xid.
+	IdempotencyKey string      `protobuf:"bytes,6,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	Policy         *CallPolicy `protobuf:"bytes,7,opt,name=policy,proto3" json:"policy,omitempty"`
+	// URL within the coordinator's allow list to which the end of the
+	// transaction is posted as TransactionEnded in JSON: at least once, and
+	// again until it answers 2xx or a limit is reached.
+	NotifyUrl     string `protobuf:"bytes,8,opt,name=notify_url,json=notifyUrl,proto3" json:"notify_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[1]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -360,7 +655,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[1]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -373,7 +668,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{1}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SubmitRequest) GetXid() string {
@@ -411,6 +706,27 @@ func (x *SubmitRequest) GetWait() Wait {
 	return Wait_WAIT_UNSPECIFIED
 }
 
+func (x *SubmitRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *SubmitRequest) GetPolicy() *CallPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *SubmitRequest) GetNotifyUrl() string {
+	if x != nil {
+		return x.NotifyUrl
+	}
+	return ""
+}
+
 type SubmitResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Transaction   *Transaction           `protobuf:"bytes,1,opt,name=transaction,proto3" json:"transaction,omitempty"`
@@ -420,7 +736,7 @@ type SubmitResponse struct {
 
 func (x *SubmitResponse) Reset() {
 	*x = SubmitResponse{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[2]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +748,7 @@ func (x *SubmitResponse) String() string {
 func (*SubmitResponse) ProtoMessage() {}
 
 func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[2]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,10 +761,423 @@ func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResponse.ProtoReflect.Descriptor instead.
 func (*SubmitResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{2}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SubmitResponse) GetTransaction() *Transaction {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
+}
+
+type OpenTransactionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As of SubmitRequest.
+	Xid string `protobuf:"bytes,1,opt,name=xid,proto3" json:"xid,omitempty"`
+	// Time until the decision; after it the transaction is cancelled. Default
+	// that of SubmitRequest.
+	Timeout *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// As of SubmitRequest.
+	IdempotencyKey string      `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	Policy         *CallPolicy `protobuf:"bytes,4,opt,name=policy,proto3" json:"policy,omitempty"`
+	NotifyUrl      string      `protobuf:"bytes,5,opt,name=notify_url,json=notifyUrl,proto3" json:"notify_url,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *OpenTransactionRequest) Reset() {
+	*x = OpenTransactionRequest{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenTransactionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenTransactionRequest) ProtoMessage() {}
+
+func (x *OpenTransactionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenTransactionRequest.ProtoReflect.Descriptor instead.
+func (*OpenTransactionRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *OpenTransactionRequest) GetXid() string {
+	if x != nil {
+		return x.Xid
+	}
+	return ""
+}
+
+func (x *OpenTransactionRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *OpenTransactionRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *OpenTransactionRequest) GetPolicy() *CallPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *OpenTransactionRequest) GetNotifyUrl() string {
+	if x != nil {
+		return x.NotifyUrl
+	}
+	return ""
+}
+
+type OpenTransactionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Transaction   *Transaction           `protobuf:"bytes,1,opt,name=transaction,proto3" json:"transaction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenTransactionResponse) Reset() {
+	*x = OpenTransactionResponse{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenTransactionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenTransactionResponse) ProtoMessage() {}
+
+func (x *OpenTransactionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenTransactionResponse.ProtoReflect.Descriptor instead.
+func (*OpenTransactionResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OpenTransactionResponse) GetTransaction() *Transaction {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
+}
+
+type RegisterBranchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Xid           string                 `protobuf:"bytes,1,opt,name=xid,proto3" json:"xid,omitempty"`
+	Branch        *BranchSpec            `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterBranchRequest) Reset() {
+	*x = RegisterBranchRequest{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterBranchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterBranchRequest) ProtoMessage() {}
+
+func (x *RegisterBranchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterBranchRequest.ProtoReflect.Descriptor instead.
+func (*RegisterBranchRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RegisterBranchRequest) GetXid() string {
+	if x != nil {
+		return x.Xid
+	}
+	return ""
+}
+
+func (x *RegisterBranchRequest) GetBranch() *BranchSpec {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+type RegisterBranchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterBranchResponse) Reset() {
+	*x = RegisterBranchResponse{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterBranchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterBranchResponse) ProtoMessage() {}
+
+func (x *RegisterBranchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterBranchResponse.ProtoReflect.Descriptor instead.
+func (*RegisterBranchResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{9}
+}
+
+type ConfirmTransactionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Xid           string                 `protobuf:"bytes,1,opt,name=xid,proto3" json:"xid,omitempty"`
+	Wait          Wait                   `protobuf:"varint,2,opt,name=wait,proto3,enum=backlot.coordinator.v1.Wait" json:"wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmTransactionRequest) Reset() {
+	*x = ConfirmTransactionRequest{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmTransactionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmTransactionRequest) ProtoMessage() {}
+
+func (x *ConfirmTransactionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmTransactionRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmTransactionRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ConfirmTransactionRequest) GetXid() string {
+	if x != nil {
+		return x.Xid
+	}
+	return ""
+}
+
+func (x *ConfirmTransactionRequest) GetWait() Wait {
+	if x != nil {
+		return x.Wait
+	}
+	return Wait_WAIT_UNSPECIFIED
+}
+
+type ConfirmTransactionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Transaction   *Transaction           `protobuf:"bytes,1,opt,name=transaction,proto3" json:"transaction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmTransactionResponse) Reset() {
+	*x = ConfirmTransactionResponse{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmTransactionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmTransactionResponse) ProtoMessage() {}
+
+func (x *ConfirmTransactionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmTransactionResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmTransactionResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ConfirmTransactionResponse) GetTransaction() *Transaction {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
+}
+
+type CancelTransactionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Xid   string                 `protobuf:"bytes,1,opt,name=xid,proto3" json:"xid,omitempty"`
+	Wait  Wait                   `protobuf:"varint,2,opt,name=wait,proto3,enum=backlot.coordinator.v1.Wait" json:"wait,omitempty"`
+	// Shown as the transaction's problem.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelTransactionRequest) Reset() {
+	*x = CancelTransactionRequest{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelTransactionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelTransactionRequest) ProtoMessage() {}
+
+func (x *CancelTransactionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelTransactionRequest.ProtoReflect.Descriptor instead.
+func (*CancelTransactionRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CancelTransactionRequest) GetXid() string {
+	if x != nil {
+		return x.Xid
+	}
+	return ""
+}
+
+func (x *CancelTransactionRequest) GetWait() Wait {
+	if x != nil {
+		return x.Wait
+	}
+	return Wait_WAIT_UNSPECIFIED
+}
+
+func (x *CancelTransactionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CancelTransactionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Transaction   *Transaction           `protobuf:"bytes,1,opt,name=transaction,proto3" json:"transaction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelTransactionResponse) Reset() {
+	*x = CancelTransactionResponse{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelTransactionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelTransactionResponse) ProtoMessage() {}
+
+func (x *CancelTransactionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelTransactionResponse.ProtoReflect.Descriptor instead.
+func (*CancelTransactionResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CancelTransactionResponse) GetTransaction() *Transaction {
 	if x != nil {
 		return x.Transaction
 	}
@@ -464,17 +1193,19 @@ type Transaction struct {
 	// Why it was cancelled or parked.
 	Problem string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
 	// Unix times in microseconds.
-	CreatedAt     int64  `protobuf:"varint,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	UpdatedAt     int64  `protobuf:"varint,7,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	ExpiresAt     int64  `protobuf:"varint,8,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	TenantId      string `protobuf:"bytes,9,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	CreatedAt     int64       `protobuf:"varint,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	UpdatedAt     int64       `protobuf:"varint,7,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	ExpiresAt     int64       `protobuf:"varint,8,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	TenantId      string      `protobuf:"bytes,9,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	Policy        *CallPolicy `protobuf:"bytes,10,opt,name=policy,proto3" json:"policy,omitempty"`
+	NotifyUrl     string      `protobuf:"bytes,11,opt,name=notify_url,json=notifyUrl,proto3" json:"notify_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Transaction) Reset() {
 	*x = Transaction{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[3]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +1217,7 @@ func (x *Transaction) String() string {
 func (*Transaction) ProtoMessage() {}
 
 func (x *Transaction) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[3]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +1230,7 @@ func (x *Transaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transaction.ProtoReflect.Descriptor instead.
 func (*Transaction) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{3}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Transaction) GetXid() string {
@@ -565,20 +1296,36 @@ func (x *Transaction) GetTenantId() string {
 	return ""
 }
 
+func (x *Transaction) GetPolicy() *CallPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *Transaction) GetNotifyUrl() string {
+	if x != nil {
+		return x.NotifyUrl
+	}
+	return ""
+}
+
 type Branch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Spec  *BranchSpec            `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
 	State BranchState            `protobuf:"varint,2,opt,name=state,proto3,enum=backlot.coordinator.v1.BranchState" json:"state,omitempty"`
 	// Calls made in the phase that it is in.
-	Attempts      uint32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	LastError     string `protobuf:"bytes,4,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	Attempts  uint32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	LastError string `protobuf:"bytes,4,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// An operator took it for what state says; who and why is in last_error.
+	Forced        bool `protobuf:"varint,5,opt,name=forced,proto3" json:"forced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Branch) Reset() {
 	*x = Branch{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[4]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +1337,7 @@ func (x *Branch) String() string {
 func (*Branch) ProtoMessage() {}
 
 func (x *Branch) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[4]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +1350,7 @@ func (x *Branch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Branch.ProtoReflect.Descriptor instead.
 func (*Branch) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{4}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Branch) GetSpec() *BranchSpec {
@@ -634,6 +1381,13 @@ func (x *Branch) GetLastError() string {
 	return ""
 }
 
+func (x *Branch) GetForced() bool {
+	if x != nil {
+		return x.Forced
+	}
+	return false
+}
+
 type GetTransactionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Xid           string                 `protobuf:"bytes,1,opt,name=xid,proto3" json:"xid,omitempty"`
@@ -643,7 +1397,7 @@ type GetTransactionRequest struct {
 
 func (x *GetTransactionRequest) Reset() {
 	*x = GetTransactionRequest{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[5]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +1409,7 @@ func (x *GetTransactionRequest) String() string {
 func (*GetTransactionRequest) ProtoMessage() {}
 
 func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[5]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +1422,7 @@ func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionRequest.ProtoReflect.Descriptor instead.
 func (*GetTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{5}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetTransactionRequest) GetXid() string {
@@ -687,7 +1441,7 @@ type GetTransactionResponse struct {
 
 func (x *GetTransactionResponse) Reset() {
 	*x = GetTransactionResponse{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[6]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +1453,7 @@ func (x *GetTransactionResponse) String() string {
 func (*GetTransactionResponse) ProtoMessage() {}
 
 func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[6]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +1466,7 @@ func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionResponse.ProtoReflect.Descriptor instead.
 func (*GetTransactionResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{6}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetTransactionResponse) GetTransaction() *Transaction {
@@ -727,14 +1481,23 @@ type ListTransactionsRequest struct {
 	PageSize  int32                  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string                 `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Empty means all.
-	States        []TransactionState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=backlot.coordinator.v1.TransactionState" json:"states,omitempty"`
+	States []TransactionState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=backlot.coordinator.v1.TransactionState" json:"states,omitempty"`
+	// Taken literally.
+	XidPrefix string `protobuf:"bytes,4,opt,name=xid_prefix,json=xidPrefix,proto3" json:"xid_prefix,omitempty"`
+	// With a branch of this service, or whose HTTP address begins so.
+	Service string `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
+	// In the problem, whatever the case of its letters.
+	Problem string `protobuf:"bytes,6,opt,name=problem,proto3" json:"problem,omitempty"`
+	// Begun at least, at most so long ago.
+	OlderThan     *durationpb.Duration `protobuf:"bytes,7,opt,name=older_than,json=olderThan,proto3" json:"older_than,omitempty"`
+	YoungerThan   *durationpb.Duration `protobuf:"bytes,8,opt,name=younger_than,json=youngerThan,proto3" json:"younger_than,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListTransactionsRequest) Reset() {
 	*x = ListTransactionsRequest{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[7]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +1509,7 @@ func (x *ListTransactionsRequest) String() string {
 func (*ListTransactionsRequest) ProtoMessage() {}
 
 func (x *ListTransactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[7]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +1522,7 @@ func (x *ListTransactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransactionsRequest.ProtoReflect.Descriptor instead.
 func (*ListTransactionsRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{7}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListTransactionsRequest) GetPageSize() int32 {
@@ -783,17 +1546,54 @@ func (x *ListTransactionsRequest) GetStates() []TransactionState {
 	return nil
 }
 
+func (x *ListTransactionsRequest) GetXidPrefix() string {
+	if x != nil {
+		return x.XidPrefix
+	}
+	return ""
+}
+
+func (x *ListTransactionsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ListTransactionsRequest) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *ListTransactionsRequest) GetOlderThan() *durationpb.Duration {
+	if x != nil {
+		return x.OlderThan
+	}
+	return nil
+}
+
+func (x *ListTransactionsRequest) GetYoungerThan() *durationpb.Duration {
+	if x != nil {
+		return x.YoungerThan
+	}
+	return nil
+}
+
 type ListTransactionsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Transactions  []*Transaction         `protobuf:"bytes,1,rep,name=transactions,proto3" json:"transactions,omitempty"`
-	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A page may be short, or empty, although there are more.
+	Transactions []*Transaction `protobuf:"bytes,1,rep,name=transactions,proto3" json:"transactions,omitempty"`
+	// Empty at the end.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListTransactionsResponse) Reset() {
 	*x = ListTransactionsResponse{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[8]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +1605,7 @@ func (x *ListTransactionsResponse) String() string {
 func (*ListTransactionsResponse) ProtoMessage() {}
 
 func (x *ListTransactionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[8]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +1618,7 @@ func (x *ListTransactionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransactionsResponse.ProtoReflect.Descriptor instead.
 func (*ListTransactionsResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{8}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListTransactionsResponse) GetTransactions() []*Transaction {
@@ -844,7 +1644,7 @@ type RetryTransactionRequest struct {
 
 func (x *RetryTransactionRequest) Reset() {
 	*x = RetryTransactionRequest{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[9]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +1656,7 @@ func (x *RetryTransactionRequest) String() string {
 func (*RetryTransactionRequest) ProtoMessage() {}
 
 func (x *RetryTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[9]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +1669,7 @@ func (x *RetryTransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryTransactionRequest.ProtoReflect.Descriptor instead.
 func (*RetryTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{9}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RetryTransactionRequest) GetXid() string {
@@ -888,7 +1688,7 @@ type RetryTransactionResponse struct {
 
 func (x *RetryTransactionResponse) Reset() {
 	*x = RetryTransactionResponse{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[10]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1700,7 @@ func (x *RetryTransactionResponse) String() string {
 func (*RetryTransactionResponse) ProtoMessage() {}
 
 func (x *RetryTransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[10]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1713,7 @@ func (x *RetryTransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryTransactionResponse.ProtoReflect.Descriptor instead.
 func (*RetryTransactionResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{10}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RetryTransactionResponse) GetTransaction() *Transaction {
@@ -923,19 +1723,316 @@ func (x *RetryTransactionResponse) GetTransaction() *Transaction {
 	return nil
 }
 
-// TransactionEnded is `backlot.coordinator.transaction_ended.v1`, key xid.
-type TransactionEnded struct {
+type ForceTransactionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Xid   string                 `protobuf:"bytes,1,opt,name=xid,proto3" json:"xid,omitempty"`
+	// What the branches are taken for.
+	Outcome Outcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=backlot.coordinator.v1.Outcome" json:"outcome,omitempty"`
+	// One branch; empty means all that have not ended.
+	BranchId string `protobuf:"bytes,3,opt,name=branch_id,json=branchId,proto3" json:"branch_id,omitempty"`
+	// Why; kept.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForceTransactionRequest) Reset() {
+	*x = ForceTransactionRequest{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForceTransactionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForceTransactionRequest) ProtoMessage() {}
+
+func (x *ForceTransactionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForceTransactionRequest.ProtoReflect.Descriptor instead.
+func (*ForceTransactionRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ForceTransactionRequest) GetXid() string {
+	if x != nil {
+		return x.Xid
+	}
+	return ""
+}
+
+func (x *ForceTransactionRequest) GetOutcome() Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return Outcome_OUTCOME_UNSPECIFIED
+}
+
+func (x *ForceTransactionRequest) GetBranchId() string {
+	if x != nil {
+		return x.BranchId
+	}
+	return ""
+}
+
+func (x *ForceTransactionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ForceTransactionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Transaction   *Transaction           `protobuf:"bytes,1,opt,name=transaction,proto3" json:"transaction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForceTransactionResponse) Reset() {
+	*x = ForceTransactionResponse{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForceTransactionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForceTransactionResponse) ProtoMessage() {}
+
+func (x *ForceTransactionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForceTransactionResponse.ProtoReflect.Descriptor instead.
+func (*ForceTransactionResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ForceTransactionResponse) GetTransaction() *Transaction {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
+}
+
+type ListRecordsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Xid           string                 `protobuf:"bytes,1,opt,name=xid,proto3" json:"xid,omitempty"`
-	State         TransactionState       `protobuf:"varint,2,opt,name=state,proto3,enum=backlot.coordinator.v1.TransactionState" json:"state,omitempty"`
-	Problem       string                 `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecordsRequest) Reset() {
+	*x = ListRecordsRequest{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecordsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecordsRequest) ProtoMessage() {}
+
+func (x *ListRecordsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecordsRequest.ProtoReflect.Descriptor instead.
+func (*ListRecordsRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListRecordsRequest) GetXid() string {
+	if x != nil {
+		return x.Xid
+	}
+	return ""
+}
+
+type ListRecordsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Records       []*Record              `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecordsResponse) Reset() {
+	*x = ListRecordsResponse{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecordsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecordsResponse) ProtoMessage() {}
+
+func (x *ListRecordsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecordsResponse.ProtoReflect.Descriptor instead.
+func (*ListRecordsResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListRecordsResponse) GetRecords() []*Record {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+// Record is one entry of a transaction's log.
+type Record struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sequence uint32                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Empty where it is of the transaction as a whole.
+	BranchId string `protobuf:"bytes,2,opt,name=branch_id,json=branchId,proto3" json:"branch_id,omitempty"`
+	// try, confirm or cancel.
+	Phase string `protobuf:"bytes,3,opt,name=phase,proto3" json:"phase,omitempty"`
+	// started, succeeded, refused, failed, exhausted, resumed, registered,
+	// decided or forced.
+	Status        string `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
+	Attempt       uint32 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Problem       string `protobuf:"bytes,6,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Record) Reset() {
+	*x = Record{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Record) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Record) ProtoMessage() {}
+
+func (x *Record) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Record.ProtoReflect.Descriptor instead.
+func (*Record) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Record) GetSequence() uint32 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Record) GetBranchId() string {
+	if x != nil {
+		return x.BranchId
+	}
+	return ""
+}
+
+func (x *Record) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *Record) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *Record) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Record) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// TransactionEnded is `backlot.coordinator.transaction_ended.v1`, key xid.
+type TransactionEnded struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Xid      string                 `protobuf:"bytes,1,opt,name=xid,proto3" json:"xid,omitempty"`
+	State    TransactionState       `protobuf:"varint,2,opt,name=state,proto3,enum=backlot.coordinator.v1.TransactionState" json:"state,omitempty"`
+	Problem  string                 `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
+	TenantId string                 `protobuf:"bytes,4,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// What operators took for ended, with who and why.
+	Forced []*ForcedBranch `protobuf:"bytes,5,rep,name=forced,proto3" json:"forced,omitempty"`
+	// Unix time in microseconds.
+	EndedAt       int64 `protobuf:"varint,6,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransactionEnded) Reset() {
 	*x = TransactionEnded{}
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[11]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +2044,7 @@ func (x *TransactionEnded) String() string {
 func (*TransactionEnded) ProtoMessage() {}
 
 func (x *TransactionEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[11]
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +2057,7 @@ func (x *TransactionEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionEnded.ProtoReflect.Descriptor instead.
 func (*TransactionEnded) Descriptor() ([]byte, []int) {
-	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{11}
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TransactionEnded) GetXid() string {
@@ -984,27 +2081,161 @@ func (x *TransactionEnded) GetProblem() string {
 	return ""
 }
 
+func (x *TransactionEnded) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *TransactionEnded) GetForced() []*ForcedBranch {
+	if x != nil {
+		return x.Forced
+	}
+	return nil
+}
+
+func (x *TransactionEnded) GetEndedAt() int64 {
+	if x != nil {
+		return x.EndedAt
+	}
+	return 0
+}
+
+type ForcedBranch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	BranchId      string                 `protobuf:"bytes,1,opt,name=branch_id,json=branchId,proto3" json:"branch_id,omitempty"`
+	Outcome       Outcome                `protobuf:"varint,2,opt,name=outcome,proto3,enum=backlot.coordinator.v1.Outcome" json:"outcome,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForcedBranch) Reset() {
+	*x = ForcedBranch{}
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForcedBranch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForcedBranch) ProtoMessage() {}
+
+func (x *ForcedBranch) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_coordinator_v1_coordinator_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForcedBranch.ProtoReflect.Descriptor instead.
+func (*ForcedBranch) Descriptor() ([]byte, []int) {
+	return file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ForcedBranch) GetBranchId() string {
+	if x != nil {
+		return x.BranchId
+	}
+	return ""
+}
+
+func (x *ForcedBranch) GetOutcome() Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return Outcome_OUTCOME_UNSPECIFIED
+}
+
+func (x *ForcedBranch) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_backlot_coordinator_v1_coordinator_proto protoreflect.FileDescriptor
 
 const file_backlot_coordinator_v1_coordinator_proto_rawDesc = "" +
 	"\n" +
-	"(backlot/coordinator/v1/coordinator.proto\x12\x16backlot.coordinator.v1\x1a backlot/options/v1/options.proto\x1a\x1bbuf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\"\xee\x01\n" +
+	"(backlot/coordinator/v1/coordinator.proto\x12\x16backlot.coordinator.v1\x1a backlot/options/v1/options.proto\x1a\x1bbuf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xe8\x02\n" +
 	"\n" +
 	"BranchSpec\x12>\n" +
-	"\tbranch_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,63}$R\bbranchId\x127\n" +
-	"\aservice\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,62}$R\aservice\x127\n" +
-	"\x06action\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9_.-]{0,63}$R\x06action\x12.\n" +
-	"\apayload\x18\x04 \x01(\v2\x14.google.protobuf.AnyR\apayload\"\xb6\x02\n" +
-	"\rSubmitRequest\x12\x1c\n" +
-	"\x03xid\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x03xid\x12:\n" +
+	"\tbranch_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,63}$R\bbranchId\x12:\n" +
+	"\aservice\x18\x02 \x01(\tB \xbaH\x1dr\x1b2\x19^([a-z][a-z0-9-]{0,62})?$R\aservice\x12:\n" +
+	"\x06action\x18\x03 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^([a-z][a-z0-9_.-]{0,63})?$R\x06action\x12.\n" +
+	"\apayload\x18\x04 \x01(\v2\x14.google.protobuf.AnyR\apayload\x126\n" +
+	"\x04http\x18\x05 \x01(\v2\".backlot.coordinator.v1.HttpBranchR\x04http\x12:\n" +
+	"\x06policy\x18\x06 \x01(\v2\".backlot.coordinator.v1.CallPolicyR\x06policy\"\xb6\x01\n" +
+	"\n" +
+	"HttpBranch\x122\n" +
+	"\x03try\x18\x01 \x01(\v2 .backlot.coordinator.v1.HttpCallR\x03try\x12:\n" +
+	"\aconfirm\x18\x02 \x01(\v2 .backlot.coordinator.v1.HttpCallR\aconfirm\x128\n" +
+	"\x06cancel\x18\x03 \x01(\v2 .backlot.coordinator.v1.HttpCallR\x06cancel\"\x87\x02\n" +
+	"\bHttpCall\x12\x1a\n" +
+	"\x03url\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\x03url\x12*\n" +
+	"\x04body\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x04body\x12Q\n" +
+	"\aheaders\x18\x03 \x03(\v2-.backlot.coordinator.v1.HttpCall.HeadersEntryB\b\xbaH\x05\x9a\x01\x02\x10\x10R\aheaders\x12$\n" +
+	"\braw_body\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\arawBody\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9c\x02\n" +
+	"\n" +
+	"CallPolicy\x12K\n" +
+	"\fcall_timeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\xd8\x04*\x00R\vcallTimeout\x12$\n" +
+	"\battempts\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\x90NR\battempts\x12M\n" +
+	"\rfirst_backoff\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\ffirstBackoff\x12L\n" +
+	"\fmost_backoff\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\vmostBackoff\"\xcc\x03\n" +
+	"\rSubmitRequest\x12\x1a\n" +
+	"\x03xid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x03xid\x12:\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x1c.backlot.coordinator.v1.ModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04mode\x12J\n" +
 	"\bbranches\x18\x03 \x03(\v2\".backlot.coordinator.v1.BranchSpecB\n" +
 	"\xbaH\a\x92\x01\x04\b\x01\x10@R\bbranches\x12C\n" +
 	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\atimeout\x12:\n" +
-	"\x04wait\x18\x05 \x01(\x0e2\x1c.backlot.coordinator.v1.WaitB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04wait\"W\n" +
+	"\x04wait\x18\x05 \x01(\x0e2\x1c.backlot.coordinator.v1.WaitB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04wait\x121\n" +
+	"\x0fidempotency_key\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x0eidempotencyKey\x12:\n" +
+	"\x06policy\x18\a \x01(\v2\".backlot.coordinator.v1.CallPolicyR\x06policy\x12'\n" +
+	"\n" +
+	"notify_url\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tnotifyUrl\"W\n" +
 	"\x0eSubmitResponse\x12E\n" +
-	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"\xe1\x02\n" +
+	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"\x91\x02\n" +
+	"\x16OpenTransactionRequest\x12\x1a\n" +
+	"\x03xid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x03xid\x12C\n" +
+	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\atimeout\x121\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x0eidempotencyKey\x12:\n" +
+	"\x06policy\x18\x04 \x01(\v2\".backlot.coordinator.v1.CallPolicyR\x06policy\x12'\n" +
+	"\n" +
+	"notify_url\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tnotifyUrl\"`\n" +
+	"\x17OpenTransactionResponse\x12E\n" +
+	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"y\n" +
+	"\x15RegisterBranchRequest\x12\x1c\n" +
+	"\x03xid\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x03xid\x12B\n" +
+	"\x06branch\x18\x02 \x01(\v2\".backlot.coordinator.v1.BranchSpecB\x06\xbaH\x03\xc8\x01\x01R\x06branch\"\x18\n" +
+	"\x16RegisterBranchResponse\"u\n" +
+	"\x19ConfirmTransactionRequest\x12\x1c\n" +
+	"\x03xid\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x03xid\x12:\n" +
+	"\x04wait\x18\x02 \x01(\x0e2\x1c.backlot.coordinator.v1.WaitB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04wait\"c\n" +
+	"\x1aConfirmTransactionResponse\x12E\n" +
+	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"\x96\x01\n" +
+	"\x18CancelTransactionRequest\x12\x1c\n" +
+	"\x03xid\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x03xid\x12:\n" +
+	"\x04wait\x18\x02 \x01(\x0e2\x1c.backlot.coordinator.v1.WaitB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04wait\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x06reason\"b\n" +
+	"\x19CancelTransactionResponse\x12E\n" +
+	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"\xbc\x03\n" +
 	"\vTransaction\x12\x10\n" +
 	"\x03xid\x18\x01 \x01(\tR\x03xid\x120\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x1c.backlot.coordinator.v1.ModeR\x04mode\x12>\n" +
@@ -1017,24 +2248,36 @@ const file_backlot_coordinator_v1_coordinator_proto_rawDesc = "" +
 	"updated_at\x18\a \x01(\x03R\tupdatedAt\x12\x1d\n" +
 	"\n" +
 	"expires_at\x18\b \x01(\x03R\texpiresAt\x12\x1b\n" +
-	"\ttenant_id\x18\t \x01(\tR\btenantId\"\xb6\x01\n" +
+	"\ttenant_id\x18\t \x01(\tR\btenantId\x12:\n" +
+	"\x06policy\x18\n" +
+	" \x01(\v2\".backlot.coordinator.v1.CallPolicyR\x06policy\x12\x1d\n" +
+	"\n" +
+	"notify_url\x18\v \x01(\tR\tnotifyUrl\"\xce\x01\n" +
 	"\x06Branch\x126\n" +
 	"\x04spec\x18\x01 \x01(\v2\".backlot.coordinator.v1.BranchSpecR\x04spec\x129\n" +
 	"\x05state\x18\x02 \x01(\x0e2#.backlot.coordinator.v1.BranchStateR\x05state\x12\x1a\n" +
 	"\battempts\x18\x03 \x01(\rR\battempts\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\x04 \x01(\tR\tlastError\"5\n" +
+	"last_error\x18\x04 \x01(\tR\tlastError\x12\x16\n" +
+	"\x06forced\x18\x05 \x01(\bR\x06forced\"5\n" +
 	"\x15GetTransactionRequest\x12\x1c\n" +
 	"\x03xid\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x03xid\"_\n" +
 	"\x16GetTransactionResponse\x12E\n" +
-	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"\xc0\x01\n" +
+	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"\xbd\x03\n" +
 	"\x17ListTransactionsRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12S\n" +
-	"\x06states\x18\x03 \x03(\x0e2(.backlot.coordinator.v1.TransactionStateB\x11\xbaH\x0e\x92\x01\v\x10\b\"\a\x82\x01\x04\x10\x01 \x00R\x06states\"\x8b\x01\n" +
+	"\x06states\x18\x03 \x03(\x0e2(.backlot.coordinator.v1.TransactionStateB\x11\xbaH\x0e\x92\x01\v\x10\b\"\a\x82\x01\x04\x10\x01 \x00R\x06states\x12'\n" +
+	"\n" +
+	"xid_prefix\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\txidPrefix\x12\"\n" +
+	"\aservice\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\aservice\x12\"\n" +
+	"\aproblem\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\aproblem\x12B\n" +
+	"\n" +
+	"older_than\x18\a \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x022\x00R\tolderThan\x12F\n" +
+	"\fyounger_than\x18\b \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x022\x00R\vyoungerThan\"\x8b\x01\n" +
 	"\x18ListTransactionsResponse\x12G\n" +
 	"\ftransactions\x18\x01 \x03(\v2#.backlot.coordinator.v1.TransactionR\ftransactions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"7\n" +
@@ -1042,15 +2285,45 @@ const file_backlot_coordinator_v1_coordinator_proto_rawDesc = "" +
 	"\x03xid\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x03xid\"a\n" +
 	"\x18RetryTransactionResponse\x12E\n" +
-	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"~\n" +
+	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"\xc8\x01\n" +
+	"\x17ForceTransactionRequest\x12\x1c\n" +
+	"\x03xid\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x03xid\x12E\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2\x1f.backlot.coordinator.v1.OutcomeB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\aoutcome\x12$\n" +
+	"\tbranch_id\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\bbranchId\x12\"\n" +
+	"\x06reason\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x90\x03R\x06reason\"a\n" +
+	"\x18ForceTransactionResponse\x12E\n" +
+	"\vtransaction\x18\x01 \x01(\v2#.backlot.coordinator.v1.TransactionR\vtransaction\"2\n" +
+	"\x12ListRecordsRequest\x12\x1c\n" +
+	"\x03xid\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x03xid\"O\n" +
+	"\x13ListRecordsResponse\x128\n" +
+	"\arecords\x18\x01 \x03(\v2\x1e.backlot.coordinator.v1.RecordR\arecords\"\xa3\x01\n" +
+	"\x06Record\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\rR\bsequence\x12\x1b\n" +
+	"\tbranch_id\x18\x02 \x01(\tR\bbranchId\x12\x14\n" +
+	"\x05phase\x18\x03 \x01(\tR\x05phase\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\tR\x06status\x12\x18\n" +
+	"\aattempt\x18\x05 \x01(\rR\aattempt\x12\x18\n" +
+	"\aproblem\x18\x06 \x01(\tR\aproblem\"\xf4\x01\n" +
 	"\x10TransactionEnded\x12\x10\n" +
 	"\x03xid\x18\x01 \x01(\tR\x03xid\x12>\n" +
 	"\x05state\x18\x02 \x01(\x0e2(.backlot.coordinator.v1.TransactionStateR\x05state\x12\x18\n" +
-	"\aproblem\x18\x03 \x01(\tR\aproblem*9\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\x12\x1b\n" +
+	"\ttenant_id\x18\x04 \x01(\tR\btenantId\x12<\n" +
+	"\x06forced\x18\x05 \x03(\v2$.backlot.coordinator.v1.ForcedBranchR\x06forced\x12\x19\n" +
+	"\bended_at\x18\x06 \x01(\x03R\aendedAt\"~\n" +
+	"\fForcedBranch\x12\x1b\n" +
+	"\tbranch_id\x18\x01 \x01(\tR\bbranchId\x129\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2\x1f.backlot.coordinator.v1.OutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason*M\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bMODE_TCC\x10\x01\x12\r\n" +
-	"\tMODE_SAGA\x10\x02*\xf7\x01\n" +
+	"\tMODE_SAGA\x10\x02\x12\x12\n" +
+	"\x0eMODE_INITIATOR\x10\x03*\xf7\x01\n" +
 	"\x10TransactionState\x12!\n" +
 	"\x1dTRANSACTION_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18TRANSACTION_STATE_TRYING\x10\x01\x12 \n" +
@@ -1072,18 +2345,39 @@ const file_backlot_coordinator_v1_coordinator_proto_rawDesc = "" +
 	"\x10WAIT_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rWAIT_ACCEPTED\x10\x01\x12\x10\n" +
 	"\fWAIT_DECIDED\x10\x02\x12\x12\n" +
-	"\x0eWAIT_CONFIRMED\x10\x032\x80\x04\n" +
+	"\x0eWAIT_CONFIRMED\x10\x03*P\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11OUTCOME_CONFIRMED\x10\x01\x12\x15\n" +
+	"\x11OUTCOME_CANCELLED\x10\x022\x88\n" +
+	"\n" +
 	"\x12CoordinatorService\x12c\n" +
 	"\x06Submit\x12%.backlot.coordinator.v1.SubmitRequest\x1a&.backlot.coordinator.v1.SubmitResponse\"\n" +
 	"\xea\xe0\x18\x03\n" +
-	"\x01\x05\x90\x02\x02\x12|\n" +
+	"\x01\x05\x90\x02\x02\x12~\n" +
+	"\x0fOpenTransaction\x12..backlot.coordinator.v1.OpenTransactionRequest\x1a/.backlot.coordinator.v1.OpenTransactionResponse\"\n" +
+	"\xea\xe0\x18\x03\n" +
+	"\x01\x05\x90\x02\x02\x12{\n" +
+	"\x0eRegisterBranch\x12-.backlot.coordinator.v1.RegisterBranchRequest\x1a..backlot.coordinator.v1.RegisterBranchResponse\"\n" +
+	"\xea\xe0\x18\x03\n" +
+	"\x01\x05\x90\x02\x02\x12\x87\x01\n" +
+	"\x12ConfirmTransaction\x121.backlot.coordinator.v1.ConfirmTransactionRequest\x1a2.backlot.coordinator.v1.ConfirmTransactionResponse\"\n" +
+	"\xea\xe0\x18\x03\n" +
+	"\x01\x05\x90\x02\x02\x12\x85\x01\n" +
+	"\x11CancelTransaction\x120.backlot.coordinator.v1.CancelTransactionRequest\x1a1.backlot.coordinator.v1.CancelTransactionResponse\"\v\xea\xe0\x18\x04\n" +
+	"\x02\x05\x04\x90\x02\x02\x12|\n" +
 	"\x0eGetTransaction\x12-.backlot.coordinator.v1.GetTransactionRequest\x1a..backlot.coordinator.v1.GetTransactionResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x05\x04\x90\x02\x01\x12\x82\x01\n" +
 	"\x10ListTransactions\x12/.backlot.coordinator.v1.ListTransactionsRequest\x1a0.backlot.coordinator.v1.ListTransactionsResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x05\x04\x90\x02\x01\x12\x81\x01\n" +
 	"\x10RetryTransaction\x12/.backlot.coordinator.v1.RetryTransactionRequest\x1a0.backlot.coordinator.v1.RetryTransactionResponse\"\n" +
 	"\xea\xe0\x18\x03\n" +
-	"\x01\x04\x90\x02\x02B\xf9\x01\n" +
+	"\x01\x04\x90\x02\x02\x12\x81\x01\n" +
+	"\x10ForceTransaction\x12/.backlot.coordinator.v1.ForceTransactionRequest\x1a0.backlot.coordinator.v1.ForceTransactionResponse\"\n" +
+	"\xea\xe0\x18\x03\n" +
+	"\x01\x04\x90\x02\x02\x12s\n" +
+	"\vListRecords\x12*.backlot.coordinator.v1.ListRecordsRequest\x1a+.backlot.coordinator.v1.ListRecordsResponse\"\v\xea\xe0\x18\x04\n" +
+	"\x02\x05\x04\x90\x02\x01B\xf9\x01\n" +
 	"\x1acom.backlot.coordinator.v1B\x10CoordinatorProtoP\x01ZOgithub.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1;coordinatorv1\xa2\x02\x03BCX\xaa\x02\x16Backlot.Coordinator.V1\xca\x02\x16Backlot\\Coordinator\\V1\xe2\x02\"Backlot\\Coordinator\\V1\\GPBMetadata\xea\x02\x18Backlot::Coordinator::V1b\x06proto3"
 
 var (
@@ -1098,58 +2392,117 @@ func file_backlot_coordinator_v1_coordinator_proto_rawDescGZIP() []byte {
 	return file_backlot_coordinator_v1_coordinator_proto_rawDescData
 }
 
-var file_backlot_coordinator_v1_coordinator_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_backlot_coordinator_v1_coordinator_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_backlot_coordinator_v1_coordinator_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_backlot_coordinator_v1_coordinator_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_backlot_coordinator_v1_coordinator_proto_goTypes = []any{
-	(Mode)(0),                        // 0: backlot.coordinator.v1.Mode
-	(TransactionState)(0),            // 1: backlot.coordinator.v1.TransactionState
-	(BranchState)(0),                 // 2: backlot.coordinator.v1.BranchState
-	(Wait)(0),                        // 3: backlot.coordinator.v1.Wait
-	(*BranchSpec)(nil),               // 4: backlot.coordinator.v1.BranchSpec
-	(*SubmitRequest)(nil),            // 5: backlot.coordinator.v1.SubmitRequest
-	(*SubmitResponse)(nil),           // 6: backlot.coordinator.v1.SubmitResponse
-	(*Transaction)(nil),              // 7: backlot.coordinator.v1.Transaction
-	(*Branch)(nil),                   // 8: backlot.coordinator.v1.Branch
-	(*GetTransactionRequest)(nil),    // 9: backlot.coordinator.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil),   // 10: backlot.coordinator.v1.GetTransactionResponse
-	(*ListTransactionsRequest)(nil),  // 11: backlot.coordinator.v1.ListTransactionsRequest
-	(*ListTransactionsResponse)(nil), // 12: backlot.coordinator.v1.ListTransactionsResponse
-	(*RetryTransactionRequest)(nil),  // 13: backlot.coordinator.v1.RetryTransactionRequest
-	(*RetryTransactionResponse)(nil), // 14: backlot.coordinator.v1.RetryTransactionResponse
-	(*TransactionEnded)(nil),         // 15: backlot.coordinator.v1.TransactionEnded
-	(*anypb.Any)(nil),                // 16: google.protobuf.Any
-	(*durationpb.Duration)(nil),      // 17: google.protobuf.Duration
+	(Mode)(0),                          // 0: backlot.coordinator.v1.Mode
+	(TransactionState)(0),              // 1: backlot.coordinator.v1.TransactionState
+	(BranchState)(0),                   // 2: backlot.coordinator.v1.BranchState
+	(Wait)(0),                          // 3: backlot.coordinator.v1.Wait
+	(Outcome)(0),                       // 4: backlot.coordinator.v1.Outcome
+	(*BranchSpec)(nil),                 // 5: backlot.coordinator.v1.BranchSpec
+	(*HttpBranch)(nil),                 // 6: backlot.coordinator.v1.HttpBranch
+	(*HttpCall)(nil),                   // 7: backlot.coordinator.v1.HttpCall
+	(*CallPolicy)(nil),                 // 8: backlot.coordinator.v1.CallPolicy
+	(*SubmitRequest)(nil),              // 9: backlot.coordinator.v1.SubmitRequest
+	(*SubmitResponse)(nil),             // 10: backlot.coordinator.v1.SubmitResponse
+	(*OpenTransactionRequest)(nil),     // 11: backlot.coordinator.v1.OpenTransactionRequest
+	(*OpenTransactionResponse)(nil),    // 12: backlot.coordinator.v1.OpenTransactionResponse
+	(*RegisterBranchRequest)(nil),      // 13: backlot.coordinator.v1.RegisterBranchRequest
+	(*RegisterBranchResponse)(nil),     // 14: backlot.coordinator.v1.RegisterBranchResponse
+	(*ConfirmTransactionRequest)(nil),  // 15: backlot.coordinator.v1.ConfirmTransactionRequest
+	(*ConfirmTransactionResponse)(nil), // 16: backlot.coordinator.v1.ConfirmTransactionResponse
+	(*CancelTransactionRequest)(nil),   // 17: backlot.coordinator.v1.CancelTransactionRequest
+	(*CancelTransactionResponse)(nil),  // 18: backlot.coordinator.v1.CancelTransactionResponse
+	(*Transaction)(nil),                // 19: backlot.coordinator.v1.Transaction
+	(*Branch)(nil),                     // 20: backlot.coordinator.v1.Branch
+	(*GetTransactionRequest)(nil),      // 21: backlot.coordinator.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),     // 22: backlot.coordinator.v1.GetTransactionResponse
+	(*ListTransactionsRequest)(nil),    // 23: backlot.coordinator.v1.ListTransactionsRequest
+	(*ListTransactionsResponse)(nil),   // 24: backlot.coordinator.v1.ListTransactionsResponse
+	(*RetryTransactionRequest)(nil),    // 25: backlot.coordinator.v1.RetryTransactionRequest
+	(*RetryTransactionResponse)(nil),   // 26: backlot.coordinator.v1.RetryTransactionResponse
+	(*ForceTransactionRequest)(nil),    // 27: backlot.coordinator.v1.ForceTransactionRequest
+	(*ForceTransactionResponse)(nil),   // 28: backlot.coordinator.v1.ForceTransactionResponse
+	(*ListRecordsRequest)(nil),         // 29: backlot.coordinator.v1.ListRecordsRequest
+	(*ListRecordsResponse)(nil),        // 30: backlot.coordinator.v1.ListRecordsResponse
+	(*Record)(nil),                     // 31: backlot.coordinator.v1.Record
+	(*TransactionEnded)(nil),           // 32: backlot.coordinator.v1.TransactionEnded
+	(*ForcedBranch)(nil),               // 33: backlot.coordinator.v1.ForcedBranch
+	nil,                                // 34: backlot.coordinator.v1.HttpCall.HeadersEntry
+	(*anypb.Any)(nil),                  // 35: google.protobuf.Any
+	(*structpb.Value)(nil),             // 36: google.protobuf.Value
+	(*durationpb.Duration)(nil),        // 37: google.protobuf.Duration
 }
 var file_backlot_coordinator_v1_coordinator_proto_depIdxs = []int32{
-	16, // 0: backlot.coordinator.v1.BranchSpec.payload:type_name -> google.protobuf.Any
-	0,  // 1: backlot.coordinator.v1.SubmitRequest.mode:type_name -> backlot.coordinator.v1.Mode
-	4,  // 2: backlot.coordinator.v1.SubmitRequest.branches:type_name -> backlot.coordinator.v1.BranchSpec
-	17, // 3: backlot.coordinator.v1.SubmitRequest.timeout:type_name -> google.protobuf.Duration
-	3,  // 4: backlot.coordinator.v1.SubmitRequest.wait:type_name -> backlot.coordinator.v1.Wait
-	7,  // 5: backlot.coordinator.v1.SubmitResponse.transaction:type_name -> backlot.coordinator.v1.Transaction
-	0,  // 6: backlot.coordinator.v1.Transaction.mode:type_name -> backlot.coordinator.v1.Mode
-	1,  // 7: backlot.coordinator.v1.Transaction.state:type_name -> backlot.coordinator.v1.TransactionState
-	8,  // 8: backlot.coordinator.v1.Transaction.branches:type_name -> backlot.coordinator.v1.Branch
-	4,  // 9: backlot.coordinator.v1.Branch.spec:type_name -> backlot.coordinator.v1.BranchSpec
-	2,  // 10: backlot.coordinator.v1.Branch.state:type_name -> backlot.coordinator.v1.BranchState
-	7,  // 11: backlot.coordinator.v1.GetTransactionResponse.transaction:type_name -> backlot.coordinator.v1.Transaction
-	1,  // 12: backlot.coordinator.v1.ListTransactionsRequest.states:type_name -> backlot.coordinator.v1.TransactionState
-	7,  // 13: backlot.coordinator.v1.ListTransactionsResponse.transactions:type_name -> backlot.coordinator.v1.Transaction
-	7,  // 14: backlot.coordinator.v1.RetryTransactionResponse.transaction:type_name -> backlot.coordinator.v1.Transaction
-	1,  // 15: backlot.coordinator.v1.TransactionEnded.state:type_name -> backlot.coordinator.v1.TransactionState
-	5,  // 16: backlot.coordinator.v1.CoordinatorService.Submit:input_type -> backlot.coordinator.v1.SubmitRequest
-	9,  // 17: backlot.coordinator.v1.CoordinatorService.GetTransaction:input_type -> backlot.coordinator.v1.GetTransactionRequest
-	11, // 18: backlot.coordinator.v1.CoordinatorService.ListTransactions:input_type -> backlot.coordinator.v1.ListTransactionsRequest
-	13, // 19: backlot.coordinator.v1.CoordinatorService.RetryTransaction:input_type -> backlot.coordinator.v1.RetryTransactionRequest
-	6,  // 20: backlot.coordinator.v1.CoordinatorService.Submit:output_type -> backlot.coordinator.v1.SubmitResponse
-	10, // 21: backlot.coordinator.v1.CoordinatorService.GetTransaction:output_type -> backlot.coordinator.v1.GetTransactionResponse
-	12, // 22: backlot.coordinator.v1.CoordinatorService.ListTransactions:output_type -> backlot.coordinator.v1.ListTransactionsResponse
-	14, // 23: backlot.coordinator.v1.CoordinatorService.RetryTransaction:output_type -> backlot.coordinator.v1.RetryTransactionResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	35, // 0: backlot.coordinator.v1.BranchSpec.payload:type_name -> google.protobuf.Any
+	6,  // 1: backlot.coordinator.v1.BranchSpec.http:type_name -> backlot.coordinator.v1.HttpBranch
+	8,  // 2: backlot.coordinator.v1.BranchSpec.policy:type_name -> backlot.coordinator.v1.CallPolicy
+	7,  // 3: backlot.coordinator.v1.HttpBranch.try:type_name -> backlot.coordinator.v1.HttpCall
+	7,  // 4: backlot.coordinator.v1.HttpBranch.confirm:type_name -> backlot.coordinator.v1.HttpCall
+	7,  // 5: backlot.coordinator.v1.HttpBranch.cancel:type_name -> backlot.coordinator.v1.HttpCall
+	36, // 6: backlot.coordinator.v1.HttpCall.body:type_name -> google.protobuf.Value
+	34, // 7: backlot.coordinator.v1.HttpCall.headers:type_name -> backlot.coordinator.v1.HttpCall.HeadersEntry
+	37, // 8: backlot.coordinator.v1.CallPolicy.call_timeout:type_name -> google.protobuf.Duration
+	37, // 9: backlot.coordinator.v1.CallPolicy.first_backoff:type_name -> google.protobuf.Duration
+	37, // 10: backlot.coordinator.v1.CallPolicy.most_backoff:type_name -> google.protobuf.Duration
+	0,  // 11: backlot.coordinator.v1.SubmitRequest.mode:type_name -> backlot.coordinator.v1.Mode
+	5,  // 12: backlot.coordinator.v1.SubmitRequest.branches:type_name -> backlot.coordinator.v1.BranchSpec
+	37, // 13: backlot.coordinator.v1.SubmitRequest.timeout:type_name -> google.protobuf.Duration
+	3,  // 14: backlot.coordinator.v1.SubmitRequest.wait:type_name -> backlot.coordinator.v1.Wait
+	8,  // 15: backlot.coordinator.v1.SubmitRequest.policy:type_name -> backlot.coordinator.v1.CallPolicy
+	19, // 16: backlot.coordinator.v1.SubmitResponse.transaction:type_name -> backlot.coordinator.v1.Transaction
+	37, // 17: backlot.coordinator.v1.OpenTransactionRequest.timeout:type_name -> google.protobuf.Duration
+	8,  // 18: backlot.coordinator.v1.OpenTransactionRequest.policy:type_name -> backlot.coordinator.v1.CallPolicy
+	19, // 19: backlot.coordinator.v1.OpenTransactionResponse.transaction:type_name -> backlot.coordinator.v1.Transaction
+	5,  // 20: backlot.coordinator.v1.RegisterBranchRequest.branch:type_name -> backlot.coordinator.v1.BranchSpec
+	3,  // 21: backlot.coordinator.v1.ConfirmTransactionRequest.wait:type_name -> backlot.coordinator.v1.Wait
+	19, // 22: backlot.coordinator.v1.ConfirmTransactionResponse.transaction:type_name -> backlot.coordinator.v1.Transaction
+	3,  // 23: backlot.coordinator.v1.CancelTransactionRequest.wait:type_name -> backlot.coordinator.v1.Wait
+	19, // 24: backlot.coordinator.v1.CancelTransactionResponse.transaction:type_name -> backlot.coordinator.v1.Transaction
+	0,  // 25: backlot.coordinator.v1.Transaction.mode:type_name -> backlot.coordinator.v1.Mode
+	1,  // 26: backlot.coordinator.v1.Transaction.state:type_name -> backlot.coordinator.v1.TransactionState
+	20, // 27: backlot.coordinator.v1.Transaction.branches:type_name -> backlot.coordinator.v1.Branch
+	8,  // 28: backlot.coordinator.v1.Transaction.policy:type_name -> backlot.coordinator.v1.CallPolicy
+	5,  // 29: backlot.coordinator.v1.Branch.spec:type_name -> backlot.coordinator.v1.BranchSpec
+	2,  // 30: backlot.coordinator.v1.Branch.state:type_name -> backlot.coordinator.v1.BranchState
+	19, // 31: backlot.coordinator.v1.GetTransactionResponse.transaction:type_name -> backlot.coordinator.v1.Transaction
+	1,  // 32: backlot.coordinator.v1.ListTransactionsRequest.states:type_name -> backlot.coordinator.v1.TransactionState
+	37, // 33: backlot.coordinator.v1.ListTransactionsRequest.older_than:type_name -> google.protobuf.Duration
+	37, // 34: backlot.coordinator.v1.ListTransactionsRequest.younger_than:type_name -> google.protobuf.Duration
+	19, // 35: backlot.coordinator.v1.ListTransactionsResponse.transactions:type_name -> backlot.coordinator.v1.Transaction
+	19, // 36: backlot.coordinator.v1.RetryTransactionResponse.transaction:type_name -> backlot.coordinator.v1.Transaction
+	4,  // 37: backlot.coordinator.v1.ForceTransactionRequest.outcome:type_name -> backlot.coordinator.v1.Outcome
+	19, // 38: backlot.coordinator.v1.ForceTransactionResponse.transaction:type_name -> backlot.coordinator.v1.Transaction
+	31, // 39: backlot.coordinator.v1.ListRecordsResponse.records:type_name -> backlot.coordinator.v1.Record
+	1,  // 40: backlot.coordinator.v1.TransactionEnded.state:type_name -> backlot.coordinator.v1.TransactionState
+	33, // 41: backlot.coordinator.v1.TransactionEnded.forced:type_name -> backlot.coordinator.v1.ForcedBranch
+	4,  // 42: backlot.coordinator.v1.ForcedBranch.outcome:type_name -> backlot.coordinator.v1.Outcome
+	9,  // 43: backlot.coordinator.v1.CoordinatorService.Submit:input_type -> backlot.coordinator.v1.SubmitRequest
+	11, // 44: backlot.coordinator.v1.CoordinatorService.OpenTransaction:input_type -> backlot.coordinator.v1.OpenTransactionRequest
+	13, // 45: backlot.coordinator.v1.CoordinatorService.RegisterBranch:input_type -> backlot.coordinator.v1.RegisterBranchRequest
+	15, // 46: backlot.coordinator.v1.CoordinatorService.ConfirmTransaction:input_type -> backlot.coordinator.v1.ConfirmTransactionRequest
+	17, // 47: backlot.coordinator.v1.CoordinatorService.CancelTransaction:input_type -> backlot.coordinator.v1.CancelTransactionRequest
+	21, // 48: backlot.coordinator.v1.CoordinatorService.GetTransaction:input_type -> backlot.coordinator.v1.GetTransactionRequest
+	23, // 49: backlot.coordinator.v1.CoordinatorService.ListTransactions:input_type -> backlot.coordinator.v1.ListTransactionsRequest
+	25, // 50: backlot.coordinator.v1.CoordinatorService.RetryTransaction:input_type -> backlot.coordinator.v1.RetryTransactionRequest
+	27, // 51: backlot.coordinator.v1.CoordinatorService.ForceTransaction:input_type -> backlot.coordinator.v1.ForceTransactionRequest
+	29, // 52: backlot.coordinator.v1.CoordinatorService.ListRecords:input_type -> backlot.coordinator.v1.ListRecordsRequest
+	10, // 53: backlot.coordinator.v1.CoordinatorService.Submit:output_type -> backlot.coordinator.v1.SubmitResponse
+	12, // 54: backlot.coordinator.v1.CoordinatorService.OpenTransaction:output_type -> backlot.coordinator.v1.OpenTransactionResponse
+	14, // 55: backlot.coordinator.v1.CoordinatorService.RegisterBranch:output_type -> backlot.coordinator.v1.RegisterBranchResponse
+	16, // 56: backlot.coordinator.v1.CoordinatorService.ConfirmTransaction:output_type -> backlot.coordinator.v1.ConfirmTransactionResponse
+	18, // 57: backlot.coordinator.v1.CoordinatorService.CancelTransaction:output_type -> backlot.coordinator.v1.CancelTransactionResponse
+	22, // 58: backlot.coordinator.v1.CoordinatorService.GetTransaction:output_type -> backlot.coordinator.v1.GetTransactionResponse
+	24, // 59: backlot.coordinator.v1.CoordinatorService.ListTransactions:output_type -> backlot.coordinator.v1.ListTransactionsResponse
+	26, // 60: backlot.coordinator.v1.CoordinatorService.RetryTransaction:output_type -> backlot.coordinator.v1.RetryTransactionResponse
+	28, // 61: backlot.coordinator.v1.CoordinatorService.ForceTransaction:output_type -> backlot.coordinator.v1.ForceTransactionResponse
+	30, // 62: backlot.coordinator.v1.CoordinatorService.ListRecords:output_type -> backlot.coordinator.v1.ListRecordsResponse
+	53, // [53:63] is the sub-list for method output_type
+	43, // [43:53] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_backlot_coordinator_v1_coordinator_proto_init() }
@@ -1162,8 +2515,8 @@ func file_backlot_coordinator_v1_coordinator_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_coordinator_v1_coordinator_proto_rawDesc), len(file_backlot_coordinator_v1_coordinator_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   12,
+			NumEnums:      5,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,6 +38,18 @@ const (
 	// CoordinatorServiceSubmitProcedure is the fully-qualified name of the CoordinatorService's Submit
 	// RPC.
 	CoordinatorServiceSubmitProcedure = "/backlot.coordinator.v1.CoordinatorService/Submit"
+	// CoordinatorServiceOpenTransactionProcedure is the fully-qualified name of the
+	// CoordinatorService's OpenTransaction RPC.
+	CoordinatorServiceOpenTransactionProcedure = "/backlot.coordinator.v1.CoordinatorService/OpenTransaction"
+	// CoordinatorServiceRegisterBranchProcedure is the fully-qualified name of the CoordinatorService's
+	// RegisterBranch RPC.
+	CoordinatorServiceRegisterBranchProcedure = "/backlot.coordinator.v1.CoordinatorService/RegisterBranch"
+	// CoordinatorServiceConfirmTransactionProcedure is the fully-qualified name of the
+	// CoordinatorService's ConfirmTransaction RPC.
+	CoordinatorServiceConfirmTransactionProcedure = "/backlot.coordinator.v1.CoordinatorService/ConfirmTransaction"
+	// CoordinatorServiceCancelTransactionProcedure is the fully-qualified name of the
+	// CoordinatorService's CancelTransaction RPC.
+	CoordinatorServiceCancelTransactionProcedure = "/backlot.coordinator.v1.CoordinatorService/CancelTransaction"
 	// CoordinatorServiceGetTransactionProcedure is the fully-qualified name of the CoordinatorService's
 	// GetTransaction RPC.
 	CoordinatorServiceGetTransactionProcedure = "/backlot.coordinator.v1.CoordinatorService/GetTransaction"
@@ -47,6 +59,12 @@ const (
 	// CoordinatorServiceRetryTransactionProcedure is the fully-qualified name of the
 	// CoordinatorService's RetryTransaction RPC.
 	CoordinatorServiceRetryTransactionProcedure = "/backlot.coordinator.v1.CoordinatorService/RetryTransaction"
+	// CoordinatorServiceForceTransactionProcedure is the fully-qualified name of the
+	// CoordinatorService's ForceTransaction RPC.
+	CoordinatorServiceForceTransactionProcedure = "/backlot.coordinator.v1.CoordinatorService/ForceTransaction"
+	// CoordinatorServiceListRecordsProcedure is the fully-qualified name of the CoordinatorService's
+	// ListRecords RPC.
+	CoordinatorServiceListRecordsProcedure = "/backlot.coordinator.v1.CoordinatorService/ListRecords"
 )
 
 // CoordinatorServiceClient is a client for the backlot.coordinator.v1.CoordinatorService service.
@@ -54,10 +72,32 @@ type CoordinatorServiceClient interface {
 	// Submit starts a transaction, or finds the one with the same xid. It
 	// answers after the durable decision, or earlier or later as wait says.
 	Submit(context.Context, *v1.SubmitRequest) (*v1.SubmitResponse, error)
+	// OpenTransaction starts a transaction whose initiator calls the branches'
+	// Try itself, or finds the one with the same xid. If it is not confirmed
+	// before its time is over, it is cancelled.
+	OpenTransaction(context.Context, *v1.OpenTransactionRequest) (*v1.OpenTransactionResponse, error)
+	// RegisterBranch makes a branch of an open transaction durable; only then
+	// may the initiator call its Try. The same branch_id with the same content
+	// is accepted again, with other content it is ALREADY_EXISTS, and after the
+	// decision FAILED_PRECONDITION.
+	RegisterBranch(context.Context, *v1.RegisterBranchRequest) (*v1.RegisterBranchResponse, error)
+	// ConfirmTransaction decides that an open transaction is confirmed: every
+	// Try has succeeded. FAILED_PRECONDITION if it was cancelled.
+	ConfirmTransaction(context.Context, *v1.ConfirmTransactionRequest) (*v1.ConfirmTransactionResponse, error)
+	// CancelTransaction decides that a transaction is cancelled, an open one or
+	// one whose Try phase is under way. FAILED_PRECONDITION if it was confirmed.
+	CancelTransaction(context.Context, *v1.CancelTransactionRequest) (*v1.CancelTransactionResponse, error)
 	GetTransaction(context.Context, *v1.GetTransactionRequest) (*v1.GetTransactionResponse, error)
 	ListTransactions(context.Context, *v1.ListTransactionsRequest) (*v1.ListTransactionsResponse, error)
 	// RetryTransaction calls the due phase of a parked transaction again.
 	RetryTransaction(context.Context, *v1.RetryTransactionRequest) (*v1.RetryTransactionResponse, error)
+	// ForceTransaction takes branches for confirmed or cancelled, without a
+	// call, after somebody has seen to them by other means. One that is not
+	// decided is decided for Cancel. Who and why is kept in the log and told
+	// with the outcome.
+	ForceTransaction(context.Context, *v1.ForceTransactionRequest) (*v1.ForceTransactionResponse, error)
+	// ListRecords returns the log of a transaction, in order.
+	ListRecords(context.Context, *v1.ListRecordsRequest) (*v1.ListRecordsResponse, error)
 }
 
 // NewCoordinatorServiceClient constructs a client for the backlot.coordinator.v1.CoordinatorService
@@ -75,6 +115,34 @@ func NewCoordinatorServiceClient(httpClient connect.HTTPClient, baseURL string, 
 			httpClient,
 			baseURL+CoordinatorServiceSubmitProcedure,
 			connect.WithSchema(coordinatorServiceMethods.ByName("Submit")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		openTransaction: connect.NewClient[v1.OpenTransactionRequest, v1.OpenTransactionResponse](
+			httpClient,
+			baseURL+CoordinatorServiceOpenTransactionProcedure,
+			connect.WithSchema(coordinatorServiceMethods.ByName("OpenTransaction")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		registerBranch: connect.NewClient[v1.RegisterBranchRequest, v1.RegisterBranchResponse](
+			httpClient,
+			baseURL+CoordinatorServiceRegisterBranchProcedure,
+			connect.WithSchema(coordinatorServiceMethods.ByName("RegisterBranch")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		confirmTransaction: connect.NewClient[v1.ConfirmTransactionRequest, v1.ConfirmTransactionResponse](
+			httpClient,
+			baseURL+CoordinatorServiceConfirmTransactionProcedure,
+			connect.WithSchema(coordinatorServiceMethods.ByName("ConfirmTransaction")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		cancelTransaction: connect.NewClient[v1.CancelTransactionRequest, v1.CancelTransactionResponse](
+			httpClient,
+			baseURL+CoordinatorServiceCancelTransactionProcedure,
+			connect.WithSchema(coordinatorServiceMethods.ByName("CancelTransaction")),
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
@@ -99,20 +167,76 @@ func NewCoordinatorServiceClient(httpClient connect.HTTPClient, baseURL string, 
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		forceTransaction: connect.NewClient[v1.ForceTransactionRequest, v1.ForceTransactionResponse](
+			httpClient,
+			baseURL+CoordinatorServiceForceTransactionProcedure,
+			connect.WithSchema(coordinatorServiceMethods.ByName("ForceTransaction")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		listRecords: connect.NewClient[v1.ListRecordsRequest, v1.ListRecordsResponse](
+			httpClient,
+			baseURL+CoordinatorServiceListRecordsProcedure,
+			connect.WithSchema(coordinatorServiceMethods.ByName("ListRecords")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // coordinatorServiceClient implements CoordinatorServiceClient.
 type coordinatorServiceClient struct {
-	submit           *connect.Client[v1.SubmitRequest, v1.SubmitResponse]
-	getTransaction   *connect.Client[v1.GetTransactionRequest, v1.GetTransactionResponse]
-	listTransactions *connect.Client[v1.ListTransactionsRequest, v1.ListTransactionsResponse]
-	retryTransaction *connect.Client[v1.RetryTransactionRequest, v1.RetryTransactionResponse]
+	submit             *connect.Client[v1.SubmitRequest, v1.SubmitResponse]
+	openTransaction    *connect.Client[v1.OpenTransactionRequest, v1.OpenTransactionResponse]
+	registerBranch     *connect.Client[v1.RegisterBranchRequest, v1.RegisterBranchResponse]
+	confirmTransaction *connect.Client[v1.ConfirmTransactionRequest, v1.ConfirmTransactionResponse]
+	cancelTransaction  *connect.Client[v1.CancelTransactionRequest, v1.CancelTransactionResponse]
+	getTransaction     *connect.Client[v1.GetTransactionRequest, v1.GetTransactionResponse]
+	listTransactions   *connect.Client[v1.ListTransactionsRequest, v1.ListTransactionsResponse]
+	retryTransaction   *connect.Client[v1.RetryTransactionRequest, v1.RetryTransactionResponse]
+	forceTransaction   *connect.Client[v1.ForceTransactionRequest, v1.ForceTransactionResponse]
+	listRecords        *connect.Client[v1.ListRecordsRequest, v1.ListRecordsResponse]
 }
 
 // Submit calls backlot.coordinator.v1.CoordinatorService.Submit.
 func (c *coordinatorServiceClient) Submit(ctx context.Context, req *v1.SubmitRequest) (*v1.SubmitResponse, error) {
 	response, err := c.submit.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// OpenTransaction calls backlot.coordinator.v1.CoordinatorService.OpenTransaction.
+func (c *coordinatorServiceClient) OpenTransaction(ctx context.Context, req *v1.OpenTransactionRequest) (*v1.OpenTransactionResponse, error) {
+	response, err := c.openTransaction.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RegisterBranch calls backlot.coordinator.v1.CoordinatorService.RegisterBranch.
+func (c *coordinatorServiceClient) RegisterBranch(ctx context.Context, req *v1.RegisterBranchRequest) (*v1.RegisterBranchResponse, error) {
+	response, err := c.registerBranch.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ConfirmTransaction calls backlot.coordinator.v1.CoordinatorService.ConfirmTransaction.
+func (c *coordinatorServiceClient) ConfirmTransaction(ctx context.Context, req *v1.ConfirmTransactionRequest) (*v1.ConfirmTransactionResponse, error) {
+	response, err := c.confirmTransaction.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CancelTransaction calls backlot.coordinator.v1.CoordinatorService.CancelTransaction.
+func (c *coordinatorServiceClient) CancelTransaction(ctx context.Context, req *v1.CancelTransactionRequest) (*v1.CancelTransactionResponse, error) {
+	response, err := c.cancelTransaction.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -146,16 +270,56 @@ func (c *coordinatorServiceClient) RetryTransaction(ctx context.Context, req *v1
 	return nil, err
 }
 
+// ForceTransaction calls backlot.coordinator.v1.CoordinatorService.ForceTransaction.
+func (c *coordinatorServiceClient) ForceTransaction(ctx context.Context, req *v1.ForceTransactionRequest) (*v1.ForceTransactionResponse, error) {
+	response, err := c.forceTransaction.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListRecords calls backlot.coordinator.v1.CoordinatorService.ListRecords.
+func (c *coordinatorServiceClient) ListRecords(ctx context.Context, req *v1.ListRecordsRequest) (*v1.ListRecordsResponse, error) {
+	response, err := c.listRecords.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // CoordinatorServiceHandler is an implementation of the backlot.coordinator.v1.CoordinatorService
 // service.
 type CoordinatorServiceHandler interface {
 	// Submit starts a transaction, or finds the one with the same xid. It
 	// answers after the durable decision, or earlier or later as wait says.
 	Submit(context.Context, *v1.SubmitRequest) (*v1.SubmitResponse, error)
+	// OpenTransaction starts a transaction whose initiator calls the branches'
+	// Try itself, or finds the one with the same xid. If it is not confirmed
+	// before its time is over, it is cancelled.
+	OpenTransaction(context.Context, *v1.OpenTransactionRequest) (*v1.OpenTransactionResponse, error)
+	// RegisterBranch makes a branch of an open transaction durable; only then
+	// may the initiator call its Try. The same branch_id with the same content
+	// is accepted again, with other content it is ALREADY_EXISTS, and after the
+	// decision FAILED_PRECONDITION.
+	RegisterBranch(context.Context, *v1.RegisterBranchRequest) (*v1.RegisterBranchResponse, error)
+	// ConfirmTransaction decides that an open transaction is confirmed: every
+	// Try has succeeded. FAILED_PRECONDITION if it was cancelled.
+	ConfirmTransaction(context.Context, *v1.ConfirmTransactionRequest) (*v1.ConfirmTransactionResponse, error)
+	// CancelTransaction decides that a transaction is cancelled, an open one or
+	// one whose Try phase is under way. FAILED_PRECONDITION if it was confirmed.
+	CancelTransaction(context.Context, *v1.CancelTransactionRequest) (*v1.CancelTransactionResponse, error)
 	GetTransaction(context.Context, *v1.GetTransactionRequest) (*v1.GetTransactionResponse, error)
 	ListTransactions(context.Context, *v1.ListTransactionsRequest) (*v1.ListTransactionsResponse, error)
 	// RetryTransaction calls the due phase of a parked transaction again.
 	RetryTransaction(context.Context, *v1.RetryTransactionRequest) (*v1.RetryTransactionResponse, error)
+	// ForceTransaction takes branches for confirmed or cancelled, without a
+	// call, after somebody has seen to them by other means. One that is not
+	// decided is decided for Cancel. Who and why is kept in the log and told
+	// with the outcome.
+	ForceTransaction(context.Context, *v1.ForceTransactionRequest) (*v1.ForceTransactionResponse, error)
+	// ListRecords returns the log of a transaction, in order.
+	ListRecords(context.Context, *v1.ListRecordsRequest) (*v1.ListRecordsResponse, error)
 }
 
 // NewCoordinatorServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -169,6 +333,34 @@ func NewCoordinatorServiceHandler(svc CoordinatorServiceHandler, opts ...connect
 		CoordinatorServiceSubmitProcedure,
 		svc.Submit,
 		connect.WithSchema(coordinatorServiceMethods.ByName("Submit")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	coordinatorServiceOpenTransactionHandler := connect.NewUnaryHandlerSimple(
+		CoordinatorServiceOpenTransactionProcedure,
+		svc.OpenTransaction,
+		connect.WithSchema(coordinatorServiceMethods.ByName("OpenTransaction")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	coordinatorServiceRegisterBranchHandler := connect.NewUnaryHandlerSimple(
+		CoordinatorServiceRegisterBranchProcedure,
+		svc.RegisterBranch,
+		connect.WithSchema(coordinatorServiceMethods.ByName("RegisterBranch")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	coordinatorServiceConfirmTransactionHandler := connect.NewUnaryHandlerSimple(
+		CoordinatorServiceConfirmTransactionProcedure,
+		svc.ConfirmTransaction,
+		connect.WithSchema(coordinatorServiceMethods.ByName("ConfirmTransaction")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	coordinatorServiceCancelTransactionHandler := connect.NewUnaryHandlerSimple(
+		CoordinatorServiceCancelTransactionProcedure,
+		svc.CancelTransaction,
+		connect.WithSchema(coordinatorServiceMethods.ByName("CancelTransaction")),
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -193,16 +385,42 @@ func NewCoordinatorServiceHandler(svc CoordinatorServiceHandler, opts ...connect
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	coordinatorServiceForceTransactionHandler := connect.NewUnaryHandlerSimple(
+		CoordinatorServiceForceTransactionProcedure,
+		svc.ForceTransaction,
+		connect.WithSchema(coordinatorServiceMethods.ByName("ForceTransaction")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	coordinatorServiceListRecordsHandler := connect.NewUnaryHandlerSimple(
+		CoordinatorServiceListRecordsProcedure,
+		svc.ListRecords,
+		connect.WithSchema(coordinatorServiceMethods.ByName("ListRecords")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/backlot.coordinator.v1.CoordinatorService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case CoordinatorServiceSubmitProcedure:
 			coordinatorServiceSubmitHandler.ServeHTTP(w, r)
+		case CoordinatorServiceOpenTransactionProcedure:
+			coordinatorServiceOpenTransactionHandler.ServeHTTP(w, r)
+		case CoordinatorServiceRegisterBranchProcedure:
+			coordinatorServiceRegisterBranchHandler.ServeHTTP(w, r)
+		case CoordinatorServiceConfirmTransactionProcedure:
+			coordinatorServiceConfirmTransactionHandler.ServeHTTP(w, r)
+		case CoordinatorServiceCancelTransactionProcedure:
+			coordinatorServiceCancelTransactionHandler.ServeHTTP(w, r)
 		case CoordinatorServiceGetTransactionProcedure:
 			coordinatorServiceGetTransactionHandler.ServeHTTP(w, r)
 		case CoordinatorServiceListTransactionsProcedure:
 			coordinatorServiceListTransactionsHandler.ServeHTTP(w, r)
 		case CoordinatorServiceRetryTransactionProcedure:
 			coordinatorServiceRetryTransactionHandler.ServeHTTP(w, r)
+		case CoordinatorServiceForceTransactionProcedure:
+			coordinatorServiceForceTransactionHandler.ServeHTTP(w, r)
+		case CoordinatorServiceListRecordsProcedure:
+			coordinatorServiceListRecordsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -216,6 +434,22 @@ func (UnimplementedCoordinatorServiceHandler) Submit(context.Context, *v1.Submit
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.coordinator.v1.CoordinatorService.Submit is not implemented"))
 }
 
+func (UnimplementedCoordinatorServiceHandler) OpenTransaction(context.Context, *v1.OpenTransactionRequest) (*v1.OpenTransactionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.coordinator.v1.CoordinatorService.OpenTransaction is not implemented"))
+}
+
+func (UnimplementedCoordinatorServiceHandler) RegisterBranch(context.Context, *v1.RegisterBranchRequest) (*v1.RegisterBranchResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.coordinator.v1.CoordinatorService.RegisterBranch is not implemented"))
+}
+
+func (UnimplementedCoordinatorServiceHandler) ConfirmTransaction(context.Context, *v1.ConfirmTransactionRequest) (*v1.ConfirmTransactionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.coordinator.v1.CoordinatorService.ConfirmTransaction is not implemented"))
+}
+
+func (UnimplementedCoordinatorServiceHandler) CancelTransaction(context.Context, *v1.CancelTransactionRequest) (*v1.CancelTransactionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.coordinator.v1.CoordinatorService.CancelTransaction is not implemented"))
+}
+
 func (UnimplementedCoordinatorServiceHandler) GetTransaction(context.Context, *v1.GetTransactionRequest) (*v1.GetTransactionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.coordinator.v1.CoordinatorService.GetTransaction is not implemented"))
 }
@@ -226,4 +460,12 @@ func (UnimplementedCoordinatorServiceHandler) ListTransactions(context.Context, 
 
 func (UnimplementedCoordinatorServiceHandler) RetryTransaction(context.Context, *v1.RetryTransactionRequest) (*v1.RetryTransactionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.coordinator.v1.CoordinatorService.RetryTransaction is not implemented"))
+}
+
+func (UnimplementedCoordinatorServiceHandler) ForceTransaction(context.Context, *v1.ForceTransactionRequest) (*v1.ForceTransactionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.coordinator.v1.CoordinatorService.ForceTransaction is not implemented"))
+}
+
+func (UnimplementedCoordinatorServiceHandler) ListRecords(context.Context, *v1.ListRecordsRequest) (*v1.ListRecordsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.coordinator.v1.CoordinatorService.ListRecords is not implemented"))
 }
