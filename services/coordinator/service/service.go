@@ -5,7 +5,6 @@ package service
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -57,6 +56,9 @@ type Config struct {
 	// DrainTimeout is the time that transactions under way get at a stop; the
 	// rest goes on after the next start. Default 1 s.
 	DrainTimeout time.Duration
+	// Retention is the time after which an ended transaction is removed; its
+	// xid is free again then. Default 168 h; 0 keeps all.
+	Retention time.Duration
 }
 
 // Service is coordinator.
@@ -80,6 +82,7 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Duration(&c.Lease, "lease", 3*time.Second, "`time` after which others take over from a silent coordinator")
 	set.String(&c.Participants, "participants", "", "`name=address,...` of services on this machine; others are found by the configstore")
 	set.Duration(&c.DrainTimeout, "drain-timeout", time.Second, "`time` for transactions under way at a stop")
+	set.Duration(&c.Retention, "retention", 7*24*time.Hour, "`time` after which ended transactions are removed; 0 keeps them")
 }
 
 // Validate implements lifecycle.Service.
@@ -103,6 +106,9 @@ func (s *Service) Validate() error {
 	least("most-backoff", c.MostBackoff, c.FirstBackoff)
 	least("lease", c.Lease, 300*time.Millisecond)
 	least("drain-timeout", c.DrainTimeout, time.Millisecond)
+	if c.Retention != 0 {
+		least("retention", c.Retention, time.Minute)
+	}
 	if _, err := parseParticipants(c.Participants); err != nil {
 		faults = append(faults, err)
 	}
@@ -120,13 +126,9 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return err
 	}
 	outbox := mq.NewOutbox(mq.OutboxConfig{Service: name, DB: db, Client: broker, Log: host.Log, Clock: host.Clock})
-	tell := func(ctx context.Context, tx *sql.Tx, t runner.Transaction) error {
-		envelope, err := api.Ended(t)
-		if err != nil {
-			return err
-		}
-		return outbox.Add(ctx, tx, envelope)
-	}
+	log := store.New(db, store.Config{
+		Tell: tell(outbox), Told: outbox.Wake, Registerer: host.Registerer, Clock: host.Clock,
+	})
 	id, err := hostID(host.DataDir)
 	if err != nil {
 		return err
@@ -137,10 +139,22 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	dial, stop := dialer(host, fixed)
 	defer func() { _ = stop() }() // nobody uses it any more
-	drives := runner.New(store.New(db, tell), participant.New(dial), s.runnerConfig(host, id))
+	drives := runner.New(log, participant.New(dial), s.runnerConfig(host, id))
 	host.Handle(coordinatorv1.CoordinatorServiceDesc, api.New(drives, api.Config{}))
 	host.Go("outbox", outbox.Run)
 	return drives.Run(ctx, host.Ready)
+}
+
+// tell makes the fact that a transaction has ended, as the outbox takes it.
+func tell(outbox *mq.Outbox) store.Tell {
+	return func(ctx context.Context, t runner.Transaction) (store.Fact, error) {
+		envelope, err := api.Ended(t)
+		if err != nil {
+			return store.Fact{}, err
+		}
+		id, data, err := outbox.Encode(ctx, envelope, t.UpdatedAt.UnixMicro())
+		return store.Fact{ID: id, Envelope: data}, err
+	}
 }
 
 func (s *Service) runnerConfig(host *lifecycle.Host, id string) runner.Config {
@@ -148,7 +162,7 @@ func (s *Service) runnerConfig(host *lifecycle.Host, id string) runner.Config {
 		Host: id, MaxActive: s.config.MaxActive, Attempts: s.config.Attempts,
 		TryTimeout: s.config.TryTimeout, CallTimeout: s.config.CallTimeout,
 		FirstBackoff: s.config.FirstBackoff, MostBackoff: s.config.MostBackoff,
-		Lease: s.config.Lease, DrainTimeout: s.config.DrainTimeout, Seed: seed(),
+		Lease: s.config.Lease, DrainTimeout: s.config.DrainTimeout, Retention: s.config.Retention, Seed: seed(),
 		Clock: host.Clock, Log: host.Log, Registerer: host.Registerer, NewID: uuid.NewString,
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"context"
 )
 
-const addCoordinator = `-- name: AddCoordinator :exec
+const AddCoordinator = `-- name: AddCoordinator :exec
 INSERT INTO coordinators (id, tenant_id, host, lease_until)
 VALUES ($1, $2, $3, $4)
 `
@@ -22,7 +22,7 @@ type AddCoordinatorParams struct {
 }
 
 func (q *Queries) AddCoordinator(ctx context.Context, arg AddCoordinatorParams) error {
-	_, err := q.db.ExecContext(ctx, addCoordinator,
+	_, err := q.db.ExecContext(ctx, AddCoordinator,
 		arg.ID,
 		arg.TenantID,
 		arg.Host,
@@ -31,16 +31,50 @@ func (q *Queries) AddCoordinator(ctx context.Context, arg AddCoordinatorParams) 
 	return err
 }
 
-const endCoordinator = `-- name: EndCoordinator :exec
+const EndCoordinator = `-- name: EndCoordinator :exec
 UPDATE coordinators SET lease_until = 0 WHERE id = $1
 `
 
 func (q *Queries) EndCoordinator(ctx context.Context, id string) error {
-	_, err := q.db.ExecContext(ctx, endCoordinator, id)
+	_, err := q.db.ExecContext(ctx, EndCoordinator, id)
 	return err
 }
 
-const purgeCoordinators = `-- name: PurgeCoordinators :execrows
+const EndDead = `-- name: EndDead :execrows
+UPDATE coordinators SET lease_until = 0
+WHERE lease_until > 0 AND id <> $1
+  AND (lease_until < $2 OR host = $3)
+`
+
+type EndDeadParams struct {
+	ID   string
+	Now  int64
+	Host string
+}
+
+// EndDead ends those whose lease is over, and earlier starts on the same
+// host. It waits for their writes under way; later ones are refused.
+func (q *Queries) EndDead(ctx context.Context, arg EndDeadParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, EndDead, arg.ID, arg.Now, arg.Host)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const Fence = `-- name: Fence :one
+SELECT COUNT(*) FROM coordinators WHERE id = $1 AND lease_until > 0
+`
+
+// Fence counts the coordinator of this id, unless its work may be another's.
+func (q *Queries) Fence(ctx context.Context, id string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, Fence, id)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const PurgeCoordinators = `-- name: PurgeCoordinators :execrows
 DELETE FROM coordinators
 WHERE lease_until < $1 AND NOT EXISTS (
     SELECT 1 FROM transactions
@@ -48,16 +82,16 @@ WHERE lease_until < $1 AND NOT EXISTS (
 )
 `
 
-// PurgeCoordinators forgets those that nobody can be waiting for.
+// PurgeCoordinators forgets the dead that have nothing to take over.
 func (q *Queries) PurgeCoordinators(ctx context.Context, before int64) (int64, error) {
-	result, err := q.db.ExecContext(ctx, purgeCoordinators, before)
+	result, err := q.db.ExecContext(ctx, PurgeCoordinators, before)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const renewCoordinator = `-- name: RenewCoordinator :execrows
+const RenewCoordinator = `-- name: RenewCoordinator :execrows
 UPDATE coordinators SET lease_until = $1
 WHERE id = $2 AND lease_until >= $3
 `
@@ -70,31 +104,23 @@ type RenewCoordinatorParams struct {
 
 // RenewCoordinator changes nothing once the lease is over.
 func (q *Queries) RenewCoordinator(ctx context.Context, arg RenewCoordinatorParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, renewCoordinator, arg.LeaseUntil, arg.ID, arg.Now)
+	result, err := q.db.ExecContext(ctx, RenewCoordinator, arg.LeaseUntil, arg.ID, arg.Now)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const takeOver = `-- name: TakeOver :execrows
+const TakeOver = `-- name: TakeOver :execrows
 UPDATE transactions SET owner = $1
 WHERE state IN (1, 2, 4) AND owner <> $1 AND owner IN (
-    SELECT dead.id FROM coordinators AS dead
-    WHERE dead.lease_until < $2 OR dead.host = $3
+    SELECT dead.id FROM coordinators AS dead WHERE dead.lease_until = 0
 )
 `
 
-type TakeOverParams struct {
-	Owner string
-	Now   int64
-	Host  string
-}
-
-// TakeOver gives transactions of dead coordinators a new owner: of those
-// whose lease is over, and of earlier starts on the same host.
-func (q *Queries) TakeOver(ctx context.Context, arg TakeOverParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, takeOver, arg.Owner, arg.Now, arg.Host)
+// TakeOver gives transactions of coordinators that were ended a new owner.
+func (q *Queries) TakeOver(ctx context.Context, owner string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, TakeOver, owner)
 	if err != nil {
 		return 0, err
 	}

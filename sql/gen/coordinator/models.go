@@ -16,4 +16,5 @@ type Transaction struct {
 	CreatedAt int64
 	UpdatedAt int64
 	ExpiresAt int64
+	Records   []byte
 }

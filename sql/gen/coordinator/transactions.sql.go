@@ -9,45 +9,75 @@ import (
 	"context"
 )
 
-const addRecord = `-- name: AddRecord :exec
-INSERT INTO transaction_log (tenant_id, xid, sequence, branch, phase, status, attempt, problem, occurred_at, content)
-VALUES ($1, $2, $3, $4, $5, $6,
-    $7, $8, $9, $10)
+const AddEntry = `-- name: AddEntry :execrows
+INSERT INTO transaction_entries (tenant_id, xid, sequence, state, problem, occurred_at, records)
+SELECT transactions.tenant_id, transactions.xid, CAST($1 AS INTEGER), CAST($2 AS INTEGER),
+    CAST($3 AS TEXT), CAST($4 AS BIGINT), $5
+FROM transactions
+WHERE transactions.tenant_id = $6 AND transactions.xid = $7 AND transactions.owner = $8
+ON CONFLICT (tenant_id, xid, sequence) DO NOTHING
 `
 
-type AddRecordParams struct {
-	TenantID   string
-	Xid        string
+type AddEntryParams struct {
 	Sequence   int32
-	Branch     int32
-	Phase      int32
-	Status     int32
-	Attempt    int32
+	State      int32
 	Problem    string
 	OccurredAt int64
-	Content    []byte
+	Records    []byte
+	TenantID   string
+	Xid        string
+	Owner      string
 }
 
-func (q *Queries) AddRecord(ctx context.Context, arg AddRecordParams) error {
-	_, err := q.db.ExecContext(ctx, addRecord,
-		arg.TenantID,
-		arg.Xid,
+// AddEntry inserts nothing where the place in the log is taken, or the
+// transaction is another's.
+func (q *Queries) AddEntry(ctx context.Context, arg AddEntryParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, AddEntry,
 		arg.Sequence,
-		arg.Branch,
-		arg.Phase,
-		arg.Status,
-		arg.Attempt,
+		arg.State,
 		arg.Problem,
 		arg.OccurredAt,
-		arg.Content,
+		arg.Records,
+		arg.TenantID,
+		arg.Xid,
+		arg.Owner,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const AddFact = `-- name: AddFact :exec
+INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
+VALUES ($1, $2, $3, $4, $5, 0)
+`
+
+type AddFactParams struct {
+	ID        string
+	TenantID  string
+	Sequence  int64
+	Envelope  []byte
+	CreatedAt int64
+}
+
+// AddFact adds to kit's outbox. Of a key that has one fact ever, any sequence
+// keeps the order.
+func (q *Queries) AddFact(ctx context.Context, arg AddFactParams) error {
+	_, err := q.db.ExecContext(ctx, AddFact,
+		arg.ID,
+		arg.TenantID,
+		arg.Sequence,
+		arg.Envelope,
+		arg.CreatedAt,
 	)
 	return err
 }
 
-const addTransaction = `-- name: AddTransaction :execrows
-INSERT INTO transactions (tenant_id, xid, mode, state, owner, digest, branches, problem, created_at, updated_at, expires_at)
+const AddTransaction = `-- name: AddTransaction :execrows
+INSERT INTO transactions (tenant_id, xid, mode, state, owner, digest, branches, problem, created_at, updated_at, expires_at, records)
 VALUES ($1, $2, $3, $4, $5, $6,
-    $7, $8, $9, $10, $11)
+    $7, $8, $9, $10, $11, $12)
 ON CONFLICT (tenant_id, xid) DO NOTHING
 `
 
@@ -63,11 +93,12 @@ type AddTransactionParams struct {
 	CreatedAt int64
 	UpdatedAt int64
 	ExpiresAt int64
+	Records   []byte
 }
 
 // AddTransaction inserts nothing where the xid is known.
 func (q *Queries) AddTransaction(ctx context.Context, arg AddTransactionParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, addTransaction,
+	result, err := q.db.ExecContext(ctx, AddTransaction,
 		arg.TenantID,
 		arg.Xid,
 		arg.Mode,
@@ -79,6 +110,7 @@ func (q *Queries) AddTransaction(ctx context.Context, arg AddTransactionParams) 
 		arg.CreatedAt,
 		arg.UpdatedAt,
 		arg.ExpiresAt,
+		arg.Records,
 	)
 	if err != nil {
 		return 0, err
@@ -86,39 +118,51 @@ func (q *Queries) AddTransaction(ctx context.Context, arg AddTransactionParams) 
 	return result.RowsAffected()
 }
 
-const claimTransaction = `-- name: ClaimTransaction :execrows
-UPDATE transactions SET owner = $1
-WHERE transactions.tenant_id = $2 AND transactions.xid = $3 AND state NOT IN (3, 5)
-  AND CAST($4 AS BIGINT) = (
-    SELECT COALESCE(MAX(transaction_log.sequence), 0) FROM transaction_log
-    WHERE transaction_log.tenant_id = $2 AND transaction_log.xid = $3
-  )
+const ClaimTransaction = `-- name: ClaimTransaction :execrows
+UPDATE transactions SET owner = $1, state = 1
+WHERE tenant_id = $2 AND xid = $3 AND state NOT IN (3, 5)
 `
 
 type ClaimTransactionParams struct {
-	Owner        string
-	TenantID     string
-	Xid          string
-	LastSequence int64
+	Owner    string
+	TenantID string
+	Xid      string
 }
 
-// ClaimTransaction makes a transaction the owner's that has not ended, and
-// whose log ends with last_sequence.
+// ClaimTransaction makes a transaction the owner's that has not ended, to be
+// driven.
 func (q *Queries) ClaimTransaction(ctx context.Context, arg ClaimTransactionParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, claimTransaction,
-		arg.Owner,
-		arg.TenantID,
-		arg.Xid,
-		arg.LastSequence,
-	)
+	result, err := q.db.ExecContext(ctx, ClaimTransaction, arg.Owner, arg.TenantID, arg.Xid)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const getTransaction = `-- name: GetTransaction :one
-SELECT tenant_id, xid, mode, state, owner, digest, branches, problem, created_at, updated_at, expires_at FROM transactions WHERE tenant_id = $1 AND xid = $2
+const GetOwner = `-- name: GetOwner :one
+SELECT owner FROM transactions WHERE tenant_id = $1 AND xid = $2
+`
+
+type GetOwnerParams struct {
+	TenantID string
+	Xid      string
+}
+
+func (q *Queries) GetOwner(ctx context.Context, arg GetOwnerParams) (string, error) {
+	row := q.db.QueryRowContext(ctx, GetOwner, arg.TenantID, arg.Xid)
+	var owner string
+	err := row.Scan(&owner)
+	return owner, err
+}
+
+const GetTransaction = `-- name: GetTransaction :many
+SELECT transactions.tenant_id, transactions.xid, transactions.mode, transactions.state, transactions.owner, transactions.digest, transactions.branches, transactions.problem, transactions.created_at, transactions.updated_at, transactions.expires_at, transactions.records, CAST(COALESCE(e.sequence, 0) AS INTEGER) AS sequence,
+    CAST(COALESCE(e.state, 0) AS INTEGER) AS entry_state, CAST(COALESCE(e.problem, '') AS TEXT) AS entry_problem,
+    CAST(COALESCE(e.occurred_at, 0) AS BIGINT) AS occurred_at, e.records AS entry_records
+FROM transactions
+LEFT JOIN transaction_entries AS e ON e.tenant_id = transactions.tenant_id AND e.xid = transactions.xid
+WHERE transactions.tenant_id = $1 AND transactions.xid = $2
+ORDER BY e.sequence
 `
 
 type GetTransactionParams struct {
@@ -126,26 +170,59 @@ type GetTransactionParams struct {
 	Xid      string
 }
 
-func (q *Queries) GetTransaction(ctx context.Context, arg GetTransactionParams) (Transaction, error) {
-	row := q.db.QueryRowContext(ctx, getTransaction, arg.TenantID, arg.Xid)
-	var i Transaction
-	err := row.Scan(
-		&i.TenantID,
-		&i.Xid,
-		&i.Mode,
-		&i.State,
-		&i.Owner,
-		&i.Digest,
-		&i.Branches,
-		&i.Problem,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.ExpiresAt,
-	)
-	return i, err
+type GetTransactionRow struct {
+	Transaction  Transaction
+	Sequence     int32
+	EntryState   int32
+	EntryProblem string
+	OccurredAt   int64
+	EntryRecords []byte
 }
 
-const listRecords = `-- name: ListRecords :many
+// GetTransaction gives a row for each entry, in order, or one where there is
+// no entry yet: its sequence is 0.
+func (q *Queries) GetTransaction(ctx context.Context, arg GetTransactionParams) ([]GetTransactionRow, error) {
+	rows, err := q.db.QueryContext(ctx, GetTransaction, arg.TenantID, arg.Xid)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []GetTransactionRow
+	for rows.Next() {
+		var i GetTransactionRow
+		if err := rows.Scan(
+			&i.Transaction.TenantID,
+			&i.Transaction.Xid,
+			&i.Transaction.Mode,
+			&i.Transaction.State,
+			&i.Transaction.Owner,
+			&i.Transaction.Digest,
+			&i.Transaction.Branches,
+			&i.Transaction.Problem,
+			&i.Transaction.CreatedAt,
+			&i.Transaction.UpdatedAt,
+			&i.Transaction.ExpiresAt,
+			&i.Transaction.Records,
+			&i.Sequence,
+			&i.EntryState,
+			&i.EntryProblem,
+			&i.OccurredAt,
+			&i.EntryRecords,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListRecords = `-- name: ListRecords :many
 SELECT sequence, branch, phase, status, attempt, problem, occurred_at, content FROM transaction_log
 WHERE tenant_id = $1 AND xid = $2
 ORDER BY sequence
@@ -167,8 +244,9 @@ type ListRecordsRow struct {
 	Content    []byte
 }
 
+// ListRecords gives the log of a transaction of before transaction_entries.
 func (q *Queries) ListRecords(ctx context.Context, arg ListRecordsParams) ([]ListRecordsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listRecords, arg.TenantID, arg.Xid)
+	rows, err := q.db.QueryContext(ctx, ListRecords, arg.TenantID, arg.Xid)
 	if err != nil {
 		return nil, err
 	}
@@ -199,13 +277,25 @@ func (q *Queries) ListRecords(ctx context.Context, arg ListRecordsParams) ([]Lis
 	return items, nil
 }
 
-const listTransactions = `-- name: ListTransactions :many
-SELECT tenant_id, xid, mode, state, owner, digest, branches, problem, created_at, updated_at, expires_at FROM transactions
-WHERE tenant_id = $1
-  AND (created_at, xid) < (CAST($2 AS BIGINT), CAST($3 AS TEXT))
-  AND ((CAST($4 AS BIGINT) >> CAST(state AS INTEGER)) & 1) = 1
-ORDER BY created_at DESC, xid DESC
-LIMIT $5
+const ListTransactions = `-- name: ListTransactions :many
+SELECT transactions.tenant_id, transactions.xid, transactions.mode, transactions.state, transactions.owner, transactions.digest, transactions.branches, transactions.problem, transactions.created_at, transactions.updated_at, transactions.expires_at, transactions.records, CAST(COALESCE(e.sequence, 0) AS INTEGER) AS sequence,
+    CAST(COALESCE(e.state, 0) AS INTEGER) AS entry_state, CAST(COALESCE(e.problem, '') AS TEXT) AS entry_problem,
+    CAST(COALESCE(e.occurred_at, 0) AS BIGINT) AS occurred_at, e.records AS entry_records
+FROM transactions
+LEFT JOIN transaction_entries AS e ON e.tenant_id = transactions.tenant_id AND e.xid = transactions.xid
+WHERE transactions.tenant_id = $1 AND transactions.xid IN (
+    SELECT page.xid FROM transactions AS page
+    WHERE page.tenant_id = $1
+      AND (page.created_at, page.xid) < (CAST($2 AS BIGINT), CAST($3 AS TEXT))
+      AND ((CAST($4 AS BIGINT) >> CAST(CASE WHEN page.state IN (3, 5, 6) THEN page.state ELSE COALESCE((
+            SELECT latest.state FROM transaction_entries AS latest
+            WHERE latest.tenant_id = page.tenant_id AND latest.xid = page.xid
+            ORDER BY latest.sequence DESC LIMIT 1
+        ), page.state) END AS INTEGER)) & 1) = 1
+    ORDER BY page.created_at DESC, page.xid DESC
+    LIMIT $5
+)
+ORDER BY transactions.created_at DESC, transactions.xid DESC, e.sequence
 `
 
 type ListTransactionsParams struct {
@@ -216,10 +306,19 @@ type ListTransactionsParams struct {
 	MaxRows         int32
 }
 
-// ListTransactions gives those of a set of states, newest first. states is
-// a bit set: 1 << state.
-func (q *Queries) ListTransactions(ctx context.Context, arg ListTransactionsParams) ([]Transaction, error) {
-	rows, err := q.db.QueryContext(ctx, listTransactions,
+type ListTransactionsRow struct {
+	Transaction  Transaction
+	Sequence     int32
+	EntryState   int32
+	EntryProblem string
+	OccurredAt   int64
+	EntryRecords []byte
+}
+
+// ListTransactions gives those of a set of states, newest first, with rows as
+// GetTransaction's. states is a bit set: 1 << state.
+func (q *Queries) ListTransactions(ctx context.Context, arg ListTransactionsParams) ([]ListTransactionsRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListTransactions,
 		arg.TenantID,
 		arg.BeforeCreatedAt,
 		arg.BeforeXid,
@@ -230,21 +329,27 @@ func (q *Queries) ListTransactions(ctx context.Context, arg ListTransactionsPara
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Transaction
+	var items []ListTransactionsRow
 	for rows.Next() {
-		var i Transaction
+		var i ListTransactionsRow
 		if err := rows.Scan(
-			&i.TenantID,
-			&i.Xid,
-			&i.Mode,
-			&i.State,
-			&i.Owner,
-			&i.Digest,
-			&i.Branches,
-			&i.Problem,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.ExpiresAt,
+			&i.Transaction.TenantID,
+			&i.Transaction.Xid,
+			&i.Transaction.Mode,
+			&i.Transaction.State,
+			&i.Transaction.Owner,
+			&i.Transaction.Digest,
+			&i.Transaction.Branches,
+			&i.Transaction.Problem,
+			&i.Transaction.CreatedAt,
+			&i.Transaction.UpdatedAt,
+			&i.Transaction.ExpiresAt,
+			&i.Transaction.Records,
+			&i.Sequence,
+			&i.EntryState,
+			&i.EntryProblem,
+			&i.OccurredAt,
+			&i.EntryRecords,
 		); err != nil {
 			return nil, err
 		}
@@ -259,12 +364,20 @@ func (q *Queries) ListTransactions(ctx context.Context, arg ListTransactionsPara
 	return items, nil
 }
 
-const listUnfinished = `-- name: ListUnfinished :many
-SELECT tenant_id, xid, mode, state, owner, digest, branches, problem, created_at, updated_at, expires_at FROM transactions
-WHERE state IN (1, 2, 4) AND owner = $1
-  AND (created_at, tenant_id, xid) > (CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT))
-ORDER BY created_at, tenant_id, xid
-LIMIT $5
+const ListUnfinished = `-- name: ListUnfinished :many
+SELECT transactions.tenant_id, transactions.xid, transactions.mode, transactions.state, transactions.owner, transactions.digest, transactions.branches, transactions.problem, transactions.created_at, transactions.updated_at, transactions.expires_at, transactions.records, CAST(COALESCE(e.sequence, 0) AS INTEGER) AS sequence,
+    CAST(COALESCE(e.state, 0) AS INTEGER) AS entry_state, CAST(COALESCE(e.problem, '') AS TEXT) AS entry_problem,
+    CAST(COALESCE(e.occurred_at, 0) AS BIGINT) AS occurred_at, e.records AS entry_records
+FROM transactions
+LEFT JOIN transaction_entries AS e ON e.tenant_id = transactions.tenant_id AND e.xid = transactions.xid
+WHERE (transactions.tenant_id, transactions.xid) IN (
+    SELECT page.tenant_id, page.xid FROM transactions AS page
+    WHERE page.state IN (1, 2, 4) AND page.owner = $1
+      AND (page.created_at, page.tenant_id, page.xid) > (CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT))
+    ORDER BY page.created_at, page.tenant_id, page.xid
+    LIMIT $5
+)
+ORDER BY transactions.created_at, transactions.tenant_id, transactions.xid, e.sequence
 `
 
 type ListUnfinishedParams struct {
@@ -275,9 +388,19 @@ type ListUnfinishedParams struct {
 	MaxRows        int32
 }
 
-// ListUnfinished gives what an owner has to drive, oldest first.
-func (q *Queries) ListUnfinished(ctx context.Context, arg ListUnfinishedParams) ([]Transaction, error) {
-	rows, err := q.db.QueryContext(ctx, listUnfinished,
+type ListUnfinishedRow struct {
+	Transaction  Transaction
+	Sequence     int32
+	EntryState   int32
+	EntryProblem string
+	OccurredAt   int64
+	EntryRecords []byte
+}
+
+// ListUnfinished gives what an owner has to drive, oldest first, with rows as
+// GetTransaction's.
+func (q *Queries) ListUnfinished(ctx context.Context, arg ListUnfinishedParams) ([]ListUnfinishedRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListUnfinished,
 		arg.Owner,
 		arg.AfterCreatedAt,
 		arg.AfterTenantID,
@@ -288,21 +411,27 @@ func (q *Queries) ListUnfinished(ctx context.Context, arg ListUnfinishedParams) 
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Transaction
+	var items []ListUnfinishedRow
 	for rows.Next() {
-		var i Transaction
+		var i ListUnfinishedRow
 		if err := rows.Scan(
-			&i.TenantID,
-			&i.Xid,
-			&i.Mode,
-			&i.State,
-			&i.Owner,
-			&i.Digest,
-			&i.Branches,
-			&i.Problem,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.ExpiresAt,
+			&i.Transaction.TenantID,
+			&i.Transaction.Xid,
+			&i.Transaction.Mode,
+			&i.Transaction.State,
+			&i.Transaction.Owner,
+			&i.Transaction.Digest,
+			&i.Transaction.Branches,
+			&i.Transaction.Problem,
+			&i.Transaction.CreatedAt,
+			&i.Transaction.UpdatedAt,
+			&i.Transaction.ExpiresAt,
+			&i.Transaction.Records,
+			&i.Sequence,
+			&i.EntryState,
+			&i.EntryProblem,
+			&i.OccurredAt,
+			&i.EntryRecords,
 		); err != nil {
 			return nil, err
 		}
@@ -317,32 +446,89 @@ func (q *Queries) ListUnfinished(ctx context.Context, arg ListUnfinishedParams) 
 	return items, nil
 }
 
-const moveTransaction = `-- name: MoveTransaction :execrows
-UPDATE transactions SET state = $1, problem = $2, updated_at = $3
-WHERE tenant_id = $4 AND xid = $5 AND owner = $6
+const RemoveEnded = `-- name: RemoveEnded :execrows
+DELETE FROM transactions WHERE (tenant_id, xid) IN (
+    SELECT ended.tenant_id, ended.xid FROM transactions AS ended
+    WHERE ended.state IN (3, 5) AND ended.updated_at < $1
+    ORDER BY ended.updated_at, ended.tenant_id, ended.xid
+    LIMIT $2
+)
 `
 
-type MoveTransactionParams struct {
+type RemoveEndedParams struct {
+	Before  int64
+	MaxRows int32
+}
+
+// RemoveEnded removes the longest ended of those that ended before a time,
+// after RemoveEndedEntries and RemoveEndedRecords in the same transaction.
+func (q *Queries) RemoveEnded(ctx context.Context, arg RemoveEndedParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, RemoveEnded, arg.Before, arg.MaxRows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const RemoveEndedEntries = `-- name: RemoveEndedEntries :exec
+DELETE FROM transaction_entries WHERE (tenant_id, xid) IN (
+    SELECT ended.tenant_id, ended.xid FROM transactions AS ended
+    WHERE ended.state IN (3, 5) AND ended.updated_at < $1
+    ORDER BY ended.updated_at, ended.tenant_id, ended.xid
+    LIMIT $2
+)
+`
+
+type RemoveEndedEntriesParams struct {
+	Before  int64
+	MaxRows int32
+}
+
+func (q *Queries) RemoveEndedEntries(ctx context.Context, arg RemoveEndedEntriesParams) error {
+	_, err := q.db.ExecContext(ctx, RemoveEndedEntries, arg.Before, arg.MaxRows)
+	return err
+}
+
+const RemoveEndedRecords = `-- name: RemoveEndedRecords :exec
+DELETE FROM transaction_log WHERE (tenant_id, xid) IN (
+    SELECT ended.tenant_id, ended.xid FROM transactions AS ended
+    WHERE ended.state IN (3, 5) AND ended.updated_at < $1
+    ORDER BY ended.updated_at, ended.tenant_id, ended.xid
+    LIMIT $2
+)
+`
+
+type RemoveEndedRecordsParams struct {
+	Before  int64
+	MaxRows int32
+}
+
+func (q *Queries) RemoveEndedRecords(ctx context.Context, arg RemoveEndedRecordsParams) error {
+	_, err := q.db.ExecContext(ctx, RemoveEndedRecords, arg.Before, arg.MaxRows)
+	return err
+}
+
+const RestTransaction = `-- name: RestTransaction :exec
+UPDATE transactions SET state = $1, problem = $2, updated_at = $3
+WHERE tenant_id = $4 AND xid = $5
+`
+
+type RestTransactionParams struct {
 	State     int32
 	Problem   string
 	UpdatedAt int64
 	TenantID  string
 	Xid       string
-	Owner     string
 }
 
-// MoveTransaction changes nothing where the transaction is not the owner's.
-func (q *Queries) MoveTransaction(ctx context.Context, arg MoveTransactionParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, moveTransaction,
+// RestTransaction notes that a transaction has ended or is parked.
+func (q *Queries) RestTransaction(ctx context.Context, arg RestTransactionParams) error {
+	_, err := q.db.ExecContext(ctx, RestTransaction,
 		arg.State,
 		arg.Problem,
 		arg.UpdatedAt,
 		arg.TenantID,
 		arg.Xid,
-		arg.Owner,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return err
 }

@@ -10,7 +10,18 @@ WHERE id = sqlc.arg(id) AND lease_until >= sqlc.arg(now);
 -- name: EndCoordinator :exec
 UPDATE coordinators SET lease_until = 0 WHERE id = sqlc.arg(id);
 
--- PurgeCoordinators forgets those that nobody can be waiting for.
+-- Fence counts the coordinator of this id, unless its work may be another's.
+-- name: Fence :one
+SELECT COUNT(*) FROM coordinators WHERE id = sqlc.arg(id) AND lease_until > 0;
+
+-- EndDead ends those whose lease is over, and earlier starts on the same
+-- host. It waits for their writes under way; later ones are refused.
+-- name: EndDead :execrows
+UPDATE coordinators SET lease_until = 0
+WHERE lease_until > 0 AND id <> sqlc.arg(id)
+  AND (lease_until < sqlc.arg(now) OR host = sqlc.arg(host));
+
+-- PurgeCoordinators forgets the dead that have nothing to take over.
 -- name: PurgeCoordinators :execrows
 DELETE FROM coordinators
 WHERE lease_until < sqlc.arg(before) AND NOT EXISTS (
@@ -18,11 +29,9 @@ WHERE lease_until < sqlc.arg(before) AND NOT EXISTS (
     WHERE transactions.owner = coordinators.id AND transactions.state IN (1, 2, 4)
 );
 
--- TakeOver gives transactions of dead coordinators a new owner: of those
--- whose lease is over, and of earlier starts on the same host.
+-- TakeOver gives transactions of coordinators that were ended a new owner.
 -- name: TakeOver :execrows
 UPDATE transactions SET owner = sqlc.arg(owner)
 WHERE state IN (1, 2, 4) AND owner <> sqlc.arg(owner) AND owner IN (
-    SELECT dead.id FROM coordinators AS dead
-    WHERE dead.lease_until < sqlc.arg(now) OR dead.host = sqlc.arg(host)
+    SELECT dead.id FROM coordinators AS dead WHERE dead.lease_until = 0
 );

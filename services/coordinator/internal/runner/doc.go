@@ -6,6 +6,7 @@
 //	order.go    orders to a transaction: register, confirm, cancel, retry, force
 //	drive.go    one transaction under way: log, then call, until it ends
 //	session.go  the lease under which this process owns transactions; recovery
+//	retain.go   removing what ended long ago
 //	backoff.go  waits between repeated calls
 //	crash.go    where tests kill the process
 //	metrics.go  what is measured

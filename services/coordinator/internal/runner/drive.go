@@ -73,8 +73,8 @@ func (d *drive) begin(ctx context.Context, s Submission) error {
 }
 
 // recover drives an unfinished transaction from its log.
-func (d *drive) recover(ctx context.Context) error {
-	out, err := d.load(ctx)
+func (d *drive) recover(ctx context.Context, logged Logged) error {
+	out, err := d.restore(logged)
 	if err != nil {
 		return d.abandon(err)
 	}
@@ -87,16 +87,20 @@ func (d *drive) recover(ctx context.Context) error {
 	return nil
 }
 
-// load makes the machine from the log.
+// load makes the machine from the log that is stored.
 func (d *drive) load(ctx context.Context) (tcc.Output, error) {
-	t, log, err := d.runner.store.Load(ctx, d.key)
+	logged, err := d.runner.store.Load(ctx, d.key)
 	if err != nil {
 		return tcc.Output{}, err
 	}
-	if d.machine, err = tcc.Restore(t.Spec, d.runner.config.Attempts, log); err != nil {
+	return d.restore(logged)
+}
+
+func (d *drive) restore(logged Logged) (out tcc.Output, err error) {
+	if d.machine, err = tcc.Restore(logged.Spec, d.runner.config.Attempts, logged.Log); err != nil {
 		return tcc.Output{}, fmt.Errorf("transaction %s: %w", d.key.XID, err)
 	}
-	d.publish(t)
+	d.publish(logged.Transaction)
 	return d.machine.Resume(), nil
 }
 

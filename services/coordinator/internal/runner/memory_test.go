@@ -113,8 +113,14 @@ func (c *connection) Leave(ctx context.Context, id string) error {
 
 func (c *connection) TakeOver(ctx context.Context, lease runner.Lease, now time.Time) (n int64, err error) {
 	err = c.write(ctx, func() error {
+		for id, other := range c.leases {
+			if id != lease.ID && (other.Until.Before(now) || other.Host == lease.Host) {
+				other.Until = time.Time{}
+				c.leases[id] = other
+			}
+		}
 		for _, r := range c.rows {
-			dead := c.leases[r.owner].Until.Before(now) || c.leases[r.owner].Host == lease.Host
+			dead := c.leases[r.owner].Until.IsZero()
 			if r.owner != lease.ID && dead && !r.State.Ended() && r.State != tcc.Parked {
 				r.owner = lease.ID
 				n++
@@ -127,6 +133,9 @@ func (c *connection) TakeOver(ctx context.Context, lease runner.Lease, now time.
 
 func (c *connection) Begin(ctx context.Context, owner string, t runner.Transaction, log []tcc.Record) error {
 	return c.write(ctx, func() error {
+		if c.leases[owner].Until.IsZero() {
+			return runner.ErrLost
+		}
 		if c.rows[t.Key] != nil {
 			return runner.ErrExists
 		}
@@ -142,7 +151,7 @@ func (c *connection) Append(ctx context.Context, owner string, t runner.Transact
 func (c *connection) Reopen(ctx context.Context, owner string, t runner.Transaction, log []tcc.Record) error {
 	return c.write(ctx, func() error {
 		r := c.rows[t.Key]
-		if r == nil || r.State.Ended() || log[0].Sequence != len(r.log)+1 {
+		if c.leases[owner].Until.IsZero() || r == nil || r.State.Ended() || log[0].Sequence != len(r.log)+1 {
 			return runner.ErrLost
 		}
 		r.owner = owner
@@ -153,7 +162,7 @@ func (c *connection) Reopen(ctx context.Context, owner string, t runner.Transact
 func (c *connection) append(owner string, t runner.Transaction, log []tcc.Record) error {
 	r := c.rows[t.Key]
 	t.Spec = r.Spec // as it began
-	if r.owner != owner {
+	if c.leases[owner].Until.IsZero() || r.owner != owner {
 		return runner.ErrLost
 	}
 	if log[0].Sequence != len(r.log)+1 {
@@ -166,25 +175,29 @@ func (c *connection) append(owner string, t runner.Transaction, log []tcc.Record
 	return nil
 }
 
-func (c *connection) Load(_ context.Context, key runner.Key) (runner.Transaction, []tcc.Record, error) {
+func (c *connection) Load(_ context.Context, key runner.Key) (runner.Logged, error) {
 	c.memory.mu.Lock()
 	defer c.memory.mu.Unlock()
 	r, found := c.rows[key]
 	if !found {
-		return runner.Transaction{}, nil, runner.ErrNotFound
+		return runner.Logged{}, runner.ErrNotFound
 	}
-	return r.Transaction, append([]tcc.Record(nil), r.log...), nil
+	return r.logged(), nil
 }
 
-func (c *connection) Unfinished(_ context.Context, owner string, after runner.Cursor, limit int) ([]runner.Transaction, error) {
+func (r *row) logged() runner.Logged {
+	return runner.Logged{Transaction: r.Transaction, Log: append([]tcc.Record(nil), r.log...)}
+}
+
+func (c *connection) Unfinished(_ context.Context, owner string, after runner.Cursor, limit int) ([]runner.Logged, error) {
 	c.memory.mu.Lock()
 	defer c.memory.mu.Unlock()
-	var all []runner.Transaction
+	var all []runner.Logged
 	for _, r := range c.rows {
 		place := r.CreatedAt.Compare(after.CreatedAt)
 		later := place > 0 || place == 0 && r.XID > after.XID
 		if r.owner == owner && later && !r.State.Ended() && r.State != tcc.Parked {
-			all = append(all, r.Transaction)
+			all = append(all, r.logged())
 		}
 	}
 	sort.Slice(all, func(i, j int) bool {
@@ -193,8 +206,21 @@ func (c *connection) Unfinished(_ context.Context, owner string, after runner.Cu
 	return all[:min(limit, len(all))], nil
 }
 
-func (c *connection) List(context.Context, string, []tcc.State, runner.Cursor, int) ([]runner.Transaction, error) {
+func (c *connection) List(context.Context, string, []tcc.State, runner.Cursor, int) ([]runner.Logged, error) {
 	return nil, errStore // the store's own tests list
+}
+
+func (c *connection) Remove(ctx context.Context, before time.Time, limit int) (n int64, err error) {
+	err = c.write(ctx, func() error {
+		for key, r := range c.rows {
+			if r.State.Ended() && r.UpdatedAt.Before(before) && n < int64(limit) {
+				delete(c.rows, key)
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
 }
 
 // participants are all participants of a test: each branch has a reservation

@@ -137,11 +137,11 @@ func (d *drive) give(ctx context.Context, event event) error {
 // take drives a transaction that is not under way here, beginning with an
 // event. Where that changes nothing it only looks.
 func (d *drive) take(ctx context.Context, event event) error {
-	t, log, err := d.runner.store.Load(ctx, d.key)
+	logged, err := d.runner.store.Load(ctx, d.key)
 	if err != nil {
 		return d.abandon(err)
 	}
-	if d.machine, err = tcc.Restore(t.Spec, d.runner.config.Attempts, log); err != nil {
+	if d.machine, err = tcc.Restore(logged.Spec, d.runner.config.Attempts, logged.Log); err != nil {
 		return d.abandon(fmt.Errorf("transaction %s: %w", d.key.XID, err))
 	}
 	out, err := event(d.machine)
@@ -149,10 +149,10 @@ func (d *drive) take(ctx context.Context, event event) error {
 		return d.abandon(err)
 	}
 	if len(out.Records) == 0 {
-		d.publish(t)
+		d.publish(logged.Transaction)
 		return d.abandon(nil)
 	}
-	t = d.after(t)
+	t := d.after(logged.Transaction)
 	beforeReopenLog.Hit()
 	if err := d.runner.store.Reopen(ctx, d.session.lease.ID, t, out.Records); err != nil {
 		if !errors.Is(err, ErrLost) {

@@ -53,6 +53,7 @@ type Config struct {
 	MostBackoff  time.Duration // default 10 s
 	Lease        time.Duration // after which others take over; default 3 s
 	DrainTimeout time.Duration // for what is under way at a stop; default 1 s
+	Retention    time.Duration // after which ended transactions are removed; default never
 	Seed         uint64        // of the jitter; 0 is a seed like any other
 
 	Clock      func() time.Time      // default time.Now
@@ -260,16 +261,22 @@ func (r *Runner) Get(ctx context.Context, key Key) (Status, error) {
 
 // Log returns a transaction and its log, or ErrNotFound.
 func (r *Runner) Log(ctx context.Context, key Key) (Status, []tcc.Record, error) {
-	t, log, err := r.store.Load(ctx, key)
+	logged, err := r.store.Load(ctx, key)
 	if err != nil {
 		return Status{}, nil, err
 	}
-	machine, err := tcc.Restore(t.Spec, r.config.Attempts, log)
+	status, err := r.stand(logged)
+	return status, logged.Log, err
+}
+
+// stand derives from the log what a transaction has become.
+func (r *Runner) stand(logged Logged) (Status, error) {
+	machine, err := tcc.Restore(logged.Spec, r.config.Attempts, logged.Log)
 	if err != nil {
-		return Status{}, nil, fmt.Errorf("transaction %s: %w", key.XID, err)
+		return Status{}, fmt.Errorf("transaction %s: %w", logged.XID, err)
 	}
-	t.Spec = machine.Spec()
-	return Status{Transaction: t, Branches: machine.Branches()}, log, nil
+	logged.Spec = machine.Spec()
+	return Status{Transaction: logged.Transaction, Branches: machine.Branches()}, nil
 }
 
 // List returns a page of a tenant's transactions, newest first.
@@ -280,7 +287,7 @@ func (r *Runner) List(ctx context.Context, tenantID string, states []tcc.State, 
 	}
 	page := make([]Status, 0, len(transactions))
 	for _, t := range transactions {
-		status, err := r.Get(ctx, t.Key)
+		status, err := r.stand(t)
 		if err != nil {
 			return nil, err
 		}

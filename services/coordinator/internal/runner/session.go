@@ -124,6 +124,7 @@ func (r *Runner) serve(ctx context.Context, s *session) {
 	adopting, stopAdopting := context.WithCancel(ctx)
 	defer stopAdopting()
 	helpers.Go(func() { r.adoptAll(adopting, s) })
+	helpers.Go(func() { r.retain(adopting) })
 
 	lost := r.keep(ctx, s)
 	r.session.Store(nil)
@@ -237,7 +238,7 @@ func (r *Runner) adopt(ctx context.Context, s *session) error {
 		}
 		for _, t := range page {
 			after = Cursor{CreatedAt: t.CreatedAt, Key: t.Key}
-			if err := r.adoptOne(ctx, s, t.Key); err != nil {
+			if err := r.adoptOne(ctx, s, t); err != nil {
 				faults = append(faults, fmt.Errorf("recover transaction %s: %w", t.XID, err))
 			}
 			if ctx.Err() != nil {
@@ -252,23 +253,23 @@ func (r *Runner) adopt(ctx context.Context, s *session) error {
 
 // adoptOne waits for a free slot and drives a transaction from its log, unless
 // it is under way.
-func (r *Runner) adoptOne(ctx context.Context, s *session, key Key) error {
+func (r *Runner) adoptOne(ctx context.Context, s *session, logged Logged) error {
 	select {
 	case r.slots <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	r.mu.Lock()
-	if d, found := r.active[key]; found {
+	if d, found := r.active[logged.Key]; found {
 		d.wanted = true
 		r.mu.Unlock()
 		<-r.slots
 		return nil
 	}
-	d, err := r.add(s, key)
+	d, err := r.add(s, logged.Key)
 	r.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return d.recover(ctx)
+	return d.recover(ctx, logged)
 }

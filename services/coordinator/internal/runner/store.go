@@ -32,6 +32,12 @@ type Transaction struct {
 	ExpiresAt time.Time // end of the Try phase
 }
 
+// Logged is a transaction with its log.
+type Logged struct {
+	Transaction
+	Log []tcc.Record
+}
+
 // Status is a transaction and where its branches stand.
 type Status struct {
 	Transaction
@@ -53,8 +59,10 @@ type Cursor struct {
 }
 
 // Store keeps transactions and their logs. Each call that writes is atomic,
-// and durable when it returns nil. An error other than those named leaves open
-// whether it was written.
+// and durable when it returns nil; those of many transactions may share a
+// commit. Begin, Append and Reopen return ErrLost once what owner drives may
+// be another's. An error other than those named leaves open whether it was
+// written.
 type Store interface {
 	// Join adds a coordinator.
 	Join(ctx context.Context, lease Lease) error
@@ -62,16 +70,19 @@ type Store interface {
 	Renew(ctx context.Context, lease Lease, now time.Time) error
 	// Leave ends a lease at once.
 	Leave(ctx context.Context, id string) error
-	// TakeOver makes the unfinished transactions of dead coordinators the
-	// lease's, and tells how many there were.
+	// TakeOver ends the leases that are over at now, and those of the same
+	// host, makes the unfinished transactions of all ended ones the lease's,
+	// and tells how many there were.
 	TakeOver(ctx context.Context, lease Lease, now time.Time) (int64, error)
 
 	// Begin keeps a new transaction and its first records, or returns
 	// ErrExists.
 	Begin(ctx context.Context, owner string, t Transaction, log []tcc.Record) error
-	// Append adds records and moves the transaction to t's state, problem and
-	// time, or returns ErrLost if owner is not its owner. With a final state
-	// it also tells the fact that the transaction has ended.
+	// Append adds records, of which there is one at least, and moves the
+	// transaction to t's state, problem and time, or returns ErrLost if owner is
+	// not its owner. It writes nothing where the log has gone on after what the
+	// records follow. With a final state it also tells the fact that the
+	// transaction has ended.
 	Append(ctx context.Context, owner string, t Transaction, log []tcc.Record) error
 	// Reopen is Append to a transaction whose owner it changes first: to a
 	// parked one, or to one that another coordinator drives. It returns ErrLost
@@ -79,13 +90,17 @@ type Store interface {
 	// given records.
 	Reopen(ctx context.Context, owner string, t Transaction, log []tcc.Record) error
 
+	// Remove removes transactions that ended before a time, at most limit of
+	// them, and tells how many there were.
+	Remove(ctx context.Context, before time.Time, limit int) (int64, error)
+
 	// Load returns a transaction and its log, or ErrNotFound.
-	Load(ctx context.Context, key Key) (Transaction, []tcc.Record, error)
+	Load(ctx context.Context, key Key) (Logged, error)
 	// Unfinished lists what owner has to drive, oldest first.
-	Unfinished(ctx context.Context, owner string, after Cursor, limit int) ([]Transaction, error)
+	Unfinished(ctx context.Context, owner string, after Cursor, limit int) ([]Logged, error)
 	// List lists a tenant's transactions in any of the states (none: all),
 	// newest first. before is exclusive; its zero value means from the newest.
-	List(ctx context.Context, tenantID string, states []tcc.State, before Cursor, limit int) ([]Transaction, error)
+	List(ctx context.Context, tenantID string, states []tcc.State, before Cursor, limit int) ([]Logged, error)
 }
 
 // Participants calls participants.

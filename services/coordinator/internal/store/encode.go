@@ -20,19 +20,20 @@ func encode(t runner.Transaction) (coordinatordb.Transaction, error) {
 	for _, branch := range t.Spec.Branches {
 		content.Branches = append(content.Branches, message.Branch(branch))
 	}
-	branches, err := proto.Marshal(content)
+	branches, err := proto.MarshalOptions{}.MarshalAppend([]byte{}, content) // not nil, which would be NULL
 	if err != nil {
 		return coordinatordb.Transaction{}, fmt.Errorf("encode branches of %s: %w", t.XID, err)
 	}
 	digest := t.Spec.Digest()
 	return coordinatordb.Transaction{
 		TenantID: t.TenantID, Xid: t.XID, Mode: int32(t.Spec.Mode), State: int32(t.State),
-		Digest: digest[:], Branches: branches, Problem: t.Problem,
+		Digest: digest[:], Branches: branches, Problem: clean(t.Problem),
 		CreatedAt: t.CreatedAt.UnixMicro(), UpdatedAt: t.UpdatedAt.UnixMicro(), ExpiresAt: t.ExpiresAt.UnixMicro(),
 	}, nil
 }
 
-// decode is encode's inverse.
+// decode is encode's inverse. State, problem and time of update are those of
+// the row: the beginning's, or those of the end.
 func decode(row coordinatordb.Transaction) (runner.Transaction, error) {
 	var content coordinatorv1.SubmitRequest
 	if err := proto.Unmarshal(row.Branches, &content); err != nil {
@@ -55,7 +56,7 @@ func decode(row coordinatordb.Transaction) (runner.Transaction, error) {
 	return t, nil
 }
 
-// encodeRegistered makes the content of a record; nil where it has none.
+// encodeRegistered makes the content of a record; empty where it has none.
 func encodeRegistered(branch *tcc.Branch) ([]byte, error) {
 	if branch == nil {
 		return nil, nil
@@ -65,7 +66,7 @@ func encodeRegistered(branch *tcc.Branch) ([]byte, error) {
 
 // decodeRegistered is encodeRegistered's inverse.
 func decodeRegistered(content []byte) (*tcc.Branch, error) {
-	if content == nil {
+	if len(content) == 0 {
 		return nil, nil
 	}
 	var spec coordinatorv1.BranchSpec

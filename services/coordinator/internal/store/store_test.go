@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"reflect"
@@ -16,6 +15,7 @@ import (
 	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
 	"github.com/backlot-video/backlot/services/coordinator/internal/store"
 	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
+	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 123_000, time.UTC)
@@ -23,22 +23,32 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 123_000, time.UTC)
 // suite runs a test on both engines, with a store and what it has told.
 func suite(t *testing.T, test func(t *testing.T, s *store.Store, told func() []string)) {
 	databasetest.Each(t, "coordinator", func(t *testing.T, db *database.DB) {
-		var mu sync.Mutex
-		var facts []string
-		s := store.New(db, func(ctx context.Context, _ *sql.Tx, t runner.Transaction) error {
-			database.AfterCommit(ctx, func() {
-				mu.Lock()
-				defer mu.Unlock()
-				facts = append(facts, t.XID+" "+t.State.String())
-			})
-			return nil
-		})
-		test(t, s, func() []string {
-			mu.Lock()
-			defer mu.Unlock()
-			return append([]string(nil), facts...)
-		})
+		s := store.New(db, store.Config{Tell: tell})
+		for _, id := range []string{"one", "two"} {
+			if err := s.Join(t.Context(), lease(id, noon.Add(time.Hour))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		test(t, s, func() []string { return told(t, db) })
 	})
+}
+
+// tell makes a fact that says what has ended and how.
+func tell(_ context.Context, t runner.Transaction) (store.Fact, error) {
+	return store.Fact{ID: t.TenantID + "/" + t.XID, Envelope: []byte(t.XID + " " + t.State.String())}, nil
+}
+
+// told lists the facts in the outbox.
+func told(t *testing.T, db *database.DB) (facts []string) {
+	t.Helper()
+	rows, err := kitdb.New(db.Read()).ListUnsent(t.Context(), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		facts = append(facts, string(row.Envelope))
+	}
+	return facts
 }
 
 func transaction(xid string) runner.Transaction {
@@ -55,6 +65,11 @@ func transaction(xid string) runner.Transaction {
 // lease is that of a coordinator on a host of its own.
 func lease(id string, until time.Time) runner.Lease {
 	return runner.Lease{ID: id, Host: "host of " + id, Until: until}
+}
+
+// record is a log of one record.
+func record(sequence int) []tcc.Record {
+	return []tcc.Record{{Sequence: sequence, Phase: tcc.Try, Status: tcc.StatusStarted, Attempt: 1}}
 }
 
 // drive begins a transaction and confirms it, giving each output to write.
@@ -85,17 +100,17 @@ func drive(t *testing.T, s *store.Store, owner, xid string) (final runner.Transa
 func TestLogIsReadBackAsItWasWritten(t *testing.T) {
 	suite(t, func(t *testing.T, s *store.Store, told func() []string) {
 		want, wantLog := drive(t, s, "one", "x")
-		got, log, err := s.Load(t.Context(), want.Key)
-		if err != nil || !reflect.DeepEqual(got, want) || !reflect.DeepEqual(log, wantLog) {
-			t.Errorf("got %+v %v, %v", got, log, err)
+		got, err := s.Load(t.Context(), want.Key)
+		if err != nil || !reflect.DeepEqual(got, runner.Logged{Transaction: want, Log: wantLog}) {
+			t.Errorf("got %+v, %v", got, err)
 		}
-		if got.State != tcc.Confirmed || len(log) != 8 {
-			t.Errorf("%v with %d records", got.State, len(log))
+		if got.State != tcc.Confirmed || len(got.Log) != 8 {
+			t.Errorf("%v with %d records", got.State, len(got.Log))
 		}
 		if facts := told(); !reflect.DeepEqual(facts, []string{"x confirmed"}) {
 			t.Errorf("told %q", facts)
 		}
-		if _, _, err := s.Load(t.Context(), runner.Key{TenantID: "other", XID: "x"}); !errors.Is(err, runner.ErrNotFound) {
+		if _, err := s.Load(t.Context(), runner.Key{TenantID: "other", XID: "x"}); !errors.Is(err, runner.ErrNotFound) {
 			t.Errorf("another tenant: got %v, want ErrNotFound", err)
 		}
 	})
@@ -134,23 +149,24 @@ func TestBeginTakesAnXIDOnce(t *testing.T) {
 	})
 }
 
-func TestOnlyTheOwnerAppends(t *testing.T) {
+func TestAPlaceInTheLogIsTakenOnce(t *testing.T) {
 	suite(t, func(t *testing.T, s *store.Store, told func() []string) {
 		x := transaction("x")
 		out := tcc.New(x.Spec, 3).Begin()
 		if err := s.Begin(t.Context(), "one", x, out.Records[:1]); err != nil {
 			t.Fatal(err)
 		}
+		x.State = tcc.Confirming
+		if err := s.Append(t.Context(), "one", x, out.Records[1:]); err != nil {
+			t.Fatal(err)
+		}
 		x.State = tcc.Cancelled
-		if err := s.Append(t.Context(), "two", x, out.Records[1:]); !errors.Is(err, runner.ErrLost) {
-			t.Errorf("got %v, want ErrLost", err)
+		if err := s.Append(t.Context(), "one", x, out.Records[1:]); err == nil || errors.Is(err, runner.ErrLost) {
+			t.Errorf("the place was taken twice: %v", err)
 		}
-		if err := s.Append(t.Context(), "one", x, out.Records[:1]); err == nil {
-			t.Error("one place in the log was taken twice")
-		}
-		got, log, err := s.Load(t.Context(), x.Key)
-		if err != nil || got.State != tcc.Trying || len(log) != 1 || len(told()) != 0 {
-			t.Errorf("a refused append has left %v, %d records, %q, %v", got.State, len(log), told(), err)
+		got, err := s.Load(t.Context(), x.Key)
+		if err != nil || got.State != tcc.Confirming || len(got.Log) != 2 || len(told()) != 0 {
+			t.Errorf("a refused append has left %v, %d records, %q, %v", got.State, len(got.Log), told(), err)
 		}
 	})
 }
@@ -184,15 +200,26 @@ func TestDeadCoordinatorsAreTakenOver(t *testing.T) {
 			t.Errorf("after the second: %v, %v", xids(rest), err)
 		}
 		x := transaction("of dead")
-		if err := s.Append(t.Context(), dead.ID, x, nil); !errors.Is(err, runner.ErrLost) {
-			t.Errorf("the dead one writes: %v", err)
+		for _, l := range []runner.Lease{dead, gone, restarted, lease("never joined", noon)} {
+			if err := s.Append(t.Context(), l.ID, x, record(1)); !errors.Is(err, runner.ErrLost) {
+				t.Errorf("%s appends: %v", l.ID, err)
+			}
+			if err := s.Begin(t.Context(), l.ID, transaction("y"), nil); !errors.Is(err, runner.ErrLost) {
+				t.Errorf("%s begins: %v", l.ID, err)
+			}
+			if err := s.Renew(t.Context(), l, noon); !errors.Is(err, runner.ErrLost) {
+				t.Errorf("%s renews its lease: %v", l.ID, err)
+			}
+		}
+		if err := s.Append(t.Context(), live.ID, transaction("of live"), record(1)); err != nil {
+			t.Errorf("the live one: %v", err)
 		}
 	})
 }
 
 func TestLeaseIsOverForGood(t *testing.T) {
 	suite(t, func(t *testing.T, s *store.Store, _ func() []string) {
-		l := lease("one", noon.Add(time.Second))
+		l := lease("short", noon.Add(time.Second))
 		if err := s.Join(t.Context(), l); err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +234,7 @@ func TestLeaseIsOverForGood(t *testing.T) {
 			t.Errorf("an unknown one: got %v, want ErrLost", err)
 		}
 		// A new one, hours later, forgets it.
-		if err := s.Join(t.Context(), lease("two", noon.Add(9*time.Hour))); err != nil {
+		if err := s.Join(t.Context(), lease("late", noon.Add(9*time.Hour))); err != nil {
 			t.Error(err)
 		}
 	})
@@ -216,9 +243,6 @@ func TestLeaseIsOverForGood(t *testing.T) {
 func TestReopenTakesWhatIsOpenAndAsItWasRead(t *testing.T) {
 	suite(t, func(t *testing.T, s *store.Store, _ func() []string) {
 		x := transaction("x")
-		record := func(sequence int) []tcc.Record {
-			return []tcc.Record{{Sequence: sequence, Branch: 0, Phase: tcc.Try, Status: tcc.StatusStarted, Attempt: 1}}
-		}
 		if err := s.Begin(t.Context(), "one", x, record(1)); err != nil {
 			t.Fatal(err)
 		}
@@ -238,8 +262,14 @@ func TestReopenTakesWhatIsOpenAndAsItWasRead(t *testing.T) {
 			t.Errorf("a parked one is listed as unfinished: %v, %v", xids(mine), err)
 		}
 		x.State = tcc.Confirming
+		if err := s.Reopen(t.Context(), "dead", x, record(3)); !errors.Is(err, runner.ErrLost) {
+			t.Errorf("without a lease: got %v, want ErrLost", err)
+		}
 		if err := s.Reopen(t.Context(), "two", x, record(3)); err != nil {
 			t.Fatal(err)
+		}
+		if err := s.Reopen(t.Context(), "one", x, record(3)); !errors.Is(err, runner.ErrLost) {
+			t.Errorf("a second time: got %v, want ErrLost", err)
 		}
 		if mine, err := s.Unfinished(t.Context(), "two", runner.Cursor{}, 10); err != nil || len(mine) != 1 || mine[0].Problem != "b: away" {
 			t.Errorf("reopened: %v, %v", mine, err)
@@ -285,11 +315,11 @@ func TestRegisteredBranchesAreInTheLog(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, log, err := s.Load(t.Context(), x.Key)
+		got, err := s.Load(t.Context(), x.Key)
 		if err != nil || !reflect.DeepEqual(got.Spec, x.Spec) {
 			t.Fatalf("got %+v, %v", got, err)
 		}
-		restored, err := tcc.Restore(got.Spec, 3, log)
+		restored, err := tcc.Restore(got.Spec, 3, got.Log)
 		if err != nil || !reflect.DeepEqual(restored.Spec().Branches, branches) {
 			t.Errorf("got %+v, %v", restored.Spec().Branches, err)
 		}
@@ -301,10 +331,13 @@ func TestListPagesByStateNewestFirst(t *testing.T) {
 		for i := range 5 {
 			x := transaction(strconv.Itoa(i))
 			x.CreatedAt = noon.Add(time.Duration(i/2) * time.Second)
-			if i%2 == 0 {
+			if err := s.Begin(t.Context(), "one", x, record(1)); err != nil {
+				t.Fatal(err)
+			}
+			if x.State = tcc.Confirming; i%2 == 0 {
 				x.State = tcc.Parked
 			}
-			if err := s.Begin(t.Context(), "one", x, nil); err != nil {
+			if err := s.Append(t.Context(), "one", x, record(2)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -320,13 +353,20 @@ func TestListPagesByStateNewestFirst(t *testing.T) {
 		if err != nil || fmt.Sprint(xids(parked)) != "[4 2 0]" {
 			t.Errorf("parked %v, %v", xids(parked), err)
 		}
+		confirming, err := s.List(t.Context(), "main", []tcc.State{tcc.Confirming}, runner.Cursor{}, 10)
+		if err != nil || fmt.Sprint(xids(confirming)) != "[3 1]" || confirming[0].State != tcc.Confirming || len(confirming[0].Log) != 2 {
+			t.Errorf("confirming %v, %v", xids(confirming), err)
+		}
+		if trying, err := s.List(t.Context(), "main", []tcc.State{tcc.Trying}, runner.Cursor{}, 10); err != nil || len(trying) != 0 {
+			t.Errorf("trying %v, %v", xids(trying), err)
+		}
 		if none, err := s.List(t.Context(), "other", nil, runner.Cursor{}, 10); err != nil || len(none) != 0 {
 			t.Errorf("another tenant's: %v, %v", xids(none), err)
 		}
 	})
 }
 
-func xids(all []runner.Transaction) []string {
+func xids(all []runner.Logged) []string {
 	names := make([]string, 0, len(all))
 	for _, t := range all {
 		names = append(names, t.XID)

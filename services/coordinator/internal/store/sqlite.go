@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/backlot-video/backlot/kit/database"
+	coordinatordb "github.com/backlot-video/backlot/sql/gen/coordinator"
+)
+
+// sqlite writes a batch row by row in one transaction, with statements that
+// are prepared once for it.
+type sqlite struct{ db *database.DB }
+
+func (s sqlite) commit(ctx context.Context, owner string, batch []*write) (results []error, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		held, err := coordinatordb.New(tx).Fence(ctx, owner)
+		if err != nil {
+			return err
+		}
+		rows := newRowWriter(tx)
+		defer rows.close()
+		results = make([]error, len(batch))
+		for i, w := range batch {
+			added := false
+			if held > 0 {
+				if added, err = rows.write(ctx, w); err != nil {
+					return err
+				}
+			}
+			if !added {
+				results[i] = w.refusal(held > 0)
+			}
+		}
+		return nil
+	})
+	return results, err
+}
+
+// undone: a transaction that failed has left nothing.
+func (s sqlite) undone(err error) bool { return !errors.Is(err, database.ErrClosed) }
+
+// rowWriter writes in one transaction.
+type rowWriter struct {
+	tx       *sql.Tx
+	prepared map[string]*sql.Stmt
+}
+
+func newRowWriter(tx *sql.Tx) *rowWriter {
+	return &rowWriter{tx: tx, prepared: make(map[string]*sql.Stmt)}
+}
+
+func (r *rowWriter) close() {
+	for _, statement := range r.prepared {
+		_ = statement.Close()
+	}
+}
+
+// run executes a statement and tells whether it changed a row.
+func (r *rowWriter) run(ctx context.Context, query string, args ...any) (bool, error) {
+	statement, found := r.prepared[query]
+	if !found {
+		var err error
+		if statement, err = r.tx.PrepareContext(ctx, query); err != nil {
+			return false, err
+		}
+		r.prepared[query] = statement
+	}
+	result, err := statement.ExecContext(ctx, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// write adds w's rows, or none where its place is taken.
+func (r *rowWriter) write(ctx context.Context, w *write) (added bool, err error) {
+	if b := w.begin; b != nil {
+		return r.run(ctx, coordinatordb.AddTransaction, b.TenantID, b.Xid, b.Mode, b.State, b.Owner, b.Digest,
+			b.Branches, b.Problem, b.CreatedAt, b.UpdatedAt, b.ExpiresAt, b.Records)
+	}
+	e := w.entry
+	added, err = r.run(ctx, coordinatordb.AddEntry, e.Sequence, e.State, e.Problem, e.OccurredAt, e.Records, w.key.TenantID, w.key.XID, w.owner)
+	if err != nil || !added || !w.rests() {
+		return added, err
+	}
+	if _, err := r.run(ctx, coordinatordb.RestTransaction, e.State, e.Problem, e.OccurredAt, w.key.TenantID, w.key.XID); err != nil {
+		return false, err
+	}
+	if w.fact.ID != "" {
+		_, err = r.run(ctx, coordinatordb.AddFact, w.fact.ID, w.key.TenantID, e.OccurredAt, w.fact.Envelope, e.OccurredAt)
+	}
+	return true, err
+}
