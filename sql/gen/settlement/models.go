@@ -27,6 +27,67 @@ type Ledger struct {
 	UpdatedAt int64
 }
 
+type Match struct {
+	TenantID          string
+	Xid               string
+	Status            int32
+	OrderID           string
+	OrderState        int32
+	OrderAmount       int64
+	OrderCurrency     string
+	TransactionState  int32
+	TransferID        string
+	TransferReference string
+	TransferAmount    int64
+	TransferCurrency  string
+	Kinds             string
+	FirstSeenAt       int64
+	UpdatedAt         int64
+	FoundAt           int64
+	ClosedAt          int64
+	ClosedBy          string
+	Reason            string
+}
+
+type Payout struct {
+	ID         string
+	TenantID   string
+	BatchID    string
+	OwnerID    string
+	Amount     int64
+	State      int32
+	Problem    string
+	TransferID string
+	UpdatedAt  int64
+}
+
+type PayoutBatch struct {
+	ID             string
+	TenantID       string
+	Currency       string
+	State          int32
+	Minimum        int64
+	IdempotencyKey string
+	CreatedAt      int64
+	UpdatedAt      int64
+}
+
+type Reconciliation struct {
+	ID             string
+	TenantID       string
+	Name           string
+	State          int32
+	FromTime       int64
+	ToTime         int64
+	Mapping        []byte
+	Report         []byte
+	Problem        string
+	Size           int64
+	IdempotencyKey string
+	CreatedAt      int64
+	UpdatedAt      int64
+}
+
 type Transfer struct {
 	ID             string
 	TenantID       string

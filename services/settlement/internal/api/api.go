@@ -2,7 +2,9 @@
 // transactions, and turns messages into the ledger's types and back.
 //
 //	api.go          the handlers of LedgerService
-//	participant.go  the branch `pay`
+//	refund.go       RefundSale
+//	statement.go    GetStatement
+//	participant.go  the branches `pay`, `refund` and `chargeback`
 //	convert.go      messages to and from the ledger's types
 //	errors.go       which code an error gets
 //	fact.go         the fact that a transfer was posted

@@ -11,6 +11,7 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/policy"
+	"github.com/backlot-video/backlot/services/settlement/internal/refund"
 	"github.com/backlot-video/backlot/services/settlement/internal/split"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
@@ -28,6 +29,10 @@ var codes = []struct {
 	{policy.ErrNotReady, connect.CodeUnavailable},
 	{store.ErrBusy, connect.CodeResourceExhausted},
 	{cashier.ErrConflict, connect.CodeAlreadyExists},
+	{refund.ErrSale, connect.CodeFailedPrecondition},
+	{refund.ErrNothingLeft, connect.CodeFailedPrecondition},
+	{refund.ErrTooMuch, connect.CodeFailedPrecondition},
+	{refund.ErrTooMany, connect.CodeFailedPrecondition},
 	{store.ErrNotFound, connect.CodeNotFound},
 	{cashier.ErrSale, connect.CodeInvalidArgument},
 	{ledger.ErrTransfer, connect.CodeInvalidArgument},
@@ -38,6 +43,9 @@ var codes = []struct {
 // coded gives an error its code. Others are passed on: the chain makes them
 // Internal without detail.
 func coded(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, known := range codes {
 		if errors.Is(err, known.err) {
 			return connect.NewError(known.code, err)

@@ -8,15 +8,23 @@ import (
 	"github.com/backlot-video/backlot/kit/crashpoint"
 	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/kit/tcc"
+	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
 
-// PayAction is what a branch that pays for a sale asks for; its payload is
-// settlementv1.PayBranch.
-const PayAction = "pay"
+// What branches may ask for.
+const (
+	// PayAction pays for a sale; its payload is settlementv1.PayBranch.
+	PayAction = "pay"
+	// RefundAction gives a sale back to the buyer's wallet, ChargebackAction to
+	// the payment provider; their payload is settlementv1.RefundBranch.
+	RefundAction     = "refund"
+	ChargebackAction = "chargeback"
+)
 
 // Where tests kill the process: within the transaction of each phase, and
 // after its commit.
@@ -31,7 +39,26 @@ var (
 
 // Actions are settlement's parts in global transactions, for a tcc.Server.
 func (l *Ledger) Actions() map[string]tcc.Participant {
-	return map[string]tcc.Participant{PayAction: {Try: l.tryPay, Confirm: l.confirmPay, Cancel: l.cancelPay}}
+	return map[string]tcc.Participant{
+		PayAction:        {Try: l.tryPay, Confirm: l.confirmPay, Cancel: l.cancelPay},
+		RefundAction:     {Try: l.tryRefund(ledger.Refund), Confirm: l.confirmPay, Cancel: l.cancelPay},
+		ChargebackAction: {Try: l.tryRefund(ledger.Chargeback), Confirm: l.confirmPay, Cancel: l.cancelPay},
+	}
+}
+
+// tryRefund takes a sale's money back from those who got it.
+func (l *Ledger) tryRefund(kind ledger.Type) tcc.Work {
+	return func(ctx context.Context, tx *sql.Tx, branch *tccv1.Branch) error {
+		r, err := refundOf(branch, kind)
+		if err != nil {
+			return err
+		}
+		if _, err := l.cashier.HoldRefund(ctx, l.store.In(tx), r); err != nil {
+			return coded(err)
+		}
+		withinTry.Hit()
+		return nil
+	}
 }
 
 // tryPay holds the price in the viewer's wallet.
@@ -47,14 +74,14 @@ func (l *Ledger) tryPay(ctx context.Context, tx *sql.Tx, branch *tccv1.Branch) e
 	return nil
 }
 
-// confirmPay pays the creator, the platform and the tax.
+// confirmPay gives what is held to those who get it.
 func (l *Ledger) confirmPay(ctx context.Context, tx *sql.Tx, branch *tccv1.Branch) error {
 	err := l.cashier.Pay(ctx, l.store.In(tx), branch.GetTenantId(), branch.GetXid(), branch.GetBranchId())
 	withinConfirm.Hit()
 	return err // there is nothing to refuse: any error is a fault
 }
 
-// cancelPay gives the price back to the wallet.
+// cancelPay gives what is held back to where it was.
 func (l *Ledger) cancelPay(ctx context.Context, tx *sql.Tx, branch *tccv1.Branch) error {
 	err := l.cashier.Release(ctx, l.store.In(tx), branch.GetTenantId(), branch.GetXid(), branch.GetBranchId())
 	withinCancel.Hit()
@@ -79,6 +106,45 @@ func saleOf(branch *tccv1.Branch) (cashier.Sale, error) {
 		OrderID: pay.GetOrderId(), ViewerID: pay.GetViewerId(), CreatorID: pay.GetCreatorId(),
 		AffiliateID: pay.GetAffiliateId(), Price: price, SplitPolicy: pay.GetSplitPolicy(),
 	}, nil
+}
+
+// refundOf reads the payload of a branch that refunds.
+func refundOf(branch *tccv1.Branch, kind ledger.Type) (cashier.Refund, error) {
+	var payload settlementv1.RefundBranch
+	if branch.GetPayload() == nil {
+		return cashier.Refund{}, field("payload", errors.New("it is missing"))
+	}
+	if err := branch.GetPayload().UnmarshalTo(&payload); err != nil {
+		return cashier.Refund{}, field("payload", err)
+	}
+	amount, err := amountOrAll(payload.GetAmount())
+	if err != nil {
+		return cashier.Refund{}, field("payload.amount", err)
+	}
+	return cashier.Refund{
+		TenantID: branch.GetTenantId(), OrderID: payload.GetOrderId(), Amount: amount, Kind: kind,
+		XID: branch.GetXid(), Key: cashier.BranchKey(branch.GetXid(), branch.GetBranchId()),
+	}, nil
+}
+
+// amountOrAll is the amount of a refund; none means all that is left.
+func amountOrAll(message *moneyv1.Money) (money.Amount, error) {
+	if message == nil {
+		return money.Amount{}, nil
+	}
+	return money.FromProto(message)
+}
+
+// ledgerOf is the currency of the ledger that a branch books in, false where
+// its payload does not tell.
+func ledgerOf(branch *tccv1.Branch) (currency string, known bool) {
+	if sale, err := saleOf(branch); err == nil {
+		return sale.Price.Currency, true
+	}
+	if r, err := refundOf(branch, ledger.Refund); err == nil && r.Amount.Currency != "" {
+		return r.Amount.Currency, true
+	}
+	return "", false
 }
 
 // Participant is a tcc.Server before which branches queue for their ledger,
@@ -118,8 +184,8 @@ func (p Participant) Cancel(ctx context.Context, req *tccv1.CancelRequest) (*tcc
 func inTurn[Req interface{ GetBranch() *tccv1.Branch }, Res any](
 	ctx context.Context, s *store.Store, req Req, call func(context.Context, Req) (Res, error),
 ) (Res, error) {
-	if sale, err := saleOf(req.GetBranch()); err == nil {
-		done, err := s.Turn(ctx, sale.TenantID, sale.Price.Currency)
+	if currency, known := ledgerOf(req.GetBranch()); known {
+		done, err := s.Turn(ctx, req.GetBranch().GetTenantId(), currency)
 		if err != nil {
 			var none Res
 			return none, coded(err)

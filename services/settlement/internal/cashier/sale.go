@@ -40,9 +40,13 @@ func (c *Cashier) Hold(ctx context.Context, tx *store.Tx, sale Sale) error {
 	if err != nil {
 		return err
 	}
-	earned, err := tx.Earned(ctx, sale.TenantID, sale.CreatorID, sale.Price.Currency)
+	earnings, found, err := tx.Account(ctx, sale.TenantID, sale.CreatorID, ledger.Earnings, sale.Price.Currency)
 	if err != nil {
 		return err
+	}
+	earned := money.Amount{Currency: sale.Price.Currency}
+	if found {
+		earned = earnings.Balance.CreditsPosted
 	}
 	parts, err := policy.Split(split.Sale{Price: sale.Price, Earned: earned, Affiliate: sale.AffiliateID != ""})
 	if err != nil {

@@ -44,6 +44,9 @@ const (
 	Platform Purpose = "platform" // the house's own income
 	Tax      Purpose = "tax"      // tax that the house owes
 	Clearing Purpose = "clearing" // money at the payment provider
+	// Receivable is what a person owes the house: money that a refund took back
+	// after it was paid out.
+	Receivable Purpose = "receivable"
 )
 
 // kinds gives each purpose its normal side, whether its balance may fall below
@@ -59,6 +62,8 @@ var kinds = map[Purpose]struct {
 	Platform: {side: Credit},
 	Tax:      {side: Credit},
 	Clearing: {side: Debit, overdraft: true},
+
+	Receivable: {side: Debit, personal: true},
 }
 
 // Account holds one owner's money for one purpose in one currency.

@@ -26,8 +26,12 @@ type Type string
 
 // The types.
 const (
-	TopUp Type = "top_up"
-	Sale  Type = "sale"
+	TopUp      Type = "top_up"
+	Sale       Type = "sale"
+	Refund     Type = "refund"     // gives a sale back to the wallet
+	Chargeback Type = "chargeback" // gives a sale back through the provider
+	Payout     Type = "payout"     // pays earnings out
+	Recovery   Type = "recovery"   // pays a debt to the house from earnings
 )
 
 // State is where a transfer stands. The numbers are stored.

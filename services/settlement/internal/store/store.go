@@ -3,6 +3,8 @@
 //	store.go   Store, and Tx: booking within a transaction
 //	turn.go    Turn: one booking of this process at a time at each ledger
 //	read.go    reading accounts and transfers
+//	within.go  reading within a transaction
+//	statement.go payout.go reconciliation.go match.go  what is kept beside the ledgers
 //	verify.go  giving a whole ledger to a ledger.Verifier
 //	encode.go  rows to and from the ledger's types
 //
@@ -24,13 +26,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backlot-video/backlot/kit/database"
-	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
 
-// ErrNotFound means that there is no such transfer.
-var ErrNotFound = errors.New("no such transfer")
+// ErrNotFound means that there is no such transfer, account or other thing.
+var ErrNotFound = errors.New("not found")
 
 // Tell adds the fact that a transfer was posted to the outbox, in tx.
 type Tell func(ctx context.Context, tx *sql.Tx, t ledger.Transfer) error
@@ -92,18 +93,6 @@ func (x *Tx) Find(ctx context.Context, tenantID, idempotencyKey string) (ledger.
 		return ledger.Transfer{}, notFound(err)
 	}
 	return withPostings(ctx, x.q, row)
-}
-
-// Earned is what was credited to a creator in a currency so far, refunds and
-// payouts not deducted.
-func (x *Tx) Earned(ctx context.Context, tenantID, creatorID, currency string) (money.Amount, error) {
-	row, err := x.q.FindAccount(ctx, settlementdb.FindAccountParams{
-		TenantID: tenantID, OwnerID: creatorID, Purpose: string(ledger.Earnings), Currency: currency,
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return money.Amount{Currency: currency}, nil
-	}
-	return decodeAccount(row).Balance.CreditsPosted, err
 }
 
 // Pend books a draft as pending. An error, such as
@@ -283,6 +272,9 @@ func (x *Tx) balance(ctx context.Context, book *ledger.Book, t ledger.Transfer) 
 	}
 	return nil
 }
+
+// Now is the time of the store's clock, as it is stored.
+func (s *Store) Now() time.Time { return s.now() }
 
 // now is the time to the microsecond, as it is stored and hashed.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }

@@ -21,6 +21,14 @@ type LedgerServiceServer interface {
 	GetWallet(context.Context, *GetWalletRequest) (*GetWalletResponse, error)
 	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
 	GetTransfer(context.Context, *GetTransferRequest) (*GetTransferResponse, error)
+	// RefundSale takes back a sale, whole or in part: a refund gives the money
+	// to the buyer's wallet, a chargeback to the payment provider. It revokes
+	// no entitlement; storefront's RefundOrder does both. The same
+	// idempotency_key gives the same transfer.
+	RefundSale(context.Context, *RefundSaleRequest) (*RefundSaleResponse, error)
+	// GetStatement gives an account's opening balance, its lines and its
+	// closing balance of a time.
+	GetStatement(context.Context, *GetStatementRequest) (*GetStatementResponse, error)
 	// ListTransfers gives transfers in the order they were booked.
 	ListTransfers(context.Context, *ListTransfersRequest) (*ListTransfersResponse, error)
 	// VerifyLedger recomputes balances from postings and walks the hash
@@ -69,6 +77,26 @@ var LedgerServiceDesc = rpcdesc.Service{
 			},
 			Idempotency: connect.IdempotencyNoSideEffects,
 		}, LedgerServiceServer.GetTransfer),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.settlement.v1.LedgerService",
+			Name:    "RefundSale",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_OPERATOR,
+				v1.Principal_PRINCIPAL_SERVICE,
+			},
+			Idempotency: connect.IdempotencyIdempotent,
+		}, LedgerServiceServer.RefundSale),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.settlement.v1.LedgerService",
+			Name:    "GetStatement",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_VIEWER,
+				v1.Principal_PRINCIPAL_CREATOR,
+				v1.Principal_PRINCIPAL_OPERATOR,
+				v1.Principal_PRINCIPAL_SERVICE,
+			},
+			Idempotency: connect.IdempotencyNoSideEffects,
+		}, LedgerServiceServer.GetStatement),
 		rpcdesc.Unary(rpcdesc.Method{
 			Service: "backlot.settlement.v1.LedgerService",
 			Name:    "ListTransfers",
@@ -136,10 +164,28 @@ func (c LedgerServiceClient) GetTransfer(ctx context.Context, req *GetTransferRe
 	return res, nil
 }
 
+// RefundSale calls backlot.settlement.v1.LedgerService.RefundSale.
+func (c LedgerServiceClient) RefundSale(ctx context.Context, req *RefundSaleRequest) (*RefundSaleResponse, error) {
+	res := new(RefundSaleResponse)
+	if err := c.conn.Call(ctx, &LedgerServiceDesc.Methods[4], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// GetStatement calls backlot.settlement.v1.LedgerService.GetStatement.
+func (c LedgerServiceClient) GetStatement(ctx context.Context, req *GetStatementRequest) (*GetStatementResponse, error) {
+	res := new(GetStatementResponse)
+	if err := c.conn.Call(ctx, &LedgerServiceDesc.Methods[5], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
 // ListTransfers calls backlot.settlement.v1.LedgerService.ListTransfers.
 func (c LedgerServiceClient) ListTransfers(ctx context.Context, req *ListTransfersRequest) (*ListTransfersResponse, error) {
 	res := new(ListTransfersResponse)
-	if err := c.conn.Call(ctx, &LedgerServiceDesc.Methods[4], req, res); err != nil {
+	if err := c.conn.Call(ctx, &LedgerServiceDesc.Methods[6], req, res); err != nil {
 		return nil, err
 	}
 	return res, nil
@@ -148,7 +194,7 @@ func (c LedgerServiceClient) ListTransfers(ctx context.Context, req *ListTransfe
 // VerifyLedger calls backlot.settlement.v1.LedgerService.VerifyLedger.
 func (c LedgerServiceClient) VerifyLedger(ctx context.Context, req *VerifyLedgerRequest) (*VerifyLedgerResponse, error) {
 	res := new(VerifyLedgerResponse)
-	if err := c.conn.Call(ctx, &LedgerServiceDesc.Methods[5], req, res); err != nil {
+	if err := c.conn.Call(ctx, &LedgerServiceDesc.Methods[7], req, res); err != nil {
 		return nil, err
 	}
 	return res, nil

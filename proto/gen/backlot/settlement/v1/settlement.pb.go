@@ -240,11 +240,64 @@ func (Payee) EnumDescriptor() ([]byte, []int) {
 	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{3}
 }
 
+type RefundKind int32
+
+const (
+	// REFUND_KIND_REFUND.
+	RefundKind_REFUND_KIND_UNSPECIFIED RefundKind = 0
+	// To the buyer's wallet.
+	RefundKind_REFUND_KIND_REFUND RefundKind = 1
+	// To the payment provider, which has taken it back already.
+	RefundKind_REFUND_KIND_CHARGEBACK RefundKind = 2
+)
+
+// Enum value maps for RefundKind.
+var (
+	RefundKind_name = map[int32]string{
+		0: "REFUND_KIND_UNSPECIFIED",
+		1: "REFUND_KIND_REFUND",
+		2: "REFUND_KIND_CHARGEBACK",
+	}
+	RefundKind_value = map[string]int32{
+		"REFUND_KIND_UNSPECIFIED": 0,
+		"REFUND_KIND_REFUND":      1,
+		"REFUND_KIND_CHARGEBACK":  2,
+	}
+)
+
+func (x RefundKind) Enum() *RefundKind {
+	p := new(RefundKind)
+	*p = x
+	return p
+}
+
+func (x RefundKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RefundKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_backlot_settlement_v1_settlement_proto_enumTypes[4].Descriptor()
+}
+
+func (RefundKind) Type() protoreflect.EnumType {
+	return &file_backlot_settlement_v1_settlement_proto_enumTypes[4]
+}
+
+func (x RefundKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RefundKind.Descriptor instead.
+func (RefundKind) EnumDescriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{4}
+}
+
 // Account holds one owner's money for one purpose in one currency.
 type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// `wallet`, `earnings`, `platform`, `tax` or `clearing`.
+	// `wallet`, `earnings`, `platform`, `tax`, `clearing` or `receivable`
+	// (what a person owes the house).
 	Purpose string `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"`
 	// Account id of the person; empty for the house's own.
 	OwnerId  string `protobuf:"bytes,3,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
@@ -365,7 +418,8 @@ func (x *Account) GetCreditsPending() int64 {
 type Transfer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// `top_up`, `sale`, `refund` or `payout`.
+	// `top_up`, `sale`, `refund`, `chargeback`, `payout`, `recovery`, or what
+	// whoever booked it chose.
 	Type     string        `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	State    TransferState `protobuf:"varint,3,opt,name=state,proto3,enum=backlot.settlement.v1.TransferState" json:"state,omitempty"`
 	Postings []*Posting    `protobuf:"bytes,4,rep,name=postings,proto3" json:"postings,omitempty"`
@@ -1266,6 +1320,416 @@ func (x *GetTransferResponse) GetTransfer() *Transfer {
 	return nil
 }
 
+type RefundSaleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the sale.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// At most what is left of the sale; nothing means all of it.
+	Amount         *v1.Money  `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	Kind           RefundKind `protobuf:"varint,3,opt,name=kind,proto3,enum=backlot.settlement.v1.RefundKind" json:"kind,omitempty"`
+	IdempotencyKey string     `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RefundSaleRequest) Reset() {
+	*x = RefundSaleRequest{}
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundSaleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundSaleRequest) ProtoMessage() {}
+
+func (x *RefundSaleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundSaleRequest.ProtoReflect.Descriptor instead.
+func (*RefundSaleRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RefundSaleRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *RefundSaleRequest) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *RefundSaleRequest) GetKind() RefundKind {
+	if x != nil {
+		return x.Kind
+	}
+	return RefundKind_REFUND_KIND_UNSPECIFIED
+}
+
+func (x *RefundSaleRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type RefundSaleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Transfer      *Transfer              `protobuf:"bytes,1,opt,name=transfer,proto3" json:"transfer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundSaleResponse) Reset() {
+	*x = RefundSaleResponse{}
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundSaleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundSaleResponse) ProtoMessage() {}
+
+func (x *RefundSaleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundSaleResponse.ProtoReflect.Descriptor instead.
+func (*RefundSaleResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RefundSaleResponse) GetTransfer() *Transfer {
+	if x != nil {
+		return x.Transfer
+	}
+	return nil
+}
+
+type GetStatementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An account by its id, or by the fields below.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// Viewers and creators: their own, also where it is empty.
+	OwnerId string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	// `wallet` and the like.
+	Purpose  string `protobuf:"bytes,3,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Currency string `protobuf:"bytes,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	// Unix times in microseconds: from, inclusive, to, exclusive; to 0 means
+	// now.
+	From          int64  `protobuf:"varint,5,opt,name=from,proto3" json:"from,omitempty"`
+	To            int64  `protobuf:"varint,6,opt,name=to,proto3" json:"to,omitempty"`
+	PageSize      int32  `protobuf:"varint,7,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,8,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatementRequest) Reset() {
+	*x = GetStatementRequest{}
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatementRequest) ProtoMessage() {}
+
+func (x *GetStatementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatementRequest.ProtoReflect.Descriptor instead.
+func (*GetStatementRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GetStatementRequest) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *GetStatementRequest) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
+}
+
+func (x *GetStatementRequest) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *GetStatementRequest) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *GetStatementRequest) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *GetStatementRequest) GetTo() int64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *GetStatementRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *GetStatementRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type GetStatementResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Account *Account               `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// Unix times in microseconds.
+	From int64 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
+	To   int64 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
+	// Posted balances on the account's normal side, before the first line of
+	// the period and after its last one; the same on every page.
+	Opening       *v1.Money        `protobuf:"bytes,4,opt,name=opening,proto3" json:"opening,omitempty"`
+	Closing       *v1.Money        `protobuf:"bytes,5,opt,name=closing,proto3" json:"closing,omitempty"`
+	Lines         []*StatementLine `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines,omitempty"`
+	NextPageToken string           `protobuf:"bytes,7,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatementResponse) Reset() {
+	*x = GetStatementResponse{}
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatementResponse) ProtoMessage() {}
+
+func (x *GetStatementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatementResponse.ProtoReflect.Descriptor instead.
+func (*GetStatementResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetStatementResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *GetStatementResponse) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *GetStatementResponse) GetTo() int64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *GetStatementResponse) GetOpening() *v1.Money {
+	if x != nil {
+		return x.Opening
+	}
+	return nil
+}
+
+func (x *GetStatementResponse) GetClosing() *v1.Money {
+	if x != nil {
+		return x.Closing
+	}
+	return nil
+}
+
+func (x *GetStatementResponse) GetLines() []*StatementLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *GetStatementResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// StatementLine is a posting of the account.
+type StatementLine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was posted, Unix time in microseconds.
+	PostedAt   int64  `protobuf:"varint,1,opt,name=posted_at,json=postedAt,proto3" json:"posted_at,omitempty"`
+	Sequence   int64  `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	TransferId string `protobuf:"bytes,3,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
+	Type       string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
+	Reference  string `protobuf:"bytes,5,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Above zero on the account's normal side, else below.
+	Amount *v1.Money `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	// After this line.
+	Balance       *v1.Money `protobuf:"bytes,7,opt,name=balance,proto3" json:"balance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementLine) Reset() {
+	*x = StatementLine{}
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementLine) ProtoMessage() {}
+
+func (x *StatementLine) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementLine.ProtoReflect.Descriptor instead.
+func (*StatementLine) Descriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *StatementLine) GetPostedAt() int64 {
+	if x != nil {
+		return x.PostedAt
+	}
+	return 0
+}
+
+func (x *StatementLine) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *StatementLine) GetTransferId() string {
+	if x != nil {
+		return x.TransferId
+	}
+	return ""
+}
+
+func (x *StatementLine) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *StatementLine) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *StatementLine) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *StatementLine) GetBalance() *v1.Money {
+	if x != nil {
+		return x.Balance
+	}
+	return nil
+}
+
 type ListTransfersRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	PageSize  int32                  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -1278,7 +1742,7 @@ type ListTransfersRequest struct {
 
 func (x *ListTransfersRequest) Reset() {
 	*x = ListTransfersRequest{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[15]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1754,7 @@ func (x *ListTransfersRequest) String() string {
 func (*ListTransfersRequest) ProtoMessage() {}
 
 func (x *ListTransfersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[15]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1767,7 @@ func (x *ListTransfersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransfersRequest.ProtoReflect.Descriptor instead.
 func (*ListTransfersRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{15}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListTransfersRequest) GetPageSize() int32 {
@@ -1337,7 +1801,7 @@ type ListTransfersResponse struct {
 
 func (x *ListTransfersResponse) Reset() {
 	*x = ListTransfersResponse{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[16]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1813,7 @@ func (x *ListTransfersResponse) String() string {
 func (*ListTransfersResponse) ProtoMessage() {}
 
 func (x *ListTransfersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[16]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1826,7 @@ func (x *ListTransfersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransfersResponse.ProtoReflect.Descriptor instead.
 func (*ListTransfersResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{16}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListTransfersResponse) GetTransfers() []*Transfer {
@@ -1387,7 +1851,7 @@ type VerifyLedgerRequest struct {
 
 func (x *VerifyLedgerRequest) Reset() {
 	*x = VerifyLedgerRequest{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[17]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1863,7 @@ func (x *VerifyLedgerRequest) String() string {
 func (*VerifyLedgerRequest) ProtoMessage() {}
 
 func (x *VerifyLedgerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[17]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1876,7 @@ func (x *VerifyLedgerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgerRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLedgerRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{17}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{22}
 }
 
 type VerifyLedgerResponse struct {
@@ -1430,7 +1894,7 @@ type VerifyLedgerResponse struct {
 
 func (x *VerifyLedgerResponse) Reset() {
 	*x = VerifyLedgerResponse{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[18]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1442,7 +1906,7 @@ func (x *VerifyLedgerResponse) String() string {
 func (*VerifyLedgerResponse) ProtoMessage() {}
 
 func (x *VerifyLedgerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[18]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1455,7 +1919,7 @@ func (x *VerifyLedgerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgerResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLedgerResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{18}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *VerifyLedgerResponse) GetOk() bool {
@@ -1500,7 +1964,7 @@ type LedgerHead struct {
 
 func (x *LedgerHead) Reset() {
 	*x = LedgerHead{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[19]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1976,7 @@ func (x *LedgerHead) String() string {
 func (*LedgerHead) ProtoMessage() {}
 
 func (x *LedgerHead) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[19]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1989,7 @@ func (x *LedgerHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerHead.ProtoReflect.Descriptor instead.
 func (*LedgerHead) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{19}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LedgerHead) GetCurrency() string {
@@ -1566,7 +2030,7 @@ type PayBranch struct {
 
 func (x *PayBranch) Reset() {
 	*x = PayBranch{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[20]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +2042,7 @@ func (x *PayBranch) String() string {
 func (*PayBranch) ProtoMessage() {}
 
 func (x *PayBranch) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[20]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +2055,7 @@ func (x *PayBranch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayBranch.ProtoReflect.Descriptor instead.
 func (*PayBranch) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{20}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PayBranch) GetOrderId() string {
@@ -1636,6 +2100,62 @@ func (x *PayBranch) GetAffiliateId() string {
 	return ""
 }
 
+// RefundBranch is the payload of settlement's branches `refund` and
+// `chargeback`.
+type RefundBranch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the sale.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// At most what is left of the sale; nothing means all of it.
+	Amount        *v1.Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundBranch) Reset() {
+	*x = RefundBranch{}
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundBranch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundBranch) ProtoMessage() {}
+
+func (x *RefundBranch) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundBranch.ProtoReflect.Descriptor instead.
+func (*RefundBranch) Descriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *RefundBranch) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *RefundBranch) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
 // TransferPosted is `backlot.settlement.transfer_posted.v1`, key transfer
 // id.
 type TransferPosted struct {
@@ -1647,7 +2167,7 @@ type TransferPosted struct {
 
 func (x *TransferPosted) Reset() {
 	*x = TransferPosted{}
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[21]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +2179,7 @@ func (x *TransferPosted) String() string {
 func (*TransferPosted) ProtoMessage() {}
 
 func (x *TransferPosted) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[21]
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +2192,7 @@ func (x *TransferPosted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPosted.ProtoReflect.Descriptor instead.
 func (*TransferPosted) Descriptor() ([]byte, []int) {
-	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{21}
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TransferPosted) GetTransfer() *Transfer {
@@ -1782,7 +2302,45 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"\vtransfer_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
 	"transferId\"R\n" +
 	"\x13GetTransferResponse\x12;\n" +
-	"\btransfer\x18\x01 \x01(\v2\x1f.backlot.settlement.v1.TransferR\btransfer\"\x90\x01\n" +
+	"\btransfer\x18\x01 \x01(\v2\x1f.backlot.settlement.v1.TransferR\btransfer\"\xe1\x01\n" +
+	"\x11RefundSaleRequest\x12%\n" +
+	"\border_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\aorderId\x12/\n" +
+	"\x06amount\x18\x02 \x01(\v2\x17.backlot.money.v1.MoneyR\x06amount\x12?\n" +
+	"\x04kind\x18\x03 \x01(\x0e2!.backlot.settlement.v1.RefundKindB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x123\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x0eidempotencyKey\"Q\n" +
+	"\x12RefundSaleResponse\x12;\n" +
+	"\btransfer\x18\x01 \x01(\v2\x1f.backlot.settlement.v1.TransferR\btransfer\"\xbe\x02\n" +
+	"\x13GetStatementRequest\x12&\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\taccountId\x12\"\n" +
+	"\bowner_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\aownerId\x12!\n" +
+	"\apurpose\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18 R\apurpose\x120\n" +
+	"\bcurrency\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\bcurrency\x12\x1b\n" +
+	"\x04from\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x04from\x12\x17\n" +
+	"\x02to\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x02to\x12'\n" +
+	"\tpage_size\x18\a \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"\xbe\x02\n" +
+	"\x14GetStatementResponse\x128\n" +
+	"\aaccount\x18\x01 \x01(\v2\x1e.backlot.settlement.v1.AccountR\aaccount\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\x03R\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\x03R\x02to\x121\n" +
+	"\aopening\x18\x04 \x01(\v2\x17.backlot.money.v1.MoneyR\aopening\x121\n" +
+	"\aclosing\x18\x05 \x01(\v2\x17.backlot.money.v1.MoneyR\aclosing\x12:\n" +
+	"\x05lines\x18\x06 \x03(\v2$.backlot.settlement.v1.StatementLineR\x05lines\x12&\n" +
+	"\x0fnext_page_token\x18\a \x01(\tR\rnextPageToken\"\xff\x01\n" +
+	"\rStatementLine\x12\x1b\n" +
+	"\tposted_at\x18\x01 \x01(\x03R\bpostedAt\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x03R\bsequence\x12\x1f\n" +
+	"\vtransfer_id\x18\x03 \x01(\tR\n" +
+	"transferId\x12\x12\n" +
+	"\x04type\x18\x04 \x01(\tR\x04type\x12\x1c\n" +
+	"\treference\x18\x05 \x01(\tR\treference\x12/\n" +
+	"\x06amount\x18\x06 \x01(\v2\x17.backlot.money.v1.MoneyR\x06amount\x121\n" +
+	"\abalance\x18\a \x01(\v2\x17.backlot.money.v1.MoneyR\abalance\"\x90\x01\n" +
 	"\x14ListTransfersRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
@@ -1810,7 +2368,10 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"creator_id\x18\x03 \x01(\tR\tcreatorId\x12-\n" +
 	"\x05price\x18\x04 \x01(\v2\x17.backlot.money.v1.MoneyR\x05price\x12!\n" +
 	"\fsplit_policy\x18\x05 \x01(\tR\vsplitPolicy\x12!\n" +
-	"\faffiliate_id\x18\x06 \x01(\tR\vaffiliateId\"M\n" +
+	"\faffiliate_id\x18\x06 \x01(\tR\vaffiliateId\"Z\n" +
+	"\fRefundBranch\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12/\n" +
+	"\x06amount\x18\x02 \x01(\v2\x17.backlot.money.v1.MoneyR\x06amount\"M\n" +
 	"\x0eTransferPosted\x12;\n" +
 	"\btransfer\x18\x01 \x01(\v2\x1f.backlot.settlement.v1.TransferR\btransfer*=\n" +
 	"\x04Side\x12\x14\n" +
@@ -1833,7 +2394,12 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"\x0ePAYEE_PLATFORM\x10\x02\x12\r\n" +
 	"\tPAYEE_TAX\x10\x03\x12\x13\n" +
 	"\x0fPAYEE_AFFILIATE\x10\x04\x12\x11\n" +
-	"\rPAYEE_ACCOUNT\x10\x052\xb6\x05\n" +
+	"\rPAYEE_ACCOUNT\x10\x05*]\n" +
+	"\n" +
+	"RefundKind\x12\x1b\n" +
+	"\x17REFUND_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12REFUND_KIND_REFUND\x10\x01\x12\x1a\n" +
+	"\x16REFUND_KIND_CHARGEBACK\x10\x022\x9e\a\n" +
 	"\rLedgerService\x12_\n" +
 	"\x05TopUp\x12#.backlot.settlement.v1.TopUpRequest\x1a$.backlot.settlement.v1.TopUpResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x02\x03\x90\x02\x02\x12l\n" +
@@ -1842,7 +2408,12 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"\fListAccounts\x12*.backlot.settlement.v1.ListAccountsRequest\x1a+.backlot.settlement.v1.ListAccountsResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x04\x05\x90\x02\x01\x12q\n" +
 	"\vGetTransfer\x12).backlot.settlement.v1.GetTransferRequest\x1a*.backlot.settlement.v1.GetTransferResponse\"\v\xea\xe0\x18\x04\n" +
-	"\x02\x04\x05\x90\x02\x01\x12w\n" +
+	"\x02\x04\x05\x90\x02\x01\x12n\n" +
+	"\n" +
+	"RefundSale\x12(.backlot.settlement.v1.RefundSaleRequest\x1a).backlot.settlement.v1.RefundSaleResponse\"\v\xea\xe0\x18\x04\n" +
+	"\x02\x04\x05\x90\x02\x02\x12v\n" +
+	"\fGetStatement\x12*.backlot.settlement.v1.GetStatementRequest\x1a+.backlot.settlement.v1.GetStatementResponse\"\r\xea\xe0\x18\x06\n" +
+	"\x04\x02\x03\x04\x05\x90\x02\x01\x12w\n" +
 	"\rListTransfers\x12+.backlot.settlement.v1.ListTransfersRequest\x1a,.backlot.settlement.v1.ListTransfersResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x04\x05\x90\x02\x01\x12t\n" +
 	"\fVerifyLedger\x12*.backlot.settlement.v1.VerifyLedgerRequest\x1a+.backlot.settlement.v1.VerifyLedgerResponse\"\v\xea\xe0\x18\x04\n" +
@@ -1861,82 +2432,103 @@ func file_backlot_settlement_v1_settlement_proto_rawDescGZIP() []byte {
 	return file_backlot_settlement_v1_settlement_proto_rawDescData
 }
 
-var file_backlot_settlement_v1_settlement_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_backlot_settlement_v1_settlement_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_backlot_settlement_v1_settlement_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_backlot_settlement_v1_settlement_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_backlot_settlement_v1_settlement_proto_goTypes = []any{
 	(Side)(0),                     // 0: backlot.settlement.v1.Side
 	(TransferState)(0),            // 1: backlot.settlement.v1.TransferState
 	(TierBasis)(0),                // 2: backlot.settlement.v1.TierBasis
 	(Payee)(0),                    // 3: backlot.settlement.v1.Payee
-	(*Account)(nil),               // 4: backlot.settlement.v1.Account
-	(*Transfer)(nil),              // 5: backlot.settlement.v1.Transfer
-	(*Posting)(nil),               // 6: backlot.settlement.v1.Posting
-	(*SplitPolicy)(nil),           // 7: backlot.settlement.v1.SplitPolicy
-	(*Tier)(nil),                  // 8: backlot.settlement.v1.Tier
-	(*Share)(nil),                 // 9: backlot.settlement.v1.Share
-	(*Remainder)(nil),             // 10: backlot.settlement.v1.Remainder
-	(*TopUpRequest)(nil),          // 11: backlot.settlement.v1.TopUpRequest
-	(*TopUpResponse)(nil),         // 12: backlot.settlement.v1.TopUpResponse
-	(*GetWalletRequest)(nil),      // 13: backlot.settlement.v1.GetWalletRequest
-	(*GetWalletResponse)(nil),     // 14: backlot.settlement.v1.GetWalletResponse
-	(*ListAccountsRequest)(nil),   // 15: backlot.settlement.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),  // 16: backlot.settlement.v1.ListAccountsResponse
-	(*GetTransferRequest)(nil),    // 17: backlot.settlement.v1.GetTransferRequest
-	(*GetTransferResponse)(nil),   // 18: backlot.settlement.v1.GetTransferResponse
-	(*ListTransfersRequest)(nil),  // 19: backlot.settlement.v1.ListTransfersRequest
-	(*ListTransfersResponse)(nil), // 20: backlot.settlement.v1.ListTransfersResponse
-	(*VerifyLedgerRequest)(nil),   // 21: backlot.settlement.v1.VerifyLedgerRequest
-	(*VerifyLedgerResponse)(nil),  // 22: backlot.settlement.v1.VerifyLedgerResponse
-	(*LedgerHead)(nil),            // 23: backlot.settlement.v1.LedgerHead
-	(*PayBranch)(nil),             // 24: backlot.settlement.v1.PayBranch
-	(*TransferPosted)(nil),        // 25: backlot.settlement.v1.TransferPosted
-	(*v1.Money)(nil),              // 26: backlot.money.v1.Money
+	(RefundKind)(0),               // 4: backlot.settlement.v1.RefundKind
+	(*Account)(nil),               // 5: backlot.settlement.v1.Account
+	(*Transfer)(nil),              // 6: backlot.settlement.v1.Transfer
+	(*Posting)(nil),               // 7: backlot.settlement.v1.Posting
+	(*SplitPolicy)(nil),           // 8: backlot.settlement.v1.SplitPolicy
+	(*Tier)(nil),                  // 9: backlot.settlement.v1.Tier
+	(*Share)(nil),                 // 10: backlot.settlement.v1.Share
+	(*Remainder)(nil),             // 11: backlot.settlement.v1.Remainder
+	(*TopUpRequest)(nil),          // 12: backlot.settlement.v1.TopUpRequest
+	(*TopUpResponse)(nil),         // 13: backlot.settlement.v1.TopUpResponse
+	(*GetWalletRequest)(nil),      // 14: backlot.settlement.v1.GetWalletRequest
+	(*GetWalletResponse)(nil),     // 15: backlot.settlement.v1.GetWalletResponse
+	(*ListAccountsRequest)(nil),   // 16: backlot.settlement.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),  // 17: backlot.settlement.v1.ListAccountsResponse
+	(*GetTransferRequest)(nil),    // 18: backlot.settlement.v1.GetTransferRequest
+	(*GetTransferResponse)(nil),   // 19: backlot.settlement.v1.GetTransferResponse
+	(*RefundSaleRequest)(nil),     // 20: backlot.settlement.v1.RefundSaleRequest
+	(*RefundSaleResponse)(nil),    // 21: backlot.settlement.v1.RefundSaleResponse
+	(*GetStatementRequest)(nil),   // 22: backlot.settlement.v1.GetStatementRequest
+	(*GetStatementResponse)(nil),  // 23: backlot.settlement.v1.GetStatementResponse
+	(*StatementLine)(nil),         // 24: backlot.settlement.v1.StatementLine
+	(*ListTransfersRequest)(nil),  // 25: backlot.settlement.v1.ListTransfersRequest
+	(*ListTransfersResponse)(nil), // 26: backlot.settlement.v1.ListTransfersResponse
+	(*VerifyLedgerRequest)(nil),   // 27: backlot.settlement.v1.VerifyLedgerRequest
+	(*VerifyLedgerResponse)(nil),  // 28: backlot.settlement.v1.VerifyLedgerResponse
+	(*LedgerHead)(nil),            // 29: backlot.settlement.v1.LedgerHead
+	(*PayBranch)(nil),             // 30: backlot.settlement.v1.PayBranch
+	(*RefundBranch)(nil),          // 31: backlot.settlement.v1.RefundBranch
+	(*TransferPosted)(nil),        // 32: backlot.settlement.v1.TransferPosted
+	(*v1.Money)(nil),              // 33: backlot.money.v1.Money
 }
 var file_backlot_settlement_v1_settlement_proto_depIdxs = []int32{
 	0,  // 0: backlot.settlement.v1.Account.normal_side:type_name -> backlot.settlement.v1.Side
 	1,  // 1: backlot.settlement.v1.Transfer.state:type_name -> backlot.settlement.v1.TransferState
-	6,  // 2: backlot.settlement.v1.Transfer.postings:type_name -> backlot.settlement.v1.Posting
+	7,  // 2: backlot.settlement.v1.Transfer.postings:type_name -> backlot.settlement.v1.Posting
 	0,  // 3: backlot.settlement.v1.Posting.side:type_name -> backlot.settlement.v1.Side
-	26, // 4: backlot.settlement.v1.Posting.amount:type_name -> backlot.money.v1.Money
-	9,  // 5: backlot.settlement.v1.SplitPolicy.shares:type_name -> backlot.settlement.v1.Share
+	33, // 4: backlot.settlement.v1.Posting.amount:type_name -> backlot.money.v1.Money
+	10, // 5: backlot.settlement.v1.SplitPolicy.shares:type_name -> backlot.settlement.v1.Share
 	2,  // 6: backlot.settlement.v1.SplitPolicy.tier_basis:type_name -> backlot.settlement.v1.TierBasis
-	8,  // 7: backlot.settlement.v1.SplitPolicy.tiers:type_name -> backlot.settlement.v1.Tier
-	10, // 8: backlot.settlement.v1.SplitPolicy.remainder:type_name -> backlot.settlement.v1.Remainder
-	26, // 9: backlot.settlement.v1.Tier.from:type_name -> backlot.money.v1.Money
-	9,  // 10: backlot.settlement.v1.Tier.shares:type_name -> backlot.settlement.v1.Share
+	9,  // 7: backlot.settlement.v1.SplitPolicy.tiers:type_name -> backlot.settlement.v1.Tier
+	11, // 8: backlot.settlement.v1.SplitPolicy.remainder:type_name -> backlot.settlement.v1.Remainder
+	33, // 9: backlot.settlement.v1.Tier.from:type_name -> backlot.money.v1.Money
+	10, // 10: backlot.settlement.v1.Tier.shares:type_name -> backlot.settlement.v1.Share
 	3,  // 11: backlot.settlement.v1.Share.payee:type_name -> backlot.settlement.v1.Payee
-	26, // 12: backlot.settlement.v1.Share.fixed:type_name -> backlot.money.v1.Money
-	26, // 13: backlot.settlement.v1.Share.minimum:type_name -> backlot.money.v1.Money
-	26, // 14: backlot.settlement.v1.Share.maximum:type_name -> backlot.money.v1.Money
+	33, // 12: backlot.settlement.v1.Share.fixed:type_name -> backlot.money.v1.Money
+	33, // 13: backlot.settlement.v1.Share.minimum:type_name -> backlot.money.v1.Money
+	33, // 14: backlot.settlement.v1.Share.maximum:type_name -> backlot.money.v1.Money
 	3,  // 15: backlot.settlement.v1.Remainder.payee:type_name -> backlot.settlement.v1.Payee
-	26, // 16: backlot.settlement.v1.TopUpRequest.amount:type_name -> backlot.money.v1.Money
-	5,  // 17: backlot.settlement.v1.TopUpResponse.transfer:type_name -> backlot.settlement.v1.Transfer
-	26, // 18: backlot.settlement.v1.TopUpResponse.balance:type_name -> backlot.money.v1.Money
-	26, // 19: backlot.settlement.v1.GetWalletResponse.available:type_name -> backlot.money.v1.Money
-	26, // 20: backlot.settlement.v1.GetWalletResponse.pending:type_name -> backlot.money.v1.Money
-	4,  // 21: backlot.settlement.v1.ListAccountsResponse.accounts:type_name -> backlot.settlement.v1.Account
-	5,  // 22: backlot.settlement.v1.GetTransferResponse.transfer:type_name -> backlot.settlement.v1.Transfer
-	5,  // 23: backlot.settlement.v1.ListTransfersResponse.transfers:type_name -> backlot.settlement.v1.Transfer
-	23, // 24: backlot.settlement.v1.VerifyLedgerResponse.heads:type_name -> backlot.settlement.v1.LedgerHead
-	26, // 25: backlot.settlement.v1.PayBranch.price:type_name -> backlot.money.v1.Money
-	5,  // 26: backlot.settlement.v1.TransferPosted.transfer:type_name -> backlot.settlement.v1.Transfer
-	11, // 27: backlot.settlement.v1.LedgerService.TopUp:input_type -> backlot.settlement.v1.TopUpRequest
-	13, // 28: backlot.settlement.v1.LedgerService.GetWallet:input_type -> backlot.settlement.v1.GetWalletRequest
-	15, // 29: backlot.settlement.v1.LedgerService.ListAccounts:input_type -> backlot.settlement.v1.ListAccountsRequest
-	17, // 30: backlot.settlement.v1.LedgerService.GetTransfer:input_type -> backlot.settlement.v1.GetTransferRequest
-	19, // 31: backlot.settlement.v1.LedgerService.ListTransfers:input_type -> backlot.settlement.v1.ListTransfersRequest
-	21, // 32: backlot.settlement.v1.LedgerService.VerifyLedger:input_type -> backlot.settlement.v1.VerifyLedgerRequest
-	12, // 33: backlot.settlement.v1.LedgerService.TopUp:output_type -> backlot.settlement.v1.TopUpResponse
-	14, // 34: backlot.settlement.v1.LedgerService.GetWallet:output_type -> backlot.settlement.v1.GetWalletResponse
-	16, // 35: backlot.settlement.v1.LedgerService.ListAccounts:output_type -> backlot.settlement.v1.ListAccountsResponse
-	18, // 36: backlot.settlement.v1.LedgerService.GetTransfer:output_type -> backlot.settlement.v1.GetTransferResponse
-	20, // 37: backlot.settlement.v1.LedgerService.ListTransfers:output_type -> backlot.settlement.v1.ListTransfersResponse
-	22, // 38: backlot.settlement.v1.LedgerService.VerifyLedger:output_type -> backlot.settlement.v1.VerifyLedgerResponse
-	33, // [33:39] is the sub-list for method output_type
-	27, // [27:33] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	33, // 16: backlot.settlement.v1.TopUpRequest.amount:type_name -> backlot.money.v1.Money
+	6,  // 17: backlot.settlement.v1.TopUpResponse.transfer:type_name -> backlot.settlement.v1.Transfer
+	33, // 18: backlot.settlement.v1.TopUpResponse.balance:type_name -> backlot.money.v1.Money
+	33, // 19: backlot.settlement.v1.GetWalletResponse.available:type_name -> backlot.money.v1.Money
+	33, // 20: backlot.settlement.v1.GetWalletResponse.pending:type_name -> backlot.money.v1.Money
+	5,  // 21: backlot.settlement.v1.ListAccountsResponse.accounts:type_name -> backlot.settlement.v1.Account
+	6,  // 22: backlot.settlement.v1.GetTransferResponse.transfer:type_name -> backlot.settlement.v1.Transfer
+	33, // 23: backlot.settlement.v1.RefundSaleRequest.amount:type_name -> backlot.money.v1.Money
+	4,  // 24: backlot.settlement.v1.RefundSaleRequest.kind:type_name -> backlot.settlement.v1.RefundKind
+	6,  // 25: backlot.settlement.v1.RefundSaleResponse.transfer:type_name -> backlot.settlement.v1.Transfer
+	5,  // 26: backlot.settlement.v1.GetStatementResponse.account:type_name -> backlot.settlement.v1.Account
+	33, // 27: backlot.settlement.v1.GetStatementResponse.opening:type_name -> backlot.money.v1.Money
+	33, // 28: backlot.settlement.v1.GetStatementResponse.closing:type_name -> backlot.money.v1.Money
+	24, // 29: backlot.settlement.v1.GetStatementResponse.lines:type_name -> backlot.settlement.v1.StatementLine
+	33, // 30: backlot.settlement.v1.StatementLine.amount:type_name -> backlot.money.v1.Money
+	33, // 31: backlot.settlement.v1.StatementLine.balance:type_name -> backlot.money.v1.Money
+	6,  // 32: backlot.settlement.v1.ListTransfersResponse.transfers:type_name -> backlot.settlement.v1.Transfer
+	29, // 33: backlot.settlement.v1.VerifyLedgerResponse.heads:type_name -> backlot.settlement.v1.LedgerHead
+	33, // 34: backlot.settlement.v1.PayBranch.price:type_name -> backlot.money.v1.Money
+	33, // 35: backlot.settlement.v1.RefundBranch.amount:type_name -> backlot.money.v1.Money
+	6,  // 36: backlot.settlement.v1.TransferPosted.transfer:type_name -> backlot.settlement.v1.Transfer
+	12, // 37: backlot.settlement.v1.LedgerService.TopUp:input_type -> backlot.settlement.v1.TopUpRequest
+	14, // 38: backlot.settlement.v1.LedgerService.GetWallet:input_type -> backlot.settlement.v1.GetWalletRequest
+	16, // 39: backlot.settlement.v1.LedgerService.ListAccounts:input_type -> backlot.settlement.v1.ListAccountsRequest
+	18, // 40: backlot.settlement.v1.LedgerService.GetTransfer:input_type -> backlot.settlement.v1.GetTransferRequest
+	20, // 41: backlot.settlement.v1.LedgerService.RefundSale:input_type -> backlot.settlement.v1.RefundSaleRequest
+	22, // 42: backlot.settlement.v1.LedgerService.GetStatement:input_type -> backlot.settlement.v1.GetStatementRequest
+	25, // 43: backlot.settlement.v1.LedgerService.ListTransfers:input_type -> backlot.settlement.v1.ListTransfersRequest
+	27, // 44: backlot.settlement.v1.LedgerService.VerifyLedger:input_type -> backlot.settlement.v1.VerifyLedgerRequest
+	13, // 45: backlot.settlement.v1.LedgerService.TopUp:output_type -> backlot.settlement.v1.TopUpResponse
+	15, // 46: backlot.settlement.v1.LedgerService.GetWallet:output_type -> backlot.settlement.v1.GetWalletResponse
+	17, // 47: backlot.settlement.v1.LedgerService.ListAccounts:output_type -> backlot.settlement.v1.ListAccountsResponse
+	19, // 48: backlot.settlement.v1.LedgerService.GetTransfer:output_type -> backlot.settlement.v1.GetTransferResponse
+	21, // 49: backlot.settlement.v1.LedgerService.RefundSale:output_type -> backlot.settlement.v1.RefundSaleResponse
+	23, // 50: backlot.settlement.v1.LedgerService.GetStatement:output_type -> backlot.settlement.v1.GetStatementResponse
+	26, // 51: backlot.settlement.v1.LedgerService.ListTransfers:output_type -> backlot.settlement.v1.ListTransfersResponse
+	28, // 52: backlot.settlement.v1.LedgerService.VerifyLedger:output_type -> backlot.settlement.v1.VerifyLedgerResponse
+	45, // [45:53] is the sub-list for method output_type
+	37, // [37:45] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_backlot_settlement_v1_settlement_proto_init() }
@@ -1949,8 +2541,8 @@ func file_backlot_settlement_v1_settlement_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_settlement_v1_settlement_proto_rawDesc), len(file_backlot_settlement_v1_settlement_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   22,
+			NumEnums:      5,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

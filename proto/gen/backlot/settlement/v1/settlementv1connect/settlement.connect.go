@@ -45,6 +45,12 @@ const (
 	// LedgerServiceGetTransferProcedure is the fully-qualified name of the LedgerService's GetTransfer
 	// RPC.
 	LedgerServiceGetTransferProcedure = "/backlot.settlement.v1.LedgerService/GetTransfer"
+	// LedgerServiceRefundSaleProcedure is the fully-qualified name of the LedgerService's RefundSale
+	// RPC.
+	LedgerServiceRefundSaleProcedure = "/backlot.settlement.v1.LedgerService/RefundSale"
+	// LedgerServiceGetStatementProcedure is the fully-qualified name of the LedgerService's
+	// GetStatement RPC.
+	LedgerServiceGetStatementProcedure = "/backlot.settlement.v1.LedgerService/GetStatement"
 	// LedgerServiceListTransfersProcedure is the fully-qualified name of the LedgerService's
 	// ListTransfers RPC.
 	LedgerServiceListTransfersProcedure = "/backlot.settlement.v1.LedgerService/ListTransfers"
@@ -62,6 +68,14 @@ type LedgerServiceClient interface {
 	GetWallet(context.Context, *v1.GetWalletRequest) (*v1.GetWalletResponse, error)
 	ListAccounts(context.Context, *v1.ListAccountsRequest) (*v1.ListAccountsResponse, error)
 	GetTransfer(context.Context, *v1.GetTransferRequest) (*v1.GetTransferResponse, error)
+	// RefundSale takes back a sale, whole or in part: a refund gives the money
+	// to the buyer's wallet, a chargeback to the payment provider. It revokes
+	// no entitlement; storefront's RefundOrder does both. The same
+	// idempotency_key gives the same transfer.
+	RefundSale(context.Context, *v1.RefundSaleRequest) (*v1.RefundSaleResponse, error)
+	// GetStatement gives an account's opening balance, its lines and its
+	// closing balance of a time.
+	GetStatement(context.Context, *v1.GetStatementRequest) (*v1.GetStatementResponse, error)
 	// ListTransfers gives transfers in the order they were booked.
 	ListTransfers(context.Context, *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error)
 	// VerifyLedger recomputes balances from postings and walks the hash
@@ -108,6 +122,20 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		refundSale: connect.NewClient[v1.RefundSaleRequest, v1.RefundSaleResponse](
+			httpClient,
+			baseURL+LedgerServiceRefundSaleProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("RefundSale")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		getStatement: connect.NewClient[v1.GetStatementRequest, v1.GetStatementResponse](
+			httpClient,
+			baseURL+LedgerServiceGetStatementProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("GetStatement")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		listTransfers: connect.NewClient[v1.ListTransfersRequest, v1.ListTransfersResponse](
 			httpClient,
 			baseURL+LedgerServiceListTransfersProcedure,
@@ -131,6 +159,8 @@ type ledgerServiceClient struct {
 	getWallet     *connect.Client[v1.GetWalletRequest, v1.GetWalletResponse]
 	listAccounts  *connect.Client[v1.ListAccountsRequest, v1.ListAccountsResponse]
 	getTransfer   *connect.Client[v1.GetTransferRequest, v1.GetTransferResponse]
+	refundSale    *connect.Client[v1.RefundSaleRequest, v1.RefundSaleResponse]
+	getStatement  *connect.Client[v1.GetStatementRequest, v1.GetStatementResponse]
 	listTransfers *connect.Client[v1.ListTransfersRequest, v1.ListTransfersResponse]
 	verifyLedger  *connect.Client[v1.VerifyLedgerRequest, v1.VerifyLedgerResponse]
 }
@@ -171,6 +201,24 @@ func (c *ledgerServiceClient) GetTransfer(ctx context.Context, req *v1.GetTransf
 	return nil, err
 }
 
+// RefundSale calls backlot.settlement.v1.LedgerService.RefundSale.
+func (c *ledgerServiceClient) RefundSale(ctx context.Context, req *v1.RefundSaleRequest) (*v1.RefundSaleResponse, error) {
+	response, err := c.refundSale.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetStatement calls backlot.settlement.v1.LedgerService.GetStatement.
+func (c *ledgerServiceClient) GetStatement(ctx context.Context, req *v1.GetStatementRequest) (*v1.GetStatementResponse, error) {
+	response, err := c.getStatement.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListTransfers calls backlot.settlement.v1.LedgerService.ListTransfers.
 func (c *ledgerServiceClient) ListTransfers(ctx context.Context, req *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error) {
 	response, err := c.listTransfers.CallUnary(ctx, connect.NewRequest(req))
@@ -198,6 +246,14 @@ type LedgerServiceHandler interface {
 	GetWallet(context.Context, *v1.GetWalletRequest) (*v1.GetWalletResponse, error)
 	ListAccounts(context.Context, *v1.ListAccountsRequest) (*v1.ListAccountsResponse, error)
 	GetTransfer(context.Context, *v1.GetTransferRequest) (*v1.GetTransferResponse, error)
+	// RefundSale takes back a sale, whole or in part: a refund gives the money
+	// to the buyer's wallet, a chargeback to the payment provider. It revokes
+	// no entitlement; storefront's RefundOrder does both. The same
+	// idempotency_key gives the same transfer.
+	RefundSale(context.Context, *v1.RefundSaleRequest) (*v1.RefundSaleResponse, error)
+	// GetStatement gives an account's opening balance, its lines and its
+	// closing balance of a time.
+	GetStatement(context.Context, *v1.GetStatementRequest) (*v1.GetStatementResponse, error)
 	// ListTransfers gives transfers in the order they were booked.
 	ListTransfers(context.Context, *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error)
 	// VerifyLedger recomputes balances from postings and walks the hash
@@ -240,6 +296,20 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	ledgerServiceRefundSaleHandler := connect.NewUnaryHandlerSimple(
+		LedgerServiceRefundSaleProcedure,
+		svc.RefundSale,
+		connect.WithSchema(ledgerServiceMethods.ByName("RefundSale")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	ledgerServiceGetStatementHandler := connect.NewUnaryHandlerSimple(
+		LedgerServiceGetStatementProcedure,
+		svc.GetStatement,
+		connect.WithSchema(ledgerServiceMethods.ByName("GetStatement")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	ledgerServiceListTransfersHandler := connect.NewUnaryHandlerSimple(
 		LedgerServiceListTransfersProcedure,
 		svc.ListTransfers,
@@ -264,6 +334,10 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 			ledgerServiceListAccountsHandler.ServeHTTP(w, r)
 		case LedgerServiceGetTransferProcedure:
 			ledgerServiceGetTransferHandler.ServeHTTP(w, r)
+		case LedgerServiceRefundSaleProcedure:
+			ledgerServiceRefundSaleHandler.ServeHTTP(w, r)
+		case LedgerServiceGetStatementProcedure:
+			ledgerServiceGetStatementHandler.ServeHTTP(w, r)
 		case LedgerServiceListTransfersProcedure:
 			ledgerServiceListTransfersHandler.ServeHTTP(w, r)
 		case LedgerServiceVerifyLedgerProcedure:
@@ -291,6 +365,14 @@ func (UnimplementedLedgerServiceHandler) ListAccounts(context.Context, *v1.ListA
 
 func (UnimplementedLedgerServiceHandler) GetTransfer(context.Context, *v1.GetTransferRequest) (*v1.GetTransferResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.settlement.v1.LedgerService.GetTransfer is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) RefundSale(context.Context, *v1.RefundSaleRequest) (*v1.RefundSaleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.settlement.v1.LedgerService.RefundSale is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) GetStatement(context.Context, *v1.GetStatementRequest) (*v1.GetStatementResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.settlement.v1.LedgerService.GetStatement is not implemented"))
 }
 
 func (UnimplementedLedgerServiceHandler) ListTransfers(context.Context, *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error) {
