@@ -210,6 +210,7 @@ func (b *Builder) askElements(p *part, number int32) {
 	if p.body.kind == partAnd {
 		inner = p.body.parts
 	}
+	rarest := slices.MinFunc(inner, func(p, q *part) int { return byRatio(p.likely, q.likely) })
 	b.needs[p.at] = int32(len(inner)) // facets must spare all of the body
 	for _, q := range inner {
 		if q.kind != partTest || q.test.depth != uint8(p.test.n) || q.test.op == opAny {
@@ -220,12 +221,13 @@ func (b *Builder) askElements(p *part, number int32) {
 			continue
 		}
 		key.list, key.every = p.test.slot, !p.test.want
-		likely := min(0.9, assumedQuick*q.likely)
-		if len(inner) > 1 {
-			likely = min(0.9, 1.5*q.likely) // of the element that the others hold for
-		}
-		if key.every {
-			likely = q.likely * q.likely
+		likely := everyLikely(q.likely, p.each)
+		switch {
+		case key.every:
+		case q == rarest:
+			likely = someLikely(q.likely, p.each)
+		default: // of the elements that are left
+			likely = min(0.9, 1.2*q.likely)
 		}
 		b.add(key, 0, ask{q.test, q.literal, nil, clampLikely(likely), number, p.at})
 	}

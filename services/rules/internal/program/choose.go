@@ -15,16 +15,21 @@ func (b *Builder) chosen(words int) []*facetPlan {
 	}
 	slices.SortStableFunc(b.order, func(p, q *facetPlan) int { return byRatio(q.gain, p.gain) })
 	var kept []*facetPlan
+	lists := map[[2]int32]int{} // how many facets look at the elements already
 	for _, plan := range b.order {
-		if b.gain(plan) >= plan.price(words) {
+		if b.gain(plan) >= plan.price(words, lists[plan.elements()] > 0) {
 			kept = append(kept, plan)
+			lists[plan.elements()]++
 			b.choose(plan)
 		}
 	}
 	// What was best when nothing else was chosen may since do little.
 	return slices.DeleteFunc(kept, func(plan *facetPlan) bool {
 		b.leave(plan)
-		idle := b.gain(plan) < plan.price(words)
+		idle := b.gain(plan) < plan.price(words, lists[plan.elements()] > 1)
+		if idle {
+			lists[plan.elements()]--
+		}
 		if !idle {
 			b.choose(plan)
 		}
@@ -65,17 +70,34 @@ const runCost = 25
 // facetCosts are about nanoseconds.
 var facetCosts = [...]float64{byNumber: 15, byText: 25, byPrefix: 35, bySuffix: 35, byFragment: 50, byOutcome: 30}
 
-// price is what looking at a facet takes, in about nanoseconds.
-func (p *facetPlan) price(words int) float64 {
-	price := facetCosts[p.key.kind] + 0.5*float64(words)
+// elements names the elements that a facet looks at, and how.
+func (p *facetPlan) elements() [2]int32 {
+	if p.key.every {
+		return [2]int32{p.key.list, 1}
+	}
+	return [2]int32{p.key.list, 0}
+}
+
+// price is what looking at a facet takes, in about nanoseconds. beside is
+// whether another one looks at the same elements.
+func (p *facetPlan) price(words int, beside bool) float64 {
+	price, masks := facetCosts[p.key.kind], maskCost*float64(words)
 	if p.derived > 0 {
 		price += 10
 	}
-	if p.key.list >= 0 {
-		price *= assumedQuick
+	switch {
+	case p.key.list < 0:
+		return price + masks
+	case p.key.every:
+		return 2*price + masks // of the least and the greatest, mostly
+	case beside:
+		return 4*price + masks
 	}
-	return price
+	return assumedElements / 4 * (price + masks)
 }
+
+// maskCost is what intersecting a word of a mask takes, in about nanoseconds.
+const maskCost = 0.5
 
 // addFacet adds what is looked at. Elements of a list are looked at by one
 // facet, so that what a rule asks of one element is asked of the same one.

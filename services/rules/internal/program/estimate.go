@@ -94,24 +94,29 @@ func calendarShare(t *test, first, count int64) float64 {
 	return guesses[t.op]
 }
 
-// Sample has the values that recent facts had, by field. It is immutable.
+// Sample has the values that recent facts had, by field, and those of the
+// elements of lists. It is immutable.
 type Sample struct {
 	facts   int
 	columns map[string]*column
+	each    map[string]float64 // how many elements a list has, by its path
 }
 
 // column has the values of one field in a sample. Only those of its kind are
 // filled: numbers ascending, texts ascending with their shares.
 type column struct {
-	facts   int // how many facts, with those without the field
+	facts   int // how many facts or elements, with those without the field
 	present int
 	numbers map[string][]int64 // by currency, "" where there is none
 	texts   []string
 	counts  map[string]int
 }
 
-// maxSample bounds how many facts are looked at.
-const maxSample = 1024
+// How much is looked at.
+const (
+	maxSample         = 1024
+	maxSampleElements = 16 // of a list of one fact
+)
 
 // NewSample takes the values of facts given as wire bytes; those that do not
 // fit the schema are passed over.
@@ -122,7 +127,7 @@ func NewSample(schema *fact.Schema, facts [][]byte) *Sample {
 	layout := fact.NewLayout(schema)
 	slots := layout.Leaves()
 	layout.Seal()
-	s := &Sample{columns: make(map[string]*column, len(slots))}
+	s := &Sample{columns: make(map[string]*column, len(slots)), each: map[string]float64{}}
 	for _, leaf := range slots {
 		s.columns[leaf.Path] = &column{numbers: map[string][]int64{}, counts: map[string]int{}}
 	}
@@ -133,17 +138,32 @@ func NewSample(schema *fact.Schema, facts [][]byte) *Sample {
 		}
 		s.facts++
 		for _, leaf := range slots {
-			s.columns[leaf.Path].add(leaf.Kind, &record.Slots[leaf.Slot])
+			s.columns[leaf.Path].addAll(&leaf, record.Slots)
 		}
 	}
-	for _, c := range s.columns {
-		c.facts = s.facts
+	for _, leaf := range slots {
+		c := s.columns[leaf.Path]
+		if list, _, within := strings.Cut(leaf.Path, fact.Elements("", "")); within && s.facts > 0 {
+			s.each[list] = float64(c.facts) / float64(s.facts)
+		}
 		c.sort()
 	}
 	return s
 }
 
+// addAll adds what a fact has of a field.
+func (c *column) addAll(leaf *fact.Leaf, slots []fact.Slot) {
+	if leaf.List < 0 {
+		c.add(leaf.Kind, &slots[leaf.Slot])
+		return
+	}
+	for at, n := slots[leaf.List].First(), 0; at != 0 && n < maxSampleElements; at, n = int(slots[at].N), n+1 {
+		c.add(leaf.Kind, &slots[at+1+leaf.Slot])
+	}
+}
+
 func (c *column) add(kind fact.Kind, s *fact.Slot) {
+	c.facts++
 	if !s.OK {
 		return
 	}
@@ -170,19 +190,60 @@ func (c *column) sort() {
 	slices.Sort(c.texts)
 }
 
-// column is what the sample has of a field of the fact, or nil.
+// column is what the sample has of a field, or nil.
 func (b *parts) column(field *check.Node) *column {
-	if b.sample == nil || field.Depth > 0 {
+	if b.sample == nil {
 		return nil
 	}
-	known, found := b.columns[field.Slot]
+	list := &b.elements[field.Depth]
+	known, found := b.columns[[2]int{list.slot, field.Slot}]
 	if !found {
 		if path, ok := field.Source.(*syntax.Path); ok {
-			known = b.sample.columns[path.String()]
+			known = b.sample.columns[list.pathOf(path)]
 		}
-		b.columns[field.Slot] = known
+		b.columns[[2]int{list.slot, field.Slot}] = known
 	}
 	return known
+}
+
+// elements is the list whose elements a depth stands for.
+type elements struct {
+	slot int    // 1 + the list's, 0: the fact itself, -1: within elements
+	path string // of the list, if the fact has it
+	each float64
+}
+
+// enter notes the list that a quantifier goes through, and returns how many
+// elements it has.
+func (b *parts) enter(n *check.Node) float64 {
+	list, entered := n.Args[0], &b.elements[n.Depth]
+	if list.Depth == 0 && entered.slot == list.Slot+1 {
+		return entered.each
+	}
+	*entered = elements{slot: -1, each: assumedQuick}
+	if path, ok := list.Source.(*syntax.Path); ok && list.Depth == 0 {
+		entered.slot, entered.path = list.Slot+1, path.String()
+		if b.sample != nil && b.sample.each[entered.path] > 0 {
+			entered.each = b.sample.each[entered.path]
+		}
+	}
+	return entered.each
+}
+
+// someLikely is how often one of so many elements passes that each passes so
+// often.
+func someLikely(likely, each float64) float64 { return clampLikely(1 - math.Pow(1-likely, each)) }
+
+// everyLikely is how often all of them pass.
+func everyLikely(likely, each float64) float64 { return clampLikely(math.Pow(likely, each)) }
+
+// pathOf is where the sample has a field.
+func (e *elements) pathOf(path *syntax.Path) string {
+	if e.slot == 0 {
+		return path.String()
+	}
+	_, inner, _ := strings.Cut(path.String(), ".")
+	return fact.Elements(e.path, inner)
 }
 
 // likely is the share of the sample that a test lets through, or the guess.

@@ -9,75 +9,43 @@ import (
 // cells masks a number: each cell of the numbers has the positions that a
 // number in it may satisfy.
 type cells struct {
-	ends  []int64 // the last number of each cell, ascending
-	masks [][]uint64
-	float bool
-	money bool
-	unit  string // currency, of money
-	// Where all ends but the last are close together: the cell of each number
-	// from first on.
-	first int64
-	near  []uint8
+	locator          // the ends of the cells
+	masks   []uint64 // of the cells, one behind the other
+	words   int      // of a mask
+	float   bool
+	money   bool
+	unit    string // currency, of money
+	single  bool   // each position asks for one span
+	above   bool   // some span begins above the least number
+	below   bool   // some span ends below the greatest number
 }
 
 func (c *cells) mask(f *Frame, _ *Index, s *fact.Slot, base, _ []uint64) []uint64 {
-	if !s.OK {
+	v, ok := c.value(f, s)
+	if !ok {
 		return base
 	}
-	v := s.N
+	return c.of(v)
+}
+
+// value is a slot's number in the order of the cells.
+func (c *cells) value(f *Frame, s *fact.Slot) (v int64, ok bool) {
 	switch {
+	case !s.OK:
+		return 0, false
 	case c.float:
-		v = floatOrder(v)
+		return floatOrder(s.N), true
 	case c.money && s.S != c.unit:
 		f.Unknown.Currency++
-		return base
+		return 0, false
 	}
-	if c.near != nil {
-		i := uint64(v - c.first)
-		switch {
-		case i < uint64(len(c.near)):
-			return c.masks[c.near[i]]
-		case v < c.first:
-			return c.masks[0]
-		}
-		return c.masks[len(c.masks)-1]
-	}
-	return c.masks[firstAtLeast(c.ends, v)]
+	return s.N, true
 }
 
-// table makes the cells of close numbers be found by index.
-func (c *cells) table() {
-	last := len(c.ends) - 2
-	if last < 0 || last > 254 || c.ends[0] < -maxNear || c.ends[last] > maxInt-maxNear || c.ends[last]-c.ends[0] >= maxNear {
-		return
-	}
-	c.first = c.ends[0]
-	c.near = make([]uint8, c.ends[last]-c.first+1)
-	cell := 0
-	for i := range c.near {
-		if c.first+int64(i) > c.ends[cell] {
-			cell++
-		}
-		c.near[i] = uint8(cell)
-	}
-}
-
-// maxNear is how far apart the ends of cells may be that are found by index.
-const maxNear = 1024
-
-// firstAtLeast is the index of the first of ascending ends that is at least v;
-// the last one always is. It has no branch that a processor could mispredict.
-func firstAtLeast(ends []int64, v int64) int {
-	base, n := 0, len(ends)
-	for n > 1 {
-		half, less := n>>1, 0
-		if ends[base+half-1] < v {
-			less = 1
-		}
-		base += half & -less
-		n -= half
-	}
-	return base
+// of is the mask of a number.
+func (c *cells) of(v int64) []uint64 {
+	at := c.find(v) * c.words
+	return c.masks[at : at+c.words]
 }
 
 // newCells makes the cells of spans of numbers. ends are the numbers after
@@ -103,20 +71,20 @@ func newCells(spans []span, base []uint64, words *slab[uint64]) (c *cells, exact
 		}
 		ends = kept
 	}
-	c = &cells{ends: ends, masks: make([][]uint64, len(ends))}
-	for i := range c.masks {
-		c.masks[i] = words.cut(len(base))
-		copy(c.masks[i], base)
+	n := len(base)
+	c = &cells{locator: newLocator(ends), masks: words.cut(n * len(ends)), words: n, single: true}
+	for i := range ends {
+		copy(c.masks[i*n:], base)
 	}
-	for _, s := range spans {
-		first, _ := slices.BinarySearch(ends, s.low)
-		last, _ := slices.BinarySearch(ends, s.high)
+	for i, s := range spans {
+		c.single = c.single && (i == 0 || spans[i-1].position != s.position)
+		c.above, c.below = c.above || s.low > minInt, c.below || s.high < maxInt
+		first, last := c.find(s.low), c.find(s.high)
 		word, bit := s.position>>6, uint64(1)<<(s.position&63)
 		for i := first; i <= last; i++ {
-			c.masks[i][word] |= bit
+			c.masks[i*n+int(word)] |= bit
 		}
 	}
-	c.table()
 	return c, exact
 }
 

@@ -164,53 +164,82 @@ func (a *facet) sift(f *Frame, x *Index, s *sieve) {
 		s.keep(a.base, true)
 		return
 	}
-	for at := elements.First(); at != 0; at = int(f.Record.Slots[at].N) {
-		for i := range a.looks {
-			l := &a.looks[i]
+	first := elements.First()
+	for i := range a.looks {
+		l := &a.looks[i]
+		if c, ok := l.masker.(*cells); ok && c.single && first != 0 {
+			c.siftRange(f, first, l, s)
+			continue
+		}
+		for at := first; at != 0; at = int(f.Record.Slots[at].N) {
 			m := l.mask(f, x, &f.Record.Slots[at+1+int(l.slot)], l.base, f.inner)
 			s.keep(m, &m[0] != &f.inner[0])
 		}
 	}
 }
 
+// siftRange is sift for numbers of which each position asks for one span: all
+// elements are in it when the least and the greatest are.
+func (c *cells) siftRange(f *Frame, first int, l *look, s *sieve) {
+	least, greatest, known := int64(maxInt), int64(minInt), true
+	slots := f.Record.Slots
+	for at := first; at != 0; at = int(slots[at].N) {
+		v, ok := c.value(f, &slots[at+1+int(l.slot)])
+		known = known && ok
+		least, greatest = min(least, v), max(greatest, v)
+	}
+	if !known {
+		s.keep(l.base, true)
+		return
+	}
+	if c.above {
+		s.keep(c.of(least), true)
+	}
+	if c.below {
+		s.keep(c.of(greatest), true)
+	}
+}
+
 // lookAll joins what single elements satisfy.
 func (a *facet) lookAll(f *Frame, x *Index, first int, joined []uint64) []uint64 {
-	element, inner := f.element, f.inner
-	for at := first; at != 0; at = int(f.Record.Slots[at].N) {
-		m := a.lookElement(f, x, at+1, element, inner)[:len(joined)]
-		if at == first {
-			copy(joined, m)
+	copy(joined, a.base)
+	slots := f.Record.Slots
+	for at := first; at != 0; at = int(slots[at].N) {
+		l := &a.looks[0]
+		m := l.mask(f, x, &slots[at+1+int(l.slot)], l.base, f.inner)
+		if len(a.looks) == 1 {
+			join(joined, m)
 			continue
 		}
-		for w := range joined {
-			joined[w] |= m[w]
+		others := a.looks[1:]
+		if len(others) > 1 {
+			if &m[0] != &f.inner[0] {
+				copy(f.inner, m)
+				m = f.inner
+			}
+			for i := range others[1:] {
+				l = &others[1+i]
+				keep(m, l.mask(f, x, &slots[at+1+int(l.slot)], l.base, f.element))
+			}
 		}
+		l = &others[0]
+		joinBoth(joined, m, l.mask(f, x, &slots[at+1+int(l.slot)], l.base, f.element))
 	}
 	return joined
 }
 
-// lookElement is the mask of the element whose slots begin at base.
-func (a *facet) lookElement(f *Frame, x *Index, base int, element, inner []uint64) []uint64 {
-	var m []uint64
-	for i := range a.looks {
-		l := &a.looks[i]
-		next := l.mask(f, x, &f.Record.Slots[base+int(l.slot)], l.base, inner)
-		if i == 0 && len(a.looks) == 1 {
-			return next
-		}
-		if i == 0 {
-			m = next
-			if &next[0] == &inner[0] {
-				copy(element, inner)
-				m = element
-			}
-			continue
-		}
-		m, next = m[:len(element)], next[:len(element)]
-		for w := range element {
-			element[w] = m[w] & next[w]
-		}
-		m = element
+// join adds what a mask holds.
+func join(joined, m []uint64) {
+	m = m[:len(joined)]
+	for w := range joined {
+		joined[w] |= m[w]
 	}
-	return m
+}
+
+// joinBoth adds what two masks hold together.
+func joinBoth(joined, m, n []uint64) {
+	m, n = m[:len(joined)], n[:len(joined)]
+	for w := range joined {
+		joined[w] |= m[w] & n[w]
+	}
 }

@@ -169,18 +169,23 @@ func (b *parts) slotTest(field *check.Node, t test) *part {
 // quantifier is any or all over the elements of a list. The negation of any is
 // all of the negation, and the other way round.
 func (b *parts) quantifier(n *check.Node, negate bool) *part {
-	list, body := n.Args[0], b.of(n.Args[1], negate)
+	list, each := n.Args[0], b.enter(n)
+	body := b.of(n.Args[1], negate)
 	t := test{op: opAny, want: (n.Op == check.Any) != negate, slot: int32(list.Slot), depth: uint8(list.Depth), n: int64(n.Depth)}
 	if list.Depth == 0 {
 		t.memo = b.memo(n, negate)
 	}
 	p := b.single(t)
 	p.body = body
-	p.estimate = estimate{likely: 0.3, cost: 8 + assumedQuick*max(body.cost, 1)}
+	p.each = each
+	p.estimate = estimate{everyLikely(body.likely, each), 10 + each*(5+body.cost)}
+	if t.want {
+		p.likely = someLikely(body.likely, each)
+	}
 	return p
 }
 
-// assumedQuick is how many elements any and all look at before they know.
+// assumedQuick is how many elements lists are taken to have.
 const assumedQuick = 3
 
 // closure tests what no opcode can.

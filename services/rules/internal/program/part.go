@@ -29,10 +29,11 @@ type part struct {
 	kind    partKind
 	parts   []*part // of partAnd and partOr
 	test    test
-	derived int32  // 1 + the derived value that test reads, 0: none
-	body    *part  // of opAny
-	literal string // of opMatches: what every match contains
-	at      int32  // where the test is in the code
+	derived int32   // 1 + the derived value that test reads, 0: none
+	body    *part   // of opAny
+	each    float64 // of opAny: how many elements its list has, about
+	literal string  // of opMatches: what every match contains
+	at      int32   // where the test is in the code
 	estimate
 }
 
@@ -51,22 +52,23 @@ func constPart(v bool) *part {
 // parts turns checked conditions into parts, sharing what rules of a set have
 // in common.
 type parts struct {
-	code    *Code
-	sample  *Sample
-	columns map[int]*column // by slot; nil for slots without one
-	derived map[string]int32
-	memos   map[string]int32
-	uses    []int32 // by memo
-	refs    map[any]int32
-	buffer  []byte
-	made    arena.Pool[part]
-	chains  arena.Pool[*part]
-	fixed   *Frame // where constants are folded
+	code     *Code
+	sample   *Sample
+	columns  map[[2]int]*column             // by list and slot; nil for slots without one
+	elements [check.MaxNesting + 1]elements // by depth
+	derived  map[string]int32
+	memos    map[string]int32
+	uses     []int32 // by memo
+	refs     map[any]int32
+	buffer   []byte
+	made     arena.Pool[part]
+	chains   arena.Pool[*part]
+	fixed    *Frame // where constants are folded
 }
 
 func newParts(code *Code, sample *Sample) *parts {
 	return &parts{
-		code: code, sample: sample, columns: map[int]*column{}, derived: map[string]int32{},
+		code: code, sample: sample, columns: map[[2]int]*column{}, derived: map[string]int32{},
 		memos: map[string]int32{}, uses: []int32{0}, refs: map[any]int32{}, fixed: NewFrame(0),
 	}
 }
