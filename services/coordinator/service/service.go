@@ -53,6 +53,10 @@ type Config struct {
 	// `settlement=127.0.0.1:8104,shop=unix:/run/shop.sock`. Default none: they
 	// are found by the configstore.
 	Participants string
+	// HTTPAllow are the addresses that branches and notifications may name, as
+	// in `https://shop.example/tcc,http://127.0.0.1:9000`: scheme, host, port and
+	// the paths at or below a path. Default none.
+	HTTPAllow string
 	// DrainTimeout is the time that transactions under way get at a stop; the
 	// rest goes on after the next start. Default 1 s.
 	DrainTimeout time.Duration
@@ -81,6 +85,7 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Duration(&c.MostBackoff, "most-backoff", 10*time.Second, "longest `wait` between attempts")
 	set.Duration(&c.Lease, "lease", 3*time.Second, "`time` after which others take over from a silent coordinator")
 	set.String(&c.Participants, "participants", "", "`name=address,...` of services on this machine; others are found by the configstore")
+	set.String(&c.HTTPAllow, "http-allow", "", "`http://host[:port][/path],...` that branches and notifications by plain HTTP may name; empty: none")
 	set.Duration(&c.DrainTimeout, "drain-timeout", time.Second, "`time` for transactions under way at a stop")
 	set.Duration(&c.Retention, "retention", 7*24*time.Hour, "`time` after which ended transactions are removed; 0 keeps them")
 }
@@ -112,6 +117,9 @@ func (s *Service) Validate() error {
 	if _, err := parseParticipants(c.Participants); err != nil {
 		faults = append(faults, err)
 	}
+	if _, err := participant.ParseAllowList(c.HTTPAllow); err != nil {
+		faults = append(faults, fmt.Errorf("coordinator.http-allow: %w", err))
+	}
 	return errors.Join(faults...)
 }
 
@@ -139,8 +147,14 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	dial, stop := dialer(host, fixed)
 	defer func() { _ = stop() }() // nobody uses it any more
-	drives := runner.New(log, participant.New(dial), s.runnerConfig(host, id))
-	host.Handle(coordinatorv1.CoordinatorServiceDesc, api.New(drives, api.Config{}))
+	allow, err := participant.ParseAllowList(s.config.HTTPAllow)
+	if err != nil {
+		return err
+	}
+	participants := participant.New(dial, allow)
+	defer participants.Close()
+	drives := runner.New(log, participants, s.runnerConfig(host, id))
+	host.Handle(coordinatorv1.CoordinatorServiceDesc, api.New(drives, api.Config{Allow: allow.Check}))
 	host.Go("outbox", outbox.Run)
 	return drives.Run(ctx, host.Ready)
 }

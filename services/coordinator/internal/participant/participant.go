@@ -1,11 +1,17 @@
-// Package participant calls participants by the contract backlot.tcc.v1, each
-// found by its service's name at every call, and tells refusals from failures.
-// It retries nothing: the runner does. It is safe for concurrent use.
+// Package participant calls participants and tells refusals from failures.
+//
+//	participant.go  services, by the contract backlot.tcc.v1 and their names
+//	http.go         any server, by plain HTTP
+//	allow.go        which addresses that may be
+//
+// A service is found at every call. The package retries nothing: the runner
+// does. It is safe for concurrent use.
 package participant
 
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -22,18 +28,27 @@ const Self = "coordinator"
 
 // Participants is a runner.Participants.
 type Participants struct {
-	dial func(service string) rpcdesc.Conn
+	dial  func(service string) rpcdesc.Conn
+	allow AllowList
+	http  *http.Client
 }
 
 var _ runner.Participants = (*Participants)(nil)
 
-// New makes Participants that reach a service by dial.
-func New(dial func(service string) rpcdesc.Conn) *Participants {
-	return &Participants{dial: dial}
+// New makes Participants that reach a service by dial, and the addresses of an
+// allow list by plain HTTP.
+func New(dial func(service string) rpcdesc.Conn, allow AllowList) *Participants {
+	return &Participants{dial: dial, allow: allow, http: newHTTPClient()}
 }
+
+// Close ends the connections that are kept. No call may follow.
+func (p *Participants) Close() { p.http.CloseIdleConnections() }
 
 // Call implements runner.Participants.
 func (p *Participants) Call(ctx context.Context, key runner.Key, branch tcc.Branch, phase tcc.Phase) (tcc.Outcome, string) {
+	if branch.HTTP != nil {
+		return p.callHTTP(ctx, key, branch, phase)
+	}
 	ctx = identity.With(ctx, identity.Principal{Kind: identity.Service, ID: Self, TenantID: key.TenantID})
 	message := &tccv1.Branch{Xid: key.XID, BranchId: branch.ID, TenantId: key.TenantID, Action: branch.Action}
 	if branch.PayloadType != "" {

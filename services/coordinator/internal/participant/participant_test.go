@@ -32,7 +32,7 @@ func (l *line) Call(ctx context.Context, method *rpcdesc.Method, req, _ proto.Me
 
 func TestCallCarriesTheBranch(t *testing.T) {
 	var l line
-	p := New(func(service string) rpcdesc.Conn { l.service = service; return &l })
+	p := New(func(service string) rpcdesc.Conn { l.service = service; return &l }, AllowList{})
 	branch := tcc.Branch{ID: "b", Service: "settlement", Action: "pay", PayloadType: "type.googleapis.com/x", Payload: []byte("p")}
 	for phase, method := range map[tcc.Phase]string{tcc.Try: "Try", tcc.Confirm: "Confirm", tcc.Cancel: "Cancel"} {
 		outcome, problem := p.Call(t.Context(), runner.Key{TenantID: "acme", XID: "x"}, branch, phase)

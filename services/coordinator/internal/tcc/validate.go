@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Limits of an HTTP call.
@@ -13,6 +14,7 @@ const (
 	MaxURL     = 2048
 	MaxBody    = 64 << 10
 	MaxHeaders = 16
+	MaxHeader  = 4 << 10 // bytes of a value
 )
 
 // ErrSpec is wrapped by every fault that Spec.Validate finds.
@@ -106,8 +108,32 @@ func (c HTTPCall) validate(field string) (faults []error) {
 	if len(c.Headers) > MaxHeaders {
 		fault(".headers", "%d, want at most %d", len(c.Headers), MaxHeaders)
 	}
+	for _, header := range c.Headers {
+		switch name := strings.ToLower(header.Name); {
+		case !token(name) || reserved[name] || strings.HasPrefix(name, "backlot-"):
+			fault(".headers", "%q is not a name for a header of the caller's own", header.Name)
+		case len(header.Value) > MaxHeader || strings.ContainsFunc(header.Value, control):
+			fault(".headers", "the value of %q has control characters or more than %d bytes", header.Name, MaxHeader)
+		}
+	}
 	return faults
 }
+
+// reserved are headers that belong to the connection or the coordinator.
+var reserved = map[string]bool{
+	"host": true, "content-length": true, "content-type": true, "transfer-encoding": true, "connection": true,
+	"keep-alive": true, "te": true, "trailer": true, "upgrade": true, "expect": true, "proxy-connection": true,
+	"user-agent": true, "idempotency-key": true,
+}
+
+// token reports whether text is a name by HTTP's grammar, in lower case.
+func token(text string) bool {
+	return text != "" && len(text) <= 128 && !strings.ContainsFunc(text, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	})
+}
+
+func control(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 func (p Policy) validate(field string) (faults []error) {
 	if p.CallTimeout < 0 || p.FirstBackoff < 0 || p.MostBackoff < 0 || p.Attempts < 0 {
