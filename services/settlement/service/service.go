@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/informer"
@@ -18,8 +19,10 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/api"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/matcher"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/policy"
+	"github.com/backlot-video/backlot/services/settlement/internal/reconciler"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 	backlotsql "github.com/backlot-video/backlot/sql"
 )
@@ -37,6 +40,12 @@ type Config struct {
 	// TestPaymentLimit is the most minor units that the test provider gives at
 	// once. Default 1,000,000 (10,000.00 USD).
 	TestPaymentLimit int
+	// CompareFacts compares orders, global transactions and transfers by their
+	// facts. Default true; without storefront and coordinator every sale would
+	// differ.
+	CompareFacts bool
+	// CompareGrace is how long facts of one sale may differ. Default 10 s.
+	CompareGrace time.Duration
 }
 
 // Service is settlement.
@@ -51,6 +60,8 @@ func (s *Service) Name() string { return name }
 // RegisterFlags implements lifecycle.Service.
 func (s *Service) RegisterFlags(set *config.Set) {
 	set.String(&s.config.PaymentProvider, "payment-provider", testProvider, "`name` of who brings money in; `test` moves no real money")
+	set.Bool(&s.config.CompareFacts, "compare-facts", true, "compare orders, global transactions and transfers by their facts; switch it off without storefront and coordinator")
+	set.Duration(&s.config.CompareGrace, "compare-grace", 10*time.Second, "how `long` facts of one sale may differ before that is a difference")
 	set.Int(&s.config.TestPaymentLimit, "test-payment-limit", 1_000_000, "most minor `units` that the test provider gives at once")
 }
 
@@ -63,6 +74,9 @@ func (s *Service) Validate() error {
 	}
 	if s.config.TestPaymentLimit < 1 {
 		faults = append(faults, fmt.Errorf("settlement.test-payment-limit: %d, must be at least 1", s.config.TestPaymentLimit))
+	}
+	if s.config.CompareGrace < time.Second || s.config.CompareGrace > time.Hour {
+		faults = append(faults, fmt.Errorf("settlement.compare-grace: %v, must be 1s to 1h", s.config.CompareGrace))
 	}
 	return errors.Join(faults...)
 }
@@ -94,12 +108,25 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	handler := api.New(ledgers, desk)
 	participant := tcc.NewServer(db, handler.Actions(), tcc.Config{Log: host.Log, Clock: host.Clock})
 
+	matches, reconciliations := store.NewMatches(db), store.NewReconciliations(db)
+	comparer := matcher.New(matcher.Config{
+		Matches: matches, Tell: outbox.Add, Grace: s.config.CompareGrace, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
+	})
+	files := reconciler.New(ledgers, reconciliations, host.Clock)
+
 	host.Handle(settlementv1.LedgerServiceDesc, handler)
+	host.Handle(settlementv1.ReconciliationServiceDesc, api.NewReconciliation(files, reconciliations, comparer, matches))
 	host.Handle(tccv1.ParticipantServiceDesc, api.NewParticipant(participant, ledgers))
 	host.EnsureObjects(lifecycle.Default{Kind: policy.Kind, Name: policy.DefaultName, Spec: policy.Default()})
 	host.Go("split policies", objects.Run)
 	host.Go("outbox", outbox.Run)
 	host.Go("top-up recovery", desk.Resume)
+	if s.config.CompareFacts {
+		host.Go("comparison", comparer.Run)
+		host.Go("facts to compare", func(ctx context.Context) error {
+			return broker.Consume(ctx, mq.Consumer{Durable: matcher.Consumer, Subjects: matcher.Subjects(), Handler: comparer.Handle})
+		})
+	}
 	host.Ready()
 	<-ctx.Done()
 	return nil

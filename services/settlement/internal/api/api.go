@@ -4,6 +4,8 @@
 //	api.go          the handlers of LedgerService
 //	refund.go       RefundSale
 //	statement.go    GetStatement
+//	reconciliation.go  ReconciliationService: settlement files
+//	difference.go   its differences of orders, transactions and transfers
 //	participant.go  the branches `pay`, `refund` and `chargeback`
 //	convert.go      messages to and from the ledger's types
 //	errors.go       which code an error gets

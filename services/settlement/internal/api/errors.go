@@ -11,6 +11,7 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/policy"
+	"github.com/backlot-video/backlot/services/settlement/internal/reconcile"
 	"github.com/backlot-video/backlot/services/settlement/internal/refund"
 	"github.com/backlot-video/backlot/services/settlement/internal/split"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
@@ -33,6 +34,9 @@ var codes = []struct {
 	{refund.ErrNothingLeft, connect.CodeFailedPrecondition},
 	{refund.ErrTooMuch, connect.CodeFailedPrecondition},
 	{refund.ErrTooMany, connect.CodeFailedPrecondition},
+	{store.ErrKeyReused, connect.CodeAlreadyExists},
+	{store.ErrEnded, connect.CodeFailedPrecondition},
+	{reconcile.ErrTooMany, connect.CodeFailedPrecondition},
 	{store.ErrNotFound, connect.CodeNotFound},
 	{cashier.ErrSale, connect.CodeInvalidArgument},
 	{ledger.ErrTransfer, connect.CodeInvalidArgument},
