@@ -20,6 +20,7 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/matcher"
+	"github.com/backlot-video/backlot/services/settlement/internal/payer"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/policy"
 	"github.com/backlot-video/backlot/services/settlement/internal/reconciler"
@@ -29,8 +30,11 @@ import (
 
 const name = "settlement"
 
-// testProvider is the only payment provider so far: a fake.
+// testProvider brings money in and pays it out: a fake.
 const testProvider = "test"
+
+// manualProvider leaves payouts to a person.
+const manualProvider = "manual"
 
 // Config has settlement's settings.
 type Config struct {
@@ -40,6 +44,9 @@ type Config struct {
 	// TestPaymentLimit is the most minor units that the test provider gives at
 	// once. Default 1,000,000 (10,000.00 USD).
 	TestPaymentLimit int
+	// PayoutProvider pays money out: "test", the default, a fake, or "manual": a
+	// person sends the exported file to a bank and tells how it ended.
+	PayoutProvider string
 	// CompareFacts compares orders, global transactions and transfers by their
 	// facts. Default true; without storefront and coordinator every sale would
 	// differ.
@@ -60,6 +67,7 @@ func (s *Service) Name() string { return name }
 // RegisterFlags implements lifecycle.Service.
 func (s *Service) RegisterFlags(set *config.Set) {
 	set.String(&s.config.PaymentProvider, "payment-provider", testProvider, "`name` of who brings money in; `test` moves no real money")
+	set.String(&s.config.PayoutProvider, "payout-provider", testProvider, "`name` of who pays money out: test moves no real money, manual leaves it to a person")
 	set.Bool(&s.config.CompareFacts, "compare-facts", true, "compare orders, global transactions and transfers by their facts; switch it off without storefront and coordinator")
 	set.Duration(&s.config.CompareGrace, "compare-grace", 10*time.Second, "how `long` facts of one sale may differ before that is a difference")
 	set.Int(&s.config.TestPaymentLimit, "test-payment-limit", 1_000_000, "most minor `units` that the test provider gives at once")
@@ -71,6 +79,10 @@ func (s *Service) Validate() error {
 	if s.config.PaymentProvider != testProvider {
 		faults = append(faults, fmt.Errorf("settlement.payment-provider: %q is not known, the only one is %q",
 			s.config.PaymentProvider, testProvider))
+	}
+	if s.config.PayoutProvider != testProvider && s.config.PayoutProvider != manualProvider {
+		faults = append(faults, fmt.Errorf("settlement.payout-provider: %q is not known, want %q or %q",
+			s.config.PayoutProvider, testProvider, manualProvider))
 	}
 	if s.config.TestPaymentLimit < 1 {
 		faults = append(faults, fmt.Errorf("settlement.test-payment-limit: %d, must be at least 1", s.config.TestPaymentLimit))
@@ -112,15 +124,25 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	comparer := matcher.New(matcher.Config{
 		Matches: matches, Tell: outbox.Add, Grace: s.config.CompareGrace, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
 	})
+	bank := payment.Payer(provider)
+	if s.config.PayoutProvider == manualProvider {
+		bank = payment.Manual{}
+	}
+	payouts := store.NewPayouts(db)
+	payers := payer.New(payer.Config{
+		Ledgers: ledgers, Payouts: payouts, Bank: bank, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
+	})
 	files := reconciler.New(ledgers, reconciliations, host.Clock)
 
 	host.Handle(settlementv1.LedgerServiceDesc, handler)
+	host.Handle(settlementv1.PayoutServiceDesc, api.NewPayout(payers, payouts))
 	host.Handle(settlementv1.ReconciliationServiceDesc, api.NewReconciliation(files, reconciliations, comparer, matches))
 	host.Handle(tccv1.ParticipantServiceDesc, api.NewParticipant(participant, ledgers))
 	host.EnsureObjects(lifecycle.Default{Kind: policy.Kind, Name: policy.DefaultName, Spec: policy.Default()})
 	host.Go("split policies", objects.Run)
 	host.Go("outbox", outbox.Run)
 	host.Go("top-up recovery", desk.Resume)
+	host.Go("payouts", payers.Run)
 	if s.config.CompareFacts {
 		host.Go("comparison", comparer.Run)
 		host.Go("facts to compare", func(ctx context.Context) error {

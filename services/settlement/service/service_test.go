@@ -19,7 +19,7 @@ func TestDefaultsAreValidAndFaultsAreReportedTogether(t *testing.T) {
 	}
 	s.config = Config{PaymentProvider: "bank", TestPaymentLimit: 0}
 	err := s.Validate()
-	for _, field := range []string{"settlement.payment-provider", "settlement.test-payment-limit"} {
+	for _, field := range []string{"settlement.payment-provider", "settlement.test-payment-limit", "settlement.payout-provider", "settlement.compare-grace"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}

@@ -4,6 +4,7 @@
 //	api.go          the handlers of LedgerService
 //	refund.go       RefundSale
 //	statement.go    GetStatement
+//	payout.go       PayoutService
 //	reconciliation.go  ReconciliationService: settlement files
 //	difference.go   its differences of orders, transactions and transfers
 //	participant.go  the branches `pay`, `refund` and `chargeback`

@@ -47,12 +47,13 @@ type house struct {
 	*Ledger
 	branches tccv1.ParticipantServiceServer
 	told     []ledger.Transfer
+	db       *database.DB
 }
 
 func open(t *testing.T) *house {
 	t.Helper()
 	db := databasetest.Open(t, databasetest.Config(t, database.SQLite, "settlement"), backlotsql.Migrations("settlement"))
-	h := &house{}
+	h := &house{db: db}
 	tell := func(_ context.Context, _ *sql.Tx, t ledger.Transfer) error {
 		h.told = append(h.told, t)
 		return nil

@@ -9,7 +9,9 @@ import (
 	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/payer"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
+	"github.com/backlot-video/backlot/services/settlement/internal/payout"
 	"github.com/backlot-video/backlot/services/settlement/internal/policy"
 	"github.com/backlot-video/backlot/services/settlement/internal/reconcile"
 	"github.com/backlot-video/backlot/services/settlement/internal/refund"
@@ -34,6 +36,9 @@ var codes = []struct {
 	{refund.ErrNothingLeft, connect.CodeFailedPrecondition},
 	{refund.ErrTooMuch, connect.CodeFailedPrecondition},
 	{refund.ErrTooMany, connect.CodeFailedPrecondition},
+	{payer.ErrNobody, connect.CodeFailedPrecondition},
+	{payout.ErrTooMany, connect.CodeFailedPrecondition},
+	{payout.ErrState, connect.CodeFailedPrecondition},
 	{store.ErrKeyReused, connect.CodeAlreadyExists},
 	{store.ErrEnded, connect.CodeFailedPrecondition},
 	{reconcile.ErrTooMany, connect.CodeFailedPrecondition},

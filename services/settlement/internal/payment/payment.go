@@ -1,7 +1,8 @@
-// Package payment is the port through which money comes in.
+// Package payment is the port through which money comes in and goes out.
 //
 //	payment.go  Provider, what it is asked for and how it answers
-//	test.go     TestProvider: a fake that moves no real money
+//	payout.go   Payer, the same for what is paid out; Manual, who is a person
+//	test.go     TestProvider: a fake of both that moves no real money
 //
 // A provider of a real payment service implements Provider; it keeps no money
 // and no state of ours. Providers are safe for concurrent use.

@@ -33,3 +33,15 @@ func (p TestProvider) Charge(ctx context.Context, charge Charge) error {
 	}
 	return nil
 }
+
+// Pay implements Payer: up to the limit the fake says that it has paid.
+func (p TestProvider) Pay(ctx context.Context, payout Payout) (outcome Outcome, problem string, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, "", err
+	}
+	if payout.Amount.Minor > p.limit {
+		limit := money.Amount{Minor: p.limit, Currency: payout.Amount.Currency}
+		return Refused, fmt.Sprintf("the test provider pays at most %s", limit), nil
+	}
+	return Paid, "", nil
+}
