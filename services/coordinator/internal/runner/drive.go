@@ -254,12 +254,15 @@ func (d *drive) call(ctx context.Context, calls []tcc.Call) {
 		d.phase, d.cut = phase, nil
 	}
 	for _, call := range calls {
-		branch := d.machine.Spec().Branches[call.Branch]
+		spec := d.machine.Spec()
+		branch := spec.Branches[call.Branch]
+		policy := spec.PolicyOf(branch)
+		wait := d.runner.backoff.waitBy(policy, call.Attempt)
 		ctx, cancel := context.WithCancel(ctx)
 		d.cut = append(d.cut, cancel)
 		d.calls.Go(func() {
 			defer cancel()
-			result := d.attempt(ctx, branch, call)
+			result := d.attempt(ctx, branch, call, wait, policy.CallTimeout)
 			select {
 			case d.results <- result:
 			case <-ctx.Done():
@@ -268,13 +271,12 @@ func (d *drive) call(ctx context.Context, calls []tcc.Call) {
 	}
 }
 
-// attempt makes one call after its wait.
-func (d *drive) attempt(ctx context.Context, branch tcc.Branch, call tcc.Call) tcc.Result {
-	policy := d.status().Spec.PolicyOf(branch)
-	if err := sleep(ctx, d.runner.backoff.waitBy(policy, call.Attempt)); err != nil {
+// attempt makes one call after its wait. timeout 0 is the configured one.
+func (d *drive) attempt(ctx context.Context, branch tcc.Branch, call tcc.Call, wait, timeout time.Duration) tcc.Result {
+	if err := sleep(ctx, wait); err != nil {
 		return tcc.Result{Call: call, Outcome: tcc.Failed, Problem: err.Error()}
 	}
-	bounded, cancel := context.WithTimeout(ctx, cmp.Or(policy.CallTimeout, d.runner.config.CallTimeout))
+	bounded, cancel := context.WithTimeout(ctx, cmp.Or(timeout, d.runner.config.CallTimeout))
 	defer cancel()
 	began := d.runner.config.Clock()
 	crashBeforeCall(call.Phase)

@@ -103,9 +103,11 @@ func (r *Runner) order(ctx context.Context, key Key, event event) (*drive, error
 		} else {
 			err = d.give(ctx, event)
 		}
-		again := errors.Is(err, ErrLost) || errors.Is(err, errRetryClaim)
-		if !again || attempt > orderAttempts {
+		if !errors.Is(err, ErrLost) && !errors.Is(err, errRetryClaim) {
 			return d, err
+		}
+		if attempt > orderAttempts {
+			return nil, fmt.Errorf("transaction %s changes its owner again and again: %w", key.XID, ErrLost)
 		}
 		if err := sleep(ctx, r.backoff.wait(attempt)); err != nil {
 			return nil, err

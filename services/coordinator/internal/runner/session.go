@@ -87,6 +87,7 @@ func (r *Runner) Run(ctx context.Context, ready func()) error {
 			_ = sleep(ctx, r.config.Lease/3)
 			continue
 		}
+		r.session.Store(s)
 		if first {
 			ready()
 			first = false
@@ -117,9 +118,8 @@ func (r *Runner) join(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// serve runs one session to its end.
+// serve runs one session, which the runner has, to its end.
 func (r *Runner) serve(ctx context.Context, s *session) {
-	r.session.Store(s)
 	var helpers sync.WaitGroup
 	adopting, stopAdopting := context.WithCancel(ctx)
 	defer stopAdopting()
