@@ -68,7 +68,7 @@ const noTest int32 = -1
 const runCost = 25
 
 // facetCosts are about nanoseconds.
-var facetCosts = [...]float64{byNumber: 15, byText: 25, byPrefix: 35, bySuffix: 35, byFragment: 50, byOutcome: 30}
+var facetCosts = [...]float64{byNumber: 15, byText: 20, byPrefix: 15, bySuffix: 20, byFragment: 50, byOutcome: 30}
 
 // elements names the elements that a facet looks at, and how.
 func (p *facetPlan) elements() [2]int32 {
@@ -157,8 +157,10 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 		copy(d.yes, x.all)
 		made.masker = d
 		b.exact(plan)
-	default:
+	case byText:
 		made.masker = b.newKeyed(plan, places, made.base, words)
+	default:
+		made.masker = b.newAffixed(plan, places, made.base, words)
 	}
 	return made
 }
@@ -184,31 +186,31 @@ func newFragments(plan *facetPlan, places []int32) *fragments {
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
 	k := &keyed{}
 	for i := range plan.asks {
-		a := &plan.asks[i]
-		t, place := &a.test, places[a.position]
-		if plan.key.kind == byText || len(t.text) == affixLength(t.text) {
-			b.spared(a)
+		t, place := &plan.asks[i].test, places[plan.asks[i].position]
+		if t.op != opTexts {
+			k.add(t.text, place)
+			continue
 		}
-		switch t.op {
-		case opMatches:
-			form := prefixKey
-			if plan.key.kind == bySuffix {
-				form = suffixKey
-			}
-			for _, edge := range a.edges {
-				k.add(form, edge, place)
-			}
-		case opPrefix:
-			k.add(prefixKey, t.text, place)
-		case opSuffix:
-			k.add(suffixKey, t.text, place)
-		case opTexts:
-			set := &b.code.texts[t.ref]
-			for _, member := range set.members {
-				k.add(wholeKey, member, place)
-			}
-		default:
-			k.add(wholeKey, t.text, place)
+		for _, member := range b.code.texts[t.ref].members {
+			k.add(member, place)
+		}
+	}
+	b.exact(plan)
+	k.seal(base, words)
+	return k
+}
+
+func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *affixed {
+	k := &affixed{suffix: plan.key.kind == bySuffix}
+	for i := range plan.asks {
+		a := &plan.asks[i]
+		if a.test.op != opMatches {
+			k.add(a.test.text, places[a.position])
+			b.spared(a)
+			continue
+		}
+		for _, edge := range a.edges {
+			k.add(edge, places[a.position])
 		}
 	}
 	k.seal(base, words)

@@ -88,59 +88,33 @@ func newCells(spans []span, base []uint64, words *slab[uint64]) (c *cells, exact
 	return c, exact
 }
 
-// keyed masks a text by looking parts of it up.
+// keyed masks a text by looking it up.
 type keyed struct {
-	lookups []lookup
-	sets    []keySet
+	keys textMap // 1 + index in sets
+	keySets
 }
 
-// lookup finds keys of one form: the whole text, or its first or last bytes.
-type lookup struct {
-	form   keyForm
-	length int
-	keys   textMap // 1 + index in sets
+func (k *keyed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []uint64 {
+	if s.OK {
+		if at := k.keys.get(s.S); at > 0 {
+			return k.sets[at-1].join(base, base, union)
+		}
+	}
+	return base
 }
 
-type keyForm uint8
+func (k *keyed) add(key string, position int32) {
+	k.file(&k.keys, key, position)
+}
 
-// maxAffix is how many bytes of a prefix or suffix are looked up.
-const maxAffix = 16
-
-const (
-	wholeKey keyForm = iota
-	prefixKey
-	suffixKey
-)
+// keySets are the positions of keys.
+type keySets struct{ sets []keySet }
 
 // keySet is the positions of one key: a mask with base where there are few
 // keys, else only their numbers.
 type keySet struct {
 	mask      []uint64
 	positions []int32
-}
-
-func (k *keyed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []uint64 {
-	if !s.OK {
-		return base
-	}
-	current := base
-	for i := range k.lookups {
-		l := &k.lookups[i]
-		key := s.S
-		switch {
-		case l.form == wholeKey:
-		case len(key) < l.length:
-			continue
-		case l.form == prefixKey:
-			key = key[:l.length]
-		default:
-			key = key[len(key)-l.length:]
-		}
-		if at := l.keys.get(key); at > 0 {
-			current = k.sets[at-1].join(current, base, union)
-		}
-	}
-	return current
 }
 
 // join adds the set to the mask found so far, which is base at first.
@@ -166,7 +140,7 @@ func (k *keySet) join(current, base, union []uint64) []uint64 {
 }
 
 // seal gives the sets masks where there are few.
-func (k *keyed) seal(base []uint64, words *slab[uint64]) {
+func (k *keySets) seal(base []uint64, words *slab[uint64]) {
 	if len(k.sets) > maxKeyMasks {
 		return
 	}
@@ -181,46 +155,20 @@ func (k *keyed) seal(base []uint64, words *slab[uint64]) {
 	}
 }
 
-// add files a position under a key.
-func (k *keyed) add(form keyForm, key string, position int32) {
-	length := 0
-	if form != wholeKey {
-		length = affixLength(key)
-		if form == suffixKey {
-			key = key[len(key)-length:]
-		} else {
-			key = key[:length]
-		}
-	}
-	for i := range k.lookups {
-		if l := &k.lookups[i]; l.form == form && l.length == length {
-			k.addKey(l, key, position)
-			return
-		}
-	}
-	k.lookups = append(k.lookups, lookup{form: form, length: length})
-	k.addKey(&k.lookups[len(k.lookups)-1], key, position)
-}
-
-// affixLength is how many bytes of a prefix or suffix are looked up.
-func affixLength(text string) int {
-	return min(len(text), maxAffix)
-}
-
-func (k *keyed) addKey(l *lookup, key string, position int32) {
-	var at int32
-	if len(l.keys.slots) > 0 {
-		at = l.keys.get(key)
-	}
-	if at == 0 {
+// file files a position under a key, and reports whether the key is new.
+func (k *keySets) file(keys *textMap, key string, position int32) bool {
+	at := keys.get(key)
+	added := at == 0
+	if added {
 		k.sets = append(k.sets, keySet{})
 		at = int32(len(k.sets))
-		l.keys.put(key, at)
+		keys.put(key, at)
 	}
 	set := &k.sets[at-1]
 	if n := len(set.positions); n == 0 || set.positions[n-1] != position {
 		set.positions = append(set.positions, position)
 	}
+	return added
 }
 
 // fragments masks a text by the three-byte pieces that it holds.

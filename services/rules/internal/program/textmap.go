@@ -1,30 +1,38 @@
 package program
 
-// textMap finds small numbers by text. It is built once and then only read;
-// looking a text up hashes at most sixteen of its bytes.
+// textMap finds small numbers by text. It is built once and then only read.
+// The ends of a text, eight bytes each, and its length are all there is to one
+// of up to sixteen bytes; only longer ones are compared as they are.
 type textMap struct {
 	slots []textSlot // a power of two, at most half full
+	texts []string   // of slots; nil without long keys
 	count int
 }
 
 type textSlot struct {
-	key   string
-	value int32 // 0: free
+	first, last uint64
+	length      int32
+	value       int32 // 0: free
 }
 
-// textHash mixes the length and both ends of a text.
-func textHash(s string) uint64 {
-	const m1, m2 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
-	n := len(s)
-	var first, last uint64
-	switch {
+// longText is longer than its ends tell.
+const longText = 16
+
+// textEnds are both ends of a text.
+func textEnds(s string) (first, last uint64) {
+	switch n := len(s); {
 	case n >= 8:
-		first, last = load64(s), load64(s[n-8:])
+		return load64(s), load64(s[n-8:])
 	case n >= 4:
-		first, last = load32(s), load32(s[n-4:])
+		return load32(s), load32(s[n-4:])
 	case n > 0:
-		first = uint64(s[0]) | uint64(s[n>>1])<<8 | uint64(s[n-1])<<16
+		return uint64(s[0]) | uint64(s[n>>1])<<8 | uint64(s[n-1])<<16, 0
 	}
+	return 0, 0
+}
+
+func textHash(first, last uint64, n int) uint64 {
+	const m1, m2 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
 	h := (first ^ uint64(n)) * m1
 	h = (h ^ h>>32 ^ last) * m2
 	return h ^ h>>29
@@ -41,38 +49,60 @@ func load32(s string) uint64 {
 
 // get returns the value of a key, 0 where it has none.
 func (m *textMap) get(key string) int32 {
+	if m.count == 0 {
+		return 0
+	}
+	first, last := textEnds(key)
 	mask := uint64(len(m.slots) - 1)
-	for i := textHash(key) & mask; ; i = (i + 1) & mask {
+	for i := textHash(first, last, len(key)) & mask; ; i = (i + 1) & mask {
 		s := &m.slots[i]
 		if s.value == 0 {
 			return 0
 		}
-		if s.key == key {
+		if s.first == first && s.last == last && int(s.length) == len(key) && (len(key) <= longText || m.texts[i] == key) {
 			return s.value
 		}
 	}
 }
 
-// put gives a key a value above 0.
+// put gives a new key a value above 0.
 func (m *textMap) put(key string, value int32) {
 	if 2*(m.count+1) > len(m.slots) {
-		old := m.slots
-		m.slots = make([]textSlot, max(8, 2*len(old)))
-		for _, s := range old {
-			if s.value != 0 {
-				m.place(s)
-			}
-		}
+		m.grow()
+	}
+	if len(key) > longText && m.texts == nil {
+		m.texts = make([]string, len(m.slots))
 	}
 	m.count++
-	m.place(textSlot{key, value})
+	first, last := textEnds(key)
+	at := m.place(textSlot{first, last, int32(len(key)), value})
+	if m.texts != nil {
+		m.texts[at] = key
+	}
 }
 
-func (m *textMap) place(s textSlot) {
+func (m *textMap) grow() {
+	slots, texts := m.slots, m.texts
+	m.slots = make([]textSlot, max(8, 2*len(slots)))
+	if texts != nil {
+		m.texts = make([]string, len(m.slots))
+	}
+	for i, s := range slots {
+		if s.value == 0 {
+			continue
+		}
+		if at := m.place(s); texts != nil {
+			m.texts[at] = texts[i]
+		}
+	}
+}
+
+func (m *textMap) place(s textSlot) uint64 {
 	mask := uint64(len(m.slots) - 1)
-	i := textHash(s.key) & mask
+	i := textHash(s.first, s.last, int(s.length)) & mask
 	for m.slots[i].value != 0 {
 		i = (i + 1) & mask
 	}
 	m.slots[i] = s
+	return i
 }

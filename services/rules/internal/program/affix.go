@@ -1,0 +1,116 @@
+package program
+
+import (
+	"strings"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
+)
+
+// affixed masks a text by what it begins with, or ends with. Keys that share
+// their outer bytes, as many as the shortest has, are in one bucket.
+type affixed struct {
+	suffix  bool
+	least   int
+	buckets textMap // by outer bytes: 1 + index in of
+	of      [][]affix
+	keys    textMap // while it is built: 1 + index in sets
+	texts   []string
+	keySets
+}
+
+// affix is a key. Its outer eight bytes are compared as a number first.
+type affix struct {
+	word, mask uint64
+	text       string
+	set        int32
+}
+
+// wordBytes is how many outer bytes of a text are compared as a number.
+const wordBytes = 8
+
+func (a *affixed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []uint64 {
+	current, text := base, s.S
+	if len(text) < a.least || !s.OK {
+		return base
+	}
+	bucket := a.buckets.get(a.outer(text, a.least))
+	if bucket == 0 {
+		return base
+	}
+	word := a.word(text)
+	keys := a.of[bucket-1]
+	for i := range keys {
+		k := &keys[i]
+		if word&k.mask == k.word && a.has(text, k.text) {
+			current = a.sets[k.set].join(current, base, union)
+		}
+	}
+	return current
+}
+
+// outer is the first or last n bytes of a text.
+func (a *affixed) outer(text string, n int) string {
+	if a.suffix {
+		return text[len(text)-n:]
+	}
+	return text[:n]
+}
+
+// has reports whether a text begins or ends with a key whose word fits.
+func (a *affixed) has(text, key string) bool {
+	if len(key) <= wordBytes {
+		return len(key) <= len(text)
+	}
+	if a.suffix {
+		return strings.HasSuffix(text, key)
+	}
+	return strings.HasPrefix(text, key)
+}
+
+// word is the outer bytes of a text, the outermost lowest for prefixes and
+// highest for suffixes.
+func (a *affixed) word(text string) uint64 {
+	n := len(text)
+	if n >= wordBytes {
+		return load64(a.outer(text, wordBytes))
+	}
+	var word uint64
+	for i := range n {
+		word |= uint64(text[i]) << (8 * i)
+	}
+	if a.suffix {
+		word <<= 8 * (wordBytes - n)
+	}
+	return word
+}
+
+func (a *affixed) add(key string, position int32) {
+	if a.file(&a.keys, key, position) {
+		a.texts = append(a.texts, key)
+	}
+}
+
+// seal ends the building.
+func (a *affixed) seal(base []uint64, words *slab[uint64]) {
+	a.keySets.seal(base, words)
+	a.least = wordBytes
+	for _, key := range a.texts {
+		a.least = min(a.least, len(key))
+	}
+	for i, key := range a.texts {
+		outer := a.outer(key, a.least)
+		at := a.buckets.get(outer)
+		if at == 0 {
+			a.of = append(a.of, nil)
+			at = int32(len(a.of))
+			a.buckets.put(outer, at)
+		}
+		n := min(len(key), wordBytes)
+		mask := ^uint64(0) >> (8 * (wordBytes - n))
+		if a.suffix {
+			mask <<= 8 * (wordBytes - n)
+		}
+		a.of[at-1] = append(a.of[at-1], affix{a.word(key), mask, key, int32(i)})
+	}
+	a.texts, a.keys = nil, textMap{}
+}
