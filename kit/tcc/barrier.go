@@ -3,6 +3,7 @@
 //
 //	barrier.go      which calls run, which are repeats, which are refused
 //	participant.go  Server, which serves a table of actions
+//	set.go          the barrier for many branches in one transaction
 //
 // Calls may be lost, repeated, late and out of order. For each branch the
 // barrier lets Try run at most once, then either Confirm or Cancel, at most

@@ -42,14 +42,83 @@ func TestCallsRunOnceAndInPlace(t *testing.T) {
 		"T! failed, C untried",
 	}
 	databasetest.Each(t, "kit", func(t *testing.T, db *database.DB) {
-		for i, script := range cases {
-			branch := branchOf(fmt.Sprint(i))
-			for step, call := range strings.Split(script, ", ") {
-				letter, want, _ := strings.Cut(call, " ")
-				if got := play(t, db, branch, letter); got != want {
-					t.Errorf("%q, step %d: %s is %s", script, step, letter, got)
+		for way, play := range map[string]player{"alone": play, "in a set": playSet} {
+			for i, script := range cases {
+				branch := branchOf(way + fmt.Sprint(i))
+				for step, call := range strings.Split(script, ", ") {
+					letter, want, _ := strings.Cut(call, " ")
+					if got := play(t, db, branch, letter); got != want {
+						t.Errorf("%s: %q, step %d: %s is %s", way, script, step, letter, got)
+					}
 				}
 			}
+		}
+		for i, script := range cases { // all calls in one transaction
+			if got, want := playAll(t, db, branchOf("at once"+fmt.Sprint(i)), script), script; got != want {
+				t.Errorf("at once: %q, want %q", got, want)
+			}
+		}
+	})
+}
+
+type player func(t *testing.T, db *database.DB, branch *tccv1.Branch, letter string) string
+
+// playSet is play by a Set.
+func playSet(t *testing.T, db *database.DB, branch *tccv1.Branch, letter string) string {
+	_, got, _ := strings.Cut(playAll(t, db, branch, letter), " ")
+	return got
+}
+
+// playAll plays the calls of a script by one Set.
+func playAll(t *testing.T, db *database.DB, branch *tccv1.Branch, script string) string {
+	var got []string
+	err := db.Write(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		got = nil
+		set, err := tcc.Barrier{}.Load(ctx, tx, []*tccv1.Branch{branch})
+		if err != nil {
+			return err
+		}
+		for call := range strings.SplitSeq(script, ", ") {
+			letter, _, _ := strings.Cut(call, " ")
+			phase := map[byte]tcc.Phase{'T': tcc.Try, 'C': tcc.Confirm, 'X': tcc.Cancel}[letter[0]]
+			first, err := set.Check(branch, phase)
+			switch {
+			case first && strings.HasSuffix(letter, "!"):
+				err = errWork
+			case first:
+				set.Pass(branch, phase)
+			}
+			got = append(got, letter+" "+outcome(first, err))
+		}
+		return set.Save(ctx, tx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(got, ", ")
+}
+
+// TestSetIsRefusedWhereOthersHaveCalled has two sets read one branch.
+func TestSetIsRefusedWhereOthersHaveCalled(t *testing.T) {
+	databasetest.Each(t, "kit", func(t *testing.T, db *database.DB) {
+		branch := branchOf("x")
+		var stale *tcc.Set
+		load := func(ctx context.Context, tx *sql.Tx) (err error) {
+			stale, err = tcc.Barrier{}.Load(ctx, tx, []*tccv1.Branch{branch})
+			return err
+		}
+		if err := db.Write(t.Context(), load); err != nil {
+			t.Fatal(err)
+		}
+		if got := play(t, db, branch, "X"); got != "repeat" {
+			t.Fatal(got)
+		}
+		if first, err := stale.Check(branch, tcc.Try); !first || err != nil {
+			t.Fatal(first, err)
+		}
+		stale.Pass(branch, tcc.Try)
+		if err := db.Write(t.Context(), stale.Save); !errors.Is(err, tcc.ErrMoved) {
+			t.Errorf("got %v, want ErrMoved", err)
 		}
 	})
 }

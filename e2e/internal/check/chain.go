@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/url"
+	"strings"
 
 	_ "modernc.org/sqlite" // the driver
 )
@@ -52,13 +53,16 @@ type ledgerKey struct{ tenant, currency string }
 type link struct {
 	ledger                                  ledgerKey
 	id, kind, reference, xid, key, policy   string
+	lines, chain                            string
 	sequence, createdAt, endedAt, postingsN int64
+	expiresAt                               int64
 	hash, postings                          []byte
 }
 
 func readLinks(ctx context.Context, tx *sql.Tx) (links []link, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT tenant_id, currency, id, type, reference, xid, idempotency_key, split_policy,
-		sequence, created_at, ended_at, hash FROM transfers WHERE state = 2 ORDER BY tenant_id, currency, sequence`)
+	rows, err := tx.QueryContext(ctx, `SELECT transfers.tenant_id, COALESCE(ledgers.currency, 'of none'), id, type, reference, xid, idempotency_key, split_policy,
+		transfers.sequence, created_at, ended_at, transfers.hash, postings, chain_id, expires_at
+		FROM transfers LEFT JOIN ledgers ON ledgers.number = transfers.ledger WHERE state = 2 ORDER BY ledger, transfers.sequence`)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func readLinks(ctx context.Context, tx *sql.Tx) (links []link, err error) {
 	for rows.Next() {
 		var l link
 		if err := rows.Scan(&l.ledger.tenant, &l.ledger.currency, &l.id, &l.kind, &l.reference, &l.xid, &l.key, &l.policy,
-			&l.sequence, &l.createdAt, &l.endedAt, &l.hash); err != nil {
+			&l.sequence, &l.createdAt, &l.endedAt, &l.hash, &l.lines, &l.chain, &l.expiresAt); err != nil {
 			return nil, err
 		}
 		links = append(links, l)
@@ -74,30 +78,49 @@ func readLinks(ctx context.Context, tx *sql.Tx) (links []link, err error) {
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
+	accounts, err := readNumbers(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
 	for i := range links {
-		if err := links[i].readPostings(ctx, tx); err != nil {
+		if err := links[i].readPostings(accounts); err != nil {
 			return nil, err
 		}
 	}
 	return links, nil
 }
 
-func (l *link) readPostings(ctx context.Context, tx *sql.Tx) error {
-	rows, err := tx.QueryContext(ctx, "SELECT account_id, side, amount FROM postings WHERE transfer_id = ? ORDER BY line", l.id)
+// readNumbers gives the ids of accounts by number.
+func readNumbers(ctx context.Context, tx *sql.Tx) (map[int64]string, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT number, id FROM accounts")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
+	ids := map[int64]string{}
 	for rows.Next() {
-		var account string
-		var side, amount int64
-		if err := rows.Scan(&account, &side, &amount); err != nil {
-			return err
+		var number int64
+		var id string
+		if err := rows.Scan(&number, &id); err != nil {
+			return nil, err
+		}
+		ids[number] = id
+	}
+	return ids, rows.Err()
+}
+
+// readPostings reads lines such as `4294967297d499 4294967298c499`.
+func (l *link) readPostings(accounts map[int64]string) error {
+	for _, line := range strings.Fields(l.lines) {
+		var account, amount int64
+		var side rune
+		if _, err := fmt.Sscanf(line, "%d%c%d", &account, &side, &amount); err != nil || side != 'd' && side != 'c' {
+			return fmt.Errorf("transfer %s: posting %q: %w", l.id, line, err)
 		}
 		l.postingsN++
-		l.postings = number(append(text(l.postings, account), byte(side)), amount)
+		l.postings = number(append(text(l.postings, accounts[account]), map[rune]byte{'d': 1, 'c': 2}[side]), amount)
 	}
-	return rows.Err()
+	return nil
 }
 
 func readHeads(ctx context.Context, tx *sql.Tx, heads map[ledgerKey]link) (faults []string, err error) {
@@ -125,16 +148,21 @@ func readHeads(ctx context.Context, tx *sql.Tx, heads map[ledgerKey]link) (fault
 }
 
 // hashAfter is SHA-256 over the version, the hash before and the transfer.
-// Numbers are 8 bytes big endian, texts have their length first.
+// Numbers are 8 bytes big endian, texts have their length first. What was linked
+// or could expire is of another version, and ends with that.
 func (l *link) hashAfter(before []byte) []byte {
-	content := text(nil, "backlot/ledger/transfer/v1")
+	version, rest := "backlot/ledger/transfer/v1", []byte(nil)
+	if l.chain != "" || l.expiresAt != 0 {
+		version, rest = "backlot/ledger/transfer/v2", number(text(nil, l.chain), l.expiresAt)
+	}
+	content := text(nil, version)
 	content = append(content, append(before, make([]byte, sha256.Size-len(before))...)...)
 	content = number(content, l.sequence)
 	for _, field := range []string{l.ledger.tenant, l.ledger.currency, l.id, l.kind, l.reference, l.xid, l.key, l.policy} {
 		content = text(content, field)
 	}
 	content = number(number(number(content, l.createdAt), l.endedAt), l.postingsN)
-	hash := sha256.Sum256(append(content, l.postings...))
+	hash := sha256.Sum256(append(append(content, l.postings...), rest...))
 	return hash[:]
 }
 

@@ -25,31 +25,32 @@ func ledgerFile(t *testing.T) (path string, db *sql.DB) {
 			t.Fatal(err)
 		}
 	}
-	exec(`CREATE TABLE transfers (tenant_id, currency, id, type, reference, xid, idempotency_key, split_policy,
-		sequence, created_at, ended_at, hash, state)`)
-	exec("CREATE TABLE postings (transfer_id, line, account_id, side, amount)")
-	exec("CREATE TABLE ledgers (tenant_id, currency, sequence, hash)")
+	exec(`CREATE TABLE transfers (tenant_id, ledger, id, type, reference, xid, idempotency_key, split_policy,
+		sequence, created_at, ended_at, hash, state, postings, chain_id, expires_at)`)
+	exec("CREATE TABLE accounts (number, id)")
+	exec("INSERT INTO accounts VALUES (71, 'a'), (72, 'b')")
+	exec("CREATE TABLE ledgers (number, tenant_id, currency, sequence, hash)")
 	var before []byte
 	for i, id := range []string{"t1", "t2"} {
 		l := link{ledger: ledgerKey{"main", "USD"}, id: id, kind: "sale", sequence: int64(i + 1), postingsN: 2}
 		for line, account := range []string{"a", "b"} {
 			l.postings = number(append(text(l.postings, account), byte(line+1)), 5)
-			exec("INSERT INTO postings VALUES (?, ?, ?, ?, 5)", id, line, account, line+1)
 		}
 		before = l.hashAfter(before)
-		exec("INSERT INTO transfers VALUES ('main', 'USD', ?, 'sale', '', '', '', '', ?, 0, 0, ?, 2)", id, i+1, before)
+		exec("INSERT INTO transfers VALUES ('main', 7, ?, 'sale', '', '', '', '', ?, 0, 0, ?, 2, '71d5 72c5', '', 0)", id, i+1, before)
 	}
-	exec("INSERT INTO ledgers VALUES ('main', 'USD', 2, ?)", before)
+	exec("INSERT INTO ledgers VALUES (7, 'main', 'USD', 2, ?)", before)
 	return path, db
 }
 
 func TestChainFindsPlantedFaults(t *testing.T) {
 	for plant, want := range map[string]string{
-		"":                                      "",
-		"UPDATE postings SET amount = 6":        "its content gives",
-		"UPDATE transfers SET sequence = 3":     "has place 3 after 0",
-		"DELETE FROM transfers WHERE id = 't2'": "its last transfer is 1",
-		"DELETE FROM ledgers":                   "no head",
+		"": "",
+		"UPDATE transfers SET postings = '71d6 72c6'": "its content gives",
+		"UPDATE transfers SET chain_id = 't1'":        "its content gives",
+		"UPDATE transfers SET sequence = 3":           "has place 3 after 0",
+		"DELETE FROM transfers WHERE id = 't2'":       "its last transfer is 1",
+		"DELETE FROM ledgers":                         "no head",
 	} {
 		path, db := ledgerFile(t)
 		if _, err := db.ExecContext(t.Context(), plant); err != nil {

@@ -4,7 +4,6 @@ package service
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -18,7 +17,7 @@ import (
 	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
 	"github.com/backlot-video/backlot/services/settlement/internal/api"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
-	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/matcher"
 	"github.com/backlot-video/backlot/services/settlement/internal/payer"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
@@ -104,21 +103,18 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return err
 	}
 	outbox := mq.NewOutbox(mq.OutboxConfig{Service: name, DB: db, Client: broker, Log: host.Log, Clock: host.Clock})
-	tell := func(ctx context.Context, tx *sql.Tx, t ledger.Transfer) error {
-		envelope, err := api.Posted(t)
-		if err != nil {
-			return err
-		}
-		return outbox.Add(ctx, tx, envelope)
-	}
 	objects := informer.New[*settlementv1.SplitPolicy](host.Source(), policy.Kind, informer.Config{
 		SnapshotFile: host.Snapshot(policy.Kind), Log: host.Log, Registerer: host.Registerer,
 	})
-	ledgers := store.New(db, tell, host.Clock, host.Registerer)
+	ledgers := store.New(db)
+	books := engine.New(ledgers, engine.Config{
+		Tell: api.Tell(outbox), Told: outbox.Wake, Log: host.Log, Registerer: host.Registerer, Clock: host.Clock,
+	})
+	defer books.Close()
 	provider := payment.NewTestProvider(int64(s.config.TestPaymentLimit), host.Log)
-	desk := cashier.New(ledgers, provider, policy.New(objects), host.Log)
-	handler := api.New(ledgers, desk)
-	participant := tcc.NewServer(db, handler.Actions(), tcc.Config{Log: host.Log, Clock: host.Clock})
+	desk := cashier.New(ledgers, books, provider, policy.New(objects), host.Log)
+	handler := api.New(ledgers, books, desk)
+	participant := api.NewParticipant(handler, db, tcc.Config{Log: host.Log, Clock: host.Clock})
 
 	matches, reconciliations := store.NewMatches(db), store.NewReconciliations(db)
 	comparer := matcher.New(matcher.Config{
@@ -130,19 +126,20 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	payouts := store.NewPayouts(db)
 	payers := payer.New(payer.Config{
-		Ledgers: ledgers, Payouts: payouts, Bank: bank, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
+		Ledgers: ledgers, Books: books, Payouts: payouts, Bank: bank, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
 	})
 	files := reconciler.New(ledgers, reconciliations, host.Clock)
 
 	host.Handle(settlementv1.LedgerServiceDesc, handler)
 	host.Handle(settlementv1.PayoutServiceDesc, api.NewPayout(payers, payouts))
 	host.Handle(settlementv1.ReconciliationServiceDesc, api.NewReconciliation(files, reconciliations, comparer, matches))
-	host.Handle(tccv1.ParticipantServiceDesc, api.NewParticipant(participant, ledgers))
+	host.Handle(tccv1.ParticipantServiceDesc, participant)
 	host.EnsureObjects(lifecycle.Default{Kind: policy.Kind, Name: policy.DefaultName, Spec: policy.Default()})
 	host.Go("split policies", objects.Run)
 	host.Go("outbox", outbox.Run)
 	host.Go("top-up recovery", desk.Resume)
 	host.Go("payouts", payers.Run)
+	host.Go("expiry", books.Run)
 	if s.config.CompareFacts {
 		host.Go("comparison", comparer.Run)
 		host.Go("facts to compare", func(ctx context.Context) error {

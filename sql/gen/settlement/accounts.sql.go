@@ -9,15 +9,15 @@ import (
 	"context"
 )
 
-const addAccount = `-- name: AddAccount :execrows
-INSERT INTO accounts (id, tenant_id, purpose, owner_id, currency, normal_side, overdraft,
-    debits_posted, credits_posted, debits_pending, credits_pending, created_at)
-VALUES ($1, $2, $3, $4, $5,
-    $6, $7, 0, 0, 0, 0, $8)
-ON CONFLICT (tenant_id, owner_id, purpose, currency) DO NOTHING
+const AddAccount = `-- name: AddAccount :execrows
+INSERT INTO accounts (number, id, tenant_id, purpose, owner_id, currency, normal_side, overdraft, state, created_at)
+VALUES ($1, $2, $3, $4, $5, $6,
+    $7, $8, $9, $10)
+ON CONFLICT DO NOTHING
 `
 
 type AddAccountParams struct {
+	Number     int64
 	ID         string
 	TenantID   string
 	Purpose    string
@@ -25,12 +25,15 @@ type AddAccountParams struct {
 	Currency   string
 	NormalSide int32
 	Overdraft  int32
+	State      int32
 	CreatedAt  int64
 }
 
-// AddAccount inserts nothing where the account exists.
+// AddAccount inserts nothing where the id, the owner's account or the number
+// exists.
 func (q *Queries) AddAccount(ctx context.Context, arg AddAccountParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, addAccount,
+	result, err := q.db.ExecContext(ctx, AddAccount,
+		arg.Number,
 		arg.ID,
 		arg.TenantID,
 		arg.Purpose,
@@ -38,6 +41,7 @@ func (q *Queries) AddAccount(ctx context.Context, arg AddAccountParams) (int64, 
 		arg.Currency,
 		arg.NormalSide,
 		arg.Overdraft,
+		arg.State,
 		arg.CreatedAt,
 	)
 	if err != nil {
@@ -46,10 +50,44 @@ func (q *Queries) AddAccount(ctx context.Context, arg AddAccountParams) (int64, 
 	return result.RowsAffected()
 }
 
-const findAccount = `-- name: FindAccount :one
-SELECT id, tenant_id, purpose, owner_id, currency, normal_side, overdraft, debits_posted, credits_posted, debits_pending, credits_pending, created_at FROM accounts
-WHERE tenant_id = $1 AND owner_id = $2
-  AND purpose = $3 AND currency = $4
+const AddBalance = `-- name: AddBalance :exec
+INSERT INTO balances (account, debits_posted, credits_posted, debits_pending, credits_pending)
+VALUES ($1, 0, 0, 0, 0)
+`
+
+func (q *Queries) AddBalance(ctx context.Context, account int64) error {
+	_, err := q.db.ExecContext(ctx, AddBalance, account)
+	return err
+}
+
+const AddLedger = `-- name: AddLedger :execrows
+INSERT INTO ledgers (number, tenant_id, currency, version, accounts, sequence, hash, updated_at)
+SELECT next.number, $1, $2, 0, next.number * 4294967296, 0, $3, 0
+FROM (SELECT COALESCE(MAX(ledgers.number), 0) + 1 AS number FROM ledgers) AS next
+WHERE NOT EXISTS (SELECT 1 FROM ledgers AS same WHERE same.tenant_id = $1 AND same.currency = $2)
+ON CONFLICT DO NOTHING
+`
+
+type AddLedgerParams struct {
+	TenantID string
+	Currency string
+	Genesis  []byte
+}
+
+// AddLedger inserts nothing where the ledger exists, or its number was taken.
+func (q *Queries) AddLedger(ctx context.Context, arg AddLedgerParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, AddLedger, arg.TenantID, arg.Currency, arg.Genesis)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const FindAccount = `-- name: FindAccount :one
+SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM accounts JOIN balances ON balances.account = accounts.number
+WHERE accounts.tenant_id = $1 AND accounts.owner_id = $2
+  AND accounts.purpose = $3 AND accounts.currency = $4
 `
 
 type FindAccountParams struct {
@@ -59,15 +97,33 @@ type FindAccountParams struct {
 	Currency string
 }
 
-func (q *Queries) FindAccount(ctx context.Context, arg FindAccountParams) (Account, error) {
-	row := q.db.QueryRowContext(ctx, findAccount,
+type FindAccountRow struct {
+	Number         int64
+	ID             string
+	TenantID       string
+	Purpose        string
+	OwnerID        string
+	Currency       string
+	NormalSide     int32
+	Overdraft      int32
+	State          int32
+	CreatedAt      int64
+	DebitsPosted   int64
+	CreditsPosted  int64
+	DebitsPending  int64
+	CreditsPending int64
+}
+
+func (q *Queries) FindAccount(ctx context.Context, arg FindAccountParams) (FindAccountRow, error) {
+	row := q.db.QueryRowContext(ctx, FindAccount,
 		arg.TenantID,
 		arg.OwnerID,
 		arg.Purpose,
 		arg.Currency,
 	)
-	var i Account
+	var i FindAccountRow
 	err := row.Scan(
+		&i.Number,
 		&i.ID,
 		&i.TenantID,
 		&i.Purpose,
@@ -75,17 +131,20 @@ func (q *Queries) FindAccount(ctx context.Context, arg FindAccountParams) (Accou
 		&i.Currency,
 		&i.NormalSide,
 		&i.Overdraft,
+		&i.State,
+		&i.CreatedAt,
 		&i.DebitsPosted,
 		&i.CreditsPosted,
 		&i.DebitsPending,
 		&i.CreditsPending,
-		&i.CreatedAt,
 	)
 	return i, err
 }
 
-const getAccount = `-- name: GetAccount :one
-SELECT id, tenant_id, purpose, owner_id, currency, normal_side, overdraft, debits_posted, credits_posted, debits_pending, credits_pending, created_at FROM accounts WHERE tenant_id = $1 AND id = $2
+const GetAccount = `-- name: GetAccount :one
+SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM accounts JOIN balances ON balances.account = accounts.number
+WHERE accounts.tenant_id = $1 AND accounts.id = $2
 `
 
 type GetAccountParams struct {
@@ -93,10 +152,28 @@ type GetAccountParams struct {
 	ID       string
 }
 
-func (q *Queries) GetAccount(ctx context.Context, arg GetAccountParams) (Account, error) {
-	row := q.db.QueryRowContext(ctx, getAccount, arg.TenantID, arg.ID)
-	var i Account
+type GetAccountRow struct {
+	Number         int64
+	ID             string
+	TenantID       string
+	Purpose        string
+	OwnerID        string
+	Currency       string
+	NormalSide     int32
+	Overdraft      int32
+	State          int32
+	CreatedAt      int64
+	DebitsPosted   int64
+	CreditsPosted  int64
+	DebitsPending  int64
+	CreditsPending int64
+}
+
+func (q *Queries) GetAccount(ctx context.Context, arg GetAccountParams) (GetAccountRow, error) {
+	row := q.db.QueryRowContext(ctx, GetAccount, arg.TenantID, arg.ID)
+	var i GetAccountRow
 	err := row.Scan(
+		&i.Number,
 		&i.ID,
 		&i.TenantID,
 		&i.Purpose,
@@ -104,20 +181,96 @@ func (q *Queries) GetAccount(ctx context.Context, arg GetAccountParams) (Account
 		&i.Currency,
 		&i.NormalSide,
 		&i.Overdraft,
+		&i.State,
+		&i.CreatedAt,
 		&i.DebitsPosted,
 		&i.CreditsPosted,
 		&i.DebitsPending,
 		&i.CreditsPending,
-		&i.CreatedAt,
 	)
 	return i, err
 }
 
-const listAccounts = `-- name: ListAccounts :many
-SELECT id, tenant_id, purpose, owner_id, currency, normal_side, overdraft, debits_posted, credits_posted, debits_pending, credits_pending, created_at FROM accounts
-WHERE tenant_id = $1 AND id > $2
-  AND (CAST($3 AS INTEGER) = 1 OR owner_id = $4)
-ORDER BY id
+const GetAccountByNumber = `-- name: GetAccountByNumber :one
+SELECT id, purpose, owner_id FROM accounts WHERE number = $1
+`
+
+type GetAccountByNumberRow struct {
+	ID      string
+	Purpose string
+	OwnerID string
+}
+
+func (q *Queries) GetAccountByNumber(ctx context.Context, number int64) (GetAccountByNumberRow, error) {
+	row := q.db.QueryRowContext(ctx, GetAccountByNumber, number)
+	var i GetAccountByNumberRow
+	err := row.Scan(&i.ID, &i.Purpose, &i.OwnerID)
+	return i, err
+}
+
+const GetLedger = `-- name: GetLedger :one
+SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at FROM ledgers WHERE tenant_id = $1 AND currency = $2
+`
+
+type GetLedgerParams struct {
+	TenantID string
+	Currency string
+}
+
+func (q *Queries) GetLedger(ctx context.Context, arg GetLedgerParams) (Ledger, error) {
+	row := q.db.QueryRowContext(ctx, GetLedger, arg.TenantID, arg.Currency)
+	var i Ledger
+	err := row.Scan(
+		&i.Number,
+		&i.TenantID,
+		&i.Currency,
+		&i.Version,
+		&i.Accounts,
+		&i.Sequence,
+		&i.Hash,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
+const HistoryAt = `-- name: HistoryAt :one
+SELECT at, sequence, debits, credits FROM history
+WHERE account = $1 AND at <= $2
+ORDER BY at DESC, sequence DESC
+LIMIT 1
+`
+
+type HistoryAtParams struct {
+	Account int64
+	At      int64
+}
+
+type HistoryAtRow struct {
+	At       int64
+	Sequence int64
+	Debits   int64
+	Credits  int64
+}
+
+// HistoryAt gives the last posting of an account at or before a time.
+func (q *Queries) HistoryAt(ctx context.Context, arg HistoryAtParams) (HistoryAtRow, error) {
+	row := q.db.QueryRowContext(ctx, HistoryAt, arg.Account, arg.At)
+	var i HistoryAtRow
+	err := row.Scan(
+		&i.At,
+		&i.Sequence,
+		&i.Debits,
+		&i.Credits,
+	)
+	return i, err
+}
+
+const ListAccounts = `-- name: ListAccounts :many
+SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM accounts JOIN balances ON balances.account = accounts.number
+WHERE accounts.tenant_id = $1 AND accounts.id > $2
+  AND (CAST($3 AS INTEGER) = 1 OR accounts.owner_id = $4)
+ORDER BY accounts.id
 LIMIT $5
 `
 
@@ -129,10 +282,27 @@ type ListAccountsParams struct {
 	MaxRows   int32
 }
 
+type ListAccountsRow struct {
+	Number         int64
+	ID             string
+	TenantID       string
+	Purpose        string
+	OwnerID        string
+	Currency       string
+	NormalSide     int32
+	Overdraft      int32
+	State          int32
+	CreatedAt      int64
+	DebitsPosted   int64
+	CreditsPosted  int64
+	DebitsPending  int64
+	CreditsPending int64
+}
+
 // ListAccounts gives one owner's accounts, or everybody's where all_owners
 // is 1, by id.
-func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]Account, error) {
-	rows, err := q.db.QueryContext(ctx, listAccounts,
+func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]ListAccountsRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListAccounts,
 		arg.TenantID,
 		arg.AfterID,
 		arg.AllOwners,
@@ -143,10 +313,11 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]A
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Account
+	var items []ListAccountsRow
 	for rows.Next() {
-		var i Account
+		var i ListAccountsRow
 		if err := rows.Scan(
+			&i.Number,
 			&i.ID,
 			&i.TenantID,
 			&i.Purpose,
@@ -154,11 +325,12 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]A
 			&i.Currency,
 			&i.NormalSide,
 			&i.Overdraft,
+			&i.State,
+			&i.CreatedAt,
 			&i.DebitsPosted,
 			&i.CreditsPosted,
 			&i.DebitsPending,
 			&i.CreditsPending,
-			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -173,12 +345,12 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]A
 	return items, nil
 }
 
-const listLedgers = `-- name: ListLedgers :many
-SELECT tenant_id, currency, sequence, hash, updated_at FROM ledgers WHERE tenant_id = $1 ORDER BY currency
+const ListLedgers = `-- name: ListLedgers :many
+SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at FROM ledgers WHERE tenant_id = $1 ORDER BY currency
 `
 
 func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, error) {
-	rows, err := q.db.QueryContext(ctx, listLedgers, tenantID)
+	rows, err := q.db.QueryContext(ctx, ListLedgers, tenantID)
 	if err != nil {
 		return nil, err
 	}
@@ -187,8 +359,11 @@ func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, e
 	for rows.Next() {
 		var i Ledger
 		if err := rows.Scan(
+			&i.Number,
 			&i.TenantID,
 			&i.Currency,
+			&i.Version,
+			&i.Accounts,
 			&i.Sequence,
 			&i.Hash,
 			&i.UpdatedAt,
@@ -206,59 +381,59 @@ func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, e
 	return items, nil
 }
 
-const lockLedger = `-- name: LockLedger :one
-INSERT INTO ledgers (tenant_id, currency, sequence, hash, updated_at)
-VALUES ($1, $2, 0, $3, $4)
-ON CONFLICT (tenant_id, currency) DO UPDATE SET updated_at = excluded.updated_at
-RETURNING sequence, hash
+const LockLedger = `-- name: LockLedger :one
+UPDATE ledgers SET version = version + 1
+WHERE tenant_id = $1 AND currency = $2
+RETURNING number, tenant_id, currency, version, accounts, sequence, hash, updated_at
 `
 
 type LockLedgerParams struct {
 	TenantID string
 	Currency string
-	Genesis  []byte
-	Now      int64
 }
 
-type LockLedgerRow struct {
-	Sequence int64
-	Hash     []byte
-}
-
-// LockLedger gives the end of a ledger's chain and holds the ledger against
-// other writers until the end of the transaction. A new ledger begins at 0.
-func (q *Queries) LockLedger(ctx context.Context, arg LockLedgerParams) (LockLedgerRow, error) {
-	row := q.db.QueryRowContext(ctx, lockLedger,
-		arg.TenantID,
-		arg.Currency,
-		arg.Genesis,
-		arg.Now,
+// LockLedger takes the next version of a ledger, which holds it against other
+// writers until the end of the transaction. It gives no row where there is
+// no such ledger.
+func (q *Queries) LockLedger(ctx context.Context, arg LockLedgerParams) (Ledger, error) {
+	row := q.db.QueryRowContext(ctx, LockLedger, arg.TenantID, arg.Currency)
+	var i Ledger
+	err := row.Scan(
+		&i.Number,
+		&i.TenantID,
+		&i.Currency,
+		&i.Version,
+		&i.Accounts,
+		&i.Sequence,
+		&i.Hash,
+		&i.UpdatedAt,
 	)
-	var i LockLedgerRow
-	err := row.Scan(&i.Sequence, &i.Hash)
 	return i, err
 }
 
-const moveLedger = `-- name: MoveLedger :execrows
-UPDATE ledgers SET sequence = $1, hash = $2, updated_at = $3
-WHERE tenant_id = $4 AND currency = $5 AND sequence = $1 - 1
+const MoveLedger = `-- name: MoveLedger :execrows
+UPDATE ledgers SET accounts = $1, sequence = $2, hash = $3, updated_at = $4
+WHERE number = $5 AND version = $6
 `
 
 type MoveLedgerParams struct {
-	Sequence int64
-	Hash     []byte
-	Now      int64
-	TenantID string
-	Currency string
+	Accounts  int64
+	Sequence  int64
+	Hash      []byte
+	UpdatedAt int64
+	Number    int64
+	Version   int64
 }
 
+// MoveLedger writes what a batch has come to.
 func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, moveLedger,
+	result, err := q.db.ExecContext(ctx, MoveLedger,
+		arg.Accounts,
 		arg.Sequence,
 		arg.Hash,
-		arg.Now,
-		arg.TenantID,
-		arg.Currency,
+		arg.UpdatedAt,
+		arg.Number,
+		arg.Version,
 	)
 	if err != nil {
 		return 0, err
@@ -266,10 +441,28 @@ func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, 
 	return result.RowsAffected()
 }
 
-const setBalance = `-- name: SetBalance :execrows
-UPDATE accounts SET debits_posted = $1, credits_posted = $2,
+const SetAccountState = `-- name: SetAccountState :execrows
+UPDATE accounts SET state = $1 WHERE tenant_id = $2 AND id = $3
+`
+
+type SetAccountStateParams struct {
+	State    int32
+	TenantID string
+	ID       string
+}
+
+func (q *Queries) SetAccountState(ctx context.Context, arg SetAccountStateParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, SetAccountState, arg.State, arg.TenantID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const SetBalance = `-- name: SetBalance :exec
+UPDATE balances SET debits_posted = $1, credits_posted = $2,
     debits_pending = $3, credits_pending = $4
-WHERE tenant_id = $5 AND id = $6
+WHERE account = $5
 `
 
 type SetBalanceParams struct {
@@ -277,21 +470,16 @@ type SetBalanceParams struct {
 	CreditsPosted  int64
 	DebitsPending  int64
 	CreditsPending int64
-	TenantID       string
-	ID             string
+	Account        int64
 }
 
-func (q *Queries) SetBalance(ctx context.Context, arg SetBalanceParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, setBalance,
+func (q *Queries) SetBalance(ctx context.Context, arg SetBalanceParams) error {
+	_, err := q.db.ExecContext(ctx, SetBalance,
 		arg.DebitsPosted,
 		arg.CreditsPosted,
 		arg.DebitsPending,
 		arg.CreditsPending,
-		arg.TenantID,
-		arg.ID,
+		arg.Account,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return err
 }

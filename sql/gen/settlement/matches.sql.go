@@ -9,29 +9,29 @@ import (
 	"context"
 )
 
-const countMatches = `-- name: CountMatches :one
+const CountMatches = `-- name: CountMatches :one
 SELECT COUNT(*) FROM matches WHERE status = $1
 `
 
 func (q *Queries) CountMatches(ctx context.Context, status int32) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countMatches, status)
+	row := q.db.QueryRowContext(ctx, CountMatches, status)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
-const countWaitingOf = `-- name: CountWaitingOf :one
+const CountWaitingOf = `-- name: CountWaitingOf :one
 SELECT COUNT(*) FROM matches WHERE status = 1 AND tenant_id = $1
 `
 
 func (q *Queries) CountWaitingOf(ctx context.Context, tenantID string) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countWaitingOf, tenantID)
+	row := q.db.QueryRowContext(ctx, CountWaitingOf, tenantID)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
-const getMatch = `-- name: GetMatch :one
+const GetMatch = `-- name: GetMatch :one
 SELECT tenant_id, xid, status, order_id, order_state, order_amount, order_currency, transaction_state, transfer_id, transfer_reference, transfer_amount, transfer_currency, kinds, first_seen_at, updated_at, found_at, closed_at, closed_by, reason FROM matches WHERE tenant_id = $1 AND xid = $2
 `
 
@@ -41,7 +41,7 @@ type GetMatchParams struct {
 }
 
 func (q *Queries) GetMatch(ctx context.Context, arg GetMatchParams) (Match, error) {
-	row := q.db.QueryRowContext(ctx, getMatch, arg.TenantID, arg.Xid)
+	row := q.db.QueryRowContext(ctx, GetMatch, arg.TenantID, arg.Xid)
 	var i Match
 	err := row.Scan(
 		&i.TenantID,
@@ -67,7 +67,7 @@ func (q *Queries) GetMatch(ctx context.Context, arg GetMatchParams) (Match, erro
 	return i, err
 }
 
-const hasBranch = `-- name: HasBranch :one
+const HasBranch = `-- name: HasBranch :one
 SELECT COUNT(*) FROM tcc_barrier WHERE tenant_id = $1 AND xid = $2
 `
 
@@ -78,13 +78,13 @@ type HasBranchParams struct {
 
 // HasBranch tells whether a global transaction has a branch here.
 func (q *Queries) HasBranch(ctx context.Context, arg HasBranchParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, hasBranch, arg.TenantID, arg.Xid)
+	row := q.db.QueryRowContext(ctx, HasBranch, arg.TenantID, arg.Xid)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
-const listDifferences = `-- name: ListDifferences :many
+const ListDifferences = `-- name: ListDifferences :many
 SELECT tenant_id, xid, status, order_id, order_state, order_amount, order_currency, transaction_state, transfer_id, transfer_reference, transfer_amount, transfer_currency, kinds, first_seen_at, updated_at, found_at, closed_at, closed_by, reason FROM matches
 WHERE tenant_id = $1 AND status >= 3 AND (status = 3 OR CAST($2 AS INTEGER) = 1)
   AND (found_at > $3 OR found_at = $3 AND xid > $4)
@@ -102,7 +102,7 @@ type ListDifferencesParams struct {
 
 // ListDifferences gives what differs, and with closed what did, by time.
 func (q *Queries) ListDifferences(ctx context.Context, arg ListDifferencesParams) ([]Match, error) {
-	rows, err := q.db.QueryContext(ctx, listDifferences,
+	rows, err := q.db.QueryContext(ctx, ListDifferences,
 		arg.TenantID,
 		arg.Closed,
 		arg.AfterTime,
@@ -150,7 +150,7 @@ func (q *Queries) ListDifferences(ctx context.Context, arg ListDifferencesParams
 	return items, nil
 }
 
-const listWaitingMatches = `-- name: ListWaitingMatches :many
+const ListWaitingMatches = `-- name: ListWaitingMatches :many
 SELECT tenant_id, xid FROM matches
 WHERE status = 1 AND first_seen_at <= $1
 ORDER BY first_seen_at
@@ -170,7 +170,7 @@ type ListWaitingMatchesRow struct {
 // ListWaitingMatches gives those that have waited since before a time, of
 // every tenant, the oldest first.
 func (q *Queries) ListWaitingMatches(ctx context.Context, arg ListWaitingMatchesParams) ([]ListWaitingMatchesRow, error) {
-	rows, err := q.db.QueryContext(ctx, listWaitingMatches, arg.Before, arg.MaxRows)
+	rows, err := q.db.QueryContext(ctx, ListWaitingMatches, arg.Before, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -192,19 +192,19 @@ func (q *Queries) ListWaitingMatches(ctx context.Context, arg ListWaitingMatches
 	return items, nil
 }
 
-const oldestWaiting = `-- name: OldestWaiting :one
+const OldestWaiting = `-- name: OldestWaiting :one
 SELECT CAST(COALESCE(MIN(first_seen_at), 0) AS BIGINT) FROM matches WHERE status = 1
 `
 
 // OldestWaiting is when the oldest that waits was first heard of; 0 for none.
 func (q *Queries) OldestWaiting(ctx context.Context) (int64, error) {
-	row := q.db.QueryRowContext(ctx, oldestWaiting)
+	row := q.db.QueryRowContext(ctx, OldestWaiting)
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
 }
 
-const purgeMatches = `-- name: PurgeMatches :execrows
+const PurgeMatches = `-- name: PurgeMatches :execrows
 DELETE FROM matches WHERE (tenant_id, xid) IN (
     SELECT old.tenant_id, old.xid FROM matches AS old
     WHERE old.status = 2 AND old.updated_at < $1 OR old.status = 4 AND old.updated_at < $2
@@ -221,14 +221,14 @@ type PurgeMatchesParams struct {
 // PurgeMatches forgets what has agreed for long, and differences that were
 // closed long ago.
 func (q *Queries) PurgeMatches(ctx context.Context, arg PurgeMatchesParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, purgeMatches, arg.Before, arg.ClosedBefore, arg.MaxRows)
+	result, err := q.db.ExecContext(ctx, PurgeMatches, arg.Before, arg.ClosedBefore, arg.MaxRows)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const putMatch = `-- name: PutMatch :exec
+const PutMatch = `-- name: PutMatch :exec
 INSERT INTO matches (tenant_id, xid, status, order_id, order_state, order_amount, order_currency, transaction_state,
     transfer_id, transfer_reference, transfer_amount, transfer_currency, kinds, first_seen_at, updated_at,
     found_at, closed_at, closed_by, reason)
@@ -267,7 +267,7 @@ type PutMatchParams struct {
 }
 
 func (q *Queries) PutMatch(ctx context.Context, arg PutMatchParams) error {
-	_, err := q.db.ExecContext(ctx, putMatch,
+	_, err := q.db.ExecContext(ctx, PutMatch,
 		arg.TenantID,
 		arg.Xid,
 		arg.Status,

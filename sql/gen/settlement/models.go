@@ -4,24 +4,12 @@
 
 package settlementdb
 
-type Account struct {
-	ID             string
-	TenantID       string
-	Purpose        string
-	OwnerID        string
-	Currency       string
-	NormalSide     int32
-	Overdraft      int32
-	DebitsPosted   int64
-	CreditsPosted  int64
-	DebitsPending  int64
-	CreditsPending int64
-	CreatedAt      int64
-}
-
 type Ledger struct {
+	Number    int64
 	TenantID  string
 	Currency  string
+	Version   int64
+	Accounts  int64
 	Sequence  int64
 	Hash      []byte
 	UpdatedAt int64
@@ -86,20 +74,4 @@ type Reconciliation struct {
 	IdempotencyKey string
 	CreatedAt      int64
 	UpdatedAt      int64
-}
-
-type Transfer struct {
-	ID             string
-	TenantID       string
-	Currency       string
-	Type           string
-	State          int32
-	Reference      string
-	Xid            string
-	IdempotencyKey string
-	SplitPolicy    string
-	Sequence       int64
-	Hash           []byte
-	CreatedAt      int64
-	EndedAt        int64
 }

@@ -9,7 +9,7 @@ import (
 	"context"
 )
 
-const addPayout = `-- name: AddPayout :exec
+const AddPayout = `-- name: AddPayout :exec
 INSERT INTO payouts (id, tenant_id, batch_id, owner_id, amount, state, problem, transfer_id, updated_at)
 VALUES ($1, $2, $3, $4, $5, 1, '', '', $6)
 `
@@ -24,7 +24,7 @@ type AddPayoutParams struct {
 }
 
 func (q *Queries) AddPayout(ctx context.Context, arg AddPayoutParams) error {
-	_, err := q.db.ExecContext(ctx, addPayout,
+	_, err := q.db.ExecContext(ctx, AddPayout,
 		arg.ID,
 		arg.TenantID,
 		arg.BatchID,
@@ -35,7 +35,7 @@ func (q *Queries) AddPayout(ctx context.Context, arg AddPayoutParams) error {
 	return err
 }
 
-const addPayoutBatch = `-- name: AddPayoutBatch :execrows
+const AddPayoutBatch = `-- name: AddPayoutBatch :execrows
 INSERT INTO payout_batches (id, tenant_id, currency, state, minimum, idempotency_key, created_at, updated_at)
 VALUES ($1, $2, $3, 1, $4, $5,
     $6, $6)
@@ -53,7 +53,7 @@ type AddPayoutBatchParams struct {
 
 // AddPayoutBatch inserts nothing where the key is taken.
 func (q *Queries) AddPayoutBatch(ctx context.Context, arg AddPayoutBatchParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, addPayoutBatch,
+	result, err := q.db.ExecContext(ctx, AddPayoutBatch,
 		arg.ID,
 		arg.TenantID,
 		arg.Currency,
@@ -67,7 +67,7 @@ func (q *Queries) AddPayoutBatch(ctx context.Context, arg AddPayoutBatchParams) 
 	return result.RowsAffected()
 }
 
-const findPayoutBatch = `-- name: FindPayoutBatch :one
+const FindPayoutBatch = `-- name: FindPayoutBatch :one
 SELECT id, tenant_id, currency, state, minimum, idempotency_key, created_at, updated_at FROM payout_batches WHERE tenant_id = $1 AND idempotency_key = $2
 `
 
@@ -77,7 +77,7 @@ type FindPayoutBatchParams struct {
 }
 
 func (q *Queries) FindPayoutBatch(ctx context.Context, arg FindPayoutBatchParams) (PayoutBatch, error) {
-	row := q.db.QueryRowContext(ctx, findPayoutBatch, arg.TenantID, arg.IdempotencyKey)
+	row := q.db.QueryRowContext(ctx, FindPayoutBatch, arg.TenantID, arg.IdempotencyKey)
 	var i PayoutBatch
 	err := row.Scan(
 		&i.ID,
@@ -92,7 +92,7 @@ func (q *Queries) FindPayoutBatch(ctx context.Context, arg FindPayoutBatchParams
 	return i, err
 }
 
-const getPayout = `-- name: GetPayout :one
+const GetPayout = `-- name: GetPayout :one
 SELECT id, tenant_id, batch_id, owner_id, amount, state, problem, transfer_id, updated_at FROM payouts WHERE tenant_id = $1 AND id = $2
 `
 
@@ -102,7 +102,7 @@ type GetPayoutParams struct {
 }
 
 func (q *Queries) GetPayout(ctx context.Context, arg GetPayoutParams) (Payout, error) {
-	row := q.db.QueryRowContext(ctx, getPayout, arg.TenantID, arg.ID)
+	row := q.db.QueryRowContext(ctx, GetPayout, arg.TenantID, arg.ID)
 	var i Payout
 	err := row.Scan(
 		&i.ID,
@@ -118,7 +118,7 @@ func (q *Queries) GetPayout(ctx context.Context, arg GetPayoutParams) (Payout, e
 	return i, err
 }
 
-const getPayoutBatch = `-- name: GetPayoutBatch :one
+const GetPayoutBatch = `-- name: GetPayoutBatch :one
 SELECT id, tenant_id, currency, state, minimum, idempotency_key, created_at, updated_at FROM payout_batches WHERE tenant_id = $1 AND id = $2
 `
 
@@ -128,7 +128,7 @@ type GetPayoutBatchParams struct {
 }
 
 func (q *Queries) GetPayoutBatch(ctx context.Context, arg GetPayoutBatchParams) (PayoutBatch, error) {
-	row := q.db.QueryRowContext(ctx, getPayoutBatch, arg.TenantID, arg.ID)
+	row := q.db.QueryRowContext(ctx, GetPayoutBatch, arg.TenantID, arg.ID)
 	var i PayoutBatch
 	err := row.Scan(
 		&i.ID,
@@ -143,11 +143,12 @@ func (q *Queries) GetPayoutBatch(ctx context.Context, arg GetPayoutBatchParams) 
 	return i, err
 }
 
-const listAccountsOf = `-- name: ListAccountsOf :many
-SELECT id, tenant_id, purpose, owner_id, currency, normal_side, overdraft, debits_posted, credits_posted, debits_pending, credits_pending, created_at FROM accounts
-WHERE tenant_id = $1 AND purpose = $2 AND currency = $3
-  AND id > $4
-ORDER BY id
+const ListAccountsOf = `-- name: ListAccountsOf :many
+SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM accounts JOIN balances ON balances.account = accounts.number
+WHERE accounts.tenant_id = $1 AND accounts.purpose = $2 AND accounts.currency = $3
+  AND accounts.id > $4
+ORDER BY accounts.id
 LIMIT $5
 `
 
@@ -159,9 +160,26 @@ type ListAccountsOfParams struct {
 	MaxRows  int32
 }
 
+type ListAccountsOfRow struct {
+	Number         int64
+	ID             string
+	TenantID       string
+	Purpose        string
+	OwnerID        string
+	Currency       string
+	NormalSide     int32
+	Overdraft      int32
+	State          int32
+	CreatedAt      int64
+	DebitsPosted   int64
+	CreditsPosted  int64
+	DebitsPending  int64
+	CreditsPending int64
+}
+
 // ListAccountsOf gives a tenant's accounts for one purpose in one currency.
-func (q *Queries) ListAccountsOf(ctx context.Context, arg ListAccountsOfParams) ([]Account, error) {
-	rows, err := q.db.QueryContext(ctx, listAccountsOf,
+func (q *Queries) ListAccountsOf(ctx context.Context, arg ListAccountsOfParams) ([]ListAccountsOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListAccountsOf,
 		arg.TenantID,
 		arg.Purpose,
 		arg.Currency,
@@ -172,10 +190,11 @@ func (q *Queries) ListAccountsOf(ctx context.Context, arg ListAccountsOfParams) 
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Account
+	var items []ListAccountsOfRow
 	for rows.Next() {
-		var i Account
+		var i ListAccountsOfRow
 		if err := rows.Scan(
+			&i.Number,
 			&i.ID,
 			&i.TenantID,
 			&i.Purpose,
@@ -183,11 +202,12 @@ func (q *Queries) ListAccountsOf(ctx context.Context, arg ListAccountsOfParams) 
 			&i.Currency,
 			&i.NormalSide,
 			&i.Overdraft,
+			&i.State,
+			&i.CreatedAt,
 			&i.DebitsPosted,
 			&i.CreditsPosted,
 			&i.DebitsPending,
 			&i.CreditsPending,
-			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -202,7 +222,7 @@ func (q *Queries) ListAccountsOf(ctx context.Context, arg ListAccountsOfParams) 
 	return items, nil
 }
 
-const listPayoutBatches = `-- name: ListPayoutBatches :many
+const ListPayoutBatches = `-- name: ListPayoutBatches :many
 SELECT id, tenant_id, currency, state, minimum, idempotency_key, created_at, updated_at FROM payout_batches
 WHERE tenant_id = $1 AND id < $2
 ORDER BY id DESC
@@ -217,7 +237,7 @@ type ListPayoutBatchesParams struct {
 
 // ListPayoutBatches gives batches before an id, the newest first.
 func (q *Queries) ListPayoutBatches(ctx context.Context, arg ListPayoutBatchesParams) ([]PayoutBatch, error) {
-	rows, err := q.db.QueryContext(ctx, listPayoutBatches, arg.TenantID, arg.BeforeID, arg.MaxRows)
+	rows, err := q.db.QueryContext(ctx, ListPayoutBatches, arg.TenantID, arg.BeforeID, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +268,7 @@ func (q *Queries) ListPayoutBatches(ctx context.Context, arg ListPayoutBatchesPa
 	return items, nil
 }
 
-const listPayouts = `-- name: ListPayouts :many
+const ListPayouts = `-- name: ListPayouts :many
 SELECT id, tenant_id, batch_id, owner_id, amount, state, problem, transfer_id, updated_at FROM payouts
 WHERE tenant_id = $1 AND batch_id = $2 AND id > $3
 ORDER BY id
@@ -263,7 +283,7 @@ type ListPayoutsParams struct {
 }
 
 func (q *Queries) ListPayouts(ctx context.Context, arg ListPayoutsParams) ([]Payout, error) {
-	rows, err := q.db.QueryContext(ctx, listPayouts,
+	rows, err := q.db.QueryContext(ctx, ListPayouts,
 		arg.TenantID,
 		arg.BatchID,
 		arg.AfterID,
@@ -300,7 +320,7 @@ func (q *Queries) ListPayouts(ctx context.Context, arg ListPayoutsParams) ([]Pay
 	return items, nil
 }
 
-const listUnfinishedBatches = `-- name: ListUnfinishedBatches :many
+const ListUnfinishedBatches = `-- name: ListUnfinishedBatches :many
 SELECT id, tenant_id, currency, state, minimum, idempotency_key, created_at, updated_at FROM payout_batches
 WHERE payout_batches.id > $1 AND (payout_batches.state IN (2, 3) OR payout_batches.state = 5 AND EXISTS (
     SELECT 1 FROM payouts WHERE payouts.batch_id = payout_batches.id AND payouts.state < 4))
@@ -316,7 +336,7 @@ type ListUnfinishedBatchesParams struct {
 // ListUnfinishedBatches gives batches of every tenant with payouts that are
 // not at their end, drafts left out.
 func (q *Queries) ListUnfinishedBatches(ctx context.Context, arg ListUnfinishedBatchesParams) ([]PayoutBatch, error) {
-	rows, err := q.db.QueryContext(ctx, listUnfinishedBatches, arg.AfterID, arg.MaxRows)
+	rows, err := q.db.QueryContext(ctx, ListUnfinishedBatches, arg.AfterID, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -347,7 +367,7 @@ func (q *Queries) ListUnfinishedBatches(ctx context.Context, arg ListUnfinishedB
 	return items, nil
 }
 
-const movePayout = `-- name: MovePayout :execrows
+const MovePayout = `-- name: MovePayout :execrows
 UPDATE payouts SET state = $1, problem = $2, transfer_id = $3,
     updated_at = $4
 WHERE tenant_id = $5 AND id = $6 AND state = $7
@@ -365,7 +385,7 @@ type MovePayoutParams struct {
 
 // MovePayout changes nothing where the payout is in another state.
 func (q *Queries) MovePayout(ctx context.Context, arg MovePayoutParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, movePayout,
+	result, err := q.db.ExecContext(ctx, MovePayout,
 		arg.NextState,
 		arg.Problem,
 		arg.TransferID,
@@ -380,7 +400,7 @@ func (q *Queries) MovePayout(ctx context.Context, arg MovePayoutParams) (int64, 
 	return result.RowsAffected()
 }
 
-const movePayoutBatch = `-- name: MovePayoutBatch :execrows
+const MovePayoutBatch = `-- name: MovePayoutBatch :execrows
 UPDATE payout_batches SET state = $1, updated_at = $2
 WHERE tenant_id = $3 AND id = $4 AND state = $5
 `
@@ -395,7 +415,7 @@ type MovePayoutBatchParams struct {
 
 // MovePayoutBatch changes nothing where the batch is in another state.
 func (q *Queries) MovePayoutBatch(ctx context.Context, arg MovePayoutBatchParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, movePayoutBatch,
+	result, err := q.db.ExecContext(ctx, MovePayoutBatch,
 		arg.NextState,
 		arg.Now,
 		arg.TenantID,
@@ -408,7 +428,7 @@ func (q *Queries) MovePayoutBatch(ctx context.Context, arg MovePayoutBatchParams
 	return result.RowsAffected()
 }
 
-const sumPayouts = `-- name: SumPayouts :many
+const SumPayouts = `-- name: SumPayouts :many
 SELECT state, COUNT(*) AS payouts, CAST(SUM(amount) AS BIGINT) AS amount
 FROM payouts WHERE batch_id = $1
 GROUP BY state ORDER BY state
@@ -422,7 +442,7 @@ type SumPayoutsRow struct {
 
 // SumPayouts counts and sums a batch's payouts by state.
 func (q *Queries) SumPayouts(ctx context.Context, batchID string) ([]SumPayoutsRow, error) {
-	rows, err := q.db.QueryContext(ctx, sumPayouts, batchID)
+	rows, err := q.db.QueryContext(ctx, SumPayouts, batchID)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"context"
 )
 
-const addReconciliation = `-- name: AddReconciliation :execrows
+const AddReconciliation = `-- name: AddReconciliation :execrows
 INSERT INTO reconciliations (id, tenant_id, name, state, from_time, to_time, mapping, report, problem, size,
     idempotency_key, created_at, updated_at)
 VALUES ($1, $2, $3, 1, $4, $5, $6,
@@ -31,7 +31,7 @@ type AddReconciliationParams struct {
 
 // AddReconciliation inserts nothing where the key is taken.
 func (q *Queries) AddReconciliation(ctx context.Context, arg AddReconciliationParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, addReconciliation,
+	result, err := q.db.ExecContext(ctx, AddReconciliation,
 		arg.ID,
 		arg.TenantID,
 		arg.Name,
@@ -48,7 +48,7 @@ func (q *Queries) AddReconciliation(ctx context.Context, arg AddReconciliationPa
 	return result.RowsAffected()
 }
 
-const addReconciliationDifference = `-- name: AddReconciliationDifference :exec
+const AddReconciliationDifference = `-- name: AddReconciliationDifference :exec
 INSERT INTO reconciliation_differences (reconciliation_id, place, difference)
 VALUES ($1, $2, $3)
 `
@@ -60,11 +60,11 @@ type AddReconciliationDifferenceParams struct {
 }
 
 func (q *Queries) AddReconciliationDifference(ctx context.Context, arg AddReconciliationDifferenceParams) error {
-	_, err := q.db.ExecContext(ctx, addReconciliationDifference, arg.ReconciliationID, arg.Place, arg.Difference)
+	_, err := q.db.ExecContext(ctx, AddReconciliationDifference, arg.ReconciliationID, arg.Place, arg.Difference)
 	return err
 }
 
-const addReconciliationPart = `-- name: AddReconciliationPart :exec
+const AddReconciliationPart = `-- name: AddReconciliationPart :exec
 INSERT INTO reconciliation_parts (reconciliation_id, start, data)
 VALUES ($1, $2, $3)
 `
@@ -76,20 +76,20 @@ type AddReconciliationPartParams struct {
 }
 
 func (q *Queries) AddReconciliationPart(ctx context.Context, arg AddReconciliationPartParams) error {
-	_, err := q.db.ExecContext(ctx, addReconciliationPart, arg.ReconciliationID, arg.Start, arg.Data)
+	_, err := q.db.ExecContext(ctx, AddReconciliationPart, arg.ReconciliationID, arg.Start, arg.Data)
 	return err
 }
 
-const dropReconciliationParts = `-- name: DropReconciliationParts :exec
+const DropReconciliationParts = `-- name: DropReconciliationParts :exec
 DELETE FROM reconciliation_parts WHERE reconciliation_id = $1
 `
 
 func (q *Queries) DropReconciliationParts(ctx context.Context, reconciliationID string) error {
-	_, err := q.db.ExecContext(ctx, dropReconciliationParts, reconciliationID)
+	_, err := q.db.ExecContext(ctx, DropReconciliationParts, reconciliationID)
 	return err
 }
 
-const endReconciliation = `-- name: EndReconciliation :execrows
+const EndReconciliation = `-- name: EndReconciliation :execrows
 UPDATE reconciliations SET state = $1, report = $2, problem = $3, updated_at = $4
 WHERE tenant_id = $5 AND id = $6 AND state = 1
 `
@@ -105,7 +105,7 @@ type EndReconciliationParams struct {
 
 // EndReconciliation changes nothing where it has ended.
 func (q *Queries) EndReconciliation(ctx context.Context, arg EndReconciliationParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, endReconciliation,
+	result, err := q.db.ExecContext(ctx, EndReconciliation,
 		arg.State,
 		arg.Report,
 		arg.Problem,
@@ -119,7 +119,7 @@ func (q *Queries) EndReconciliation(ctx context.Context, arg EndReconciliationPa
 	return result.RowsAffected()
 }
 
-const findReconciliation = `-- name: FindReconciliation :one
+const FindReconciliation = `-- name: FindReconciliation :one
 SELECT id, tenant_id, name, state, from_time, to_time, mapping, report, problem, size, idempotency_key, created_at, updated_at FROM reconciliations WHERE tenant_id = $1 AND idempotency_key = $2
 `
 
@@ -129,7 +129,7 @@ type FindReconciliationParams struct {
 }
 
 func (q *Queries) FindReconciliation(ctx context.Context, arg FindReconciliationParams) (Reconciliation, error) {
-	row := q.db.QueryRowContext(ctx, findReconciliation, arg.TenantID, arg.IdempotencyKey)
+	row := q.db.QueryRowContext(ctx, FindReconciliation, arg.TenantID, arg.IdempotencyKey)
 	var i Reconciliation
 	err := row.Scan(
 		&i.ID,
@@ -149,7 +149,7 @@ func (q *Queries) FindReconciliation(ctx context.Context, arg FindReconciliation
 	return i, err
 }
 
-const getReconciliation = `-- name: GetReconciliation :one
+const GetReconciliation = `-- name: GetReconciliation :one
 SELECT id, tenant_id, name, state, from_time, to_time, mapping, report, problem, size, idempotency_key, created_at, updated_at FROM reconciliations WHERE tenant_id = $1 AND id = $2
 `
 
@@ -159,7 +159,7 @@ type GetReconciliationParams struct {
 }
 
 func (q *Queries) GetReconciliation(ctx context.Context, arg GetReconciliationParams) (Reconciliation, error) {
-	row := q.db.QueryRowContext(ctx, getReconciliation, arg.TenantID, arg.ID)
+	row := q.db.QueryRowContext(ctx, GetReconciliation, arg.TenantID, arg.ID)
 	var i Reconciliation
 	err := row.Scan(
 		&i.ID,
@@ -179,7 +179,7 @@ func (q *Queries) GetReconciliation(ctx context.Context, arg GetReconciliationPa
 	return i, err
 }
 
-const getReconciliationPart = `-- name: GetReconciliationPart :one
+const GetReconciliationPart = `-- name: GetReconciliationPart :one
 SELECT data FROM reconciliation_parts WHERE reconciliation_id = $1 AND start = $2
 `
 
@@ -189,13 +189,13 @@ type GetReconciliationPartParams struct {
 }
 
 func (q *Queries) GetReconciliationPart(ctx context.Context, arg GetReconciliationPartParams) ([]byte, error) {
-	row := q.db.QueryRowContext(ctx, getReconciliationPart, arg.ReconciliationID, arg.Start)
+	row := q.db.QueryRowContext(ctx, GetReconciliationPart, arg.ReconciliationID, arg.Start)
 	var data []byte
 	err := row.Scan(&data)
 	return data, err
 }
 
-const growReconciliation = `-- name: GrowReconciliation :execrows
+const GrowReconciliation = `-- name: GrowReconciliation :execrows
 UPDATE reconciliations SET size = $1, updated_at = $2
 WHERE tenant_id = $3 AND id = $4 AND state = 1 AND size = $5
 `
@@ -210,7 +210,7 @@ type GrowReconciliationParams struct {
 
 // GrowReconciliation changes nothing where the file is not of this size.
 func (q *Queries) GrowReconciliation(ctx context.Context, arg GrowReconciliationParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, growReconciliation,
+	result, err := q.db.ExecContext(ctx, GrowReconciliation,
 		arg.NextSize,
 		arg.Now,
 		arg.TenantID,
@@ -223,11 +223,12 @@ func (q *Queries) GrowReconciliation(ctx context.Context, arg GrowReconciliation
 	return result.RowsAffected()
 }
 
-const listPayments = `-- name: ListPayments :many
-SELECT id, tenant_id, currency, type, state, reference, xid, idempotency_key, split_policy, sequence, hash, created_at, ended_at FROM transfers
-WHERE tenant_id = $1 AND id > $2 AND type IN ($3, $4)
-  AND created_at >= $5 AND created_at < $6
-ORDER BY id
+const ListPayments = `-- name: ListPayments :many
+SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = $1 AND transfers.id > $2
+  AND transfers.type IN ($3, $4)
+  AND transfers.created_at >= $5 AND transfers.created_at < $6
+ORDER BY transfers.id
 LIMIT $7
 `
 
@@ -241,10 +242,31 @@ type ListPaymentsParams struct {
 	MaxRows    int32
 }
 
+type ListPaymentsRow struct {
+	ID             string
+	TenantID       string
+	Ledger         int64
+	Type           string
+	State          int32
+	Reference      string
+	Xid            string
+	IdempotencyKey string
+	SplitPolicy    string
+	ChainID        string
+	Pended         int32
+	Sequence       int64
+	Hash           []byte
+	Postings       string
+	CreatedAt      int64
+	EndedAt        int64
+	ExpiresAt      int64
+	Currency       string
+}
+
 // ListPayments gives what went through the payment provider of what began in
 // a time: transfers of two types, by id.
-func (q *Queries) ListPayments(ctx context.Context, arg ListPaymentsParams) ([]Transfer, error) {
-	rows, err := q.db.QueryContext(ctx, listPayments,
+func (q *Queries) ListPayments(ctx context.Context, arg ListPaymentsParams) ([]ListPaymentsRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListPayments,
 		arg.TenantID,
 		arg.AfterID,
 		arg.FirstType,
@@ -257,23 +279,28 @@ func (q *Queries) ListPayments(ctx context.Context, arg ListPaymentsParams) ([]T
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Transfer
+	var items []ListPaymentsRow
 	for rows.Next() {
-		var i Transfer
+		var i ListPaymentsRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.TenantID,
-			&i.Currency,
+			&i.Ledger,
 			&i.Type,
 			&i.State,
 			&i.Reference,
 			&i.Xid,
 			&i.IdempotencyKey,
 			&i.SplitPolicy,
+			&i.ChainID,
+			&i.Pended,
 			&i.Sequence,
 			&i.Hash,
+			&i.Postings,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.ExpiresAt,
+			&i.Currency,
 		); err != nil {
 			return nil, err
 		}
@@ -288,7 +315,7 @@ func (q *Queries) ListPayments(ctx context.Context, arg ListPaymentsParams) ([]T
 	return items, nil
 }
 
-const listReconciliationDifferences = `-- name: ListReconciliationDifferences :many
+const ListReconciliationDifferences = `-- name: ListReconciliationDifferences :many
 SELECT place, difference FROM reconciliation_differences
 WHERE reconciliation_id = $1 AND place > $2
 ORDER BY place
@@ -307,7 +334,7 @@ type ListReconciliationDifferencesRow struct {
 }
 
 func (q *Queries) ListReconciliationDifferences(ctx context.Context, arg ListReconciliationDifferencesParams) ([]ListReconciliationDifferencesRow, error) {
-	rows, err := q.db.QueryContext(ctx, listReconciliationDifferences, arg.ReconciliationID, arg.AfterPlace, arg.MaxRows)
+	rows, err := q.db.QueryContext(ctx, ListReconciliationDifferences, arg.ReconciliationID, arg.AfterPlace, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -329,7 +356,7 @@ func (q *Queries) ListReconciliationDifferences(ctx context.Context, arg ListRec
 	return items, nil
 }
 
-const listReconciliations = `-- name: ListReconciliations :many
+const ListReconciliations = `-- name: ListReconciliations :many
 SELECT id, tenant_id, name, state, from_time, to_time, mapping, report, problem, size, idempotency_key, created_at, updated_at FROM reconciliations
 WHERE tenant_id = $1 AND id < $2
 ORDER BY id DESC
@@ -344,7 +371,7 @@ type ListReconciliationsParams struct {
 
 // ListReconciliations gives those before an id, the newest first.
 func (q *Queries) ListReconciliations(ctx context.Context, arg ListReconciliationsParams) ([]Reconciliation, error) {
-	rows, err := q.db.QueryContext(ctx, listReconciliations, arg.TenantID, arg.BeforeID, arg.MaxRows)
+	rows, err := q.db.QueryContext(ctx, ListReconciliations, arg.TenantID, arg.BeforeID, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

@@ -9,19 +9,45 @@ import (
 	"context"
 )
 
-const listStatement = `-- name: ListStatement :many
-SELECT transfers.ended_at, transfers.sequence, transfers.id, transfers.type, transfers.reference, postings.side, postings.amount
-FROM postings JOIN transfers ON transfers.id = postings.transfer_id
-WHERE postings.account_id = $1 AND transfers.state = 2
-  AND transfers.ended_at >= $2 AND transfers.ended_at < $3
-  AND (transfers.ended_at > $4
-    OR transfers.ended_at = $4 AND transfers.sequence > $5)
-ORDER BY transfers.ended_at, transfers.sequence
-LIMIT $6
+const HistoryBefore = `-- name: HistoryBefore :one
+SELECT debits, credits FROM history
+WHERE account = $1 AND (at < $2 OR at = $2 AND sequence <= $3)
+ORDER BY at DESC, sequence DESC
+LIMIT 1
+`
+
+type HistoryBeforeParams struct {
+	Account  int64
+	Before   int64
+	Sequence int64
+}
+
+type HistoryBeforeRow struct {
+	Debits  int64
+	Credits int64
+}
+
+// HistoryBefore gives the last posting of an account before a time, or at it up
+// to a place in the chain.
+func (q *Queries) HistoryBefore(ctx context.Context, arg HistoryBeforeParams) (HistoryBeforeRow, error) {
+	row := q.db.QueryRowContext(ctx, HistoryBefore, arg.Account, arg.Before, arg.Sequence)
+	var i HistoryBeforeRow
+	err := row.Scan(&i.Debits, &i.Credits)
+	return i, err
+}
+
+const ListStatement = `-- name: ListStatement :many
+SELECT history.at, history.sequence, history.debits, history.credits, transfers.id, transfers.type, transfers.reference
+FROM history JOIN transfers ON transfers.ledger = $1 AND transfers.sequence = history.sequence AND transfers.sequence > 0
+WHERE history.account = $2 AND history.at >= $3 AND history.at < $4
+  AND (history.at > $5 OR history.at = $5 AND history.sequence > $6)
+ORDER BY history.at, history.sequence
+LIMIT $7
 `
 
 type ListStatementParams struct {
-	AccountID     string
+	Ledger        int64
+	Account       int64
 	FromTime      int64
 	ToTime        int64
 	AfterTime     int64
@@ -30,20 +56,21 @@ type ListStatementParams struct {
 }
 
 type ListStatementRow struct {
-	EndedAt   int64
+	At        int64
 	Sequence  int64
+	Debits    int64
+	Credits   int64
 	ID        string
 	Type      string
 	Reference string
-	Side      int32
-	Amount    int64
 }
 
-// ListStatement gives an account's posted lines of a time, by time and
-// place in the chain.
+// ListStatement gives an account's postings of a time, by time and place in
+// the chain.
 func (q *Queries) ListStatement(ctx context.Context, arg ListStatementParams) ([]ListStatementRow, error) {
-	rows, err := q.db.QueryContext(ctx, listStatement,
-		arg.AccountID,
+	rows, err := q.db.QueryContext(ctx, ListStatement,
+		arg.Ledger,
+		arg.Account,
 		arg.FromTime,
 		arg.ToTime,
 		arg.AfterTime,
@@ -58,13 +85,13 @@ func (q *Queries) ListStatement(ctx context.Context, arg ListStatementParams) ([
 	for rows.Next() {
 		var i ListStatementRow
 		if err := rows.Scan(
-			&i.EndedAt,
+			&i.At,
 			&i.Sequence,
+			&i.Debits,
+			&i.Credits,
 			&i.ID,
 			&i.Type,
 			&i.Reference,
-			&i.Side,
-			&i.Amount,
 		); err != nil {
 			return nil, err
 		}
@@ -77,32 +104,4 @@ func (q *Queries) ListStatement(ctx context.Context, arg ListStatementParams) ([
 		return nil, err
 	}
 	return items, nil
-}
-
-const sumPostings = `-- name: SumPostings :one
-SELECT CAST(COALESCE(SUM(CASE WHEN postings.side = 1 THEN postings.amount ELSE 0 END), 0) AS BIGINT) AS debits,
-    CAST(COALESCE(SUM(CASE WHEN postings.side = 2 THEN postings.amount ELSE 0 END), 0) AS BIGINT) AS credits
-FROM postings JOIN transfers ON transfers.id = postings.transfer_id
-WHERE postings.account_id = $1 AND transfers.state = 2
-  AND (transfers.ended_at < $2 OR transfers.ended_at = $2 AND transfers.sequence <= $3)
-`
-
-type SumPostingsParams struct {
-	AccountID string
-	Before    int64
-	Sequence  int64
-}
-
-type SumPostingsRow struct {
-	Debits  int64
-	Credits int64
-}
-
-// SumPostings sums what was posted to an account before a time, or at it up
-// to a place in the chain.
-func (q *Queries) SumPostings(ctx context.Context, arg SumPostingsParams) (SumPostingsRow, error) {
-	row := q.db.QueryRowContext(ctx, sumPostings, arg.AccountID, arg.Before, arg.Sequence)
-	var i SumPostingsRow
-	err := row.Scan(&i.Debits, &i.Credits)
-	return i, err
 }

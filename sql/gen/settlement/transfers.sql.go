@@ -9,76 +9,111 @@ import (
 	"context"
 )
 
-const addPosting = `-- name: AddPosting :exec
-INSERT INTO postings (transfer_id, line, tenant_id, account_id, side, amount)
-VALUES ($1, $2, $3, $4, $5, $6)
+const AddFact = `-- name: AddFact :exec
+INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
+VALUES ($1, $2, $3, $4, $5, 0)
 `
 
-type AddPostingParams struct {
-	TransferID string
-	Line       int32
-	TenantID   string
-	AccountID  string
-	Side       int32
-	Amount     int64
+type AddFactParams struct {
+	ID        string
+	TenantID  string
+	Sequence  int64
+	Envelope  []byte
+	CreatedAt int64
 }
 
-func (q *Queries) AddPosting(ctx context.Context, arg AddPostingParams) error {
-	_, err := q.db.ExecContext(ctx, addPosting,
-		arg.TransferID,
-		arg.Line,
+func (q *Queries) AddFact(ctx context.Context, arg AddFactParams) error {
+	_, err := q.db.ExecContext(ctx, AddFact,
+		arg.ID,
 		arg.TenantID,
-		arg.AccountID,
-		arg.Side,
-		arg.Amount,
+		arg.Sequence,
+		arg.Envelope,
+		arg.CreatedAt,
 	)
 	return err
 }
 
-const addTransfer = `-- name: AddTransfer :exec
-INSERT INTO transfers (id, tenant_id, currency, type, state, reference, xid, idempotency_key, split_policy,
-    sequence, hash, created_at, ended_at)
-VALUES ($1, $2, $3, $4, $5, $6,
-    $7, $8, $9, $10, $11,
-    $12, $13)
+const AddHistory = `-- name: AddHistory :exec
+INSERT INTO history (account, at, sequence, debits, credits)
+VALUES ($1, $2, $3, $4, $5)
+`
+
+type AddHistoryParams struct {
+	Account  int64
+	At       int64
+	Sequence int64
+	Debits   int64
+	Credits  int64
+}
+
+func (q *Queries) AddHistory(ctx context.Context, arg AddHistoryParams) error {
+	_, err := q.db.ExecContext(ctx, AddHistory,
+		arg.Account,
+		arg.At,
+		arg.Sequence,
+		arg.Debits,
+		arg.Credits,
+	)
+	return err
+}
+
+const AddTransfer = `-- name: AddTransfer :execrows
+INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy, chain_id, pended,
+    sequence, hash, postings, created_at, ended_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7,
+    $8, $9, $10, $11, $12, $13,
+    $14, $15, $16, $17)
+ON CONFLICT DO NOTHING
 `
 
 type AddTransferParams struct {
 	ID             string
 	TenantID       string
-	Currency       string
+	Ledger         int64
 	Type           string
 	State          int32
 	Reference      string
 	Xid            string
 	IdempotencyKey string
 	SplitPolicy    string
+	ChainID        string
+	Pended         int32
 	Sequence       int64
 	Hash           []byte
+	Postings       string
 	CreatedAt      int64
 	EndedAt        int64
+	ExpiresAt      int64
 }
 
-func (q *Queries) AddTransfer(ctx context.Context, arg AddTransferParams) error {
-	_, err := q.db.ExecContext(ctx, addTransfer,
+// AddTransfer inserts nothing where the id or the idempotency key is taken.
+func (q *Queries) AddTransfer(ctx context.Context, arg AddTransferParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, AddTransfer,
 		arg.ID,
 		arg.TenantID,
-		arg.Currency,
+		arg.Ledger,
 		arg.Type,
 		arg.State,
 		arg.Reference,
 		arg.Xid,
 		arg.IdempotencyKey,
 		arg.SplitPolicy,
+		arg.ChainID,
+		arg.Pended,
 		arg.Sequence,
 		arg.Hash,
+		arg.Postings,
 		arg.CreatedAt,
 		arg.EndedAt,
+		arg.ExpiresAt,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
-const endTransfer = `-- name: EndTransfer :execrows
+const EndTransfer = `-- name: EndTransfer :execrows
 UPDATE transfers SET state = $1, sequence = $2, hash = $3, ended_at = $4
 WHERE tenant_id = $5 AND id = $6 AND state = 1
 `
@@ -95,7 +130,7 @@ type EndTransferParams struct {
 // EndTransfer posts or voids; it changes nothing where the transfer is not
 // pending.
 func (q *Queries) EndTransfer(ctx context.Context, arg EndTransferParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, endTransfer,
+	result, err := q.db.ExecContext(ctx, EndTransfer,
 		arg.State,
 		arg.Sequence,
 		arg.Hash,
@@ -109,8 +144,9 @@ func (q *Queries) EndTransfer(ctx context.Context, arg EndTransferParams) (int64
 	return result.RowsAffected()
 }
 
-const findTransfer = `-- name: FindTransfer :one
-SELECT id, tenant_id, currency, type, state, reference, xid, idempotency_key, split_policy, sequence, hash, created_at, ended_at FROM transfers WHERE tenant_id = $1 AND idempotency_key = $2
+const FindTransfer = `-- name: FindTransfer :one
+SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = $1 AND transfers.idempotency_key = $2
 `
 
 type FindTransferParams struct {
@@ -118,29 +154,56 @@ type FindTransferParams struct {
 	IdempotencyKey string
 }
 
-func (q *Queries) FindTransfer(ctx context.Context, arg FindTransferParams) (Transfer, error) {
-	row := q.db.QueryRowContext(ctx, findTransfer, arg.TenantID, arg.IdempotencyKey)
-	var i Transfer
+type FindTransferRow struct {
+	ID             string
+	TenantID       string
+	Ledger         int64
+	Type           string
+	State          int32
+	Reference      string
+	Xid            string
+	IdempotencyKey string
+	SplitPolicy    string
+	ChainID        string
+	Pended         int32
+	Sequence       int64
+	Hash           []byte
+	Postings       string
+	CreatedAt      int64
+	EndedAt        int64
+	ExpiresAt      int64
+	Currency       string
+}
+
+func (q *Queries) FindTransfer(ctx context.Context, arg FindTransferParams) (FindTransferRow, error) {
+	row := q.db.QueryRowContext(ctx, FindTransfer, arg.TenantID, arg.IdempotencyKey)
+	var i FindTransferRow
 	err := row.Scan(
 		&i.ID,
 		&i.TenantID,
-		&i.Currency,
+		&i.Ledger,
 		&i.Type,
 		&i.State,
 		&i.Reference,
 		&i.Xid,
 		&i.IdempotencyKey,
 		&i.SplitPolicy,
+		&i.ChainID,
+		&i.Pended,
 		&i.Sequence,
 		&i.Hash,
+		&i.Postings,
 		&i.CreatedAt,
 		&i.EndedAt,
+		&i.ExpiresAt,
+		&i.Currency,
 	)
 	return i, err
 }
 
-const getTransfer = `-- name: GetTransfer :one
-SELECT id, tenant_id, currency, type, state, reference, xid, idempotency_key, split_policy, sequence, hash, created_at, ended_at FROM transfers WHERE tenant_id = $1 AND id = $2
+const GetTransfer = `-- name: GetTransfer :one
+SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = $1 AND transfers.id = $2
 `
 
 type GetTransferParams struct {
@@ -148,71 +211,116 @@ type GetTransferParams struct {
 	ID       string
 }
 
-func (q *Queries) GetTransfer(ctx context.Context, arg GetTransferParams) (Transfer, error) {
-	row := q.db.QueryRowContext(ctx, getTransfer, arg.TenantID, arg.ID)
-	var i Transfer
+type GetTransferRow struct {
+	ID             string
+	TenantID       string
+	Ledger         int64
+	Type           string
+	State          int32
+	Reference      string
+	Xid            string
+	IdempotencyKey string
+	SplitPolicy    string
+	ChainID        string
+	Pended         int32
+	Sequence       int64
+	Hash           []byte
+	Postings       string
+	CreatedAt      int64
+	EndedAt        int64
+	ExpiresAt      int64
+	Currency       string
+}
+
+func (q *Queries) GetTransfer(ctx context.Context, arg GetTransferParams) (GetTransferRow, error) {
+	row := q.db.QueryRowContext(ctx, GetTransfer, arg.TenantID, arg.ID)
+	var i GetTransferRow
 	err := row.Scan(
 		&i.ID,
 		&i.TenantID,
-		&i.Currency,
+		&i.Ledger,
 		&i.Type,
 		&i.State,
 		&i.Reference,
 		&i.Xid,
 		&i.IdempotencyKey,
 		&i.SplitPolicy,
+		&i.ChainID,
+		&i.Pended,
 		&i.Sequence,
 		&i.Hash,
+		&i.Postings,
 		&i.CreatedAt,
 		&i.EndedAt,
+		&i.ExpiresAt,
+		&i.Currency,
 	)
 	return i, err
 }
 
-const listChain = `-- name: ListChain :many
-SELECT id, tenant_id, currency, type, state, reference, xid, idempotency_key, split_policy, sequence, hash, created_at, ended_at FROM transfers
-WHERE tenant_id = $1 AND currency = $2 AND sequence > 0
-  AND sequence > $3
-ORDER BY sequence
-LIMIT $4
+const ListChain = `-- name: ListChain :many
+SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.ledger = $1 AND transfers.sequence > 0 AND transfers.sequence > $2
+ORDER BY transfers.sequence
+LIMIT $3
 `
 
 type ListChainParams struct {
-	TenantID      string
-	Currency      string
+	Ledger        int64
 	AfterSequence int64
 	MaxRows       int32
 }
 
+type ListChainRow struct {
+	ID             string
+	TenantID       string
+	Ledger         int64
+	Type           string
+	State          int32
+	Reference      string
+	Xid            string
+	IdempotencyKey string
+	SplitPolicy    string
+	ChainID        string
+	Pended         int32
+	Sequence       int64
+	Hash           []byte
+	Postings       string
+	CreatedAt      int64
+	EndedAt        int64
+	ExpiresAt      int64
+	Currency       string
+}
+
 // ListChain gives a ledger's posted transfers in the order of its chain.
-func (q *Queries) ListChain(ctx context.Context, arg ListChainParams) ([]Transfer, error) {
-	rows, err := q.db.QueryContext(ctx, listChain,
-		arg.TenantID,
-		arg.Currency,
-		arg.AfterSequence,
-		arg.MaxRows,
-	)
+func (q *Queries) ListChain(ctx context.Context, arg ListChainParams) ([]ListChainRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListChain, arg.Ledger, arg.AfterSequence, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Transfer
+	var items []ListChainRow
 	for rows.Next() {
-		var i Transfer
+		var i ListChainRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.TenantID,
-			&i.Currency,
+			&i.Ledger,
 			&i.Type,
 			&i.State,
 			&i.Reference,
 			&i.Xid,
 			&i.IdempotencyKey,
 			&i.SplitPolicy,
+			&i.ChainID,
+			&i.Pended,
 			&i.Sequence,
 			&i.Hash,
+			&i.Postings,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.ExpiresAt,
+			&i.Currency,
 		); err != nil {
 			return nil, err
 		}
@@ -227,48 +335,41 @@ func (q *Queries) ListChain(ctx context.Context, arg ListChainParams) ([]Transfe
 	return items, nil
 }
 
-const listChainPostings = `-- name: ListChainPostings :many
-SELECT postings.transfer_id, postings.account_id, postings.side, postings.amount
-FROM postings JOIN transfers ON transfers.id = postings.transfer_id
-WHERE transfers.tenant_id = $1 AND transfers.currency = $2 AND transfers.sequence > 0
-  AND transfers.sequence > $3 AND transfers.sequence <= $4
-ORDER BY transfers.sequence, postings.line
+const ListExpired = `-- name: ListExpired :many
+SELECT transfers.tenant_id, transfers.id, transfers.expires_at, ledgers.currency
+FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.state = 1 AND transfers.expires_at > 0 AND transfers.expires_at <= $1
+ORDER BY transfers.expires_at
+LIMIT $2
 `
 
-type ListChainPostingsParams struct {
-	TenantID      string
-	Currency      string
-	AfterSequence int64
-	LastSequence  int64
+type ListExpiredParams struct {
+	Now     int64
+	MaxRows int32
 }
 
-type ListChainPostingsRow struct {
-	TransferID string
-	AccountID  string
-	Side       int32
-	Amount     int64
+type ListExpiredRow struct {
+	TenantID  string
+	ID        string
+	ExpiresAt int64
+	Currency  string
 }
 
-// ListChainPostings gives the lines of a part of the chain.
-func (q *Queries) ListChainPostings(ctx context.Context, arg ListChainPostingsParams) ([]ListChainPostingsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listChainPostings,
-		arg.TenantID,
-		arg.Currency,
-		arg.AfterSequence,
-		arg.LastSequence,
-	)
+// ListExpired gives pending transfers whose time is over.
+func (q *Queries) ListExpired(ctx context.Context, arg ListExpiredParams) ([]ListExpiredRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListExpired, arg.Now, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListChainPostingsRow
+	var items []ListExpiredRow
 	for rows.Next() {
-		var i ListChainPostingsRow
+		var i ListExpiredRow
 		if err := rows.Scan(
-			&i.TransferID,
-			&i.AccountID,
-			&i.Side,
-			&i.Amount,
+			&i.TenantID,
+			&i.ID,
+			&i.ExpiresAt,
+			&i.Currency,
 		); err != nil {
 			return nil, err
 		}
@@ -283,48 +384,143 @@ func (q *Queries) ListChainPostings(ctx context.Context, arg ListChainPostingsPa
 	return items, nil
 }
 
-const listPending = `-- name: ListPending :many
-SELECT id, tenant_id, currency, type, state, reference, xid, idempotency_key, split_policy, sequence, hash, created_at, ended_at FROM transfers
-WHERE tenant_id = $1 AND currency = $2 AND state = 1 AND id > $3
-ORDER BY id
-LIMIT $4
+const ListLinked = `-- name: ListLinked :many
+SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = $1 AND transfers.chain_id = $2 AND transfers.chain_id <> ''
+ORDER BY transfers.id
+`
+
+type ListLinkedParams struct {
+	TenantID string
+	ChainID  string
+}
+
+type ListLinkedRow struct {
+	ID             string
+	TenantID       string
+	Ledger         int64
+	Type           string
+	State          int32
+	Reference      string
+	Xid            string
+	IdempotencyKey string
+	SplitPolicy    string
+	ChainID        string
+	Pended         int32
+	Sequence       int64
+	Hash           []byte
+	Postings       string
+	CreatedAt      int64
+	EndedAt        int64
+	ExpiresAt      int64
+	Currency       string
+}
+
+// ListLinked gives the transfers that were linked, in their order.
+func (q *Queries) ListLinked(ctx context.Context, arg ListLinkedParams) ([]ListLinkedRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListLinked, arg.TenantID, arg.ChainID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListLinkedRow
+	for rows.Next() {
+		var i ListLinkedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.TenantID,
+			&i.Ledger,
+			&i.Type,
+			&i.State,
+			&i.Reference,
+			&i.Xid,
+			&i.IdempotencyKey,
+			&i.SplitPolicy,
+			&i.ChainID,
+			&i.Pended,
+			&i.Sequence,
+			&i.Hash,
+			&i.Postings,
+			&i.CreatedAt,
+			&i.EndedAt,
+			&i.ExpiresAt,
+			&i.Currency,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListPending = `-- name: ListPending :many
+SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.ledger = $1 AND transfers.state = 1 AND transfers.id > $2
+ORDER BY transfers.id
+LIMIT $3
 `
 
 type ListPendingParams struct {
-	TenantID string
-	Currency string
-	AfterID  string
-	MaxRows  int32
+	Ledger  int64
+	AfterID string
+	MaxRows int32
 }
 
-func (q *Queries) ListPending(ctx context.Context, arg ListPendingParams) ([]Transfer, error) {
-	rows, err := q.db.QueryContext(ctx, listPending,
-		arg.TenantID,
-		arg.Currency,
-		arg.AfterID,
-		arg.MaxRows,
-	)
+type ListPendingRow struct {
+	ID             string
+	TenantID       string
+	Ledger         int64
+	Type           string
+	State          int32
+	Reference      string
+	Xid            string
+	IdempotencyKey string
+	SplitPolicy    string
+	ChainID        string
+	Pended         int32
+	Sequence       int64
+	Hash           []byte
+	Postings       string
+	CreatedAt      int64
+	EndedAt        int64
+	ExpiresAt      int64
+	Currency       string
+}
+
+func (q *Queries) ListPending(ctx context.Context, arg ListPendingParams) ([]ListPendingRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListPending, arg.Ledger, arg.AfterID, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Transfer
+	var items []ListPendingRow
 	for rows.Next() {
-		var i Transfer
+		var i ListPendingRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.TenantID,
-			&i.Currency,
+			&i.Ledger,
 			&i.Type,
 			&i.State,
 			&i.Reference,
 			&i.Xid,
 			&i.IdempotencyKey,
 			&i.SplitPolicy,
+			&i.ChainID,
+			&i.Pended,
 			&i.Sequence,
 			&i.Hash,
+			&i.Postings,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.ExpiresAt,
+			&i.Currency,
 		); err != nil {
 			return nil, err
 		}
@@ -339,10 +535,10 @@ func (q *Queries) ListPending(ctx context.Context, arg ListPendingParams) ([]Tra
 	return items, nil
 }
 
-const listPendingOfType = `-- name: ListPendingOfType :many
-SELECT id, tenant_id, currency, type, state, reference, xid, idempotency_key, split_policy, sequence, hash, created_at, ended_at FROM transfers
-WHERE state = 1 AND type = $1 AND id > $2
-ORDER BY id
+const ListPendingOfType = `-- name: ListPendingOfType :many
+SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.state = 1 AND transfers.type = $1 AND transfers.id > $2
+ORDER BY transfers.id
 LIMIT $3
 `
 
@@ -352,30 +548,56 @@ type ListPendingOfTypeParams struct {
 	MaxRows int32
 }
 
+type ListPendingOfTypeRow struct {
+	ID             string
+	TenantID       string
+	Ledger         int64
+	Type           string
+	State          int32
+	Reference      string
+	Xid            string
+	IdempotencyKey string
+	SplitPolicy    string
+	ChainID        string
+	Pended         int32
+	Sequence       int64
+	Hash           []byte
+	Postings       string
+	CreatedAt      int64
+	EndedAt        int64
+	ExpiresAt      int64
+	Currency       string
+}
+
 // ListPendingOfType gives pending transfers of every tenant, by id.
-func (q *Queries) ListPendingOfType(ctx context.Context, arg ListPendingOfTypeParams) ([]Transfer, error) {
-	rows, err := q.db.QueryContext(ctx, listPendingOfType, arg.Type, arg.AfterID, arg.MaxRows)
+func (q *Queries) ListPendingOfType(ctx context.Context, arg ListPendingOfTypeParams) ([]ListPendingOfTypeRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListPendingOfType, arg.Type, arg.AfterID, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Transfer
+	var items []ListPendingOfTypeRow
 	for rows.Next() {
-		var i Transfer
+		var i ListPendingOfTypeRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.TenantID,
-			&i.Currency,
+			&i.Ledger,
 			&i.Type,
 			&i.State,
 			&i.Reference,
 			&i.Xid,
 			&i.IdempotencyKey,
 			&i.SplitPolicy,
+			&i.ChainID,
+			&i.Pended,
 			&i.Sequence,
 			&i.Hash,
+			&i.Postings,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.ExpiresAt,
+			&i.Currency,
 		); err != nil {
 			return nil, err
 		}
@@ -390,43 +612,69 @@ func (q *Queries) ListPendingOfType(ctx context.Context, arg ListPendingOfTypePa
 	return items, nil
 }
 
-const listPostings = `-- name: ListPostings :many
-SELECT postings.line, postings.account_id, postings.side, postings.amount, accounts.purpose, accounts.owner_id
-FROM postings JOIN accounts ON accounts.id = postings.account_id
-WHERE postings.tenant_id = $1 AND postings.transfer_id = $2
-ORDER BY postings.line
+const ListTransfers = `-- name: ListTransfers :many
+SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = $1 AND transfers.id > $2
+ORDER BY transfers.id
+LIMIT $3
 `
 
-type ListPostingsParams struct {
-	TenantID   string
-	TransferID string
+type ListTransfersParams struct {
+	TenantID string
+	AfterID  string
+	MaxRows  int32
 }
 
-type ListPostingsRow struct {
-	Line      int32
-	AccountID string
-	Side      int32
-	Amount    int64
-	Purpose   string
-	OwnerID   string
+type ListTransfersRow struct {
+	ID             string
+	TenantID       string
+	Ledger         int64
+	Type           string
+	State          int32
+	Reference      string
+	Xid            string
+	IdempotencyKey string
+	SplitPolicy    string
+	ChainID        string
+	Pended         int32
+	Sequence       int64
+	Hash           []byte
+	Postings       string
+	CreatedAt      int64
+	EndedAt        int64
+	ExpiresAt      int64
+	Currency       string
 }
 
-func (q *Queries) ListPostings(ctx context.Context, arg ListPostingsParams) ([]ListPostingsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listPostings, arg.TenantID, arg.TransferID)
+// ListTransfers gives a tenant's transfers by id.
+func (q *Queries) ListTransfers(ctx context.Context, arg ListTransfersParams) ([]ListTransfersRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListTransfers, arg.TenantID, arg.AfterID, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListPostingsRow
+	var items []ListTransfersRow
 	for rows.Next() {
-		var i ListPostingsRow
+		var i ListTransfersRow
 		if err := rows.Scan(
-			&i.Line,
-			&i.AccountID,
-			&i.Side,
-			&i.Amount,
-			&i.Purpose,
-			&i.OwnerID,
+			&i.ID,
+			&i.TenantID,
+			&i.Ledger,
+			&i.Type,
+			&i.State,
+			&i.Reference,
+			&i.Xid,
+			&i.IdempotencyKey,
+			&i.SplitPolicy,
+			&i.ChainID,
+			&i.Pended,
+			&i.Sequence,
+			&i.Hash,
+			&i.Postings,
+			&i.CreatedAt,
+			&i.EndedAt,
+			&i.ExpiresAt,
+			&i.Currency,
 		); err != nil {
 			return nil, err
 		}
@@ -441,53 +689,76 @@ func (q *Queries) ListPostings(ctx context.Context, arg ListPostingsParams) ([]L
 	return items, nil
 }
 
-const listTransfers = `-- name: ListTransfers :many
-SELECT id, tenant_id, currency, type, state, reference, xid, idempotency_key, split_policy, sequence, hash, created_at, ended_at FROM transfers
-WHERE tenant_id = $1 AND id > $2
-  AND (CAST($3 AS INTEGER) = 1 OR reference = $4)
-ORDER BY id
-LIMIT $5
+const ListTransfersOf = `-- name: ListTransfersOf :many
+SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = $1 AND transfers.reference = $2 AND transfers.reference <> ''
+  AND transfers.id > $3
+ORDER BY transfers.id
+LIMIT $4
 `
 
-type ListTransfersParams struct {
-	TenantID      string
-	AfterID       string
-	AllReferences int32
-	Reference     string
-	MaxRows       int32
+type ListTransfersOfParams struct {
+	TenantID  string
+	Reference string
+	AfterID   string
+	MaxRows   int32
 }
 
-// ListTransfers gives those of one reference, or all where all_references
-// is 1, by id.
-func (q *Queries) ListTransfers(ctx context.Context, arg ListTransfersParams) ([]Transfer, error) {
-	rows, err := q.db.QueryContext(ctx, listTransfers,
+type ListTransfersOfRow struct {
+	ID             string
+	TenantID       string
+	Ledger         int64
+	Type           string
+	State          int32
+	Reference      string
+	Xid            string
+	IdempotencyKey string
+	SplitPolicy    string
+	ChainID        string
+	Pended         int32
+	Sequence       int64
+	Hash           []byte
+	Postings       string
+	CreatedAt      int64
+	EndedAt        int64
+	ExpiresAt      int64
+	Currency       string
+}
+
+// ListTransfersOf gives those of one reference, by id.
+func (q *Queries) ListTransfersOf(ctx context.Context, arg ListTransfersOfParams) ([]ListTransfersOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListTransfersOf,
 		arg.TenantID,
-		arg.AfterID,
-		arg.AllReferences,
 		arg.Reference,
+		arg.AfterID,
 		arg.MaxRows,
 	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Transfer
+	var items []ListTransfersOfRow
 	for rows.Next() {
-		var i Transfer
+		var i ListTransfersOfRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.TenantID,
-			&i.Currency,
+			&i.Ledger,
 			&i.Type,
 			&i.State,
 			&i.Reference,
 			&i.Xid,
 			&i.IdempotencyKey,
 			&i.SplitPolicy,
+			&i.ChainID,
+			&i.Pended,
 			&i.Sequence,
 			&i.Hash,
+			&i.Postings,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.ExpiresAt,
+			&i.Currency,
 		); err != nil {
 			return nil, err
 		}

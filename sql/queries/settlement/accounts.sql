@@ -1,44 +1,77 @@
--- AddAccount inserts nothing where the account exists.
+-- AddAccount inserts nothing where the id, the owner's account or the number
+-- exists.
 -- name: AddAccount :execrows
-INSERT INTO accounts (id, tenant_id, purpose, owner_id, currency, normal_side, overdraft,
-    debits_posted, credits_posted, debits_pending, credits_pending, created_at)
-VALUES (sqlc.arg(id), sqlc.arg(tenant_id), sqlc.arg(purpose), sqlc.arg(owner_id), sqlc.arg(currency),
-    sqlc.arg(normal_side), sqlc.arg(overdraft), 0, 0, 0, 0, sqlc.arg(created_at))
-ON CONFLICT (tenant_id, owner_id, purpose, currency) DO NOTHING;
+INSERT INTO accounts (number, id, tenant_id, purpose, owner_id, currency, normal_side, overdraft, state, created_at)
+VALUES (sqlc.arg(number), sqlc.arg(id), sqlc.arg(tenant_id), sqlc.arg(purpose), sqlc.arg(owner_id), sqlc.arg(currency),
+    sqlc.arg(normal_side), sqlc.arg(overdraft), sqlc.arg(state), sqlc.arg(created_at))
+ON CONFLICT DO NOTHING;
+
+-- name: AddBalance :exec
+INSERT INTO balances (account, debits_posted, credits_posted, debits_pending, credits_pending)
+VALUES (sqlc.arg(account), 0, 0, 0, 0);
 
 -- name: FindAccount :one
-SELECT * FROM accounts
-WHERE tenant_id = sqlc.arg(tenant_id) AND owner_id = sqlc.arg(owner_id)
-  AND purpose = sqlc.arg(purpose) AND currency = sqlc.arg(currency);
+SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM accounts JOIN balances ON balances.account = accounts.number
+WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.owner_id = sqlc.arg(owner_id)
+  AND accounts.purpose = sqlc.arg(purpose) AND accounts.currency = sqlc.arg(currency);
 
 -- name: GetAccount :one
-SELECT * FROM accounts WHERE tenant_id = sqlc.arg(tenant_id) AND id = sqlc.arg(id);
+SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM accounts JOIN balances ON balances.account = accounts.number
+WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id = sqlc.arg(id);
+
+-- name: GetAccountByNumber :one
+SELECT id, purpose, owner_id FROM accounts WHERE number = sqlc.arg(number);
 
 -- ListAccounts gives one owner's accounts, or everybody's where all_owners
 -- is 1, by id.
 -- name: ListAccounts :many
-SELECT * FROM accounts
-WHERE tenant_id = sqlc.arg(tenant_id) AND id > sqlc.arg(after_id)
-  AND (CAST(sqlc.arg(all_owners) AS INTEGER) = 1 OR owner_id = sqlc.arg(owner_id))
-ORDER BY id
+SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM accounts JOIN balances ON balances.account = accounts.number
+WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id > sqlc.arg(after_id)
+  AND (CAST(sqlc.arg(all_owners) AS INTEGER) = 1 OR accounts.owner_id = sqlc.arg(owner_id))
+ORDER BY accounts.id
 LIMIT sqlc.arg(max_rows);
 
--- name: SetBalance :execrows
-UPDATE accounts SET debits_posted = sqlc.arg(debits_posted), credits_posted = sqlc.arg(credits_posted),
+-- name: SetAccountState :execrows
+UPDATE accounts SET state = sqlc.arg(state) WHERE tenant_id = sqlc.arg(tenant_id) AND id = sqlc.arg(id);
+
+-- name: SetBalance :exec
+UPDATE balances SET debits_posted = sqlc.arg(debits_posted), credits_posted = sqlc.arg(credits_posted),
     debits_pending = sqlc.arg(debits_pending), credits_pending = sqlc.arg(credits_pending)
-WHERE tenant_id = sqlc.arg(tenant_id) AND id = sqlc.arg(id);
+WHERE account = sqlc.arg(account);
 
--- LockLedger gives the end of a ledger's chain and holds the ledger against
--- other writers until the end of the transaction. A new ledger begins at 0.
+-- LockLedger takes the next version of a ledger, which holds it against other
+-- writers until the end of the transaction. It gives no row where there is
+-- no such ledger.
 -- name: LockLedger :one
-INSERT INTO ledgers (tenant_id, currency, sequence, hash, updated_at)
-VALUES (sqlc.arg(tenant_id), sqlc.arg(currency), 0, sqlc.arg(genesis), sqlc.arg(now))
-ON CONFLICT (tenant_id, currency) DO UPDATE SET updated_at = excluded.updated_at
-RETURNING sequence, hash;
+UPDATE ledgers SET version = version + 1
+WHERE tenant_id = sqlc.arg(tenant_id) AND currency = sqlc.arg(currency)
+RETURNING *;
 
+-- AddLedger inserts nothing where the ledger exists, or its number was taken.
+-- name: AddLedger :execrows
+INSERT INTO ledgers (number, tenant_id, currency, version, accounts, sequence, hash, updated_at)
+SELECT next.number, sqlc.arg(tenant_id), sqlc.arg(currency), 0, next.number * 4294967296, 0, sqlc.arg(genesis), 0
+FROM (SELECT COALESCE(MAX(ledgers.number), 0) + 1 AS number FROM ledgers) AS next
+WHERE NOT EXISTS (SELECT 1 FROM ledgers AS same WHERE same.tenant_id = sqlc.arg(tenant_id) AND same.currency = sqlc.arg(currency))
+ON CONFLICT DO NOTHING;
+
+-- MoveLedger writes what a batch has come to.
 -- name: MoveLedger :execrows
-UPDATE ledgers SET sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(now)
-WHERE tenant_id = sqlc.arg(tenant_id) AND currency = sqlc.arg(currency) AND sequence = sqlc.arg(sequence) - 1;
+UPDATE ledgers SET accounts = sqlc.arg(accounts), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(updated_at)
+WHERE number = sqlc.arg(number) AND version = sqlc.arg(version);
 
 -- name: ListLedgers :many
 SELECT * FROM ledgers WHERE tenant_id = sqlc.arg(tenant_id) ORDER BY currency;
+
+-- name: GetLedger :one
+SELECT * FROM ledgers WHERE tenant_id = sqlc.arg(tenant_id) AND currency = sqlc.arg(currency);
+
+-- HistoryAt gives the last posting of an account at or before a time.
+-- name: HistoryAt :one
+SELECT at, sequence, debits, credits FROM history
+WHERE account = sqlc.arg(account) AND at <= sqlc.arg(at)
+ORDER BY at DESC, sequence DESC
+LIMIT 1;

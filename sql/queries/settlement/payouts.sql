@@ -59,8 +59,9 @@ LIMIT sqlc.arg(max_rows);
 
 -- ListAccountsOf gives a tenant's accounts for one purpose in one currency.
 -- name: ListAccountsOf :many
-SELECT * FROM accounts
-WHERE tenant_id = sqlc.arg(tenant_id) AND purpose = sqlc.arg(purpose) AND currency = sqlc.arg(currency)
-  AND id > sqlc.arg(after_id)
-ORDER BY id
+SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM accounts JOIN balances ON balances.account = accounts.number
+WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.purpose = sqlc.arg(purpose) AND accounts.currency = sqlc.arg(currency)
+  AND accounts.id > sqlc.arg(after_id)
+ORDER BY accounts.id
 LIMIT sqlc.arg(max_rows);

@@ -52,8 +52,9 @@ LIMIT sqlc.arg(max_rows);
 -- ListPayments gives what went through the payment provider of what began in
 -- a time: transfers of two types, by id.
 -- name: ListPayments :many
-SELECT * FROM transfers
-WHERE tenant_id = sqlc.arg(tenant_id) AND id > sqlc.arg(after_id) AND type IN (sqlc.arg(first_type), sqlc.arg(second_type))
-  AND created_at >= sqlc.arg(from_time) AND created_at < sqlc.arg(to_time)
-ORDER BY id
+SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.id > sqlc.arg(after_id)
+  AND transfers.type IN (sqlc.arg(first_type), sqlc.arg(second_type))
+  AND transfers.created_at >= sqlc.arg(from_time) AND transfers.created_at < sqlc.arg(to_time)
+ORDER BY transfers.id
 LIMIT sqlc.arg(max_rows);

@@ -1,13 +1,11 @@
--- name: AddTransfer :exec
-INSERT INTO transfers (id, tenant_id, currency, type, state, reference, xid, idempotency_key, split_policy,
-    sequence, hash, created_at, ended_at)
-VALUES (sqlc.arg(id), sqlc.arg(tenant_id), sqlc.arg(currency), sqlc.arg(type), sqlc.arg(state), sqlc.arg(reference),
-    sqlc.arg(xid), sqlc.arg(idempotency_key), sqlc.arg(split_policy), sqlc.arg(sequence), sqlc.arg(hash),
-    sqlc.arg(created_at), sqlc.arg(ended_at));
-
--- name: AddPosting :exec
-INSERT INTO postings (transfer_id, line, tenant_id, account_id, side, amount)
-VALUES (sqlc.arg(transfer_id), sqlc.arg(line), sqlc.arg(tenant_id), sqlc.arg(account_id), sqlc.arg(side), sqlc.arg(amount));
+-- AddTransfer inserts nothing where the id or the idempotency key is taken.
+-- name: AddTransfer :execrows
+INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy, chain_id, pended,
+    sequence, hash, postings, created_at, ended_at, expires_at)
+VALUES (sqlc.arg(id), sqlc.arg(tenant_id), sqlc.arg(ledger), sqlc.arg(type), sqlc.arg(state), sqlc.arg(reference), sqlc.arg(xid),
+    sqlc.arg(idempotency_key), sqlc.arg(split_policy), sqlc.arg(chain_id), sqlc.arg(pended), sqlc.arg(sequence), sqlc.arg(hash),
+    sqlc.arg(postings), sqlc.arg(created_at), sqlc.arg(ended_at), sqlc.arg(expires_at))
+ON CONFLICT DO NOTHING;
 
 -- EndTransfer posts or voids; it changes nothing where the transfer is not
 -- pending.
@@ -15,52 +13,67 @@ VALUES (sqlc.arg(transfer_id), sqlc.arg(line), sqlc.arg(tenant_id), sqlc.arg(acc
 UPDATE transfers SET state = sqlc.arg(state), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), ended_at = sqlc.arg(ended_at)
 WHERE tenant_id = sqlc.arg(tenant_id) AND id = sqlc.arg(id) AND state = 1;
 
+-- name: AddHistory :exec
+INSERT INTO history (account, at, sequence, debits, credits)
+VALUES (sqlc.arg(account), sqlc.arg(at), sqlc.arg(sequence), sqlc.arg(debits), sqlc.arg(credits));
+
 -- name: GetTransfer :one
-SELECT * FROM transfers WHERE tenant_id = sqlc.arg(tenant_id) AND id = sqlc.arg(id);
+SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.id = sqlc.arg(id);
 
 -- name: FindTransfer :one
-SELECT * FROM transfers WHERE tenant_id = sqlc.arg(tenant_id) AND idempotency_key = sqlc.arg(idempotency_key);
+SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.idempotency_key = sqlc.arg(idempotency_key);
 
--- name: ListPostings :many
-SELECT postings.line, postings.account_id, postings.side, postings.amount, accounts.purpose, accounts.owner_id
-FROM postings JOIN accounts ON accounts.id = postings.account_id
-WHERE postings.tenant_id = sqlc.arg(tenant_id) AND postings.transfer_id = sqlc.arg(transfer_id)
-ORDER BY postings.line;
+-- ListLinked gives the transfers that were linked, in their order.
+-- name: ListLinked :many
+SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.chain_id = sqlc.arg(chain_id) AND transfers.chain_id <> ''
+ORDER BY transfers.id;
 
--- ListTransfers gives those of one reference, or all where all_references
--- is 1, by id.
+-- ListTransfers gives a tenant's transfers by id.
 -- name: ListTransfers :many
-SELECT * FROM transfers
-WHERE tenant_id = sqlc.arg(tenant_id) AND id > sqlc.arg(after_id)
-  AND (CAST(sqlc.arg(all_references) AS INTEGER) = 1 OR reference = sqlc.arg(reference))
-ORDER BY id
+SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.id > sqlc.arg(after_id)
+ORDER BY transfers.id
+LIMIT sqlc.arg(max_rows);
+
+-- ListTransfersOf gives those of one reference, by id.
+-- name: ListTransfersOf :many
+SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.reference = sqlc.arg(reference) AND transfers.reference <> ''
+  AND transfers.id > sqlc.arg(after_id)
+ORDER BY transfers.id
 LIMIT sqlc.arg(max_rows);
 
 -- ListChain gives a ledger's posted transfers in the order of its chain.
 -- name: ListChain :many
-SELECT * FROM transfers
-WHERE tenant_id = sqlc.arg(tenant_id) AND currency = sqlc.arg(currency) AND sequence > 0
-  AND sequence > sqlc.arg(after_sequence)
-ORDER BY sequence
+SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.ledger = sqlc.arg(ledger) AND transfers.sequence > 0 AND transfers.sequence > sqlc.arg(after_sequence)
+ORDER BY transfers.sequence
 LIMIT sqlc.arg(max_rows);
 
--- ListChainPostings gives the lines of a part of the chain.
--- name: ListChainPostings :many
-SELECT postings.transfer_id, postings.account_id, postings.side, postings.amount
-FROM postings JOIN transfers ON transfers.id = postings.transfer_id
-WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.currency = sqlc.arg(currency) AND transfers.sequence > 0
-  AND transfers.sequence > sqlc.arg(after_sequence) AND transfers.sequence <= sqlc.arg(last_sequence)
-ORDER BY transfers.sequence, postings.line;
-
 -- name: ListPending :many
-SELECT * FROM transfers
-WHERE tenant_id = sqlc.arg(tenant_id) AND currency = sqlc.arg(currency) AND state = 1 AND id > sqlc.arg(after_id)
-ORDER BY id
+SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.ledger = sqlc.arg(ledger) AND transfers.state = 1 AND transfers.id > sqlc.arg(after_id)
+ORDER BY transfers.id
 LIMIT sqlc.arg(max_rows);
 
 -- ListPendingOfType gives pending transfers of every tenant, by id.
 -- name: ListPendingOfType :many
-SELECT * FROM transfers
-WHERE state = 1 AND type = sqlc.arg(type) AND id > sqlc.arg(after_id)
-ORDER BY id
+SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.state = 1 AND transfers.type = sqlc.arg(type) AND transfers.id > sqlc.arg(after_id)
+ORDER BY transfers.id
 LIMIT sqlc.arg(max_rows);
+
+-- ListExpired gives pending transfers whose time is over.
+-- name: ListExpired :many
+SELECT transfers.tenant_id, transfers.id, transfers.expires_at, ledgers.currency
+FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.state = 1 AND transfers.expires_at > 0 AND transfers.expires_at <= sqlc.arg(now)
+ORDER BY transfers.expires_at
+LIMIT sqlc.arg(max_rows);
+
+-- name: AddFact :exec
+INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
+VALUES (sqlc.arg(id), sqlc.arg(tenant_id), sqlc.arg(sequence), sqlc.arg(envelope), sqlc.arg(created_at), 0);

@@ -27,6 +27,7 @@ import (
 	"github.com/backlot-video/backlot/kit/money"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
@@ -36,14 +37,15 @@ const defaultPage = 50
 // Ledger implements settlementv1.LedgerServiceServer.
 type Ledger struct {
 	store   *store.Store
+	engine  *engine.Engine
 	cashier *cashier.Cashier
 }
 
 var _ settlementv1.LedgerServiceServer = (*Ledger)(nil)
 
 // New makes a Ledger.
-func New(store *store.Store, cashier *cashier.Cashier) *Ledger {
-	return &Ledger{store: store, cashier: cashier}
+func New(store *store.Store, engine *engine.Engine, cashier *cashier.Cashier) *Ledger {
+	return &Ledger{store: store, engine: engine, cashier: cashier}
 }
 
 // TopUp brings money in for the caller's own wallet.

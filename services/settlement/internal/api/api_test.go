@@ -2,14 +2,12 @@ package api
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -18,17 +16,20 @@ import (
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/database/databasetest"
 	"github.com/backlot-video/backlot/kit/identity"
+	"github.com/backlot-video/backlot/kit/mq"
 	"github.com/backlot-video/backlot/kit/tcc"
+	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
-	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/policy"
 	"github.com/backlot-video/backlot/services/settlement/internal/split"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 	backlotsql "github.com/backlot-video/backlot/sql"
+	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
 )
 
 // policies has the default and nothing else.
@@ -46,22 +47,21 @@ func (policies) Policy(name string) (split.Policy, error) {
 type house struct {
 	*Ledger
 	branches tccv1.ParticipantServiceServer
-	told     []ledger.Transfer
 	db       *database.DB
 }
 
 func open(t *testing.T) *house {
 	t.Helper()
 	db := databasetest.Open(t, databasetest.Config(t, database.SQLite, "settlement"), backlotsql.Migrations("settlement"))
-	h := &house{db: db}
-	tell := func(_ context.Context, _ *sql.Tx, t ledger.Transfer) error {
-		h.told = append(h.told, t)
-		return nil
-	}
+	h := &house{}
 	log := slog.New(slog.DiscardHandler)
-	s := store.New(db, tell, time.Now, nil)
-	h.Ledger = New(s, cashier.New(s, payment.NewTestProvider(100_000, log), policies{}, log))
-	h.branches = NewParticipant(tcc.NewServer(db, h.Actions(), tcc.Config{}), s)
+	s := store.New(db)
+	outbox := mq.NewOutbox(mq.OutboxConfig{Service: "settlement", DB: db})
+	e := engine.New(s, engine.Config{Tell: Tell(outbox)})
+	t.Cleanup(e.Close)
+	h.db = db
+	h.Ledger = New(s, e, cashier.New(s, e, payment.NewTestProvider(100_000, log), policies{}, log))
+	h.branches = NewParticipant(h.Ledger, db, tcc.Config{})
 	return h
 }
 
@@ -149,9 +149,34 @@ func TestPurchaseIsHeldSplitAndShown(t *testing.T) {
 	if err != nil || !verified.GetOk() || verified.GetTransfers() != 2 || string(verified.GetHeads()[0].GetHash()) != string(sale.GetHash()) {
 		t.Errorf("verified as %v, %v", verified, err)
 	}
-	if fact, err := Posted(h.told[1]); err != nil || fact.GetKey() != sale.GetId() || fact.GetType() != TransferPosted {
-		t.Errorf("told %v, %v", fact, err)
+	told := h.told(t)
+	if len(told) != 2 || !proto.Equal(told[1].GetTransfers()[0], sale) {
+		t.Errorf("told %v", told)
 	}
+}
+
+// told is what is in the outbox, in its order.
+func (h *house) told(t *testing.T) (facts []*settlementv1.TransfersPosted) {
+	t.Helper()
+	rows, err := kitdb.New(h.db.Read()).ListUnsent(t.Context(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		var envelope eventv1.Envelope
+		if err := proto.Unmarshal(row.Envelope, &envelope); err != nil {
+			t.Fatal(err)
+		}
+		fact := &settlementv1.TransfersPosted{}
+		if err := envelope.GetData().UnmarshalTo(fact); err != nil {
+			t.Fatal(err)
+		}
+		if envelope.GetType() != TransfersPosted || envelope.GetKey() != "main/USD" {
+			t.Errorf("envelope %v", &envelope)
+		}
+		facts = append(facts, fact)
+	}
+	return facts
 }
 
 func TestRefusedPurchasesLeaveNothing(t *testing.T) {

@@ -23,6 +23,7 @@ func transferMessage(t ledger.Transfer) *settlementv1.Transfer {
 		Id: t.ID, Type: string(t.Type), State: settlementv1.TransferState(t.State), Currency: t.Currency,
 		Reference: t.Reference, Xid: t.XID, SplitPolicy: t.SplitPolicy, Sequence: t.Sequence,
 		CreatedAt: micros(t.CreatedAt), EndedAt: micros(t.EndedAt),
+		IdempotencyKey: t.IdempotencyKey, ChainId: t.ChainID, ExpiresAt: micros(t.ExpiresAt),
 	}
 	if t.State == ledger.Posted {
 		message.Hash = t.Hash[:]

@@ -8,6 +8,7 @@ import (
 
 	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payer"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
@@ -30,8 +31,16 @@ var codes = []struct {
 	{split.ErrPolicy, connect.CodeFailedPrecondition},
 	{split.ErrPrice, connect.CodeInvalidArgument},
 	{policy.ErrNotReady, connect.CodeUnavailable},
-	{store.ErrBusy, connect.CodeResourceExhausted},
+	{ledger.ErrBusy, connect.CodeResourceExhausted},
+	{engine.ErrClosed, connect.CodeUnavailable},
 	{cashier.ErrConflict, connect.CodeAlreadyExists},
+	{ledger.ErrConflict, connect.CodeAlreadyExists},
+	{ledger.ErrUnknownAccount, connect.CodeNotFound},
+	{ledger.ErrAccountState, connect.CodeFailedPrecondition},
+	{ledger.ErrNotEmpty, connect.CodeFailedPrecondition},
+	{ledger.ErrState, connect.CodeFailedPrecondition},
+	{ledger.ErrLinked, connect.CodeAborted},
+	{ledger.ErrLimit, connect.CodeInvalidArgument},
 	{refund.ErrSale, connect.CodeFailedPrecondition},
 	{refund.ErrNothingLeft, connect.CodeFailedPrecondition},
 	{refund.ErrTooMuch, connect.CodeFailedPrecondition},
@@ -45,6 +54,8 @@ var codes = []struct {
 	{store.ErrNotFound, connect.CodeNotFound},
 	{cashier.ErrSale, connect.CodeInvalidArgument},
 	{ledger.ErrTransfer, connect.CodeInvalidArgument},
+	{ledger.ErrUnbalanced, connect.CodeInvalidArgument},
+	{ledger.ErrAccount, connect.CodeInvalidArgument},
 	{money.ErrCurrency, connect.CodeInvalidArgument},
 	{money.ErrOverflow, connect.CodeInvalidArgument},
 }

@@ -6,14 +6,15 @@ import (
 	"errors"
 
 	"github.com/backlot-video/backlot/kit/crashpoint"
+	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/kit/tcc"
 	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
-	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
 
 // What branches may ask for.
@@ -37,55 +38,70 @@ var (
 	afterCancel   = crashpoint.New("settlement/cancel/after-commit")
 )
 
-// Actions are settlement's parts in global transactions, for a tcc.Server.
-func (l *Ledger) Actions() map[string]tcc.Participant {
-	return map[string]tcc.Participant{
-		PayAction:        {Try: l.tryPay, Confirm: l.confirmPay, Cancel: l.cancelPay},
-		RefundAction:     {Try: l.tryRefund(ledger.Refund), Confirm: l.confirmPay, Cancel: l.cancelPay},
-		ChargebackAction: {Try: l.tryRefund(ledger.Chargeback), Confirm: l.confirmPay, Cancel: l.cancelPay},
+// plan is what a phase of a branch asks of a ledger. It returns an error where
+// it cannot tell which ledger that is.
+type plan func(ctx context.Context, branch *tccv1.Branch, phase tcc.Phase) (engine.Call, error)
+
+// plans are settlement's parts in global transactions, by action.
+func (l *Ledger) plans() map[string]plan {
+	return map[string]plan{
+		PayAction: l.planPay, RefundAction: l.planRefund(ledger.Refund), ChargebackAction: l.planRefund(ledger.Chargeback),
 	}
 }
 
-// tryRefund takes a sale's money back from those who got it.
-func (l *Ledger) tryRefund(kind ledger.Type) tcc.Work {
-	return func(ctx context.Context, tx *sql.Tx, branch *tccv1.Branch) error {
-		r, err := refundOf(branch, kind)
-		if err != nil {
-			return err
-		}
-		if _, err := l.cashier.HoldRefund(ctx, l.store.In(tx), r); err != nil {
-			return coded(err)
-		}
-		withinTry.Hit()
-		return nil
-	}
-}
-
-// tryPay holds the price in the viewer's wallet.
-func (l *Ledger) tryPay(ctx context.Context, tx *sql.Tx, branch *tccv1.Branch) error {
+// planPay holds the price in the viewer's wallet, pays the creator, the
+// platform and the tax, or gives the price back.
+func (l *Ledger) planPay(ctx context.Context, branch *tccv1.Branch, phase tcc.Phase) (engine.Call, error) {
 	sale, err := saleOf(branch)
+	if phase != tcc.Try {
+		return l.planEnd(ctx, branch, phase, sale.Price.Currency)
+	}
 	if err != nil {
-		return err
+		return engine.Call{}, err
 	}
-	if err := l.cashier.Hold(ctx, l.store.In(tx), sale); err != nil {
-		return coded(err)
-	}
-	withinTry.Hit()
-	return nil
+	call := l.cashier.Hold(ctx, sale)
+	call.Within = withinTry.Hit
+	return call, nil
 }
 
-// confirmPay gives what is held to those who get it.
-func (l *Ledger) confirmPay(ctx context.Context, tx *sql.Tx, branch *tccv1.Branch) error {
-	err := l.cashier.Pay(ctx, l.store.In(tx), branch.GetTenantId(), branch.GetXid(), branch.GetBranchId())
-	withinConfirm.Hit()
-	return err // there is nothing to refuse: any error is a fault
+// planRefund takes a sale's money back from those who got it.
+func (l *Ledger) planRefund(kind ledger.Type) plan {
+	return func(ctx context.Context, branch *tccv1.Branch, phase tcc.Phase) (engine.Call, error) {
+		r, err := refundOf(branch, kind)
+		if phase != tcc.Try {
+			return l.planEnd(ctx, branch, phase, "")
+		}
+		if err != nil {
+			return engine.Call{}, err
+		}
+		currency, err := l.cashier.CurrencyOf(ctx, r)
+		if err != nil {
+			return engine.Call{}, coded(err)
+		}
+		return engine.Call{TenantID: r.TenantID, Currency: currency, Within: withinTry.Hit, Work: func(ctx context.Context, tx *engine.Tx) error {
+			_, err := l.cashier.HoldRefund(ctx, tx, r)
+			return err
+		}}, nil
+	}
 }
 
-// cancelPay gives what is held back to where it was.
-func (l *Ledger) cancelPay(ctx context.Context, tx *sql.Tx, branch *tccv1.Branch) error {
-	err := l.cashier.Release(ctx, l.store.In(tx), branch.GetTenantId(), branch.GetXid(), branch.GetBranchId())
-	withinCancel.Hit()
-	return err
+// planEnd gives what is held to those who get it, or back to where it was. The
+// ledger's currency may be known.
+func (l *Ledger) planEnd(ctx context.Context, branch *tccv1.Branch, phase tcc.Phase, currency string) (engine.Call, error) {
+	if currency == "" {
+		held, err := l.cashier.Held(ctx, branch.GetTenantId(), branch.GetXid(), branch.GetBranchId())
+		if err != nil {
+			return engine.Call{}, err
+		}
+		currency = held.Currency
+	}
+	end, within := l.cashier.Pay, withinConfirm.Hit
+	if phase == tcc.Cancel {
+		end, within = l.cashier.Release, withinCancel.Hit
+	}
+	call := end(branch.GetTenantId(), currency, branch.GetXid(), branch.GetBranchId())
+	call.Within = within
+	return call, nil
 }
 
 // saleOf reads the payload of a branch.
@@ -135,62 +151,76 @@ func amountOrAll(message *moneyv1.Money) (money.Amount, error) {
 	return money.FromProto(message)
 }
 
-// ledgerOf is the currency of the ledger that a branch books in, false where
-// its payload does not tell.
-func ledgerOf(branch *tccv1.Branch) (currency string, known bool) {
-	if sale, err := saleOf(branch); err == nil {
-		return sale.Price.Currency, true
-	}
-	if r, err := refundOf(branch, ledger.Refund); err == nil && r.Amount.Currency != "" {
-		return r.Amount.Currency, true
-	}
-	return "", false
-}
-
-// Participant is a tcc.Server before which branches queue for their ledger,
-// and whose process tests may kill after a commit.
+// Participant serves settlement's branches: what a phase books and the
+// barrier's row are written together, in a batch of the ledger.
 type Participant struct {
-	server *tcc.Server
-	store  *store.Store
+	engine *engine.Engine
+	plans  map[string]plan
+	server *tcc.Server // of branches without a ledger: they are refused, or a rollback of nothing
 }
 
 var _ tccv1.ParticipantServiceServer = Participant{}
 
 // NewParticipant makes a Participant.
-func NewParticipant(server *tcc.Server, store *store.Store) Participant {
-	return Participant{server: server, store: store}
+func NewParticipant(l *Ledger, db *database.DB, cfg tcc.Config) Participant {
+	plans, actions := l.plans(), make(map[string]tcc.Participant)
+	for action, plan := range plans {
+		work := func(phase tcc.Phase) tcc.Work {
+			return func(ctx context.Context, _ *sql.Tx, branch *tccv1.Branch) error {
+				if _, err := plan(ctx, branch, phase); err != nil {
+					return err
+				}
+				return errors.New("the branch has a ledger now") // ask again
+			}
+		}
+		actions[action] = tcc.Participant{Try: work(tcc.Try), Confirm: work(tcc.Confirm), Cancel: work(tcc.Cancel)}
+	}
+	return Participant{engine: l.engine, plans: plans, server: tcc.NewServer(db, actions, cfg)}
 }
 
 // Try implements tccv1.ParticipantServiceServer.
 func (p Participant) Try(ctx context.Context, req *tccv1.TryRequest) (*tccv1.TryResponse, error) {
 	defer afterTry.Hit()
-	return inTurn(ctx, p.store, req, p.server.Try)
+	if call, ours := p.call(ctx, req.GetBranch(), tcc.Try); ours {
+		return &tccv1.TryResponse{}, p.do(ctx, call)
+	}
+	return p.server.Try(ctx, req)
 }
 
 // Confirm implements tccv1.ParticipantServiceServer.
 func (p Participant) Confirm(ctx context.Context, req *tccv1.ConfirmRequest) (*tccv1.ConfirmResponse, error) {
 	defer afterConfirm.Hit()
-	return inTurn(ctx, p.store, req, p.server.Confirm)
+	if call, ours := p.call(ctx, req.GetBranch(), tcc.Confirm); ours {
+		return &tccv1.ConfirmResponse{}, p.do(ctx, call)
+	}
+	return p.server.Confirm(ctx, req)
 }
 
 // Cancel implements tccv1.ParticipantServiceServer.
 func (p Participant) Cancel(ctx context.Context, req *tccv1.CancelRequest) (*tccv1.CancelResponse, error) {
 	defer afterCancel.Hit()
-	return inTurn(ctx, p.store, req, p.server.Cancel)
+	if call, ours := p.call(ctx, req.GetBranch(), tcc.Cancel); ours {
+		return &tccv1.CancelResponse{}, p.do(ctx, call)
+	}
+	return p.server.Cancel(ctx, req)
 }
 
-// inTurn calls one phase when it is the branch's turn at its ledger. What has
-// no ledger needs no turn: it is refused, or a rollback of nothing.
-func inTurn[Req interface{ GetBranch() *tccv1.Branch }, Res any](
-	ctx context.Context, s *store.Store, req Req, call func(context.Context, Req) (Res, error),
-) (Res, error) {
-	if currency, known := ledgerOf(req.GetBranch()); known {
-		done, err := s.Turn(ctx, req.GetBranch().GetTenantId(), currency)
-		if err != nil {
-			var none Res
-			return none, coded(err)
-		}
-		defer done()
+// call is what a phase asks of a ledger, if it has one.
+func (p Participant) call(ctx context.Context, branch *tccv1.Branch, phase tcc.Phase) (engine.Call, bool) {
+	plan, known := p.plans[branch.GetAction()]
+	if !known {
+		return engine.Call{}, false
 	}
-	return call(ctx, req)
+	call, err := plan(ctx, branch, phase)
+	call.Guard = &engine.Guard{Branch: branch, Phase: phase}
+	return call, err == nil
+}
+
+func (p Participant) do(ctx context.Context, call engine.Call) error {
+	err := p.engine.Guarded(ctx, call)
+	// Of Confirm and Cancel there is nothing to refuse: any error is a fault.
+	if call.Guard.Phase == tcc.Try || errors.Is(err, ledger.ErrBusy) || errors.Is(err, engine.ErrClosed) {
+		err = coded(err)
+	}
+	return p.server.Coded(ctx, call.Guard.Branch, call.Guard.Phase, err)
 }

@@ -21,7 +21,7 @@ func TestPayoutsAreServed(t *testing.T) {
 	h.sell(t, "order", 1000) // eve earns 700
 	kept := store.NewPayouts(h.db)
 	log := slog.New(slog.DiscardHandler)
-	p := NewPayout(payer.New(payer.Config{Ledgers: h.store, Payouts: kept, Bank: payment.Manual{}, Clock: time.Now, Log: log}), kept)
+	p := NewPayout(payer.New(payer.Config{Ledgers: h.store, Books: h.engine, Payouts: kept, Bank: payment.Manual{}, Clock: time.Now, Log: log}), kept)
 	op := as(t, identity.Operator, "op")
 	created, err := p.CreatePayoutBatch(op, &settlementv1.CreatePayoutBatchRequest{Currency: "USD", Minimum: 100, IdempotencyKey: "k"})
 	if err != nil || created.GetBatch().GetItems() != 1 || created.GetBatch().GetTotal().GetMinor() != 700 || created.GetBatch().GetPaid().GetMinor() != 0 {

@@ -16,7 +16,6 @@ import (
 	"github.com/backlot-video/backlot/kit/money"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
-	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/match"
 	"github.com/backlot-video/backlot/services/settlement/internal/matcher"
 	"github.com/backlot-video/backlot/services/settlement/internal/reconciler"
@@ -28,7 +27,7 @@ import (
 func audit(t *testing.T, clock func() time.Time) (*Reconciliation, *matcher.Matcher, *store.Matches) {
 	t.Helper()
 	db := databasetest.Open(t, databasetest.Config(t, database.SQLite, "settlement"), backlotsql.Migrations("settlement"))
-	ledgers := store.New(db, func(context.Context, *sql.Tx, ledger.Transfer) error { return nil }, clock, nil)
+	ledgers := store.New(db)
 	matches, kept := store.NewMatches(db), store.NewReconciliations(db)
 	m := matcher.New(matcher.Config{
 		Matches: matches, Clock: clock, Log: slog.New(slog.DiscardHandler),

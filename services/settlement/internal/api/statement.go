@@ -28,7 +28,7 @@ func (l *Ledger) GetStatement(
 	}
 	from, to := time.UnixMicro(req.GetFrom()).UTC(), time.UnixMicro(req.GetTo()).UTC()
 	if req.GetTo() == 0 {
-		to = l.store.Now()
+		to = l.engine.Now()
 	}
 	if to.Before(from) {
 		return nil, field("to", errors.New("must not be before from"))

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/split"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
@@ -33,12 +34,15 @@ type Policies interface {
 // Cashier books top-ups and sales.
 type Cashier struct {
 	store    *store.Store
+	engine   *engine.Engine
 	provider payment.Provider
 	policies Policies
 	log      *slog.Logger
 }
 
 // New makes a Cashier.
-func New(store *store.Store, provider payment.Provider, policies Policies, log *slog.Logger) *Cashier {
-	return &Cashier{store: store, provider: provider, policies: policies, log: log}
+func New(
+	store *store.Store, engine *engine.Engine, provider payment.Provider, policies Policies, log *slog.Logger,
+) *Cashier {
+	return &Cashier{store: store, engine: engine, provider: provider, policies: policies, log: log}
 }

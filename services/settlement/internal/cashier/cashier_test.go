@@ -2,7 +2,6 @@ package cashier_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"github.com/backlot-video/backlot/kit/database/databasetest"
 	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/policy"
@@ -59,8 +59,9 @@ func (p policies) Policy(name string) (split.Policy, error) {
 
 type house struct {
 	*cashier.Cashier
-	store *store.Store
-	bank  *bank
+	store  *store.Store
+	engine *engine.Engine
+	bank   *bank
 	policies
 	t *testing.T
 }
@@ -68,10 +69,12 @@ type house struct {
 func open(t *testing.T) *house {
 	t.Helper()
 	db := databasetest.Open(t, databasetest.Config(t, database.SQLite, "settlement"), backlotsql.Migrations("settlement"))
-	s := store.New(db, func(context.Context, *sql.Tx, ledger.Transfer) error { return nil }, time.Now, nil)
+	s := store.New(db)
+	e := engine.New(s, engine.Config{})
+	t.Cleanup(e.Close)
 	b := &bank{in: map[string]money.Amount{}}
 	all := policies{"": {Name: "default", Shares: []split.Share{{Payee: split.Payee{Kind: split.Creator}, PPM: 1_000_000}}}}
-	return &house{Cashier: cashier.New(s, b, all, slog.New(slog.DiscardHandler)), store: s, bank: b, policies: all, t: t}
+	return &house{Cashier: cashier.New(s, e, b, all, slog.New(slog.DiscardHandler)), store: s, engine: e, bank: b, policies: all, t: t}
 }
 
 func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }
@@ -180,8 +183,16 @@ func TestConcurrentTopUpsWithOneKeyAreOne(t *testing.T) {
 	}
 }
 
-func (h *house) in(fn func(ctx context.Context, tx *store.Tx) error) error {
-	return h.store.Write(h.t.Context(), "main", "USD", fn)
+// do has the ledger do calls.
+func (h *house) do(calls ...engine.Call) (err error) {
+	for _, call := range calls {
+		results, fault := h.engine.Do(h.t.Context(), call)
+		err = errors.Join(err, fault)
+		for _, result := range results {
+			err = errors.Join(err, result.Err)
+		}
+	}
+	return err
 }
 
 func TestSaleHoldsAndPaysOrReleases(t *testing.T) {
@@ -193,7 +204,7 @@ func TestSaleHoldsAndPaysOrReleases(t *testing.T) {
 		TenantID: "main", XID: "order-1", BranchID: "pay", OrderID: "order-1", ViewerID: "ann", CreatorID: "eve", Price: usd(60),
 	}
 	hold := func(s cashier.Sale) error {
-		return h.in(func(ctx context.Context, tx *store.Tx) error { return h.Hold(ctx, tx, s) })
+		return h.do(h.Hold(t.Context(), s))
 	}
 	if err := hold(sale); err != nil {
 		t.Fatal(err)
@@ -210,10 +221,7 @@ func TestSaleHoldsAndPaysOrReleases(t *testing.T) {
 	if available, held := h.wallet("ann"); available != 0 || held != 100 {
 		t.Errorf("%d available, %d held", available, held)
 	}
-	err := h.in(func(ctx context.Context, tx *store.Tx) error {
-		return errors.Join(h.Pay(ctx, tx, "main", "order-1", "pay"), h.Release(ctx, tx, "main", "order-10", "pay"))
-	})
-	if err != nil {
+	if err := h.do(h.Pay("main", "USD", "order-1", "pay"), h.Release("main", "USD", "order-10", "pay")); err != nil {
 		t.Fatal(err)
 	}
 	if available, held := h.wallet("ann"); available != 40 || held != 0 {
@@ -259,7 +267,7 @@ func TestSalesPayEveryPayeeOfThePolicyOnce(t *testing.T) {
 			TenantID: "main", XID: creator, BranchID: "pay", OrderID: creator, ViewerID: "ann", CreatorID: creator,
 			AffiliateID: "friend", Price: usd(110), SplitPolicy: "several",
 		}
-		if err := h.in(func(ctx context.Context, tx *store.Tx) error { return h.Hold(ctx, tx, sale) }); err != nil {
+		if err := h.do(h.Hold(t.Context(), sale)); err != nil {
 			t.Fatal(err)
 		}
 		booked, err := h.store.Transfers(t.Context(), "main", creator, store.Page{Limit: 2})
@@ -292,10 +300,7 @@ func TestTiersGoByWhatTheCreatorHasEarned(t *testing.T) {
 			TenantID: "main", XID: order, BranchID: "pay", OrderID: order, ViewerID: "ann", CreatorID: "eve",
 			Price: usd(100), SplitPolicy: "volume",
 		}
-		err := h.in(func(ctx context.Context, tx *store.Tx) error {
-			return errors.Join(h.Hold(ctx, tx, sale), h.Pay(ctx, tx, "main", order, "pay"))
-		})
-		if err != nil {
+		if err := h.do(h.Hold(t.Context(), sale), h.Pay("main", "USD", order, "pay")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/refund"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
@@ -34,7 +35,7 @@ const maxOfOrder = 2*refund.MaxRefunds + 2
 // to anyone yet: a pending transfer. Pay and Release end it. It returns the
 // errors of package refund, or ledger.ErrInsufficientFunds where the house's
 // own accounts are short.
-func (c *Cashier) HoldRefund(ctx context.Context, tx *store.Tx, r Refund) (ledger.Transfer, error) {
+func (c *Cashier) HoldRefund(ctx context.Context, tx *engine.Tx, r Refund) (ledger.Transfer, error) {
 	if r.OrderID == "" {
 		return ledger.Transfer{}, fmt.Errorf("%w: order_id: must not be empty", ErrSale)
 	}
@@ -74,12 +75,12 @@ func (c *Cashier) HoldRefund(ctx context.Context, tx *store.Tx, r Refund) (ledge
 // gives the same transfer; for another order, kind or amount it gives
 // ErrConflict.
 func (c *Cashier) RefundSale(ctx context.Context, r Refund) (t ledger.Transfer, err error) {
-	currency, err := c.currencyOf(ctx, r)
+	currency, err := c.CurrencyOf(ctx, r)
 	if err != nil {
 		return ledger.Transfer{}, err
 	}
 	r.Key = "refund/" + r.Key
-	err = c.store.Write(ctx, r.TenantID, currency, func(ctx context.Context, tx *store.Tx) error {
+	err = c.engine.Write(ctx, r.TenantID, currency, func(ctx context.Context, tx *engine.Tx) error {
 		t, err = tx.Find(ctx, r.TenantID, r.Key)
 		if err == nil {
 			return r.is(t)
@@ -108,8 +109,8 @@ func (r Refund) is(t ledger.Transfer) error {
 	return nil
 }
 
-// currencyOf is the currency of the ledger that the sale is booked in.
-func (c *Cashier) currencyOf(ctx context.Context, r Refund) (string, error) {
+// CurrencyOf is the currency of the ledger that the sale is booked in.
+func (c *Cashier) CurrencyOf(ctx context.Context, r Refund) (string, error) {
 	booked, err := c.store.Transfers(ctx, r.TenantID, r.OrderID, store.Page{Limit: maxOfOrder})
 	if err != nil {
 		return "", err

@@ -7,9 +7,9 @@ import (
 	"slices"
 
 	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/split"
-	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
 
 // Sale is what a viewer pays to a creator.
@@ -25,35 +25,54 @@ type Sale struct {
 // ErrSale means a sale that lacks something.
 var ErrSale = errors.New("invalid sale")
 
-// Hold takes the price out of the viewer's wallet without paying it to anyone
-// yet: a pending transfer, split by the policy as it is now. It returns
-// ledger.ErrInsufficientFunds, ErrSale or another error of the domain.
-func (c *Cashier) Hold(ctx context.Context, tx *store.Tx, sale Sale) error {
+// Hold asks to take the price out of the viewer's wallet without paying it to
+// anyone yet: a pending transfer, split by the policy as it is now. What is
+// wrong with the sale, ErrSale or another error of the domain, is what the call
+// comes to.
+func (c *Cashier) Hold(ctx context.Context, sale Sale) engine.Call {
+	call := engine.Call{TenantID: sale.TenantID, Currency: sale.Price.Currency}
+	draft, err := c.plan(ctx, sale)
+	if err != nil {
+		call.Refused = err
+		return call
+	}
+	call.Requests = []ledger.Request{{Action: ledger.ActionPend, Draft: draft}}
+	return call
+}
+
+// plan splits a sale.
+func (c *Cashier) plan(ctx context.Context, sale Sale) (ledger.Draft, error) {
 	for _, field := range []struct{ name, value string }{
 		{"order_id", sale.OrderID}, {"viewer_id", sale.ViewerID}, {"creator_id", sale.CreatorID},
 	} {
 		if field.value == "" {
-			return fmt.Errorf("%w: %s: must not be empty", ErrSale, field.name)
+			return ledger.Draft{}, fmt.Errorf("%w: %s: must not be empty", ErrSale, field.name)
 		}
 	}
 	policy, err := c.policies.Policy(sale.SplitPolicy)
 	if err != nil {
-		return err
+		return ledger.Draft{}, err
 	}
-	earnings, found, err := tx.Account(ctx, sale.TenantID, sale.CreatorID, ledger.Earnings, sale.Price.Currency)
+	earned, err := c.earned(ctx, sale)
 	if err != nil {
-		return err
-	}
-	earned := money.Amount{Currency: sale.Price.Currency}
-	if found {
-		earned = earnings.Balance.CreditsPosted
+		return ledger.Draft{}, err
 	}
 	parts, err := policy.Split(split.Sale{Price: sale.Price, Earned: earned, Affiliate: sale.AffiliateID != ""})
 	if err != nil {
-		return err
+		return ledger.Draft{}, err
 	}
-	_, err = tx.Pend(ctx, sale.draft(policy.Version(), parts))
-	return err
+	return sale.draft(policy.Version(), parts), nil
+}
+
+// earned is what was credited to the creator in the price's currency so far,
+// refunds and payouts not deducted. Sales that are held at the same time do not
+// see each other.
+func (c *Cashier) earned(ctx context.Context, sale Sale) (money.Amount, error) {
+	account, found, err := c.store.Account(ctx, sale.TenantID, sale.CreatorID, ledger.Earnings, sale.Price.Currency)
+	if err != nil || !found {
+		return money.Amount{Currency: sale.Price.Currency}, err
+	}
+	return account.Balance.CreditsPosted, nil
 }
 
 // draft is the transfer of the price from the viewer's wallet to those who
@@ -95,16 +114,25 @@ func (s Sale) account(payee split.Payee) (ledger.Purpose, string) {
 	}
 }
 
-// Pay posts what Hold holds.
-func (c *Cashier) Pay(ctx context.Context, tx *store.Tx, tenantID, xid, branchID string) error {
-	_, err := tx.Post(ctx, tenantID, saleKey(xid, branchID))
-	return err
+// Pay asks to post what Hold holds.
+func (c *Cashier) Pay(tenantID, currency, xid, branchID string) engine.Call {
+	return end(ledger.ActionPost, tenantID, currency, saleKey(xid, branchID))
 }
 
-// Release gives back what Hold holds.
-func (c *Cashier) Release(ctx context.Context, tx *store.Tx, tenantID, xid, branchID string) error {
-	_, err := tx.Void(ctx, tenantID, saleKey(xid, branchID))
-	return err
+// Release asks to give back what Hold holds.
+func (c *Cashier) Release(tenantID, currency, xid, branchID string) engine.Call {
+	return end(ledger.ActionVoid, tenantID, currency, saleKey(xid, branchID))
+}
+
+func end(action ledger.Action, tenantID, currency, key string) engine.Call {
+	return engine.Call{TenantID: tenantID, Currency: currency, Requests: []ledger.Request{
+		{Action: action, Target: ledger.Target{IdempotencyKey: key}},
+	}}
+}
+
+// Held returns the transfer that Hold has booked, or ledger.ErrNotFound.
+func (c *Cashier) Held(ctx context.Context, tenantID, xid, branchID string) (ledger.Transfer, error) {
+	return c.store.Find(ctx, tenantID, saleKey(xid, branchID))
 }
 
 // saleKey is a branch's; branch ids have no slash, so it is one branch's alone.

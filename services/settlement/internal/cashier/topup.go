@@ -42,20 +42,15 @@ func (c *Cashier) TopUp(ctx context.Context, tenantID, ownerID, key string, amou
 	}
 	draft := ledger.TopUpOf(tenantID, ownerID, amount)
 	draft.IdempotencyKey = topUpKey(ownerID, key)
-	paymentID, err := uuid.NewV7()
-	if err != nil {
-		return ledger.Transfer{}, err
-	}
-	draft.Reference = paymentID.String()
+	draft.Reference = paymentOf(tenantID, draft.IdempotencyKey)
 	beforePendTopUp.Hit()
-	var t ledger.Transfer
-	err = c.store.Write(ctx, tenantID, amount.Currency, func(ctx context.Context, tx *store.Tx) error {
-		t, err = tx.Find(ctx, tenantID, draft.IdempotencyKey)
-		if errors.Is(err, store.ErrNotFound) {
-			t, err = tx.Pend(ctx, draft)
-		}
-		return err
-	})
+	t, err := c.store.Find(ctx, tenantID, draft.IdempotencyKey)
+	if errors.Is(err, ledger.ErrNotFound) {
+		t, err = c.book(ctx, tenantID, ledger.Request{Action: ledger.ActionPend, Draft: draft})
+	}
+	if errors.Is(err, ledger.ErrConflict) {
+		err = ErrConflict
+	}
 	if err != nil {
 		return ledger.Transfer{}, err
 	}
@@ -64,6 +59,21 @@ func (c *Cashier) TopUp(ctx context.Context, tenantID, ownerID, key string, amou
 		return ledger.Transfer{}, errors.Join(err, ErrConflict)
 	}
 	return c.finish(ctx, t)
+}
+
+// book does one request.
+func (c *Cashier) book(ctx context.Context, tenantID string, request ledger.Request) (ledger.Transfer, error) {
+	result := c.engine.Book(ctx, tenantID, []ledger.Request{request})[0]
+	return result.Transfer, result.Err
+}
+
+// payments is the name space of payment ids.
+var payments = uuid.MustParse("0e0f0a9e-0d6f-5c5e-9a5a-5f4f6a1f7d55")
+
+// paymentOf is a top-up's id at the provider, the same whenever it is asked
+// for.
+func paymentOf(tenantID, key string) string {
+	return uuid.NewSHA1(payments, []byte(tenantID+"/"+key)).String()
 }
 
 // topUpKey keeps the keys of persons, and of top-ups and sales, apart. Ids of
@@ -93,7 +103,7 @@ func (c *Cashier) finish(ctx context.Context, t ledger.Transfer) (ledger.Transfe
 		return ledger.Transfer{}, fmt.Errorf("charge payment %s: %w", t.Reference, declined)
 	}
 	// The provider has decided: what it said is booked even if the caller left.
-	ended, err := c.end(context.WithoutCancel(ctx), t, declined == nil)
+	ended, err := c.endTopUp(context.WithoutCancel(ctx), t, declined == nil)
 	if err != nil {
 		return ledger.Transfer{}, err
 	}
@@ -103,20 +113,17 @@ func (c *Cashier) finish(ctx context.Context, t ledger.Transfer) (ledger.Transfe
 	return ended, nil
 }
 
-// end posts or voids a top-up, unless somebody else has done so meanwhile.
-func (c *Cashier) end(ctx context.Context, t ledger.Transfer, post bool) (ended ledger.Transfer, err error) {
+// endTopUp posts or voids a top-up, unless somebody else has done so meanwhile.
+func (c *Cashier) endTopUp(ctx context.Context, t ledger.Transfer, post bool) (ledger.Transfer, error) {
+	action := ledger.ActionVoid
+	if post {
+		action = ledger.ActionPost
+	}
 	beforeEndTopUp.Hit()
-	err = c.store.Write(ctx, t.TenantID, t.Currency, func(ctx context.Context, tx *store.Tx) error {
-		ended, err = tx.Find(ctx, t.TenantID, t.IdempotencyKey)
-		switch {
-		case err != nil || ended.State != ledger.Pending:
-		case post:
-			ended, err = tx.Post(ctx, t.TenantID, t.IdempotencyKey)
-		default:
-			ended, err = tx.Void(ctx, t.TenantID, t.IdempotencyKey)
-		}
-		return err
-	})
+	ended, err := c.book(ctx, t.TenantID, ledger.Request{Action: action, Target: ledger.Target{IdempotencyKey: t.IdempotencyKey}})
+	if errors.Is(err, ledger.ErrState) {
+		ended, err = c.store.Find(ctx, t.TenantID, t.IdempotencyKey)
+	}
 	afterEndTopUp.Hit()
 	return ended, err
 }

@@ -10,6 +10,10 @@ import (
 var (
 	// ErrAccount means an account that does not exist or cannot take part.
 	ErrAccount = errors.New("unusable account")
+	// ErrUnknownAccount means that there is no such account. It is an ErrAccount.
+	ErrUnknownAccount = fmt.Errorf("%w: unknown account", ErrAccount)
+	// ErrAccountState means a frozen or closed account. It is an ErrAccount.
+	ErrAccountState = fmt.Errorf("%w: account is not open", ErrAccount)
 	// ErrInsufficientFunds means that an account would fall below zero.
 	ErrInsufficientFunds = errors.New("insufficient funds")
 )
@@ -66,9 +70,36 @@ var kinds = map[Purpose]struct {
 	Receivable: {side: Debit, personal: true},
 }
 
+// AccountState is whether an account takes part in new transfers. The numbers
+// are stored.
+type AccountState int
+
+// The states. What is pending in an account that is not open may still be
+// posted or voided. Closed is final.
+const (
+	Open   AccountState = 1
+	Frozen AccountState = 2
+	Closed AccountState = 3
+)
+
+func (s AccountState) String() string {
+	switch s {
+	case Open:
+		return "open"
+	case Frozen:
+		return "frozen"
+	case Closed:
+		return "closed"
+	default:
+		return fmt.Sprintf("state(%d)", int(s))
+	}
+}
+
 // Account holds one owner's money for one purpose in one currency.
 type Account struct {
 	ID         string
+	Number     int64 // its short name in the store; 0 where it has none yet
+	State      AccountState
 	Purpose    Purpose
 	OwnerID    string // empty for the house's own
 	Currency   string
@@ -99,7 +130,7 @@ func NewAccount(id string, purpose Purpose, ownerID, currency string) (Account, 
 		return Account{}, err
 	}
 	return Account{
-		ID: id, Purpose: purpose, OwnerID: ownerID, Currency: currency,
+		ID: id, State: Open, Purpose: purpose, OwnerID: ownerID, Currency: currency,
 		NormalSide: kind.side, Overdraft: kind.overdraft, Balance: ZeroBalance(currency),
 	}, nil
 }

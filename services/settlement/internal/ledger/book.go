@@ -7,11 +7,30 @@ import (
 	"github.com/backlot-video/backlot/kit/money"
 )
 
-// Book applies transfers to a set of accounts of one ledger. A step that
-// returns an error has changed neither the accounts nor the transfer.
+// Book applies transfers to a set of accounts of one ledger, and remembers what
+// has changed since Begin. A step that returns an error has changed neither
+// the accounts nor the transfer.
 type Book struct {
-	accounts map[string]*Account
+	accounts map[string]*entry // by id
+	named    map[Name]*entry
+	numbers  int64 // the last that an account got
 	head     Head
+	newID    func() string
+	batch
+	text []byte // memory of the hash
+}
+
+// Name is how a line names an account other than by id.
+type Name struct {
+	Purpose Purpose
+	OwnerID string
+}
+
+// entry is an account in a book.
+type entry struct {
+	Account
+	changed bool // since Begin
+	foreign bool // of another ledger: no transfer of this one may name it
 }
 
 // Head is the end of a ledger's chain. The zero value is that of a ledger
@@ -24,11 +43,32 @@ type Head struct {
 // NewBook opens a book over copies of the accounts, which must include all
 // that the transfers to come name.
 func NewBook(head Head, accounts ...Account) *Book {
-	b := &Book{accounts: make(map[string]*Account, len(accounts)), head: head}
+	b := &Book{accounts: make(map[string]*entry, len(accounts)), named: make(map[Name]*entry, len(accounts)), head: head}
 	for _, account := range accounts {
-		b.accounts[account.ID] = &account
+		b.AddAccount(account)
 	}
+	b.Begin()
 	return b
+}
+
+// Continue has the book go on where another writer has left the ledger:
+// accounts that it opens get the numbers after the last, and ids of newID.
+func (b *Book) Continue(head Head, lastNumber int64, newID func() string) {
+	b.head, b.numbers, b.newID = head, lastNumber, newID
+}
+
+// AddAccount adds an account as it is stored.
+func (b *Book) AddAccount(account Account) {
+	e := &entry{Account: account}
+	b.accounts[account.ID] = e
+	b.named[Name{account.Purpose, account.OwnerID}] = e
+}
+
+// AddForeign tells the book of an account of another ledger of its tenant,
+// until the next Begin.
+func (b *Book) AddForeign(account Account) {
+	b.accounts[account.ID] = &entry{Account: account, foreign: true}
+	b.foreign = append(b.foreign, account.ID)
 }
 
 // Account returns the account as it is now.
@@ -37,11 +77,70 @@ func (b *Book) Account(id string) (Account, bool) {
 	if !found {
 		return Account{}, false
 	}
-	return *account, true
+	return account.Account, true
+}
+
+// Named returns the account of a purpose and an owner as it is now.
+func (b *Book) Named(name Name) (Account, bool) {
+	account, found := b.named[name]
+	if !found {
+		return Account{}, false
+	}
+	return account.Account, true
+}
+
+// Len is how many accounts the book holds.
+func (b *Book) Len() int { return len(b.accounts) }
+
+// Forget drops accounts, any ones, until limit are left, and reports how many
+// it dropped. None may have changed since Begin.
+func (b *Book) Forget(limit int) (dropped int) {
+	for id, e := range b.accounts {
+		if len(b.accounts) <= limit {
+			break
+		}
+		delete(b.accounts, id)
+		delete(b.named, Name{e.Purpose, e.OwnerID})
+		dropped++
+	}
+	return dropped
 }
 
 // Head is the end of the chain as it is now.
 func (b *Book) Head() Head { return b.head }
+
+// LastNumber is the last number that an account got.
+func (b *Book) LastNumber() int64 { return b.numbers }
+
+// Enter books a new transfer that is posted at once. It returns what Pend
+// returns.
+func (b *Book) Enter(t *Transfer, at time.Time) error {
+	if err := t.Validate(); err != nil {
+		return err
+	}
+	return b.enter(t, at)
+}
+
+func (b *Book) enter(t *Transfer, at time.Time) error {
+	err := b.change(t, func(account *Account, posting *Posting) error {
+		posted, pending := account.sums(posting.Side)
+		sum, err := posted.Add(posting.Amount)
+		if err != nil {
+			return err
+		}
+		if _, err := sum.Add(*pending); err != nil {
+			return err
+		}
+		*posted = sum
+		return account.takes(posting)
+	})
+	if err != nil {
+		return err
+	}
+	t.State, t.CreatedAt, t.EndedAt = Posted, at, at
+	b.link(t)
+	return nil
+}
 
 // Pend books a new transfer as pending: what leaves an account is no longer
 // available, what comes in is not yet. It returns ErrInsufficientFunds where
@@ -53,7 +152,11 @@ func (b *Book) Pend(t *Transfer, at time.Time) error {
 	if err := t.Validate(); err != nil {
 		return err
 	}
-	err := b.change(t.Postings, func(account *Account, posting Posting) error {
+	return b.pend(t, at)
+}
+
+func (b *Book) pend(t *Transfer, at time.Time) error {
+	err := b.change(t, func(account *Account, posting *Posting) error {
 		posted, pending := account.sums(posting.Side)
 		sum, err := pending.Add(posting.Amount)
 		if err != nil {
@@ -63,16 +166,24 @@ func (b *Book) Pend(t *Transfer, at time.Time) error {
 			return err
 		}
 		*pending = sum
-		if posting.Side == account.NormalSide {
-			return nil
-		}
-		return account.covered()
+		return account.takes(posting)
 	})
 	if err != nil {
 		return err
 	}
-	t.State, t.CreatedAt = Pending, at
+	t.State, t.CreatedAt, t.Pended = Pending, at, true
 	return nil
+}
+
+// takes refuses a new posting that is already in the balance.
+func (a *Account) takes(posting *Posting) error {
+	if a.State > Open {
+		return fmt.Errorf("%w: %s is %v", ErrAccountState, a.ID, a.State)
+	}
+	if posting.Side == a.NormalSide {
+		return nil
+	}
+	return a.covered()
 }
 
 // Post makes a pending transfer final and adds it to the chain.
@@ -80,7 +191,7 @@ func (b *Book) Post(t *Transfer, at time.Time) error {
 	if t.State != Pending {
 		return fmt.Errorf("post transfer %s: %w: %v", t.ID, ErrState, t.State)
 	}
-	err := b.change(t.Postings, func(account *Account, posting Posting) error {
+	err := b.change(t, func(account *Account, posting *Posting) error {
 		posted, pending := account.sums(posting.Side)
 		rest, err := release(*pending, posting.Amount)
 		if err != nil {
@@ -96,10 +207,23 @@ func (b *Book) Post(t *Transfer, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	t.State, t.EndedAt, t.Sequence = Posted, at, b.head.Sequence+1
-	t.Hash = Hash(b.head, *t)
-	b.head = Head{Sequence: t.Sequence, Hash: t.Hash}
+	t.State, t.EndedAt = Posted, at
+	b.link(t)
 	return nil
+}
+
+// link adds a posted transfer to the chain.
+func (b *Book) link(t *Transfer) {
+	t.Sequence = b.head.Sequence + 1
+	t.Hash, b.text = hashInto(b.text, b.head, t)
+	b.head = Head{Sequence: t.Sequence, Hash: t.Hash}
+	for i := range t.Postings {
+		account := b.accounts[t.Postings[i].AccountID]
+		b.moves = append(b.moves, Move{
+			Account: account.Number, Sequence: t.Sequence,
+			Debits: account.Balance.DebitsPosted.Minor, Credits: account.Balance.CreditsPosted.Minor,
+		})
+	}
 }
 
 // Void ends a pending transfer without effect.
@@ -107,11 +231,14 @@ func (b *Book) Void(t *Transfer, at time.Time) error {
 	if t.State != Pending {
 		return fmt.Errorf("void transfer %s: %w: %v", t.ID, ErrState, t.State)
 	}
-	err := b.change(t.Postings, func(account *Account, posting Posting) error {
+	err := b.change(t, func(account *Account, posting *Posting) error {
 		_, pending := account.sums(posting.Side)
 		rest, err := release(*pending, posting.Amount)
+		if err != nil {
+			return err
+		}
 		*pending = rest
-		return err
+		return nil
 	})
 	if err != nil {
 		return err
@@ -128,27 +255,30 @@ func release(pending, amount money.Amount) (money.Amount, error) {
 	return rest, err
 }
 
-// change applies step to a copy of each posting's account, and keeps the
-// copies if all went well. No account has two postings.
-func (b *Book) change(postings []Posting, step func(*Account, Posting) error) error {
-	changed := make([]Account, 0, len(postings))
-	for i, posting := range postings {
-		found, known := b.accounts[posting.AccountID]
-		if !known {
-			return fmt.Errorf("%w: postings[%d]: no account %s", ErrAccount, i, posting.AccountID)
+// change applies step to each posting's account, and takes all back where one
+// fails.
+func (b *Book) change(t *Transfer, step func(*Account, *Posting) error) error {
+	mark := b.mark()
+	for i := range t.Postings {
+		posting := &t.Postings[i]
+		account, known := b.accounts[posting.AccountID]
+		var err error
+		switch {
+		case !known:
+			err = atPosting(i, "account_id", fmt.Errorf("%w: %s", ErrUnknownAccount, posting.AccountID))
+		case account.Currency != posting.Amount.Currency:
+			err = atPosting(i, "amount", fmt.Errorf("%w: %s of an account in %s",
+				money.ErrCurrency, posting.Amount.Currency, account.Currency))
+		default:
+			b.touch(account)
+			if err = step(&account.Account, posting); err != nil {
+				err = atPosting(i, "amount", err)
+			}
 		}
-		account := *found
-		if account.Currency != posting.Amount.Currency {
-			return fmt.Errorf("postings[%d]: %w: %s of an account in %s",
-				i, money.ErrCurrency, posting.Amount.Currency, account.Currency)
-		}
-		if err := step(&account, posting); err != nil {
+		if err != nil {
+			b.undo(mark)
 			return err
 		}
-		changed = append(changed, account)
-	}
-	for _, account := range changed {
-		*b.accounts[account.ID] = account
 	}
 	return nil
 }

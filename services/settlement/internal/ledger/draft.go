@@ -1,9 +1,12 @@
 package ledger
 
-import "github.com/backlot-video/backlot/kit/money"
+import (
+	"time"
 
-// Draft is a transfer that is to be booked, with its accounts named by whose
-// and what for. Accounts that do not exist are opened with it.
+	"github.com/backlot-video/backlot/kit/money"
+)
+
+// Draft is a transfer that is to be booked.
 type Draft struct {
 	TenantID       string
 	Currency       string
@@ -12,15 +15,18 @@ type Draft struct {
 	XID            string
 	IdempotencyKey string
 	SplitPolicy    string
+	Timeout        time.Duration // of a pending one, whole microseconds; 0 means that it waits for ever
 	Lines          []Line
 }
 
-// Line is a posting of a draft.
+// Line is a posting of a draft. It names its account by id, or by purpose and
+// owner: then an account that does not exist is opened with the transfer.
 type Line struct {
-	Purpose Purpose
-	OwnerID string // empty for the house's own
-	Side    Side
-	Amount  money.Amount
+	AccountID string
+	Purpose   Purpose
+	OwnerID   string // empty for the house's own
+	Side      Side
+	Amount    money.Amount
 }
 
 // Sale drafts the payment of a price, above zero, from a viewer's wallet,

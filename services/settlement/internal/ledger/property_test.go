@@ -129,7 +129,7 @@ func verify(b *Book, all []*Transfer) []string {
 		v.Transfer(*t)
 	}
 	for _, account := range b.accounts {
-		v.Account(*account)
+		v.Account(account.Account)
 	}
 	faults, _ := v.Finish(b.Head())
 	return faults

@@ -14,12 +14,23 @@ var (
 	ErrTransfer = errors.New("invalid transfer")
 	// ErrUnbalanced means postings that do not sum to zero.
 	ErrUnbalanced = errors.New("postings do not sum to zero")
+	// ErrAmount means an amount that is not above zero. It is an ErrTransfer.
+	ErrAmount = fmt.Errorf("%w: amount is not above zero", ErrTransfer)
+	// ErrSameAccount means an account with two postings in one transfer. It is
+	// an ErrTransfer.
+	ErrSameAccount = fmt.Errorf("%w: account appears twice", ErrTransfer)
 	// ErrState means a transfer that is not in the state that a step needs.
 	ErrState = errors.New("transfer is in another state")
+	// ErrExpired means a pending transfer whose time is over. It is an ErrState.
+	ErrExpired = fmt.Errorf("%w: it has expired", ErrState)
 )
 
-// MaxPostings bounds the lines of one transfer.
-const MaxPostings = 64
+const (
+	// MaxPostings bounds the lines of one transfer.
+	MaxPostings = 64
+	// MaxText bounds the bytes of each text of a transfer.
+	MaxText = 256
+)
 
 // Type is what a transfer is for.
 type Type string
@@ -71,6 +82,9 @@ type Transfer struct {
 	SplitPolicy    string // `name@release` that a sale was split by; else empty
 	CreatedAt      time.Time
 	EndedAt        time.Time // posted or voided; zero while pending
+	ChainID        string    // the first of those it was linked with; empty alone
+	Pended         bool      // whether it was pending at first
+	ExpiresAt      time.Time // when it is voided if still pending; zero never
 	Sequence       int64     // place in the chain, from 1; 0 unless posted
 	Hash           [sha256.Size]byte
 }
@@ -84,38 +98,47 @@ type Posting struct {
 	OwnerID   string       // the account's, for readers; no part of the hash
 }
 
+// Expired reports whether the transfer was voided because its time was over.
+func (t Transfer) Expired() bool {
+	return t.State == Voided && !t.ExpiresAt.IsZero() && !t.EndedAt.Before(t.ExpiresAt)
+}
+
 // Validate returns ErrTransfer, ErrUnbalanced, money.ErrCurrency or
-// money.ErrOverflow for a transfer whose postings cannot be booked.
+// money.ErrOverflow for a transfer whose postings cannot be booked. Where a
+// posting is at fault the error is a *FieldError.
 func (t Transfer) Validate() error {
 	if t.ID == "" || t.TenantID == "" || t.IdempotencyKey == "" {
 		return fmt.Errorf("%w: needs an id, a tenant and an idempotency key", ErrTransfer)
 	}
 	if len(t.Postings) < 2 || len(t.Postings) > MaxPostings {
-		return fmt.Errorf("%w: %d postings, want 2 to %d", ErrTransfer, len(t.Postings), MaxPostings)
+		return &FieldError{"postings", fmt.Errorf("%w: %d postings, want 2 to %d", ErrTransfer, len(t.Postings), MaxPostings)}
 	}
-	sums := map[Side]money.Amount{Debit: {Currency: t.Currency}, Credit: {Currency: t.Currency}}
-	seen := make(map[string]bool, len(t.Postings))
+	debits, credits := money.Amount{Currency: t.Currency}, money.Amount{Currency: t.Currency}
 	for i, posting := range t.Postings {
-		sum, known := sums[posting.Side]
+		var err error
 		switch {
-		case !known:
-			return fmt.Errorf("%w: postings[%d]: %v", ErrTransfer, i, posting.Side)
 		case posting.Amount.Sign() <= 0:
-			return fmt.Errorf("%w: postings[%d]: amount %d is not above zero", ErrTransfer, i, posting.Amount.Minor)
-		case seen[posting.AccountID]:
-			return fmt.Errorf("%w: postings[%d]: account %s appears twice", ErrTransfer, i, posting.AccountID)
+			return atPosting(i, "amount", fmt.Errorf("%w: %d", ErrAmount, posting.Amount.Minor))
+		case posting.Side == Debit:
+			debits, err = debits.Add(posting.Amount)
+		case posting.Side == Credit:
+			credits, err = credits.Add(posting.Amount)
+		default:
+			return atPosting(i, "side", fmt.Errorf("%w: %v", ErrTransfer, posting.Side))
 		}
-		seen[posting.AccountID] = true
-		sum, err := sum.Add(posting.Amount)
 		if err != nil {
-			return fmt.Errorf("postings[%d]: %w", i, err)
+			return atPosting(i, "amount", err)
 		}
-		sums[posting.Side] = sum
+		for _, other := range t.Postings[:i] {
+			if other.AccountID == posting.AccountID {
+				return atPosting(i, "account_id", fmt.Errorf("%w: %s", ErrSameAccount, posting.AccountID))
+			}
+		}
 	}
-	if sums[Debit] != sums[Credit] {
-		return fmt.Errorf("%w: %v against %v", ErrUnbalanced, sums[Debit], sums[Credit])
+	if debits != credits {
+		return &FieldError{"postings", fmt.Errorf("%w: %v against %v", ErrUnbalanced, debits, credits)}
 	}
-	return sums[Debit].Validate()
+	return debits.Validate()
 }
 
 // Amount is what the transfer moves in all: the sum of its debits.

@@ -96,6 +96,14 @@ func (v *Verifier) Account(account Account) {
 	}
 }
 
+// History compares the last of an account's history, in minor units, with its
+// stored balance.
+func (v *Verifier) History(account Account, debits, credits int64) {
+	if account.Balance.DebitsPosted.Minor != debits || account.Balance.CreditsPosted.Minor != credits {
+		v.fault("account %s: balance is %v, its history ends with debits %d, credits %d", account.ID, account.Balance, debits, credits)
+	}
+}
+
 // Finish compares the stored head and returns all faults, at most MaxFaults,
 // and the number of transfers seen. Sums of debits and credits need no check
 // of their own: each transfer's are equal.

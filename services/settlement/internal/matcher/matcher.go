@@ -12,11 +12,13 @@
 package matcher
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,12 +43,15 @@ const Consumer = "settlement_matcher"
 const (
 	orderPaid        = "backlot.storefront.order_paid.v1"
 	transactionEnded = "backlot.coordinator.transaction_ended.v1"
-	transferPosted   = "backlot.settlement.transfer_posted.v1"
+	transfersPosted  = "backlot.settlement.transfers_posted.v1"
+	transferPosted   = "backlot.settlement.transfer_posted.v1" // by which releases before told of one
 	DifferenceFound  = "backlot.settlement.difference_found.v1"
 )
 
 // Subjects are those of the facts that Handle takes.
-func Subjects() []string { return mq.Subjects(orderPaid, transactionEnded, transferPosted) }
+func Subjects() []string {
+	return mq.Subjects(orderPaid, transactionEnded, transfersPosted, transferPosted)
+}
 
 // Config has what a Matcher needs.
 type Config struct {
@@ -74,68 +79,98 @@ func New(cfg Config) *Matcher {
 
 // Handle takes one fact, once.
 func (m *Matcher) Handle(ctx context.Context, envelope *eventv1.Envelope) error {
-	xid, change, err := m.read(envelope)
-	if err != nil {
+	changes, err := m.read(envelope)
+	if err != nil || len(changes) == 0 {
 		return err
 	}
-	if change == nil {
-		return nil
-	}
-	key := store.MatchKey{TenantID: envelope.GetTenantId(), XID: xid}
 	err = m.cfg.Matches.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		first, err := mq.Once(ctx, tx, Consumer, envelope)
 		if err != nil || !first {
 			return err
 		}
-		before := match.Status(0)
-		after, err := m.cfg.Matches.Update(ctx, tx, key, func(found *match.Match) {
-			before = found.Status
-			change(found)
-		})
-		if err == nil && before == match.Different && after.Status == match.Closed {
-			m.repaired(ctx, after)
+		for _, c := range changes {
+			if err := m.update(ctx, tx, store.MatchKey{TenantID: envelope.GetTenantId(), XID: c.xid}, c.do); err != nil {
+				return fmt.Errorf("of %s: %w", c.xid, err)
+			}
 		}
-		return err
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("match fact %s of %s: %w", envelope.GetType(), xid, err)
+		return fmt.Errorf("match fact %s: %w", envelope.GetType(), err)
 	}
 	return nil
 }
 
-// read tells what a fact changes of which match; nothing where it is of none.
-func (m *Matcher) read(envelope *eventv1.Envelope) (xid string, change func(*match.Match), err error) {
+func (m *Matcher) update(ctx context.Context, tx *sql.Tx, key store.MatchKey, change func(*match.Match)) error {
+	before := match.Status(0)
+	after, err := m.cfg.Matches.Update(ctx, tx, key, func(found *match.Match) {
+		before = found.Status
+		change(found)
+	})
+	if err == nil && before == match.Different && after.Status == match.Closed {
+		m.repaired(ctx, after)
+	}
+	return err
+}
+
+// change is what a fact changes of a match.
+type change struct {
+	xid string
+	do  func(*match.Match)
+}
+
+// read tells what a fact changes of which matches, by xid.
+func (m *Matcher) read(envelope *eventv1.Envelope) ([]change, error) {
 	switch envelope.GetType() {
 	case orderPaid:
 		fact := new(storefrontv1.OrderPaid)
 		if err := unpack(envelope, fact); err != nil {
-			return "", nil, err
+			return nil, err
 		}
-		return fact.GetXid(), func(found *match.Match) {
+		return []change{{fact.GetXid(), func(found *match.Match) {
 			found.OrderPaid(fact.GetOrderId(), amountOf(fact.GetPrice()), m.now())
-		}, nil
+		}}}, nil
 	case transactionEnded:
 		fact := new(coordinatorv1.TransactionEnded)
 		if err := unpack(envelope, fact); err != nil {
-			return "", nil, err
+			return nil, err
 		}
-		return fact.GetXid(), func(found *match.Match) {
+		return []change{{fact.GetXid(), func(found *match.Match) {
 			found.TransactionEnded(match.TransactionState(fact.GetState()), m.now())
-		}, nil
+		}}}, nil
+	case transfersPosted:
+		fact := new(settlementv1.TransfersPosted)
+		if err := unpack(envelope, fact); err != nil {
+			return nil, err
+		}
+		return m.posted(fact.GetTransfers())
 	case transferPosted:
 		fact := new(settlementv1.TransferPosted)
 		if err := unpack(envelope, fact); err != nil {
-			return "", nil, err
+			return nil, err
 		}
-		t := fact.GetTransfer()
+		return m.posted([]*settlementv1.Transfer{fact.GetTransfer()})
+	default:
+		return nil, fmt.Errorf("%w: %s", mq.ErrUnknownType, envelope.GetType())
+	}
+}
+
+// posted tells what transfers change.
+func (m *Matcher) posted(transfers []*settlementv1.Transfer) (changes []change, err error) {
+	for _, t := range transfers {
 		if t.GetType() != string(ledger.Sale) || t.GetXid() == "" {
-			return "", nil, nil
+			continue
 		}
 		amount, err := debits(t)
-		return t.GetXid(), func(found *match.Match) { found.SalePosted(t.GetId(), t.GetReference(), amount, m.now()) }, err
-	default:
-		return "", nil, fmt.Errorf("%w: %s", mq.ErrUnknownType, envelope.GetType())
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, change{t.GetXid(), func(found *match.Match) {
+			found.SalePosted(t.GetId(), t.GetReference(), amount, m.now())
+		}})
 	}
+	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.xid, b.xid) }) // as others may, who lock them too
+	return changes, nil
 }
 
 func unpack(envelope *eventv1.Envelope, fact proto.Message) error {

@@ -107,9 +107,12 @@ func (f *fixture) posted(xid string, minor int64) {
 	posting := func(side settlementv1.Side, amount int64) *settlementv1.Posting {
 		return &settlementv1.Posting{Side: side, Amount: &moneyv1.Money{Minor: amount, Currency: "USD"}}
 	}
-	f.tell("backlot.settlement.transfer_posted.v1", &settlementv1.TransferPosted{Transfer: &settlementv1.Transfer{
-		Id: "transfer-" + xid, Type: "sale", Xid: xid, Reference: "order-" + xid, Currency: "USD",
-		Postings: []*settlementv1.Posting{posting(1, minor), posting(2, minor-1), posting(2, 1)},
+	f.tell("backlot.settlement.transfers_posted.v1", &settlementv1.TransfersPosted{Transfers: []*settlementv1.Transfer{
+		{Id: "before-" + xid, Type: "top_up"},
+		{
+			Id: "transfer-" + xid, Type: "sale", Xid: xid, Reference: "order-" + xid, Currency: "USD",
+			Postings: []*settlementv1.Posting{posting(1, minor), posting(2, minor-1), posting(2, 1)},
+		},
 	}})
 }
 

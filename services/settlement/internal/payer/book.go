@@ -8,10 +8,10 @@ import (
 
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/payout"
-	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
 
 // transferKey is the idempotency key of a payout's transfer.
@@ -20,7 +20,7 @@ func transferKey(p payout.Payout) string { return "payout/" + p.ID }
 // hold pends a payout's transfer, if it is still to be held. What the person
 // owes the house is paid back first.
 func (p *Payer) hold(ctx context.Context, batch payout.Batch, id string) error {
-	err := p.cfg.Ledgers.Write(ctx, batch.TenantID, batch.Currency, func(ctx context.Context, tx *store.Tx) error {
+	err := p.cfg.Books.Write(ctx, batch.TenantID, batch.Currency, func(ctx context.Context, tx *engine.Tx) error {
 		planned, due, err := p.still(ctx, tx, batch, id, payout.Hold)
 		if err != nil || !due {
 			return err
@@ -60,7 +60,7 @@ func (p *Payer) hold(ctx context.Context, batch payout.Batch, id string) error {
 
 // still reads a payout and tells whether it still needs a task.
 func (p *Payer) still(
-	ctx context.Context, tx *store.Tx, batch payout.Batch, id string, task payout.Task,
+	ctx context.Context, tx *engine.Tx, batch payout.Batch, id string, task payout.Task,
 ) (found payout.Payout, due bool, err error) {
 	if batch, err = p.cfg.Payouts.BatchIn(ctx, tx.SQL(), batch.TenantID, batch.ID); err != nil {
 		return found, false, err
@@ -71,7 +71,7 @@ func (p *Payer) still(
 
 // recover pays what a person owes the house from its earnings, as far as they
 // go.
-func (p *Payer) recover(ctx context.Context, tx *store.Tx, of payout.Payout) error {
+func (p *Payer) recover(ctx context.Context, tx *engine.Tx, of payout.Payout) error {
 	debts, indebted, err := tx.Account(ctx, of.TenantID, of.OwnerID, ledger.Receivable, of.Amount.Currency)
 	if err != nil || !indebted {
 		return err
@@ -106,7 +106,7 @@ func (p *Payer) recover(ctx context.Context, tx *store.Tx, of payout.Payout) err
 
 // book ends a payout of a submitted batch as its provider has said.
 func (p *Payer) book(
-	ctx context.Context, tx *store.Tx, batch payout.Batch, id string, outcome payment.Outcome, problem string,
+	ctx context.Context, tx *engine.Tx, batch payout.Batch, id string, outcome payment.Outcome, problem string,
 ) error {
 	batch, err := p.cfg.Payouts.BatchIn(ctx, tx.SQL(), batch.TenantID, batch.ID)
 	if err != nil {
@@ -139,7 +139,7 @@ func (p *Payer) book(
 
 // release ends a payout of a cancelled batch.
 func (p *Payer) release(ctx context.Context, batch payout.Batch, id string) error {
-	return p.cfg.Ledgers.Write(ctx, batch.TenantID, batch.Currency, func(ctx context.Context, tx *store.Tx) error {
+	return p.cfg.Books.Write(ctx, batch.TenantID, batch.Currency, func(ctx context.Context, tx *engine.Tx) error {
 		found, due, err := p.still(ctx, tx, batch, id, payout.Release)
 		if err != nil || !due {
 			return err

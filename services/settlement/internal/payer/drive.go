@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/payout"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
@@ -137,7 +138,7 @@ func (p *Payer) send(ctx context.Context, batch payout.Batch, found payout.Payou
 	// The provider has decided: what it said is booked even if the caller left.
 	ctx = context.WithoutCancel(ctx)
 	if outcome != payment.Underway {
-		return p.cfg.Ledgers.Write(ctx, batch.TenantID, batch.Currency, func(ctx context.Context, tx *store.Tx) error {
+		return p.cfg.Books.Write(ctx, batch.TenantID, batch.Currency, func(ctx context.Context, tx *engine.Tx) error {
 			return p.book(ctx, tx, batch, found.ID, outcome, problem)
 		})
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
 	"github.com/backlot-video/backlot/services/settlement/internal/payout"
@@ -34,6 +35,7 @@ var ErrNobody = errors.New("nobody is due a payout")
 // Config has what a Payer needs.
 type Config struct {
 	Ledgers    *store.Store
+	Books      *engine.Engine
 	Payouts    *store.Payouts
 	Bank       payment.Payer
 	Clock      func() time.Time
@@ -231,7 +233,7 @@ func (p *Payer) End(ctx context.Context, tenantID, id string, ends []End) (payou
 	if err != nil {
 		return payout.Batch{}, err
 	}
-	err = p.cfg.Ledgers.Write(ctx, tenantID, batch.Currency, func(ctx context.Context, tx *store.Tx) error {
+	err = p.cfg.Books.Write(ctx, tenantID, batch.Currency, func(ctx context.Context, tx *engine.Tx) error {
 		for i, end := range ends {
 			outcome := payment.Paid
 			if end.Problem != "" {

@@ -2,7 +2,6 @@ package payer_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/database/databasetest"
 	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/payer"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
@@ -65,6 +65,7 @@ type fixture struct {
 	*payer.Payer
 	t       *testing.T
 	led     *store.Store
+	books   *engine.Engine
 	payouts *store.Payouts
 	bank    *bank
 	start   func() *payer.Payer // as another process
@@ -73,10 +74,12 @@ type fixture struct {
 func suite(t *testing.T, test func(f *fixture)) {
 	databasetest.Each(t, "settlement", func(t *testing.T, db *database.DB) {
 		f := &fixture{t: t, payouts: store.NewPayouts(db), bank: &bank{paid: map[string]money.Amount{}, refuse: map[string]bool{}, patient: map[string]int{}}}
-		f.led = store.New(db, func(context.Context, *sql.Tx, ledger.Transfer) error { return nil }, time.Now, nil)
+		f.led = store.New(db)
+		f.books = engine.New(f.led, engine.Config{})
+		t.Cleanup(f.books.Close)
 		f.start = func() *payer.Payer {
 			return payer.New(payer.Config{
-				Ledgers: f.led, Payouts: f.payouts, Bank: f.bank, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+				Ledgers: f.led, Books: f.books, Payouts: f.payouts, Bank: f.bank, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
 			})
 		}
 		f.Payer = f.start()
@@ -90,7 +93,7 @@ func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency:
 func (f *fixture) book(kind ledger.Type, key string, from, to ledger.Line, minor int64) {
 	f.t.Helper()
 	from.Side, to.Side, from.Amount, to.Amount = ledger.Debit, ledger.Credit, usd(minor), usd(minor)
-	err := f.led.Write(f.t.Context(), "main", "USD", func(ctx context.Context, tx *store.Tx) error {
+	err := f.books.Write(f.t.Context(), "main", "USD", func(ctx context.Context, tx *engine.Tx) error {
 		_, err := tx.Pend(ctx, ledger.Draft{
 			TenantID: "main", Currency: "USD", Type: kind, IdempotencyKey: key, Reference: key, Lines: []ledger.Line{from, to},
 		})
@@ -297,7 +300,7 @@ func TestPersonEndsPayoutsAllOrNone(t *testing.T) {
 		f.earn("eve", 500)
 		f.earn("fay", 300)
 		hand := payer.New(payer.Config{
-			Ledgers: f.led, Payouts: f.payouts, Bank: payment.Manual{}, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+			Ledgers: f.led, Books: f.books, Payouts: f.payouts, Bank: payment.Manual{}, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
 		})
 		f.Payer = hand
 		batch := f.step(f.create("k", 1), payout.Approve)

@@ -2,7 +2,6 @@ package reconciler_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/backlot-video/backlot/kit/database/databasetest"
 	"github.com/backlot-video/backlot/kit/money"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/reconcile"
 	"github.com/backlot-video/backlot/services/settlement/internal/reconciler"
@@ -25,17 +25,20 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
 type fixture struct {
 	*reconciler.Reconciler
-	t    *testing.T
-	kept *store.Reconciliations
-	now  time.Time
-	led  *store.Store
+	t     *testing.T
+	kept  *store.Reconciliations
+	now   time.Time
+	led   *store.Store
+	books *engine.Engine
 }
 
 func suite(t *testing.T, test func(f *fixture)) {
 	databasetest.Each(t, "settlement", func(t *testing.T, db *database.DB) {
 		f := &fixture{t: t, kept: store.NewReconciliations(db), now: noon}
 		clock := func() time.Time { return f.now }
-		f.led = store.New(db, func(context.Context, *sql.Tx, ledger.Transfer) error { return nil }, clock, nil)
+		f.led = store.New(db)
+		f.books = engine.New(f.led, engine.Config{Clock: clock})
+		t.Cleanup(f.books.Close)
 		f.Reconciler = reconciler.New(f.led, f.kept, clock)
 		test(f)
 	})
@@ -46,7 +49,7 @@ func (f *fixture) topUp(reference string, minor int64, post bool) {
 	f.t.Helper()
 	draft := ledger.TopUpOf("main", "ann", money.Amount{Minor: minor, Currency: "USD"})
 	draft.Reference, draft.IdempotencyKey = reference, reference
-	err := f.led.Write(f.t.Context(), "main", "USD", func(ctx context.Context, tx *store.Tx) error {
+	err := f.books.Write(f.t.Context(), "main", "USD", func(ctx context.Context, tx *engine.Tx) error {
 		_, err := tx.Pend(ctx, draft)
 		if err == nil && post {
 			_, err = tx.Post(ctx, "main", reference)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/backlot-video/backlot/kit/money"
@@ -11,10 +14,11 @@ import (
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
 
-func decodeAccount(row settlementdb.Account) ledger.Account {
+func decodeAccount(row settlementdb.GetAccountRow) ledger.Account {
 	amount := func(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: row.Currency} }
 	return ledger.Account{
-		ID: row.ID, Purpose: ledger.Purpose(row.Purpose), OwnerID: row.OwnerID, Currency: row.Currency,
+		ID: row.ID, Number: row.Number, State: ledger.AccountState(row.State),
+		Purpose: ledger.Purpose(row.Purpose), OwnerID: row.OwnerID, Currency: row.Currency,
 		NormalSide: ledger.Side(row.NormalSide), Overdraft: row.Overdraft == 1,
 		Balance: ledger.Balance{
 			DebitsPosted: amount(row.DebitsPosted), CreditsPosted: amount(row.CreditsPosted),
@@ -23,31 +27,108 @@ func decodeAccount(row settlementdb.Account) ledger.Account {
 	}
 }
 
-// decodeTransfer makes a transfer without its postings.
-func decodeTransfer(row settlementdb.Transfer) ledger.Transfer {
-	return ledger.Transfer{
-		ID: row.ID, TenantID: row.TenantID, Currency: row.Currency, Type: ledger.Type(row.Type),
-		State: ledger.State(row.State), Reference: row.Reference, XID: row.Xid, IdempotencyKey: row.IdempotencyKey,
-		SplitPolicy: row.SplitPolicy, CreatedAt: timeOf(row.CreatedAt), EndedAt: timeOf(row.EndedAt),
-		Sequence: row.Sequence, Hash: digest(row.Hash),
-	}
+// line is a posting as it is stored.
+type line struct {
+	number int64
+	side   ledger.Side
+	amount int64
 }
 
-// withPostings makes a whole transfer.
-func withPostings(ctx context.Context, q *settlementdb.Queries, row settlementdb.Transfer) (ledger.Transfer, error) {
-	t := decodeTransfer(row)
-	lines, err := q.ListPostings(ctx, settlementdb.ListPostingsParams{TenantID: row.TenantID, TransferID: row.ID})
+// encodePostings makes a text of a transfer's postings: `4294967297d499 4294967298c499`.
+func encodePostings(buf []byte, postings []ledger.Posting, number func(accountID string) int64) []byte {
+	for i := range postings {
+		if i > 0 {
+			buf = append(buf, ' ')
+		}
+		buf = strconv.AppendInt(buf, number(postings[i].AccountID), 10)
+		side := byte('d')
+		if postings[i].Side == ledger.Credit {
+			side = 'c'
+		}
+		buf = strconv.AppendInt(append(buf, side), postings[i].Amount.Minor, 10)
+	}
+	return buf
+}
+
+var errPostings = errors.New("stored postings do not read")
+
+// decodePostings reads what encodePostings wrote.
+func decodePostings(text string) ([]line, error) {
+	lines := make([]line, 0, strings.Count(text, " ")+1)
+	for field := range strings.SplitSeq(text, " ") {
+		at := strings.IndexAny(field, "dc")
+		if at < 1 {
+			return nil, fmt.Errorf("%w: %q", errPostings, field)
+		}
+		number, err := strconv.ParseInt(field[:at], 10, 64)
+		amount, fault := strconv.ParseInt(field[at+1:], 10, 64)
+		if err := errors.Join(err, fault); err != nil {
+			return nil, fmt.Errorf("%w: %w", errPostings, err)
+		}
+		side := ledger.Debit
+		if field[at] == 'c' {
+			side = ledger.Credit
+		}
+		lines = append(lines, line{number, side, amount})
+	}
+	return lines, nil
+}
+
+// decodeTransfer makes a transfer whose postings have no accounts yet.
+func decodeTransfer(row settlementdb.GetTransferRow) (ledger.Transfer, []line, error) {
+	t := ledger.Transfer{
+		ID: row.ID, TenantID: row.TenantID, Currency: row.Currency, Type: ledger.Type(row.Type),
+		State: ledger.State(row.State), Reference: row.Reference, XID: row.Xid, IdempotencyKey: row.IdempotencyKey,
+		SplitPolicy: row.SplitPolicy, ChainID: row.ChainID, Pended: row.Pended == 1,
+		CreatedAt: timeOf(row.CreatedAt), EndedAt: timeOf(row.EndedAt), ExpiresAt: timeOf(row.ExpiresAt),
+		Sequence: row.Sequence, Hash: digest(row.Hash),
+	}
+	lines, err := decodePostings(row.Postings)
 	if err != nil {
-		return ledger.Transfer{}, err
+		return t, nil, fmt.Errorf("transfer %s: %w", row.ID, err)
 	}
-	for _, line := range lines {
-		t.Postings = append(t.Postings, ledger.Posting{
-			AccountID: line.AccountID, Side: ledger.Side(line.Side),
-			Amount:  money.Amount{Minor: line.Amount, Currency: row.Currency},
-			Purpose: ledger.Purpose(line.Purpose), OwnerID: line.OwnerID,
-		})
+	t.Postings = make([]ledger.Posting, len(lines))
+	for i, l := range lines {
+		t.Postings[i] = ledger.Posting{Side: l.side, Amount: money.Amount{Minor: l.amount, Currency: row.Currency}}
 	}
-	return t, nil
+	return t, lines, nil
+}
+
+// decode makes whole transfers.
+func (s *Store) decode(ctx context.Context, q *settlementdb.Queries, rows []settlementdb.GetTransferRow) ([]ledger.Transfer, error) {
+	transfers, all := make([]ledger.Transfer, len(rows)), make([][]line, len(rows))
+	var numbers []int64
+	for i, row := range rows {
+		var err error
+		if transfers[i], all[i], err = decodeTransfer(row); err != nil {
+			return nil, err
+		}
+		for _, l := range all[i] {
+			numbers = append(numbers, l.number)
+		}
+	}
+	known, err := s.names.of(numbers, func(number int64) (name, error) {
+		row, err := q.GetAccountByNumber(ctx, number)
+		return name{row.ID, ledger.Purpose(row.Purpose), row.OwnerID}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range transfers {
+		for j, l := range all[i] {
+			posting, of := &transfers[i].Postings[j], known[l.number]
+			posting.AccountID, posting.Purpose, posting.OwnerID = of.id, of.purpose, of.ownerID
+		}
+	}
+	return transfers, nil
+}
+
+// microsOf is a time as it is stored; none is 0.
+func microsOf(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
 }
 
 // timeOf is a stored time; 0 is none.
@@ -59,7 +140,7 @@ func timeOf(micros int64) time.Time {
 }
 
 // hashOf is a transfer's hash as it is stored: nothing unless it is posted.
-func hashOf(t ledger.Transfer) []byte {
+func hashOf(t *ledger.Transfer) []byte {
 	if t.State != ledger.Posted {
 		return []byte{}
 	}

@@ -149,11 +149,3 @@ func encodeMatch(m match.Match) settlementdb.PutMatchParams {
 		FoundAt: microsOf(m.FoundAt), ClosedAt: microsOf(m.ClosedAt), ClosedBy: m.ClosedBy, Reason: m.Reason,
 	}
 }
-
-// microsOf is a time as it is stored; none is 0.
-func microsOf(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}

@@ -167,7 +167,7 @@ func (s *Store) AccountsOf(
 	})
 	accounts := make([]ledger.Account, 0, len(rows))
 	for _, row := range rows {
-		accounts = append(accounts, decodeAccount(row))
+		accounts = append(accounts, decodeAccount(settlementdb.GetAccountRow(row)))
 	}
 	return accounts, err
 }

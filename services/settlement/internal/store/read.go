@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
@@ -25,7 +27,7 @@ func (s *Store) Account(
 	if errors.Is(err, sql.ErrNoRows) {
 		return ledger.Account{}, false, nil
 	}
-	return decodeAccount(row), err == nil, err
+	return decodeAccount(settlementdb.GetAccountRow(row)), err == nil, err
 }
 
 // Accounts lists a tenant's accounts, of one owner where ownerID is not empty.
@@ -35,31 +37,56 @@ func (s *Store) Accounts(ctx context.Context, tenantID, ownerID string, page Pag
 	})
 	accounts := make([]ledger.Account, 0, len(rows))
 	for _, row := range rows {
-		accounts = append(accounts, decodeAccount(row))
+		accounts = append(accounts, decodeAccount(settlementdb.GetAccountRow(row)))
 	}
 	return accounts, err
+}
+
+// AccountByID returns an account by id, or ErrNotFound.
+func (s *Store) AccountByID(ctx context.Context, tenantID, id string) (ledger.Account, error) {
+	row, err := s.queries().GetAccount(ctx, settlementdb.GetAccountParams{TenantID: tenantID, ID: id})
+	if err != nil {
+		return ledger.Account{}, fmt.Errorf("account %s: %w", id, notFound(err))
+	}
+	return decodeAccount(row), nil
 }
 
 // Transfer returns a transfer by id, or ErrNotFound.
 func (s *Store) Transfer(ctx context.Context, tenantID, id string) (ledger.Transfer, error) {
 	row, err := s.queries().GetTransfer(ctx, settlementdb.GetTransferParams{TenantID: tenantID, ID: id})
+	return s.one(ctx, row, err)
+}
+
+// Find returns the transfer with this idempotency key, or ErrNotFound.
+func (s *Store) Find(ctx context.Context, tenantID, idempotencyKey string) (ledger.Transfer, error) {
+	row, err := s.queries().FindTransfer(ctx, settlementdb.FindTransferParams{TenantID: tenantID, IdempotencyKey: idempotencyKey})
+	return s.one(ctx, settlementdb.GetTransferRow(row), err)
+}
+
+func (s *Store) one(ctx context.Context, row settlementdb.GetTransferRow, err error) (ledger.Transfer, error) {
 	if err != nil {
 		return ledger.Transfer{}, notFound(err)
 	}
-	return withPostings(ctx, s.queries(), row)
+	all, err := s.decode(ctx, s.queries(), []settlementdb.GetTransferRow{row})
+	if err != nil {
+		return ledger.Transfer{}, err
+	}
+	return all[0], nil
 }
 
 // Transfers lists a tenant's transfers, of one reference where it is not
 // empty.
 func (s *Store) Transfers(ctx context.Context, tenantID, reference string, page Page) ([]ledger.Transfer, error) {
-	rows, err := s.queries().ListTransfers(ctx, settlementdb.ListTransfersParams{
-		TenantID: tenantID, Reference: reference, AllReferences: flag(reference == ""),
-		AfterID: page.After, MaxRows: int32(page.Limit),
-	})
-	if err != nil {
-		return nil, err
+	if reference == "" {
+		rows, err := s.queries().ListTransfers(ctx, settlementdb.ListTransfersParams{
+			TenantID: tenantID, AfterID: page.After, MaxRows: int32(page.Limit),
+		})
+		return whole(ctx, s, rows, err)
 	}
-	return s.whole(ctx, rows)
+	rows, err := s.queries().ListTransfersOf(ctx, settlementdb.ListTransfersOfParams{
+		TenantID: tenantID, Reference: reference, AfterID: page.After, MaxRows: int32(page.Limit),
+	})
+	return whole(ctx, s, rows, err)
 }
 
 // PendingOf lists pending transfers of a type, of all tenants.
@@ -67,22 +94,41 @@ func (s *Store) PendingOf(ctx context.Context, kind ledger.Type, page Page) ([]l
 	rows, err := s.queries().ListPendingOfType(ctx, settlementdb.ListPendingOfTypeParams{
 		Type: string(kind), AfterID: page.After, MaxRows: int32(page.Limit),
 	})
+	return whole(ctx, s, rows, err)
+}
+
+// Expired is a pending transfer whose time is over.
+type Expired struct{ TenantID, Currency, ID string }
+
+// Expired lists pending transfers of all tenants whose time is over, the
+// oldest first.
+func (s *Store) Expired(ctx context.Context, now time.Time, limit int) ([]Expired, error) {
+	rows, err := s.queries().ListExpired(ctx, settlementdb.ListExpiredParams{Now: now.UnixMicro(), MaxRows: int32(limit)})
+	all := make([]Expired, 0, len(rows))
+	for _, row := range rows {
+		all = append(all, Expired{row.TenantID, row.Currency, row.ID})
+	}
+	return all, err
+}
+
+// transferRow is a transfer as any of the queries gives it.
+type transferRow interface {
+	settlementdb.ListTransfersRow | settlementdb.ListTransfersOfRow | settlementdb.ListPendingOfTypeRow |
+		settlementdb.ListPendingRow | settlementdb.ListChainRow | settlementdb.ListPaymentsRow
+}
+
+func whole[Row transferRow](ctx context.Context, s *Store, rows []Row, err error) ([]ledger.Transfer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.whole(ctx, rows)
+	return s.decode(ctx, s.queries(), same(rows))
 }
 
-func (s *Store) whole(ctx context.Context, rows []settlementdb.Transfer) ([]ledger.Transfer, error) {
-	transfers := make([]ledger.Transfer, 0, len(rows))
-	for _, row := range rows {
-		t, err := withPostings(ctx, s.queries(), row)
-		if err != nil {
-			return nil, err
-		}
-		transfers = append(transfers, t)
+// same gives rows of one query as those of another one.
+func same[Row transferRow](rows []Row) []settlementdb.GetTransferRow {
+	all := make([]settlementdb.GetTransferRow, len(rows))
+	for i, row := range rows {
+		all[i] = settlementdb.GetTransferRow(row)
 	}
-	return transfers, nil
+	return all
 }
-
-func (s *Store) queries() *settlementdb.Queries { return settlementdb.New(s.db.Read()) }

@@ -213,8 +213,5 @@ func (s *Store) Payments(
 		TenantID: tenantID, FirstType: string(first), SecondType: string(second),
 		FromTime: microsOf(from), ToTime: microsOf(to), AfterID: page.After, MaxRows: int32(page.Limit),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.whole(ctx, rows)
+	return whole(ctx, s, rows, err)
 }

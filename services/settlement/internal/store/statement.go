@@ -2,7 +2,8 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
@@ -10,24 +11,22 @@ import (
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
 
-// AccountByID returns an account, or ErrNotFound.
-func (s *Store) AccountByID(ctx context.Context, tenantID, id string) (ledger.Account, error) {
-	row, err := s.queries().GetAccount(ctx, settlementdb.GetAccountParams{TenantID: tenantID, ID: id})
-	if err != nil {
-		return ledger.Account{}, fmt.Errorf("account %s: %w", id, notFound(err))
-	}
-	return decodeAccount(row), nil
-}
-
 // PostedAt sums what was posted to an account before a time.
-func (s *Store) PostedAt(ctx context.Context, accountID string, at time.Time) (statement.Sums, error) {
-	return sumsTo(ctx, s.queries(), accountID, at, 0)
+func (s *Store) PostedAt(ctx context.Context, account ledger.Account, at time.Time) (statement.Sums, error) {
+	return sumsTo(ctx, s.queries(), account, at, 0)
 }
 
-func sumsTo(ctx context.Context, q *settlementdb.Queries, accountID string, at time.Time, sequence int64) (statement.Sums, error) {
-	row, err := q.SumPostings(ctx, settlementdb.SumPostingsParams{
-		AccountID: accountID, Before: at.UnixMicro(), Sequence: sequence,
+// sumsTo sums what was posted before a time, or at it up to a place in the
+// chain.
+func sumsTo(
+	ctx context.Context, q *settlementdb.Queries, account ledger.Account, at time.Time, sequence int64,
+) (statement.Sums, error) {
+	row, err := q.HistoryBefore(ctx, settlementdb.HistoryBeforeParams{
+		Account: account.Number, Before: at.UnixMicro(), Sequence: sequence,
 	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return statement.Sums{}, nil
+	}
 	return statement.Sums{Debits: row.Debits, Credits: row.Credits}, err
 }
 
@@ -43,23 +42,23 @@ func (s *Store) Statement(
 	}
 	defer func() { _ = tx.Rollback() }() // it has written nothing
 	q := settlementdb.New(tx)
-	opening, err := sumsTo(ctx, q, account.ID, from, 0)
+	opening, err := sumsTo(ctx, q, account, from, 0)
 	if err != nil {
 		return result, err
 	}
-	closing, err := sumsTo(ctx, q, account.ID, to, 0)
+	closing, err := sumsTo(ctx, q, account, to, 0)
 	if err != nil {
 		return result, err
 	}
 	if after.PostedAt.Before(from) {
 		after = statement.Place{PostedAt: from}
 	}
-	before, err := sumsTo(ctx, q, account.ID, after.PostedAt, after.Sequence)
+	before, err := sumsTo(ctx, q, account, after.PostedAt, after.Sequence)
 	if err != nil {
 		return result, err
 	}
 	rows, err := q.ListStatement(ctx, settlementdb.ListStatementParams{
-		AccountID: account.ID, FromTime: from.UnixMicro(), ToTime: to.UnixMicro(),
+		Ledger: account.Number >> 32, Account: account.Number, FromTime: from.UnixMicro(), ToTime: to.UnixMicro(),
 		AfterTime: after.PostedAt.UnixMicro(), AfterSequence: after.Sequence, MaxRows: int32(limit) + 1,
 	})
 	if err != nil {
@@ -86,9 +85,14 @@ func fill(
 	}
 	entries := make([]statement.Entry, 0, len(rows))
 	for _, row := range rows {
+		side, amount := ledger.Debit, row.Debits-before.Debits
+		if amount == 0 {
+			side, amount = ledger.Credit, row.Credits-before.Credits
+		}
+		before = statement.Sums{Debits: row.Debits, Credits: row.Credits}
 		entries = append(entries, statement.Entry{
-			PostedAt: timeOf(row.EndedAt), Sequence: row.Sequence, TransferID: row.ID, Type: ledger.Type(row.Type),
-			Reference: row.Reference, Side: ledger.Side(row.Side), Amount: row.Amount,
+			PostedAt: timeOf(row.At), Sequence: row.Sequence, TransferID: row.ID, Type: ledger.Type(row.Type),
+			Reference: row.Reference, Side: side, Amount: amount,
 		})
 	}
 	result.Lines, err = statement.Lines(result.Account, first, entries)

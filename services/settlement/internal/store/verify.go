@@ -3,10 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/backlot-video/backlot/kit/database"
-	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
@@ -36,10 +37,10 @@ func (s *Store) Verify(ctx context.Context, tenantID string) (Report, error) {
 		return Report{}, err
 	}
 	defer func() { _ = tx.Rollback() }() // it has written nothing
-	return verifyIn(ctx, tx, tenantID)
+	return s.verifyIn(ctx, tx, tenantID)
 }
 
-func verifyIn(ctx context.Context, tx *sql.Tx, tenantID string) (Report, error) {
+func (s *Store) verifyIn(ctx context.Context, tx *sql.Tx, tenantID string) (Report, error) {
 	q := settlementdb.New(tx)
 	rows, err := q.ListLedgers(ctx, tenantID)
 	if err != nil {
@@ -49,7 +50,7 @@ func verifyIn(ctx context.Context, tx *sql.Tx, tenantID string) (Report, error) 
 	for _, row := range rows {
 		head := ledger.Head{Sequence: row.Sequence, Hash: digest(row.Hash)}
 		verifier := ledger.NewVerifier(tenantID, row.Currency)
-		if err := verifyLedger(ctx, q, tenantID, row.Currency, verifier); err != nil {
+		if err := s.verifyLedger(ctx, q, row, verifier); err != nil {
 			return Report{}, fmt.Errorf("verify ledger %s: %w", row.Currency, err)
 		}
 		faults, transfers := verifier.Finish(head)
@@ -69,22 +70,20 @@ func (s *Store) snapshot(ctx context.Context) (*sql.Tx, error) {
 	return s.db.Read().BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 }
 
-func verifyLedger(ctx context.Context, q *settlementdb.Queries, tenantID, currency string, v *ledger.Verifier) error {
-	if err := verifyChain(ctx, q, tenantID, currency, v); err != nil {
+func (s *Store) verifyLedger(ctx context.Context, q *settlementdb.Queries, l settlementdb.Ledger, v *ledger.Verifier) error {
+	if err := s.verifyChain(ctx, q, l.Number, v); err != nil {
 		return err
 	}
 	for after, more := "", true; more; {
-		rows, err := q.ListPending(ctx, settlementdb.ListPendingParams{
-			TenantID: tenantID, Currency: currency, AfterID: after, MaxRows: verifyPage,
-		})
+		rows, err := q.ListPending(ctx, settlementdb.ListPendingParams{Ledger: l.Number, AfterID: after, MaxRows: verifyPage})
 		if err != nil {
 			return err
 		}
-		for _, row := range rows {
-			t, err := withPostings(ctx, q, row)
-			if err != nil {
-				return err
-			}
+		page, err := s.decode(ctx, q, same(rows))
+		if err != nil {
+			return err
+		}
+		for _, t := range page {
 			v.Transfer(t)
 			after = t.ID
 		}
@@ -92,48 +91,52 @@ func verifyLedger(ctx context.Context, q *settlementdb.Queries, tenantID, curren
 	}
 	for after, more := "", true; more; {
 		rows, err := q.ListAccounts(ctx, settlementdb.ListAccountsParams{
-			TenantID: tenantID, AllOwners: 1, AfterID: after, MaxRows: verifyPage,
+			TenantID: l.TenantID, AllOwners: 1, AfterID: after, MaxRows: verifyPage,
 		})
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			v.Account(decodeAccount(row))
 			after = row.ID
+			if row.Currency != l.Currency {
+				continue
+			}
+			account := decodeAccount(settlementdb.GetAccountRow(row))
+			v.Account(account)
+			if err := verifyHistory(ctx, q, account, v); err != nil {
+				return err
+			}
 		}
 		more = len(rows) == verifyPage
 	}
 	return nil
 }
 
-func verifyChain(ctx context.Context, q *settlementdb.Queries, tenantID, currency string, v *ledger.Verifier) error {
+func (s *Store) verifyChain(ctx context.Context, q *settlementdb.Queries, number int64, v *ledger.Verifier) error {
 	for after, more := int64(0), true; more; {
-		rows, err := q.ListChain(ctx, settlementdb.ListChainParams{
-			TenantID: tenantID, Currency: currency, AfterSequence: after, MaxRows: verifyPage,
-		})
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		last := rows[len(rows)-1].Sequence
-		lines, err := q.ListChainPostings(ctx, settlementdb.ListChainPostingsParams{
-			TenantID: tenantID, Currency: currency, AfterSequence: after, LastSequence: last,
-		})
+		rows, err := q.ListChain(ctx, settlementdb.ListChainParams{Ledger: number, AfterSequence: after, MaxRows: verifyPage})
 		if err != nil {
 			return err
 		}
-		postings := make(map[string][]ledger.Posting, len(rows))
-		for _, line := range lines {
-			postings[line.TransferID] = append(postings[line.TransferID], ledger.Posting{
-				AccountID: line.AccountID, Side: ledger.Side(line.Side),
-				Amount: money.Amount{Minor: line.Amount, Currency: currency},
-			})
+		page, err := s.decode(ctx, q, same(rows))
+		if err != nil {
+			return err
 		}
-		for _, row := range rows {
-			t := decodeTransfer(row)
-			t.Postings = postings[t.ID]
+		for _, t := range page {
 			v.Transfer(t)
+			after = t.Sequence
 		}
-		after, more = last, len(rows) == verifyPage
+		more = len(rows) == verifyPage
 	}
+	return nil
+}
+
+// verifyHistory compares the last of an account's history with its balance.
+func verifyHistory(ctx context.Context, q *settlementdb.Queries, account ledger.Account, v *ledger.Verifier) error {
+	last, err := q.HistoryAt(ctx, settlementdb.HistoryAtParams{Account: account.Number, At: math.MaxInt64})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	v.History(account, last.Debits, last.Credits)
 	return nil
 }

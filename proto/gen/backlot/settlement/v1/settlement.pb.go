@@ -436,7 +436,15 @@ type Transfer struct {
 	EndedAt   int64  `protobuf:"varint,10,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	Currency  string `protobuf:"bytes,11,opt,name=currency,proto3" json:"currency,omitempty"`
 	// SplitPolicy and release that a sale was split by.
-	SplitPolicy   string `protobuf:"bytes,12,opt,name=split_policy,json=splitPolicy,proto3" json:"split_policy,omitempty"`
+	SplitPolicy string `protobuf:"bytes,12,opt,name=split_policy,json=splitPolicy,proto3" json:"split_policy,omitempty"`
+	// Client's id, unique within the tenant.
+	IdempotencyKey string `protobuf:"bytes,13,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The first of the transfers that it is linked with; empty when there are
+	// none.
+	ChainId string `protobuf:"bytes,14,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	// When it is voided if it is pending still, in microseconds of Unix time;
+	// 0 means never.
+	ExpiresAt     int64 `protobuf:"varint,15,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +561,27 @@ func (x *Transfer) GetSplitPolicy() string {
 		return x.SplitPolicy
 	}
 	return ""
+}
+
+func (x *Transfer) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *Transfer) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *Transfer) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
 }
 
 // Posting is one line of a transfer.
@@ -2157,7 +2186,7 @@ func (x *RefundBranch) GetAmount() *v1.Money {
 }
 
 // TransferPosted is `backlot.settlement.transfer_posted.v1`, key transfer
-// id.
+// id. TransfersPosted has taken its place.
 type TransferPosted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Transfer      *Transfer              `protobuf:"bytes,1,opt,name=transfer,proto3" json:"transfer,omitempty"`
@@ -2202,6 +2231,53 @@ func (x *TransferPosted) GetTransfer() *Transfer {
 	return nil
 }
 
+// TransfersPosted is `backlot.settlement.transfers_posted.v1`, key
+// `tenant/currency`: transfers of one ledger that were posted together, in the
+// order of its chain.
+type TransfersPosted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Transfers     []*Transfer            `protobuf:"bytes,1,rep,name=transfers,proto3" json:"transfers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransfersPosted) Reset() {
+	*x = TransfersPosted{}
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransfersPosted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransfersPosted) ProtoMessage() {}
+
+func (x *TransfersPosted) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransfersPosted.ProtoReflect.Descriptor instead.
+func (*TransfersPosted) Descriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *TransfersPosted) GetTransfers() []*Transfer {
+	if x != nil {
+		return x.Transfers
+	}
+	return nil
+}
+
 var File_backlot_settlement_v1_settlement_proto protoreflect.FileDescriptor
 
 const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
@@ -2219,7 +2295,7 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"\x0ecredits_posted\x18\b \x01(\x03R\rcreditsPosted\x12%\n" +
 	"\x0edebits_pending\x18\t \x01(\x03R\rdebitsPending\x12'\n" +
 	"\x0fcredits_pending\x18\n" +
-	" \x01(\x03R\x0ecreditsPending\"\xff\x02\n" +
+	" \x01(\x03R\x0ecreditsPending\"\xe2\x03\n" +
 	"\bTransfer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12:\n" +
@@ -2234,7 +2310,11 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"\bended_at\x18\n" +
 	" \x01(\x03R\aendedAt\x12\x1a\n" +
 	"\bcurrency\x18\v \x01(\tR\bcurrency\x12!\n" +
-	"\fsplit_policy\x18\f \x01(\tR\vsplitPolicy\"\xbf\x01\n" +
+	"\fsplit_policy\x18\f \x01(\tR\vsplitPolicy\x12'\n" +
+	"\x0fidempotency_key\x18\r \x01(\tR\x0eidempotencyKey\x12\x19\n" +
+	"\bchain_id\x18\x0e \x01(\tR\achainId\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\x0f \x01(\x03R\texpiresAt\"\xbf\x01\n" +
 	"\aPosting\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tR\taccountId\x12/\n" +
@@ -2373,7 +2453,9 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12/\n" +
 	"\x06amount\x18\x02 \x01(\v2\x17.backlot.money.v1.MoneyR\x06amount\"M\n" +
 	"\x0eTransferPosted\x12;\n" +
-	"\btransfer\x18\x01 \x01(\v2\x1f.backlot.settlement.v1.TransferR\btransfer*=\n" +
+	"\btransfer\x18\x01 \x01(\v2\x1f.backlot.settlement.v1.TransferR\btransfer\"P\n" +
+	"\x0fTransfersPosted\x12=\n" +
+	"\ttransfers\x18\x01 \x03(\v2\x1f.backlot.settlement.v1.TransferR\ttransfers*=\n" +
 	"\x04Side\x12\x14\n" +
 	"\x10SIDE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -2433,7 +2515,7 @@ func file_backlot_settlement_v1_settlement_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_settlement_v1_settlement_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_backlot_settlement_v1_settlement_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_backlot_settlement_v1_settlement_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_backlot_settlement_v1_settlement_proto_goTypes = []any{
 	(Side)(0),                     // 0: backlot.settlement.v1.Side
 	(TransferState)(0),            // 1: backlot.settlement.v1.TransferState
@@ -2468,67 +2550,69 @@ var file_backlot_settlement_v1_settlement_proto_goTypes = []any{
 	(*PayBranch)(nil),             // 30: backlot.settlement.v1.PayBranch
 	(*RefundBranch)(nil),          // 31: backlot.settlement.v1.RefundBranch
 	(*TransferPosted)(nil),        // 32: backlot.settlement.v1.TransferPosted
-	(*v1.Money)(nil),              // 33: backlot.money.v1.Money
+	(*TransfersPosted)(nil),       // 33: backlot.settlement.v1.TransfersPosted
+	(*v1.Money)(nil),              // 34: backlot.money.v1.Money
 }
 var file_backlot_settlement_v1_settlement_proto_depIdxs = []int32{
 	0,  // 0: backlot.settlement.v1.Account.normal_side:type_name -> backlot.settlement.v1.Side
 	1,  // 1: backlot.settlement.v1.Transfer.state:type_name -> backlot.settlement.v1.TransferState
 	7,  // 2: backlot.settlement.v1.Transfer.postings:type_name -> backlot.settlement.v1.Posting
 	0,  // 3: backlot.settlement.v1.Posting.side:type_name -> backlot.settlement.v1.Side
-	33, // 4: backlot.settlement.v1.Posting.amount:type_name -> backlot.money.v1.Money
+	34, // 4: backlot.settlement.v1.Posting.amount:type_name -> backlot.money.v1.Money
 	10, // 5: backlot.settlement.v1.SplitPolicy.shares:type_name -> backlot.settlement.v1.Share
 	2,  // 6: backlot.settlement.v1.SplitPolicy.tier_basis:type_name -> backlot.settlement.v1.TierBasis
 	9,  // 7: backlot.settlement.v1.SplitPolicy.tiers:type_name -> backlot.settlement.v1.Tier
 	11, // 8: backlot.settlement.v1.SplitPolicy.remainder:type_name -> backlot.settlement.v1.Remainder
-	33, // 9: backlot.settlement.v1.Tier.from:type_name -> backlot.money.v1.Money
+	34, // 9: backlot.settlement.v1.Tier.from:type_name -> backlot.money.v1.Money
 	10, // 10: backlot.settlement.v1.Tier.shares:type_name -> backlot.settlement.v1.Share
 	3,  // 11: backlot.settlement.v1.Share.payee:type_name -> backlot.settlement.v1.Payee
-	33, // 12: backlot.settlement.v1.Share.fixed:type_name -> backlot.money.v1.Money
-	33, // 13: backlot.settlement.v1.Share.minimum:type_name -> backlot.money.v1.Money
-	33, // 14: backlot.settlement.v1.Share.maximum:type_name -> backlot.money.v1.Money
+	34, // 12: backlot.settlement.v1.Share.fixed:type_name -> backlot.money.v1.Money
+	34, // 13: backlot.settlement.v1.Share.minimum:type_name -> backlot.money.v1.Money
+	34, // 14: backlot.settlement.v1.Share.maximum:type_name -> backlot.money.v1.Money
 	3,  // 15: backlot.settlement.v1.Remainder.payee:type_name -> backlot.settlement.v1.Payee
-	33, // 16: backlot.settlement.v1.TopUpRequest.amount:type_name -> backlot.money.v1.Money
+	34, // 16: backlot.settlement.v1.TopUpRequest.amount:type_name -> backlot.money.v1.Money
 	6,  // 17: backlot.settlement.v1.TopUpResponse.transfer:type_name -> backlot.settlement.v1.Transfer
-	33, // 18: backlot.settlement.v1.TopUpResponse.balance:type_name -> backlot.money.v1.Money
-	33, // 19: backlot.settlement.v1.GetWalletResponse.available:type_name -> backlot.money.v1.Money
-	33, // 20: backlot.settlement.v1.GetWalletResponse.pending:type_name -> backlot.money.v1.Money
+	34, // 18: backlot.settlement.v1.TopUpResponse.balance:type_name -> backlot.money.v1.Money
+	34, // 19: backlot.settlement.v1.GetWalletResponse.available:type_name -> backlot.money.v1.Money
+	34, // 20: backlot.settlement.v1.GetWalletResponse.pending:type_name -> backlot.money.v1.Money
 	5,  // 21: backlot.settlement.v1.ListAccountsResponse.accounts:type_name -> backlot.settlement.v1.Account
 	6,  // 22: backlot.settlement.v1.GetTransferResponse.transfer:type_name -> backlot.settlement.v1.Transfer
-	33, // 23: backlot.settlement.v1.RefundSaleRequest.amount:type_name -> backlot.money.v1.Money
+	34, // 23: backlot.settlement.v1.RefundSaleRequest.amount:type_name -> backlot.money.v1.Money
 	4,  // 24: backlot.settlement.v1.RefundSaleRequest.kind:type_name -> backlot.settlement.v1.RefundKind
 	6,  // 25: backlot.settlement.v1.RefundSaleResponse.transfer:type_name -> backlot.settlement.v1.Transfer
 	5,  // 26: backlot.settlement.v1.GetStatementResponse.account:type_name -> backlot.settlement.v1.Account
-	33, // 27: backlot.settlement.v1.GetStatementResponse.opening:type_name -> backlot.money.v1.Money
-	33, // 28: backlot.settlement.v1.GetStatementResponse.closing:type_name -> backlot.money.v1.Money
+	34, // 27: backlot.settlement.v1.GetStatementResponse.opening:type_name -> backlot.money.v1.Money
+	34, // 28: backlot.settlement.v1.GetStatementResponse.closing:type_name -> backlot.money.v1.Money
 	24, // 29: backlot.settlement.v1.GetStatementResponse.lines:type_name -> backlot.settlement.v1.StatementLine
-	33, // 30: backlot.settlement.v1.StatementLine.amount:type_name -> backlot.money.v1.Money
-	33, // 31: backlot.settlement.v1.StatementLine.balance:type_name -> backlot.money.v1.Money
+	34, // 30: backlot.settlement.v1.StatementLine.amount:type_name -> backlot.money.v1.Money
+	34, // 31: backlot.settlement.v1.StatementLine.balance:type_name -> backlot.money.v1.Money
 	6,  // 32: backlot.settlement.v1.ListTransfersResponse.transfers:type_name -> backlot.settlement.v1.Transfer
 	29, // 33: backlot.settlement.v1.VerifyLedgerResponse.heads:type_name -> backlot.settlement.v1.LedgerHead
-	33, // 34: backlot.settlement.v1.PayBranch.price:type_name -> backlot.money.v1.Money
-	33, // 35: backlot.settlement.v1.RefundBranch.amount:type_name -> backlot.money.v1.Money
+	34, // 34: backlot.settlement.v1.PayBranch.price:type_name -> backlot.money.v1.Money
+	34, // 35: backlot.settlement.v1.RefundBranch.amount:type_name -> backlot.money.v1.Money
 	6,  // 36: backlot.settlement.v1.TransferPosted.transfer:type_name -> backlot.settlement.v1.Transfer
-	12, // 37: backlot.settlement.v1.LedgerService.TopUp:input_type -> backlot.settlement.v1.TopUpRequest
-	14, // 38: backlot.settlement.v1.LedgerService.GetWallet:input_type -> backlot.settlement.v1.GetWalletRequest
-	16, // 39: backlot.settlement.v1.LedgerService.ListAccounts:input_type -> backlot.settlement.v1.ListAccountsRequest
-	18, // 40: backlot.settlement.v1.LedgerService.GetTransfer:input_type -> backlot.settlement.v1.GetTransferRequest
-	20, // 41: backlot.settlement.v1.LedgerService.RefundSale:input_type -> backlot.settlement.v1.RefundSaleRequest
-	22, // 42: backlot.settlement.v1.LedgerService.GetStatement:input_type -> backlot.settlement.v1.GetStatementRequest
-	25, // 43: backlot.settlement.v1.LedgerService.ListTransfers:input_type -> backlot.settlement.v1.ListTransfersRequest
-	27, // 44: backlot.settlement.v1.LedgerService.VerifyLedger:input_type -> backlot.settlement.v1.VerifyLedgerRequest
-	13, // 45: backlot.settlement.v1.LedgerService.TopUp:output_type -> backlot.settlement.v1.TopUpResponse
-	15, // 46: backlot.settlement.v1.LedgerService.GetWallet:output_type -> backlot.settlement.v1.GetWalletResponse
-	17, // 47: backlot.settlement.v1.LedgerService.ListAccounts:output_type -> backlot.settlement.v1.ListAccountsResponse
-	19, // 48: backlot.settlement.v1.LedgerService.GetTransfer:output_type -> backlot.settlement.v1.GetTransferResponse
-	21, // 49: backlot.settlement.v1.LedgerService.RefundSale:output_type -> backlot.settlement.v1.RefundSaleResponse
-	23, // 50: backlot.settlement.v1.LedgerService.GetStatement:output_type -> backlot.settlement.v1.GetStatementResponse
-	26, // 51: backlot.settlement.v1.LedgerService.ListTransfers:output_type -> backlot.settlement.v1.ListTransfersResponse
-	28, // 52: backlot.settlement.v1.LedgerService.VerifyLedger:output_type -> backlot.settlement.v1.VerifyLedgerResponse
-	45, // [45:53] is the sub-list for method output_type
-	37, // [37:45] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	6,  // 37: backlot.settlement.v1.TransfersPosted.transfers:type_name -> backlot.settlement.v1.Transfer
+	12, // 38: backlot.settlement.v1.LedgerService.TopUp:input_type -> backlot.settlement.v1.TopUpRequest
+	14, // 39: backlot.settlement.v1.LedgerService.GetWallet:input_type -> backlot.settlement.v1.GetWalletRequest
+	16, // 40: backlot.settlement.v1.LedgerService.ListAccounts:input_type -> backlot.settlement.v1.ListAccountsRequest
+	18, // 41: backlot.settlement.v1.LedgerService.GetTransfer:input_type -> backlot.settlement.v1.GetTransferRequest
+	20, // 42: backlot.settlement.v1.LedgerService.RefundSale:input_type -> backlot.settlement.v1.RefundSaleRequest
+	22, // 43: backlot.settlement.v1.LedgerService.GetStatement:input_type -> backlot.settlement.v1.GetStatementRequest
+	25, // 44: backlot.settlement.v1.LedgerService.ListTransfers:input_type -> backlot.settlement.v1.ListTransfersRequest
+	27, // 45: backlot.settlement.v1.LedgerService.VerifyLedger:input_type -> backlot.settlement.v1.VerifyLedgerRequest
+	13, // 46: backlot.settlement.v1.LedgerService.TopUp:output_type -> backlot.settlement.v1.TopUpResponse
+	15, // 47: backlot.settlement.v1.LedgerService.GetWallet:output_type -> backlot.settlement.v1.GetWalletResponse
+	17, // 48: backlot.settlement.v1.LedgerService.ListAccounts:output_type -> backlot.settlement.v1.ListAccountsResponse
+	19, // 49: backlot.settlement.v1.LedgerService.GetTransfer:output_type -> backlot.settlement.v1.GetTransferResponse
+	21, // 50: backlot.settlement.v1.LedgerService.RefundSale:output_type -> backlot.settlement.v1.RefundSaleResponse
+	23, // 51: backlot.settlement.v1.LedgerService.GetStatement:output_type -> backlot.settlement.v1.GetStatementResponse
+	26, // 52: backlot.settlement.v1.LedgerService.ListTransfers:output_type -> backlot.settlement.v1.ListTransfersResponse
+	28, // 53: backlot.settlement.v1.LedgerService.VerifyLedger:output_type -> backlot.settlement.v1.VerifyLedgerResponse
+	46, // [46:54] is the sub-list for method output_type
+	38, // [38:46] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_backlot_settlement_v1_settlement_proto_init() }
@@ -2542,7 +2626,7 @@ func file_backlot_settlement_v1_settlement_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_settlement_v1_settlement_proto_rawDesc), len(file_backlot_settlement_v1_settlement_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,4 +1,4 @@
-package store_test
+package engine_test
 
 import (
 	"errors"
@@ -49,15 +49,15 @@ func TestStatementAddsUpOnEveryPageAndOfEveryTime(t *testing.T) {
 			from, to         time.Time
 			opening, closing int64
 		}{
-			{time.UnixMicro(0), at, 0, 0}, {at.Add(time.Microsecond), at.Add(time.Hour), 510, 510},
-			{time.UnixMicro(0), at.Add(time.Microsecond), 0, 510},
+			{time.UnixMicro(0), at, 0, 0}, {at.Add(time.Millisecond), at.Add(time.Hour), 510, 510},
+			{time.UnixMicro(0), at.Add(time.Millisecond), 0, 510},
 		} {
 			s, err := f.Statement(f.t.Context(), account, c.from, c.to, statement.Place{}, 10)
 			if err != nil || s.Opening != usd(c.opening) || s.Closing != usd(c.closing) {
 				f.t.Errorf("%v to %v: %v to %v, %v", c.from, c.to, s.Opening, s.Closing, err)
 			}
 		}
-		if sums, err := f.PostedAt(f.t.Context(), account.ID, time.UnixMicro(math.MaxInt64)); err != nil || sums.Credits != 510 || sums.Debits != 0 {
+		if sums, err := f.PostedAt(f.t.Context(), account, time.UnixMicro(math.MaxInt64)); err != nil || sums.Credits != 510 || sums.Debits != 0 {
 			f.t.Errorf("sums %+v, %v", sums, err)
 		}
 		if _, err := f.AccountByID(f.t.Context(), "other", account.ID); !errors.Is(err, store.ErrNotFound) {

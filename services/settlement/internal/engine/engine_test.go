@@ -1,4 +1,4 @@
-package store_test
+package engine_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/database/databasetest"
 	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
@@ -25,54 +26,83 @@ var (
 	}}
 )
 
-// fixture is a store under test and what it has told.
+// fixture is an engine under test and what it has told.
 type fixture struct {
+	*engine.Engine
 	*store.Store
 	t    *testing.T
 	db   *database.DB
 	mu   sync.Mutex
+	now  time.Time
 	told []string
 }
 
 func suite(t *testing.T, test func(f *fixture)) {
 	databasetest.Each(t, "settlement", func(t *testing.T, db *database.DB) {
-		f := &fixture{t: t, db: db}
-		f.Store = store.New(db, func(ctx context.Context, _ *sql.Tx, t ledger.Transfer) error {
-			database.AfterCommit(ctx, func() {
-				f.mu.Lock()
-				defer f.mu.Unlock()
-				f.told = append(f.told, t.ID)
-			})
-			return nil
-		}, func() time.Time { return noon }, nil)
+		f := &fixture{t: t, db: db, Store: store.New(db), now: noon}
+		f.Engine = f.engine(engine.Config{})
 		test(f)
 	})
 }
 
+// engine is one more engine on the fixture's database.
+func (f *fixture) engine(cfg engine.Config) *engine.Engine {
+	cfg.Clock = f.clock
+	if cfg.Tell == nil {
+		cfg.Tell = f.tell
+	}
+	e := engine.New(store.New(f.db), cfg)
+	f.t.Cleanup(e.Close)
+	return e
+}
+
+func (f *fixture) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+func (f *fixture) pass(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = f.now.Add(d)
+}
+
+func (f *fixture) tell(_ context.Context, tenantID, currency string, _ time.Time, posted []*ledger.Transfer) ([]store.Fact, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range posted {
+		if t.TenantID != tenantID || t.Currency != currency || t.State != ledger.Posted {
+			return nil, fmt.Errorf("told of %+v", t)
+		}
+		f.told = append(f.told, t.ID)
+	}
+	return []store.Fact{{ID: posted[0].ID, Envelope: []byte("fact")}}, nil
+}
+
 func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }
 
+func (f *fixture) one(tenantID string, request ledger.Request) (ledger.Transfer, error) {
+	f.t.Helper()
+	result := f.Book(f.t.Context(), tenantID, []ledger.Request{request})[0]
+	return result.Transfer, result.Err
+}
+
 func (f *fixture) pend(draft ledger.Draft, key string) (t ledger.Transfer, err error) {
+	f.t.Helper()
 	draft.IdempotencyKey = key
-	err = f.Write(f.t.Context(), draft.TenantID, draft.Currency, func(ctx context.Context, tx *store.Tx) error {
-		t, err = tx.Pend(ctx, draft)
-		return err
-	})
-	return t, err
+	return f.one(draft.TenantID, ledger.Request{Action: ledger.ActionPend, Draft: draft})
 }
 
 func (f *fixture) post(key string) (t ledger.Transfer, err error) {
-	err = f.Write(f.t.Context(), "main", "USD", func(ctx context.Context, tx *store.Tx) error {
-		t, err = tx.Post(ctx, "main", key)
-		return err
-	})
-	return t, err
+	f.t.Helper()
+	return f.one("main", ledger.Request{Action: ledger.ActionPost, Target: ledger.Target{IdempotencyKey: key}})
 }
 
 func (f *fixture) void(key string) error {
-	return f.Write(f.t.Context(), "main", "USD", func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.Void(ctx, "main", key)
-		return err
-	})
+	f.t.Helper()
+	_, err := f.one("main", ledger.Request{Action: ledger.ActionVoid, Target: ledger.Target{IdempotencyKey: key}})
+	return err
 }
 
 func (f *fixture) fund(owner string, amount money.Amount, key string) {
@@ -178,8 +208,8 @@ func TestRefusedTransferLeavesNothing(t *testing.T) {
 func TestTransferEndsOnceAndKeysAreTakenOnce(t *testing.T) {
 	suite(t, func(f *fixture) {
 		f.fund("ann", usd(100), "top")
-		if _, err := f.post("top"); !errors.Is(err, ledger.ErrState) {
-			f.t.Errorf("posted again: %v", err)
+		if again, err := f.post("top"); err != nil || again.State != ledger.Posted {
+			f.t.Errorf("posted again: %v, %v", again.State, err)
 		}
 		if err := f.void("top"); !errors.Is(err, ledger.ErrState) {
 			f.t.Errorf("voided after it was posted: %v", err)
@@ -187,8 +217,8 @@ func TestTransferEndsOnceAndKeysAreTakenOnce(t *testing.T) {
 		if _, err := f.post("none"); !errors.Is(err, store.ErrNotFound) {
 			f.t.Errorf("got %v, want ErrNotFound", err)
 		}
-		if _, err := f.pend(f.sale("ann", usd(5)), "top"); err == nil {
-			f.t.Error("an idempotency key was taken twice")
+		if _, err := f.pend(f.sale("ann", usd(5)), "top"); !errors.Is(err, ledger.ErrConflict) {
+			f.t.Errorf("an idempotency key was taken twice: %v", err)
 		}
 		if _, err := f.pend(f.sale("ann", usd(100)), "sale"); err != nil {
 			f.t.Fatal(err)
@@ -299,30 +329,32 @@ func TestVerifyFindsChangedRows(t *testing.T) {
 			f.t.Fatal(err)
 		}
 		f.verified()
-		for _, statement := range []string{
-			"UPDATE postings SET amount = amount + 1 WHERE line = 0",
-			"UPDATE accounts SET credits_posted = credits_posted + 1 WHERE purpose = 'wallet'",
-			"UPDATE transfers SET reference = 'changed' WHERE sequence = 1",
-			"UPDATE ledgers SET sequence = 9",
+		for _, change := range []struct{ do, undo string }{
+			{"UPDATE transfers SET postings = replace(postings, 'd100', 'd101') WHERE sequence = 1", "UPDATE transfers SET postings = replace(postings, 'd101', 'd100')"},
+			{"UPDATE transfers SET postings = replace(postings, 'd40', 'd41')", "UPDATE transfers SET postings = replace(postings, 'd41', 'd40')"},
+			{"UPDATE balances SET credits_posted = credits_posted + 1", "UPDATE balances SET credits_posted = credits_posted - 1"},
+			{"UPDATE transfers SET reference = 'changed' WHERE sequence = 1", "UPDATE transfers SET reference = '' WHERE sequence = 1"},
+			{"UPDATE ledgers SET sequence = 9", "UPDATE ledgers SET sequence = 1"},
+			{"UPDATE history SET debits = debits + 1", "UPDATE history SET debits = debits - 1"},
 		} {
-			undo := errors.New("undo")
-			err := f.db.Write(f.t.Context(), func(ctx context.Context, tx *sql.Tx) error {
-				if _, err := tx.ExecContext(ctx, statement); err != nil {
-					return err
-				}
-				report, err := store.VerifyIn(ctx, tx, "main")
-				if err != nil {
-					return err
-				}
-				if len(report.Faults) == 0 {
-					f.t.Errorf("not found: %s", statement)
-				}
-				return undo
-			})
-			if !errors.Is(err, undo) {
-				f.t.Fatal(err)
+			f.execute(change.do)
+			report, err := f.Verify(f.t.Context(), "main")
+			if err != nil || len(report.Faults) == 0 {
+				f.t.Errorf("not found: %s, %v", change.do, err)
 			}
+			f.execute(change.undo)
+			f.verified()
 		}
-		f.verified()
 	})
+}
+
+func (f *fixture) execute(statement string) {
+	f.t.Helper()
+	err := f.db.Write(f.t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, statement)
+		return err
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
 }

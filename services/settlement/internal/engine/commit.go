@@ -1,0 +1,391 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/backlot-video/backlot/kit/tcc"
+	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/store"
+)
+
+var (
+	// errTaken: an idempotency key was known after all.
+	errTaken = errors.New("idempotency key is known")
+	// errNothing: a batch had nothing to write, and needs no commit.
+	errNothing = errors.New("nothing to write")
+)
+
+const (
+	// attempts is how often a batch is tried that meets what others have written.
+	attempts = 4
+	// lookupsAfter is how many batches look for known idempotency keys before
+	// they are applied, after one that found some too late.
+	lookupsAfter = 64
+)
+
+// outcome is what a batch answers.
+type outcome struct {
+	results [][]ledger.Result
+	errs    []error
+	version int64
+	changes ledger.Changes
+}
+
+// commit does the batch and answers its callers.
+func (w *writer) commit() {
+	begun := w.engine.config.Clock()
+	out, err := w.try()
+	for attempt := 1; attempt < attempts && (errors.Is(err, errTaken) || errors.Is(err, store.ErrMoved) || errors.Is(err, tcc.ErrMoved)); attempt++ {
+		w.lookups = lookupsAfter
+		out, err = w.try()
+	}
+	if w.lookups > 0 {
+		w.lookups--
+	}
+	var undone errUndone
+	switch {
+	case errors.As(err, &undone):
+		err = undone.error
+	case err != nil:
+		err = fmt.Errorf("book at ledger %s: %w", w.key.currency, err)
+	default:
+		w.version = out.version
+		w.count(out.changes)
+		w.shrink()
+	}
+	requests := 0
+	for i, c := range w.batch {
+		requests += c.call.size()
+		if err != nil {
+			c.answer(nil, err)
+		} else {
+			c.answer(out.results[i], out.errs[i])
+		}
+	}
+	w.measure(w.engine.config.Clock().Sub(begun), requests)
+}
+
+// try does the batch in one transaction. Where that fails, nothing is
+// remembered.
+func (w *writer) try() (out outcome, err error) {
+	told := false
+	err = w.engine.store.Write(context.Background(), func(ctx context.Context, session *store.Session) error {
+		b := &batch{writer: w, session: session}
+		told = false
+		if err := b.run(ctx); err != nil {
+			out = b.outcome
+			return err
+		}
+		out, told = b.outcome, b.told
+		return nil
+	})
+	if errors.Is(err, errNothing) {
+		return out, nil
+	}
+	if err != nil {
+		w.forget()
+		return outcome{}, err
+	}
+	if told {
+		w.engine.config.Told()
+	}
+	return out, nil
+}
+
+// batch is one transaction.
+type batch struct {
+	*writer
+	session *store.Session
+	ledger  store.Ledger
+	at      time.Time
+	guards  *tcc.Set
+	told    bool
+	worked  bool // a Work may have written rows of its own
+	outcome
+}
+
+func (b *batch) run(ctx context.Context) (err error) {
+	if b.ledger, err = b.session.Lock(ctx, b.key.tenantID, b.key.currency); err != nil {
+		return err
+	}
+	if b.book == nil || b.ledger.Version != b.writer.version+1 {
+		b.forget()
+		b.book = ledger.NewBook(ledger.Head{})
+	}
+	b.book.Continue(b.ledger.Head, b.ledger.LastAccount, b.ids.next)
+	b.book.Begin()
+	// Each batch has a time of its own, later than all before.
+	b.at = b.engine.config.Clock().UTC().Truncate(time.Microsecond)
+	if !b.at.After(b.ledger.UpdatedAt) {
+		b.at = b.ledger.UpdatedAt.Add(time.Microsecond)
+	}
+	if err := b.read(ctx); err != nil {
+		return err
+	}
+	if err := b.apply(ctx); err != nil {
+		return err
+	}
+	changes := b.book.Changes()
+	if changes.None() && !b.worked && (b.guards == nil || !b.guards.Changed()) {
+		b.outcome.version = b.ledger.Version - 1
+		return errNothing
+	}
+	b.outcome.version, b.outcome.changes = b.ledger.Version, changes
+	if err := b.write(ctx, changes); err != nil {
+		return err
+	}
+	for i, c := range b.batch {
+		if c.call.Within != nil && b.errs[i] == nil {
+			c.call.Within()
+		}
+	}
+	return nil
+}
+
+func (b *batch) write(ctx context.Context, changes ledger.Changes) error {
+	var facts []store.Fact
+	if b.engine.config.Tell != nil && len(changes.Posted) > 0 {
+		var err error
+		if facts, err = b.engine.config.Tell(ctx, b.key.tenantID, b.key.currency, b.at, changes.Posted); err != nil {
+			return fmt.Errorf("tell of transfers: %w", err)
+		}
+	}
+	fresh, err := b.session.Write(ctx, b.ledger, b.book, changes, b.at, facts)
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		return errTaken
+	}
+	b.told = len(facts) > 0
+	if b.guards != nil {
+		return b.guards.Save(ctx, b.session.Tx)
+	}
+	return nil
+}
+
+// apply does the calls in memory. An error undoes all.
+func (b *batch) apply(ctx context.Context) error {
+	b.results, b.errs = make([][]ledger.Result, len(b.batch)), make([]error, len(b.batch))
+	if call := b.batch[0].call; call.Work != nil { // it is alone
+		return b.applyWork(ctx, call)
+	}
+	for i, c := range b.batch {
+		b.results[i], b.errs[i] = b.applyCall(c.call)
+	}
+	return nil
+}
+
+// errUndone wraps what a call's Work returned.
+type errUndone struct{ error }
+
+func (b *batch) applyWork(ctx context.Context, call *Call) error {
+	if call.Guard != nil {
+		first, err := b.guards.Check(call.Guard.Branch, call.Guard.Phase)
+		if err != nil || !first {
+			b.errs[0] = err
+			return nil
+		}
+	}
+	err := call.Refused
+	if err == nil {
+		err = call.Work(ctx, &Tx{b})
+	}
+	if err != nil {
+		return errUndone{err}
+	}
+	if call.Guard != nil {
+		b.guards.Pass(call.Guard.Branch, call.Guard.Phase)
+	}
+	b.worked = true
+	return nil
+}
+
+func (b *batch) applyCall(call *Call) ([]ledger.Result, error) {
+	if call.Guard != nil {
+		return b.applyGuarded(call)
+	}
+	if call.Refused != nil {
+		return nil, call.Refused
+	}
+	if call.change != nil {
+		return nil, call.change(b.book)
+	}
+	if len(call.expire) > 0 {
+		results := make([]ledger.Result, len(call.expire))
+		for i, id := range call.expire {
+			results[i] = b.book.Expire(id, b.at)
+		}
+		return results, nil
+	}
+	results := make([]ledger.Result, len(call.Requests))
+	for first := 0; first < len(call.Requests); {
+		next := first + 1
+		for call.Requests[next-1].Linked && next < len(call.Requests) {
+			next++
+		}
+		b.book.ApplyInto(results[first:next], call.Requests[first:next], b.at)
+		first = next
+	}
+	return results, nil
+}
+
+// applyGuarded does a call behind its barrier. Where one of its requests is
+// refused, the call has not happened.
+func (b *batch) applyGuarded(call *Call) ([]ledger.Result, error) {
+	guard := call.Guard
+	first, err := b.guards.Check(guard.Branch, guard.Phase)
+	switch {
+	case err != nil:
+		return nil, err
+	case !first:
+		return nil, nil
+	case call.Refused != nil:
+		return nil, call.Refused
+	}
+	results := b.book.Apply(call.Requests, b.at)
+	for _, result := range results {
+		if result.Err != nil && !errors.Is(result.Err, ledger.ErrLinked) {
+			return nil, result.Err
+		}
+	}
+	b.guards.Pass(guard.Branch, guard.Phase)
+	return results, nil
+}
+
+// read brings what the batch needs into the book.
+func (b *batch) read(ctx context.Context) error {
+	var branches []*tccv1.Branch
+	for _, c := range b.batch {
+		if guard := c.call.Guard; guard != nil {
+			branches = append(branches, guard.Branch)
+		}
+	}
+	if len(branches) > 0 {
+		var err error
+		barrier := tcc.Barrier{Clock: b.engine.config.Clock}
+		if b.guards, err = barrier.Load(ctx, b.session.Tx, branches); err != nil {
+			return err
+		}
+	}
+	calls := make([]*Call, len(b.batch))
+	for i, c := range b.batch {
+		calls[i] = c.call
+	}
+	return b.readFor(ctx, calls, b.lookups > 0)
+}
+
+// readFor reads what requests are to end, and the accounts that they name; with
+// lookups also what there is of their idempotency keys.
+func (b *batch) readFor(ctx context.Context, calls []*Call, lookups bool) error {
+	var keys, ids, accounts []string
+	var names []ledger.Name
+	for _, call := range calls {
+		ids = append(ids, call.expire...)
+		accounts, names = append(accounts, call.ids...), append(names, call.names...)
+		for i := range call.Requests {
+			switch r := &call.Requests[i]; {
+			case r.Action == ledger.ActionBook || r.Action == ledger.ActionPend:
+				if lookups {
+					keys = append(keys, r.Draft.IdempotencyKey)
+				}
+				for j := range r.Draft.Lines {
+					if line := &r.Draft.Lines[j]; line.AccountID != "" {
+						accounts = append(accounts, line.AccountID)
+					} else {
+						names = append(names, ledger.Name{Purpose: line.Purpose, OwnerID: line.OwnerID})
+					}
+				}
+			case r.Target.ID != "":
+				ids = append(ids, r.Target.ID)
+			default:
+				keys = append(keys, r.Target.IdempotencyKey)
+			}
+		}
+	}
+	if err := b.know(ctx, keys, ids); err != nil {
+		return err
+	}
+	if err := b.name(ctx, names); err != nil {
+		return err
+	}
+	return b.addAccounts(ctx, accounts)
+}
+
+// know reads transfers and their accounts into the book.
+func (b *batch) know(ctx context.Context, keys, ids []string) error {
+	if len(keys)+len(ids) == 0 {
+		return nil
+	}
+	known, err := b.session.Transfers(ctx, b.ledger, keys, ids)
+	if err != nil {
+		return fmt.Errorf("read transfers: %w", err)
+	}
+	var accounts []string
+	for _, t := range known {
+		b.book.Know(t)
+		for i := range t.Postings {
+			if t.Currency == b.key.currency {
+				accounts = append(accounts, t.Postings[i].AccountID)
+			}
+		}
+	}
+	return b.addAccounts(ctx, accounts)
+}
+
+// name reads accounts by name, where the book does not have them.
+func (b *batch) name(ctx context.Context, names []ledger.Name) error {
+	var missing []ledger.Name
+	wanted := make(map[ledger.Name]bool)
+	for _, name := range names {
+		if _, found := b.book.Named(name); !found && !wanted[name] {
+			wanted[name] = true
+			missing = append(missing, name)
+		}
+	}
+	accounts, err := b.session.Named(ctx, b.ledger, missing)
+	if err != nil {
+		return fmt.Errorf("read accounts: %w", err)
+	}
+	for _, account := range accounts {
+		b.book.AddAccount(account)
+	}
+	return nil
+}
+
+// addAccounts reads accounts by id, where the book does not have them.
+func (b *batch) addAccounts(ctx context.Context, ids []string) error {
+	var missing []string
+	wanted := make(map[string]bool)
+	for _, id := range ids {
+		if _, found := b.book.Account(id); !found && !wanted[id] {
+			wanted[id] = true
+			missing = append(missing, id)
+		}
+	}
+	accounts, err := b.session.Accounts(ctx, b.ledger, missing)
+	if err != nil {
+		return fmt.Errorf("read accounts: %w", err)
+	}
+	for _, account := range accounts {
+		if account.Currency == b.key.currency {
+			b.book.AddAccount(account)
+		} else {
+			b.book.AddForeign(account)
+		}
+	}
+	return nil
+}
+
+// count counts the transfers of a batch that is committed.
+func (w *writer) count(changes ledger.Changes) {
+	for _, list := range [][]*ledger.Transfer{changes.Added, changes.Ended} {
+		for _, t := range list {
+			w.engine.metrics.transfer(t)
+		}
+	}
+}

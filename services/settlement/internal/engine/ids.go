@@ -1,0 +1,39 @@
+package engine
+
+import (
+	"bufio"
+	"crypto/rand"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ids makes UUIDs of version 7, each greater than the one before it. It is for
+// one goroutine.
+type ids struct {
+	clock  func() time.Time
+	random *bufio.Reader
+	last   uint64 // milliseconds and a counter of 12 bits
+}
+
+func newIDs(clock func() time.Time) *ids {
+	return &ids{clock: clock, random: bufio.NewReaderSize(rand.Reader, 1024)}
+}
+
+// next is a new id.
+func (g *ids) next() string {
+	now := g.clock()
+	// The counter begins with the fraction of the millisecond, as RFC 9562 has it.
+	at := uint64(now.UnixMilli())<<12 | uint64(now.Nanosecond()%1_000_000)<<12/1_000_000
+	g.last = max(at, g.last+1)
+	var id uuid.UUID
+	_, _ = io.ReadFull(g.random, id[8:]) // of crypto/rand: it does not fail
+	for i := range 6 {
+		id[i] = byte(g.last >> (12 + 8*(5-i)))
+	}
+	id[6] = 0x70 | byte(g.last>>8)&0x0f
+	id[7] = byte(g.last)
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
+}

@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+)
+
+// writer does the calls of one ledger, one batch after the other.
+type writer struct {
+	engine *Engine
+	key    ledgerKey
+	queue  chan *waiting
+	left   atomic.Int64 // requests that wait
+
+	// What follows is the goroutine's own.
+	book       *ledger.Book // nil where nothing is remembered
+	version    int64        // of the ledger after the last batch
+	remembered int64        // accounts, as counted in engine.accounts
+	lookups    int          // batches to come that look for known idempotency keys first
+	ids        *ids
+	batch      []*waiting
+
+	each, perBatch, requests atomic.Int64 // smoothed: ns a request, ns a batch, milli-requests a batch
+}
+
+func newWriter(e *Engine, key ledgerKey) *writer {
+	return &writer{engine: e, key: key, queue: make(chan *waiting, e.config.QueueLimit), ids: newIDs(e.config.Clock)}
+}
+
+// offer puts a call into the queue, or returns ledger.ErrBusy. engine.mu is
+// held for reading.
+func (w *writer) offer(c *waiting) error {
+	size := int64(c.call.size())
+	if w.left.Add(size) > int64(w.engine.config.WaitingLimit) && size < w.left.Load() {
+		w.left.Add(-size)
+		w.engine.metrics.refused.Inc()
+		return fmt.Errorf("%w: %d requests", ledger.ErrBusy, w.left.Load())
+	}
+	select {
+	case w.queue <- c:
+		return nil
+	default:
+		w.left.Add(-size)
+		w.engine.metrics.refused.Inc()
+		return fmt.Errorf("%w: %d calls", ledger.ErrBusy, cap(w.queue))
+	}
+}
+
+// run is the writer's goroutine, until the engine closes or the ledger is idle.
+func (w *writer) run() {
+	defer w.forget()
+	idle := time.NewTimer(w.engine.config.Idle)
+	defer idle.Stop()
+	for {
+		select {
+		case first, open := <-w.queue:
+			if !open {
+				return
+			}
+			for first != nil {
+				first = w.gather(first)
+				if len(w.batch) > 0 {
+					w.commit()
+				}
+			}
+			idle.Reset(w.engine.config.Idle)
+		case <-idle.C:
+			if w.engine.retire(w) {
+				return
+			}
+			idle.Reset(w.engine.config.Idle)
+		}
+	}
+}
+
+// gather makes a batch of first and of what waits behind it, up to a call that
+// is to be alone, which it returns.
+func (w *writer) gather(first *waiting) (later *waiting) {
+	clear(w.batch)
+	w.batch = w.batch[:0]
+	size := 0
+	for c := first; c != nil; c = w.next(size) {
+		if c.call.Work != nil && len(w.batch) > 0 {
+			return c
+		}
+		w.left.Add(-int64(c.call.size()))
+		if !c.take() {
+			w.engine.metrics.left.Inc()
+			continue
+		}
+		size += c.call.size()
+		w.batch = append(w.batch, c)
+		if c.call.Work != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// next is a call that waits, or nil.
+func (w *writer) next(have int) *waiting {
+	if have >= w.engine.config.BatchLimit {
+		return nil
+	}
+	select {
+	case c := <-w.queue: // nil where it is closed and empty
+		return c
+	default:
+		return nil
+	}
+}
+
+// forget drops what the writer remembers: others may have written, or it does
+// not know what came of its own batch.
+func (w *writer) forget() {
+	w.book = nil
+	w.engine.accounts.Add(-w.remembered)
+	w.remembered = 0
+}
+
+// shrink keeps what is remembered within bounds, between batches.
+func (w *writer) shrink() {
+	w.book.Begin()
+	limit := w.engine.config.AccountLimit
+	if w.engine.accounts.Load() > int64(w.engine.config.AccountsLimit) {
+		limit = 0
+	}
+	w.book.Forget(limit)
+	now := int64(w.book.Len())
+	w.engine.accounts.Add(now - w.remembered)
+	w.remembered = now
+}
+
+// measure keeps how long batches take.
+func (w *writer) measure(took time.Duration, requests int) {
+	smooth := func(value *atomic.Int64, sample int64) {
+		old := value.Load()
+		if old == 0 {
+			value.Store(sample)
+			return
+		}
+		value.Store(old + (sample-old)/8)
+	}
+	smooth(&w.perBatch, took.Nanoseconds())
+	smooth(&w.requests, int64(requests)*1000)
+	smooth(&w.each, took.Nanoseconds()/int64(max(1, requests)))
+	w.engine.metrics.batch.Observe(float64(requests))
+	w.engine.metrics.seconds.Observe(took.Seconds())
+}
+
+func (w *writer) load() Load {
+	return Load{
+		Waiting: int(w.left.Load()), Batch: time.Duration(w.perBatch.Load()), Requests: float64(w.requests.Load()) / 1000,
+		Each: time.Duration(w.each.Load()),
+	}
+}

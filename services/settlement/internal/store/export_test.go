@@ -1,4 +1,0 @@
-package store
-
-// VerifyIn is Verify within a transaction.
-var VerifyIn = verifyIn

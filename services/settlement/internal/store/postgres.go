@@ -1,0 +1,205 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/backlot-video/backlot/kit/database"
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
+	"github.com/backlot-video/backlot/sql/gen/settlementpg"
+)
+
+// postgres reads and writes with an array for each column, by native pgx on
+// the connection that the transaction has.
+type postgres struct{ conn *sql.Conn }
+
+// writePostgres is Write on PostgreSQL. The ledger's row, which Lock holds, is
+// what keeps writers apart, so each statement may see what others committed.
+func (s *Store) writePostgres(ctx context.Context, fn func(ctx context.Context, session *Session) error) error {
+	conn, err := s.db.Read().Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	inside, committed := database.Hooked(ctx)
+	if err := fn(inside, &Session{Tx: tx, store: s, q: settlementdb.New(tx), rows: postgres{conn}}); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	committed()
+	return nil
+}
+
+// native runs fn with the connection as pgx has it.
+func (p postgres) native(fn func(conn *pgx.Conn) error) error {
+	return p.conn.Raw(func(driver any) error {
+		native, ok := driver.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("connection is a %T", driver)
+		}
+		return fn(native.Conn())
+	})
+}
+
+func (p postgres) named(ctx context.Context, l Ledger, names []ledger.Name) (found []ledger.Account, err error) {
+	params := settlementpg.FindAccountsParams{TenantID: l.TenantID, Currency: l.Currency}
+	for _, name := range names {
+		params.OwnerIds, params.Purposes = append(params.OwnerIds, name.OwnerID), append(params.Purposes, string(name.Purpose))
+	}
+	err = p.native(func(conn *pgx.Conn) error {
+		rows, err := settlementpg.New(conn).FindAccounts(ctx, params)
+		for _, row := range rows {
+			found = append(found, decodeAccount(settlementdb.GetAccountRow(row)))
+		}
+		return err
+	})
+	return found, err
+}
+
+func (p postgres) accounts(ctx context.Context, l Ledger, ids []string) (found []ledger.Account, err error) {
+	err = p.native(func(conn *pgx.Conn) error {
+		rows, err := settlementpg.New(conn).GetAccounts(ctx, settlementpg.GetAccountsParams{TenantID: l.TenantID, Ids: ids})
+		for _, row := range rows {
+			found = append(found, decodeAccount(settlementdb.GetAccountRow(row)))
+		}
+		return err
+	})
+	return found, err
+}
+
+func (p postgres) byKey(ctx context.Context, l Ledger, keys []string) (found []settlementdb.GetTransferRow, err error) {
+	err = p.native(func(conn *pgx.Conn) error {
+		rows, err := settlementpg.New(conn).FindTransfers(ctx, settlementpg.FindTransfersParams{TenantID: l.TenantID, Keys: keys})
+		for _, row := range rows {
+			found = append(found, settlementdb.GetTransferRow(row))
+		}
+		return err
+	})
+	return found, err
+}
+
+// write sends all statements in one round trip.
+func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error) {
+	batch := &pgx.Batch{}
+	taken, moved := false, false
+	expect := func(rows int, missing *bool) func(query *pgx.QueuedQuery) {
+		return func(query *pgx.QueuedQuery) {
+			query.Exec(func(tag pgconn.CommandTag) error {
+				if tag.RowsAffected() != int64(rows) {
+					*missing = true
+				}
+				return nil
+			})
+		}
+	}
+	if n := len(w.Opened); n > 0 {
+		expect(n, &taken)(queueAccounts(batch, l, w))
+	}
+	if n := len(w.Added); n > 0 {
+		expect(n, &taken)(queueTransfers(batch, l, w))
+	}
+	if n := len(w.Ended); n > 0 {
+		expect(n, &moved)(queueEnded(batch, l, w))
+	}
+	if n := len(w.Changed); n > 0 {
+		expect(n, &moved)(queueBalances(batch, w))
+	}
+	if len(w.Moves) > 0 {
+		queueHistory(batch, w)
+	}
+	at := w.at.UnixMicro()
+	if len(w.facts) > 0 {
+		p := settlementpg.AddFactsParams{TenantID: l.TenantID, At: at}
+		for _, fact := range w.facts {
+			p.Ids, p.Envelopes = append(p.Ids, fact.ID), append(p.Envelopes, fact.Envelope)
+		}
+		batch.Queue(settlementpg.AddFacts, p.Ids, p.TenantID, p.At, p.Envelopes)
+	}
+	expect(1, &moved)(batch.Queue(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], at, l.Number, l.Version))
+	err := p.native(func(conn *pgx.Conn) error { return conn.SendBatch(ctx, batch).Close() })
+	if err == nil && moved && !taken {
+		err = ErrMoved
+	}
+	return !taken, err
+}
+
+func queueAccounts(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {
+	p := settlementpg.AddAccountsParams{TenantID: l.TenantID, Currency: l.Currency, At: w.at.UnixMicro()}
+	for _, a := range w.Opened {
+		p.Numbers, p.Ids, p.States = append(p.Numbers, a.Number), append(p.Ids, a.ID), append(p.States, int32(a.State))
+		p.Purposes, p.OwnerIds = append(p.Purposes, string(a.Purpose)), append(p.OwnerIds, a.OwnerID)
+		p.NormalSides, p.Overdrafts = append(p.NormalSides, int32(a.NormalSide)), append(p.Overdrafts, flag(a.Overdraft))
+	}
+	query := batch.Queue(settlementpg.AddAccounts, p.Numbers, p.Ids, p.TenantID, p.Purposes, p.OwnerIds, p.Currency, p.NormalSides,
+		p.Overdrafts, p.States, p.At)
+	batch.Queue(settlementpg.AddBalances, p.Numbers)
+	return query
+}
+
+func queueTransfers(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {
+	n := len(w.Added)
+	p := settlementpg.AddTransfersParams{
+		TenantID: l.TenantID, Ledger: l.Number, At: w.at.UnixMicro(),
+		Ids: make([]string, n), Types: make([]string, n), States: make([]int32, n), Refs: make([]string, n), Xids: make([]string, n),
+		Keys: make([]string, n), SplitPolicies: make([]string, n), ChainIds: make([]string, n), Pended: make([]int32, n),
+		Sequences: make([]int64, n), Hashes: make([][]byte, n), Postings: make([]string, n), EndedAt: make([]int64, n),
+		ExpiresAt: make([]int64, n),
+	}
+	var text []byte
+	for i, t := range w.Added {
+		p.Ids[i], p.Types[i], p.States[i], p.Refs[i], p.Xids[i] = t.ID, string(t.Type), int32(t.State), t.Reference, t.XID
+		p.Keys[i], p.SplitPolicies[i], p.ChainIds[i], p.Pended[i] = t.IdempotencyKey, t.SplitPolicy, t.ChainID, flag(t.Pended)
+		p.Sequences[i], p.Hashes[i] = t.Sequence, hashOf(t)
+		text = encodePostings(text[:0], t.Postings, w.numbers)
+		p.Postings[i], p.EndedAt[i], p.ExpiresAt[i] = string(text), microsOf(t.EndedAt), microsOf(t.ExpiresAt)
+	}
+	return batch.Queue(settlementpg.AddTransfers, p.Ids, p.TenantID, p.Ledger, p.Types, p.States, p.Refs, p.Xids, p.Keys,
+		p.SplitPolicies, p.ChainIds, p.Pended, p.Sequences, p.Hashes, p.Postings, p.At, p.EndedAt, p.ExpiresAt)
+}
+
+func queueEnded(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {
+	var p settlementpg.EndTransfersParams
+	for _, t := range w.Ended {
+		p.Ids, p.States = append(p.Ids, t.ID), append(p.States, int32(t.State))
+		p.Sequences, p.Hashes = append(p.Sequences, t.Sequence), append(p.Hashes, hashOf(t))
+	}
+	return batch.Queue(settlementpg.EndTransfers, w.at.UnixMicro(), l.TenantID, p.Ids, p.States, p.Sequences, p.Hashes)
+}
+
+func queueBalances(batch *pgx.Batch, w *written) *pgx.QueuedQuery {
+	n := len(w.Changed)
+	p := settlementpg.SetBalancesParams{
+		Accounts: make([]int64, n), DebitsPosted: make([]int64, n), CreditsPosted: make([]int64, n),
+		DebitsPending: make([]int64, n), CreditsPending: make([]int64, n),
+	}
+	for i, a := range w.Changed {
+		p.Accounts[i] = a.Number
+		p.DebitsPosted[i], p.CreditsPosted[i] = a.Balance.DebitsPosted.Minor, a.Balance.CreditsPosted.Minor
+		p.DebitsPending[i], p.CreditsPending[i] = a.Balance.DebitsPending.Minor, a.Balance.CreditsPending.Minor
+	}
+	return batch.Queue(settlementpg.SetBalances, p.Accounts, p.DebitsPosted, p.CreditsPosted, p.DebitsPending, p.CreditsPending)
+}
+
+func queueHistory(batch *pgx.Batch, w *written) {
+	n := len(w.Moves)
+	p := settlementpg.AddHistoriesParams{
+		Accounts: make([]int64, n), At: w.at.UnixMicro(), Sequences: make([]int64, n), Debits: make([]int64, n), Credits: make([]int64, n),
+	}
+	for i, m := range w.Moves {
+		p.Accounts[i], p.Sequences[i], p.Debits[i], p.Credits[i] = m.Account, m.Sequence, m.Debits, m.Credits
+	}
+	batch.Queue(settlementpg.AddHistories, p.Accounts, p.At, p.Sequences, p.Debits, p.Credits)
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
+)
+
+// ErrMoved means that a row was not as the holder of its ledger knew it.
+var ErrMoved = errors.New("the ledger has moved")
+
+// Session is one batch at one ledger, in one transaction.
+type Session struct {
+	Tx    *sql.Tx
+	store *Store
+	q     *settlementdb.Queries
+	rows  rows
+}
+
+// rows reads and writes many rows at once.
+type rows interface {
+	named(ctx context.Context, l Ledger, names []ledger.Name) ([]ledger.Account, error)
+	accounts(ctx context.Context, l Ledger, ids []string) ([]ledger.Account, error)
+	byKey(ctx context.Context, l Ledger, keys []string) ([]settlementdb.GetTransferRow, error)
+	// write writes a batch, and reports false where an id or idempotency key
+	// was taken: then the transaction must not commit.
+	write(ctx context.Context, l Ledger, w *written) (bool, error)
+}
+
+// Ledger is the row of a ledger that a Session holds.
+type Ledger struct {
+	Number             int64
+	TenantID, Currency string
+	Version            int64 // of this batch
+	LastAccount        int64 // the last number that an account got
+	Head               ledger.Head
+	UpdatedAt          time.Time // of the last batch
+}
+
+// Lock holds a ledger until the transaction ends. A new one begins empty.
+func (s *Session) Lock(ctx context.Context, tenantID, currency string) (Ledger, error) {
+	for range 8 { // others may take the number that is to be the new one's
+		row, err := s.q.LockLedger(ctx, settlementdb.LockLedgerParams{TenantID: tenantID, Currency: currency})
+		if err == nil {
+			return Ledger{
+				Number: row.Number, TenantID: tenantID, Currency: currency, Version: row.Version, LastAccount: row.Accounts,
+				Head: ledger.Head{Sequence: row.Sequence, Hash: digest(row.Hash)}, UpdatedAt: timeOf(row.UpdatedAt),
+			}, nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return Ledger{}, fmt.Errorf("lock ledger %s: %w", currency, err)
+		}
+		_, err = s.q.AddLedger(ctx, settlementdb.AddLedgerParams{
+			TenantID: tenantID, Currency: currency, Genesis: make([]byte, len(ledger.Head{}.Hash)),
+		})
+		if err != nil {
+			return Ledger{}, fmt.Errorf("add ledger %s: %w", currency, err)
+		}
+	}
+	return Ledger{}, fmt.Errorf("add ledger %s: its number is always taken", currency)
+}
+
+// Named returns the accounts that exist of purposes and owners.
+func (s *Session) Named(ctx context.Context, l Ledger, names []ledger.Name) ([]ledger.Account, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	return s.rows.named(ctx, l, names)
+}
+
+// Accounts returns the accounts that exist of these ids, of whatever currency.
+func (s *Session) Accounts(ctx context.Context, l Ledger, ids []string) ([]ledger.Account, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return s.rows.accounts(ctx, l, ids)
+}
+
+// Transfers returns the transfers that exist of these idempotency keys and
+// ids, of whatever currency, and those that they are linked with, in order.
+func (s *Session) Transfers(ctx context.Context, l Ledger, keys, ids []string) ([]ledger.Transfer, error) {
+	var found []settlementdb.GetTransferRow
+	if len(keys) > 0 {
+		var err error
+		if found, err = s.rows.byKey(ctx, l, keys); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range ids {
+		row, err := s.q.GetTransfer(ctx, settlementdb.GetTransferParams{TenantID: l.TenantID, ID: id})
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, row)
+	}
+	all, chains := make([]settlementdb.GetTransferRow, 0, len(found)), make(map[string]bool)
+	for _, row := range found {
+		if row.ChainID == "" {
+			all = append(all, row)
+			continue
+		}
+		if chains[row.ChainID] {
+			continue
+		}
+		chains[row.ChainID] = true
+		linked, err := s.q.ListLinked(ctx, settlementdb.ListLinkedParams{TenantID: l.TenantID, ChainID: row.ChainID})
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range linked {
+			all = append(all, settlementdb.GetTransferRow(other))
+		}
+	}
+	return s.store.decode(ctx, s.q, all)
+}
+
+// written is what a batch writes.
+type written struct {
+	ledger.Changes
+	at      time.Time
+	facts   []Fact
+	numbers func(accountID string) int64
+}
+
+// Write writes what a batch has come to. It reports false where an id or an
+// idempotency key was taken: then the transaction must not commit.
+func (s *Session) Write(
+	ctx context.Context, l Ledger, book *ledger.Book, changes ledger.Changes, at time.Time, facts []Fact,
+) (bool, error) {
+	w := &written{Changes: changes, at: at, facts: facts, numbers: func(id string) int64 {
+		account, _ := book.Account(id)
+		return account.Number
+	}}
+	for _, account := range w.Restated {
+		n, err := s.q.SetAccountState(ctx, settlementdb.SetAccountStateParams{
+			State: int32(account.State), TenantID: l.TenantID, ID: account.ID,
+		})
+		if err == nil && n != 1 {
+			err = ErrMoved
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return s.rows.write(ctx, l, w)
+}

@@ -1,0 +1,220 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
+)
+
+// sqlite reads row by row, and writes many rows with a statement.
+type sqlite struct {
+	tx       *sql.Tx
+	q        *settlementdb.Queries
+	prepared map[insertion]*sql.Stmt
+	args     []any
+	text     []byte
+}
+
+// insertion is a statement for so many rows.
+type insertion struct {
+	table *table
+	rows  int
+}
+
+// table is how rows of one are inserted: `head (?, ?), (?, ?) tail`.
+type table struct {
+	head, tail string
+	columns    int
+}
+
+// The inserts. The queries of sqlc are for one row each.
+var (
+	transferRows = &table{`INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy,
+		chain_id, pended, sequence, hash, postings, created_at, ended_at, expires_at) VALUES `, ` ON CONFLICT DO NOTHING`, 17}
+	balanceRows = &table{`INSERT INTO balances (account, debits_posted, credits_posted, debits_pending, credits_pending) VALUES `,
+		` ON CONFLICT (account) DO UPDATE SET debits_posted = excluded.debits_posted, credits_posted = excluded.credits_posted,
+		debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending`, 5}
+	historyRows = &table{`INSERT INTO history (account, at, sequence, debits, credits) VALUES `, ``, 5}
+)
+
+// chunks are the numbers of rows that a statement may have.
+var chunks = []int{32, 4, 1}
+
+func (s *sqlite) close() {
+	for _, prepared := range s.prepared {
+		_ = prepared.Close()
+	}
+}
+
+// insert adds n rows, whose columns add appends, and returns how many were
+// added or changed.
+func (s *sqlite) insert(ctx context.Context, into *table, n int, add func(i int)) (int64, error) {
+	total, i := int64(0), 0
+	for _, size := range chunks {
+		for ; n-i >= size; i += size {
+			s.args = s.args[:0]
+			for j := range size {
+				add(i + j)
+			}
+			prepared, err := s.prepare(ctx, insertion{into, size})
+			if err != nil {
+				return 0, err
+			}
+			result, err := prepared.ExecContext(ctx, s.args...)
+			if err != nil {
+				return 0, err
+			}
+			added, err := result.RowsAffected()
+			if err != nil {
+				return 0, err
+			}
+			total += added
+		}
+	}
+	return total, nil
+}
+
+func (s *sqlite) prepare(ctx context.Context, of insertion) (*sql.Stmt, error) {
+	if prepared := s.prepared[of]; prepared != nil {
+		return prepared, nil
+	}
+	row := "(?" + strings.Repeat(", ?", of.table.columns-1) + ")"
+	prepared, err := s.tx.PrepareContext(ctx, of.table.head+row+strings.Repeat(", "+row, of.rows-1)+of.table.tail)
+	if err != nil {
+		return nil, err
+	}
+	if s.prepared == nil {
+		s.prepared = make(map[insertion]*sql.Stmt)
+	}
+	s.prepared[of] = prepared
+	return prepared, nil
+}
+
+func (s *sqlite) named(ctx context.Context, l Ledger, names []ledger.Name) ([]ledger.Account, error) {
+	var found []ledger.Account
+	for _, name := range names {
+		row, err := s.q.FindAccount(ctx, settlementdb.FindAccountParams{
+			TenantID: l.TenantID, OwnerID: name.OwnerID, Purpose: string(name.Purpose), Currency: l.Currency,
+		})
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, decodeAccount(settlementdb.GetAccountRow(row)))
+	}
+	return found, nil
+}
+
+func (s *sqlite) accounts(ctx context.Context, l Ledger, ids []string) ([]ledger.Account, error) {
+	var found []ledger.Account
+	for _, id := range ids {
+		row, err := s.q.GetAccount(ctx, settlementdb.GetAccountParams{TenantID: l.TenantID, ID: id})
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, decodeAccount(row))
+	}
+	return found, nil
+}
+
+func (s *sqlite) byKey(ctx context.Context, l Ledger, keys []string) ([]settlementdb.GetTransferRow, error) {
+	var found []settlementdb.GetTransferRow
+	for _, key := range keys {
+		row, err := s.q.FindTransfer(ctx, settlementdb.FindTransferParams{TenantID: l.TenantID, IdempotencyKey: key})
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, settlementdb.GetTransferRow(row))
+	}
+	return found, nil
+}
+
+func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) {
+	if fresh, err := s.addAccounts(ctx, l, w); err != nil || !fresh {
+		return false, err
+	}
+	added, err := s.insert(ctx, transferRows, len(w.Added), func(i int) { s.transfer(l, w, w.Added[i]) })
+	if err != nil || added != int64(len(w.Added)) {
+		return false, err
+	}
+	for _, t := range w.Ended {
+		n, err := s.q.EndTransfer(ctx, settlementdb.EndTransferParams{
+			TenantID: l.TenantID, ID: t.ID, State: int32(t.State), Sequence: t.Sequence, Hash: hashOf(t), EndedAt: t.EndedAt.UnixMicro(),
+		})
+		if err != nil {
+			return false, err
+		}
+		if n != 1 {
+			return false, ErrMoved
+		}
+	}
+	slices.SortFunc(w.Changed, func(a, b *ledger.Account) int { return cmp.Compare(a.Number, b.Number) })
+	_, err = s.insert(ctx, balanceRows, len(w.Changed), func(i int) {
+		a := w.Changed[i]
+		s.args = append(s.args, a.Number, a.Balance.DebitsPosted.Minor, a.Balance.CreditsPosted.Minor,
+			a.Balance.DebitsPending.Minor, a.Balance.CreditsPending.Minor)
+	})
+	if err != nil {
+		return false, err
+	}
+	slices.SortFunc(w.Moves, func(a, b ledger.Move) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Sequence, b.Sequence))
+	})
+	at := w.at.UnixMicro()
+	_, err = s.insert(ctx, historyRows, len(w.Moves), func(i int) {
+		m := &w.Moves[i]
+		s.args = append(s.args, m.Account, at, m.Sequence, m.Debits, m.Credits)
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, fact := range w.facts {
+		err := s.q.AddFact(ctx, settlementdb.AddFactParams{ID: fact.ID, TenantID: l.TenantID, Sequence: at, Envelope: fact.Envelope, CreatedAt: at})
+		if err != nil {
+			return false, err
+		}
+	}
+	moved, err := s.q.MoveLedger(ctx, settlementdb.MoveLedgerParams{
+		Number: l.Number, Version: l.Version, Accounts: w.LastNumber, Sequence: w.Head.Sequence, Hash: w.Head.Hash[:], UpdatedAt: at,
+	})
+	if err == nil && moved != 1 {
+		err = ErrMoved
+	}
+	return true, err
+}
+
+func (s *sqlite) addAccounts(ctx context.Context, l Ledger, w *written) (bool, error) {
+	for _, a := range w.Opened {
+		n, err := s.q.AddAccount(ctx, settlementdb.AddAccountParams{
+			Number: a.Number, ID: a.ID, TenantID: l.TenantID, Purpose: string(a.Purpose), OwnerID: a.OwnerID, Currency: a.Currency,
+			NormalSide: int32(a.NormalSide), Overdraft: flag(a.Overdraft), State: int32(a.State), CreatedAt: w.at.UnixMicro(),
+		})
+		if err != nil || n != 1 {
+			return false, err
+		}
+		if err := s.q.AddBalance(ctx, a.Number); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (s *sqlite) transfer(l Ledger, w *written, t *ledger.Transfer) {
+	s.text = encodePostings(s.text[:0], t.Postings, w.numbers)
+	s.args = append(s.args, t.ID, l.TenantID, l.Number, string(t.Type), int64(t.State), t.Reference, t.XID, t.IdempotencyKey, t.SplitPolicy,
+		t.ChainID, int64(flag(t.Pended)), t.Sequence, hashOf(t), string(s.text), w.at.UnixMicro(), microsOf(t.EndedAt), microsOf(t.ExpiresAt))
+}

@@ -1,0 +1,81 @@
+-- These read and write batches: the n-th elements of all arrays are one row.
+
+-- name: FindAccounts :many
+SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM (SELECT unnest(sqlc.arg(owner_ids)::text[]) AS owner_id, unnest(sqlc.arg(purposes)::text[]) AS purpose) AS wanted
+JOIN accounts ON accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.owner_id = wanted.owner_id
+  AND accounts.purpose = wanted.purpose AND accounts.currency = sqlc.arg(currency)
+JOIN balances ON balances.account = accounts.number;
+
+-- name: GetAccounts :many
+SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) AS wanted
+JOIN accounts ON accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id = wanted.id
+JOIN balances ON balances.account = accounts.number;
+
+-- name: GetAccountsByNumber :many
+SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+FROM (SELECT unnest(sqlc.arg(numbers)::bigint[]) AS number) AS wanted
+JOIN accounts ON accounts.number = wanted.number
+JOIN balances ON balances.account = accounts.number;
+
+-- name: FindTransfers :many
+SELECT transfers.*, ledgers.currency
+FROM (SELECT unnest(sqlc.arg(keys)::text[]) AS key) AS wanted
+JOIN transfers ON transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.idempotency_key = wanted.key
+JOIN ledgers ON ledgers.number = transfers.ledger;
+
+-- AddTransfers inserts those whose id and idempotency key are free.
+-- name: AddTransfers :execrows
+INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy, chain_id, pended,
+    sequence, hash, postings, created_at, ended_at, expires_at)
+SELECT unnest(sqlc.arg(ids)::text[]), sqlc.arg(tenant_id)::text, sqlc.arg(ledger)::bigint, unnest(sqlc.arg(types)::text[]),
+    unnest(sqlc.arg(states)::int[]), unnest(sqlc.arg(refs)::text[]), unnest(sqlc.arg(xids)::text[]),
+    unnest(sqlc.arg(keys)::text[]), unnest(sqlc.arg(split_policies)::text[]), unnest(sqlc.arg(chain_ids)::text[]),
+    unnest(sqlc.arg(pended)::int[]), unnest(sqlc.arg(sequences)::bigint[]), unnest(sqlc.arg(hashes)::bytea[]),
+    unnest(sqlc.arg(postings)::text[]), sqlc.arg(at)::bigint, unnest(sqlc.arg(ended_at)::bigint[]),
+    unnest(sqlc.arg(expires_at)::bigint[])
+ON CONFLICT DO NOTHING;
+
+-- name: EndTransfers :execrows
+UPDATE transfers SET state = ended.state, sequence = ended.sequence, hash = ended.hash, ended_at = sqlc.arg(at)::bigint
+FROM (
+    SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(states)::int[]) AS state,
+        unnest(sqlc.arg(sequences)::bigint[]) AS sequence, unnest(sqlc.arg(hashes)::bytea[]) AS hash
+) AS ended
+WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.id = ended.id AND transfers.state = 1;
+
+-- name: AddAccounts :execrows
+INSERT INTO accounts (number, id, tenant_id, purpose, owner_id, currency, normal_side, overdraft, state, created_at)
+SELECT unnest(sqlc.arg(numbers)::bigint[]), unnest(sqlc.arg(ids)::text[]), sqlc.arg(tenant_id)::text, unnest(sqlc.arg(purposes)::text[]),
+    unnest(sqlc.arg(owner_ids)::text[]), sqlc.arg(currency)::text, unnest(sqlc.arg(normal_sides)::int[]),
+    unnest(sqlc.arg(overdrafts)::int[]), unnest(sqlc.arg(states)::int[]), sqlc.arg(at)::bigint
+ON CONFLICT DO NOTHING;
+
+-- name: AddBalances :exec
+INSERT INTO balances (account, debits_posted, credits_posted, debits_pending, credits_pending)
+SELECT unnest(sqlc.arg(accounts)::bigint[]), 0, 0, 0, 0;
+
+-- name: SetBalances :execrows
+UPDATE balances SET debits_posted = changed.debits_posted, credits_posted = changed.credits_posted,
+    debits_pending = changed.debits_pending, credits_pending = changed.credits_pending
+FROM (
+    SELECT unnest(sqlc.arg(accounts)::bigint[]) AS account,
+        unnest(sqlc.arg(debits_posted)::bigint[]) AS debits_posted, unnest(sqlc.arg(credits_posted)::bigint[]) AS credits_posted,
+        unnest(sqlc.arg(debits_pending)::bigint[]) AS debits_pending, unnest(sqlc.arg(credits_pending)::bigint[]) AS credits_pending
+) AS changed
+WHERE balances.account = changed.account;
+
+-- name: AddHistories :exec
+INSERT INTO history (account, at, sequence, debits, credits)
+SELECT unnest(sqlc.arg(accounts)::bigint[]), sqlc.arg(at)::bigint, unnest(sqlc.arg(sequences)::bigint[]),
+    unnest(sqlc.arg(debits)::bigint[]), unnest(sqlc.arg(credits)::bigint[]);
+
+-- name: AddFacts :exec
+INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
+SELECT unnest(sqlc.arg(ids)::text[]), sqlc.arg(tenant_id)::text, sqlc.arg(at)::bigint, unnest(sqlc.arg(envelopes)::bytea[]),
+    sqlc.arg(at)::bigint, 0;
+
+-- name: MoveLedger :execrows
+UPDATE ledgers SET accounts = sqlc.arg(accounts), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(updated_at)
+WHERE number = sqlc.arg(number) AND version = sqlc.arg(version);
