@@ -15,10 +15,11 @@ import (
 	"strings"
 
 	"github.com/backlot-video/backlot/bench/internal/measure"
+	"github.com/backlot-video/backlot/bench/money/tcc"
 	"github.com/backlot-video/backlot/bench/rules"
 )
 
-var benches = slices.Concat(rules.Benches)
+var benches = slices.Concat(rules.Benches, tcc.Benches)
 
 func main() {
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")

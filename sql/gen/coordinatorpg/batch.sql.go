@@ -10,31 +10,19 @@ import (
 )
 
 const AddEntries = `-- name: AddEntries :many
-WITH entry AS (
+INSERT INTO transaction_entries (tenant_id, xid, sequence, state, problem, occurred_at, records)
+SELECT entry.tenant_id, entry.xid, entry.sequence, entry.state, entry.problem, entry.occurred_at, entry.records
+FROM (
     SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS xid,
         unnest($3::int[]) AS sequence, unnest($4::int[]) AS state,
         unnest($5::text[]) AS problem, unnest($6::bigint[]) AS occurred_at,
-        unnest($7::bytea[]) AS records,
-        unnest($8::text[]) AS fact_id, unnest($9::bytea[]) AS fact
-    FROM coordinators WHERE coordinators.id = $10::text AND coordinators.lease_until > 0
-), added AS (
-    INSERT INTO transaction_entries (tenant_id, xid, sequence, state, problem, occurred_at, records)
-    SELECT entry.tenant_id, entry.xid, entry.sequence, entry.state, entry.problem, entry.occurred_at, entry.records
-    FROM entry JOIN transactions ON transactions.tenant_id = entry.tenant_id AND transactions.xid = entry.xid
-    WHERE transactions.owner = $10::text
-    ON CONFLICT (tenant_id, xid, sequence) DO NOTHING
-    RETURNING tenant_id, xid
-), rested AS (
-    UPDATE transactions SET state = entry.state, problem = entry.problem, updated_at = entry.occurred_at
-    FROM entry JOIN added ON added.tenant_id = entry.tenant_id AND added.xid = entry.xid
-    WHERE entry.state IN (3, 5, 6) AND transactions.tenant_id = entry.tenant_id AND transactions.xid = entry.xid
-), told AS (
-    INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
-    SELECT entry.fact_id, entry.tenant_id, entry.occurred_at, entry.fact, entry.occurred_at, 0
-    FROM entry JOIN added ON added.tenant_id = entry.tenant_id AND added.xid = entry.xid
-    WHERE entry.fact_id <> ''
-)
-SELECT tenant_id, xid FROM added
+        unnest($7::bytea[]) AS records
+    FROM coordinators WHERE coordinators.id = $8::text AND coordinators.lease_until > 0
+) AS entry
+JOIN transactions ON transactions.tenant_id = entry.tenant_id AND transactions.xid = entry.xid
+WHERE transactions.owner = $8::text
+ON CONFLICT (tenant_id, xid, sequence) DO NOTHING
+RETURNING tenant_id, xid
 `
 
 type AddEntriesParams struct {
@@ -45,8 +33,6 @@ type AddEntriesParams struct {
 	Problems   []string
 	OccurredAt []int64
 	Records    [][]byte
-	FactIds    []string
-	Facts      [][]byte
 	Owner      string
 }
 
@@ -56,8 +42,7 @@ type AddEntriesRow struct {
 }
 
 // AddEntries gives those of the owner's transactions whose place in the log
-// was free. Of these it notes
-// the ends, and adds their facts to the outbox. Behind HoldFence.
+// was free. Behind HoldFence.
 func (q *Queries) AddEntries(ctx context.Context, arg AddEntriesParams) ([]AddEntriesRow, error) {
 	rows, err := q.db.Query(ctx, AddEntries,
 		arg.TenantIds,
@@ -67,8 +52,6 @@ func (q *Queries) AddEntries(ctx context.Context, arg AddEntriesParams) ([]AddEn
 		arg.Problems,
 		arg.OccurredAt,
 		arg.Records,
-		arg.FactIds,
-		arg.Facts,
 		arg.Owner,
 	)
 	if err != nil {
@@ -87,6 +70,46 @@ func (q *Queries) AddEntries(ctx context.Context, arg AddEntriesParams) ([]AddEn
 		return nil, err
 	}
 	return items, nil
+}
+
+const AddFacts = `-- name: AddFacts :exec
+INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
+SELECT fact.id, fact.tenant_id, fact.occurred_at, fact.envelope, fact.occurred_at, 0
+FROM (
+    SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS tenant_id, unnest($3::text[]) AS xid,
+        unnest($4::int[]) AS sequence, unnest($5::int[]) AS state,
+        unnest($6::bigint[]) AS occurred_at, unnest($7::bytea[]) AS records,
+        unnest($8::bytea[]) AS envelope
+) AS fact
+JOIN transaction_entries AS entry ON entry.tenant_id = fact.tenant_id AND entry.xid = fact.xid AND entry.sequence = fact.sequence
+    AND entry.state = fact.state AND entry.occurred_at = fact.occurred_at AND entry.records = fact.records
+`
+
+type AddFactsParams struct {
+	Ids        []string
+	TenantIds  []string
+	Xids       []string
+	Sequences  []int32
+	States     []int32
+	OccurredAt []int64
+	Records    [][]byte
+	Envelopes  [][]byte
+}
+
+// AddFacts adds to kit's outbox the facts of transactions that have ended by
+// these entries. Behind AddEntries.
+func (q *Queries) AddFacts(ctx context.Context, arg AddFactsParams) error {
+	_, err := q.db.Exec(ctx, AddFacts,
+		arg.Ids,
+		arg.TenantIds,
+		arg.Xids,
+		arg.Sequences,
+		arg.States,
+		arg.OccurredAt,
+		arg.Records,
+		arg.Envelopes,
+	)
+	return err
 }
 
 const AddTransactions = `-- name: AddTransactions :many
@@ -149,29 +172,83 @@ func (q *Queries) AddTransactions(ctx context.Context, arg AddTransactionsParams
 }
 
 const HoldFence = `-- name: HoldFence :many
-
-SELECT id FROM coordinators WHERE id = $1 AND lease_until > 0 FOR SHARE
+SELECT id, set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
+FROM coordinators WHERE id = $1 AND lease_until > 0 FOR SHARE
 `
 
-// These write batches: the n-th elements of all arrays are one row.
+type HoldFenceRow struct {
+	ID          string
+	SetConfig   string
+	SetConfig_2 string
+	SetConfig_3 string
+	SetConfig_4 string
+}
+
 // HoldFence keeps others from taking over the coordinator's work until the
-// transaction ends. It gives no row where that may have happened.
-func (q *Queries) HoldFence(ctx context.Context, owner string) ([]string, error) {
+// transaction ends. It gives no row where that may have happened. These are
+// the statements of one batch: in each, the n-th elements of all arrays are
+// one row. Rows are found one by one by their keys, and plans are kept, which
+// were made when the tables were small: nothing but that may be planned.
+func (q *Queries) HoldFence(ctx context.Context, owner string) ([]HoldFenceRow, error) {
 	rows, err := q.db.Query(ctx, HoldFence, owner)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []HoldFenceRow
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
+		var i HoldFenceRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.SetConfig,
+			&i.SetConfig_2,
+			&i.SetConfig_3,
+			&i.SetConfig_4,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
 	return items, nil
+}
+
+const RestTransactions = `-- name: RestTransactions :exec
+UPDATE transactions SET state = entry.state, problem = entry.problem, updated_at = entry.occurred_at
+FROM (
+    SELECT unnest($2::text[]) AS tenant_id, unnest($3::text[]) AS xid,
+        unnest($4::int[]) AS sequence, unnest($5::int[]) AS state,
+        unnest($6::bigint[]) AS occurred_at, unnest($7::bytea[]) AS records
+) AS rest
+JOIN transaction_entries AS entry ON entry.tenant_id = rest.tenant_id AND entry.xid = rest.xid AND entry.sequence = rest.sequence
+    AND entry.state = rest.state AND entry.occurred_at = rest.occurred_at AND entry.records = rest.records
+WHERE transactions.tenant_id = rest.tenant_id AND transactions.xid = rest.xid AND transactions.owner = $1::text
+`
+
+type RestTransactionsParams struct {
+	Owner      string
+	TenantIds  []string
+	Xids       []string
+	Sequences  []int32
+	States     []int32
+	OccurredAt []int64
+	Records    [][]byte
+}
+
+// RestTransactions notes that transactions have ended or are parked. Behind
+// AddEntries: an entry that found its place taken is not in the log.
+func (q *Queries) RestTransactions(ctx context.Context, arg RestTransactionsParams) error {
+	_, err := q.db.Exec(ctx, RestTransactions,
+		arg.Owner,
+		arg.TenantIds,
+		arg.Xids,
+		arg.Sequences,
+		arg.States,
+		arg.OccurredAt,
+		arg.Records,
+	)
+	return err
 }

@@ -1,9 +1,12 @@
--- These write batches: the n-th elements of all arrays are one row.
-
 -- HoldFence keeps others from taking over the coordinator's work until the
--- transaction ends. It gives no row where that may have happened.
+-- transaction ends. It gives no row where that may have happened. These are
+-- the statements of one batch: in each, the n-th elements of all arrays are
+-- one row. Rows are found one by one by their keys, and plans are kept, which
+-- were made when the tables were small: nothing but that may be planned.
 -- name: HoldFence :many
-SELECT id FROM coordinators WHERE id = sqlc.arg(owner) AND lease_until > 0 FOR SHARE;
+SELECT id, set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
+FROM coordinators WHERE id = sqlc.arg(owner) AND lease_until > 0 FOR SHARE;
 
 -- AddTransactions gives those that were not known. Behind HoldFence.
 -- name: AddTransactions :many
@@ -17,31 +20,45 @@ ON CONFLICT (tenant_id, xid) DO NOTHING
 RETURNING tenant_id, xid;
 
 -- AddEntries gives those of the owner's transactions whose place in the log
--- was free. Of these it notes
--- the ends, and adds their facts to the outbox. Behind HoldFence.
+-- was free. Behind HoldFence.
 -- name: AddEntries :many
-WITH entry AS (
+INSERT INTO transaction_entries (tenant_id, xid, sequence, state, problem, occurred_at, records)
+SELECT entry.tenant_id, entry.xid, entry.sequence, entry.state, entry.problem, entry.occurred_at, entry.records
+FROM (
     SELECT unnest(sqlc.arg(tenant_ids)::text[]) AS tenant_id, unnest(sqlc.arg(xids)::text[]) AS xid,
         unnest(sqlc.arg(sequences)::int[]) AS sequence, unnest(sqlc.arg(states)::int[]) AS state,
         unnest(sqlc.arg(problems)::text[]) AS problem, unnest(sqlc.arg(occurred_at)::bigint[]) AS occurred_at,
-        unnest(sqlc.arg(records)::bytea[]) AS records,
-        unnest(sqlc.arg(fact_ids)::text[]) AS fact_id, unnest(sqlc.arg(facts)::bytea[]) AS fact
+        unnest(sqlc.arg(records)::bytea[]) AS records
     FROM coordinators WHERE coordinators.id = sqlc.arg(owner)::text AND coordinators.lease_until > 0
-), added AS (
-    INSERT INTO transaction_entries (tenant_id, xid, sequence, state, problem, occurred_at, records)
-    SELECT entry.tenant_id, entry.xid, entry.sequence, entry.state, entry.problem, entry.occurred_at, entry.records
-    FROM entry JOIN transactions ON transactions.tenant_id = entry.tenant_id AND transactions.xid = entry.xid
-    WHERE transactions.owner = sqlc.arg(owner)::text
-    ON CONFLICT (tenant_id, xid, sequence) DO NOTHING
-    RETURNING tenant_id, xid
-), rested AS (
-    UPDATE transactions SET state = entry.state, problem = entry.problem, updated_at = entry.occurred_at
-    FROM entry JOIN added ON added.tenant_id = entry.tenant_id AND added.xid = entry.xid
-    WHERE entry.state IN (3, 5, 6) AND transactions.tenant_id = entry.tenant_id AND transactions.xid = entry.xid
-), told AS (
-    INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
-    SELECT entry.fact_id, entry.tenant_id, entry.occurred_at, entry.fact, entry.occurred_at, 0
-    FROM entry JOIN added ON added.tenant_id = entry.tenant_id AND added.xid = entry.xid
-    WHERE entry.fact_id <> ''
-)
-SELECT tenant_id, xid FROM added;
+) AS entry
+JOIN transactions ON transactions.tenant_id = entry.tenant_id AND transactions.xid = entry.xid
+WHERE transactions.owner = sqlc.arg(owner)::text
+ON CONFLICT (tenant_id, xid, sequence) DO NOTHING
+RETURNING tenant_id, xid;
+
+-- RestTransactions notes that transactions have ended or are parked. Behind
+-- AddEntries: an entry that found its place taken is not in the log.
+-- name: RestTransactions :exec
+UPDATE transactions SET state = entry.state, problem = entry.problem, updated_at = entry.occurred_at
+FROM (
+    SELECT unnest(sqlc.arg(tenant_ids)::text[]) AS tenant_id, unnest(sqlc.arg(xids)::text[]) AS xid,
+        unnest(sqlc.arg(sequences)::int[]) AS sequence, unnest(sqlc.arg(states)::int[]) AS state,
+        unnest(sqlc.arg(occurred_at)::bigint[]) AS occurred_at, unnest(sqlc.arg(records)::bytea[]) AS records
+) AS rest
+JOIN transaction_entries AS entry ON entry.tenant_id = rest.tenant_id AND entry.xid = rest.xid AND entry.sequence = rest.sequence
+    AND entry.state = rest.state AND entry.occurred_at = rest.occurred_at AND entry.records = rest.records
+WHERE transactions.tenant_id = rest.tenant_id AND transactions.xid = rest.xid AND transactions.owner = sqlc.arg(owner)::text;
+
+-- AddFacts adds to kit's outbox the facts of transactions that have ended by
+-- these entries. Behind AddEntries.
+-- name: AddFacts :exec
+INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
+SELECT fact.id, fact.tenant_id, fact.occurred_at, fact.envelope, fact.occurred_at, 0
+FROM (
+    SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(tenant_ids)::text[]) AS tenant_id, unnest(sqlc.arg(xids)::text[]) AS xid,
+        unnest(sqlc.arg(sequences)::int[]) AS sequence, unnest(sqlc.arg(states)::int[]) AS state,
+        unnest(sqlc.arg(occurred_at)::bigint[]) AS occurred_at, unnest(sqlc.arg(records)::bytea[]) AS records,
+        unnest(sqlc.arg(envelopes)::bytea[]) AS envelope
+) AS fact
+JOIN transaction_entries AS entry ON entry.tenant_id = fact.tenant_id AND entry.xid = fact.xid AND entry.sequence = fact.sequence
+    AND entry.state = fact.state AND entry.occurred_at = fact.occurred_at AND entry.records = fact.records;

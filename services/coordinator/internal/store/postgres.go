@@ -16,8 +16,8 @@ import (
 	"github.com/backlot-video/backlot/sql/gen/coordinatorpg"
 )
 
-// postgres writes a batch in one round trip: three statements with an array
-// for each column, sent together, which the server runs as one transaction.
+// postgres writes a batch in one round trip: statements with an array for each
+// column, sent together, which the server runs as one transaction.
 type postgres struct{ db *database.DB }
 
 func (p postgres) commit(ctx context.Context, owner string, batch []*write) ([]error, error) {
@@ -56,15 +56,7 @@ func (p postgres) undone(err error) bool {
 
 // send writes the batch and marks what was done. Without the fence nothing is.
 func send(ctx context.Context, conn *pgx.Conn, owner string, batch []*write, done map[runner.Key]bool) (held bool, err error) {
-	var begins coordinatorpg.AddTransactionsParams
-	var entries coordinatorpg.AddEntriesParams
-	for _, w := range sorted(batch) {
-		if w.begin != nil {
-			addBegin(&begins, w)
-		} else {
-			addEntry(&entries, w)
-		}
-	}
+	p := parametersOf(batch)
 	statements := &pgx.Batch{}
 	statements.Queue(coordinatorpg.HoldFence, owner).Query(func(rows pgx.Rows) error {
 		held = rows.Next()
@@ -79,13 +71,21 @@ func send(ctx context.Context, conn *pgx.Conn, owner string, batch []*write, don
 		})
 		return err
 	}
-	if len(begins.Xids) > 0 {
+	if begins := p.begins; len(begins.Xids) > 0 {
 		statements.Queue(coordinatorpg.AddTransactions, begins.TenantIds, begins.Xids, begins.Modes, owner, begins.Digests,
 			begins.Branches, begins.CreatedAt, begins.ExpiresAt, begins.Records).Query(mark)
 	}
-	if len(entries.Xids) > 0 {
+	if entries := p.entries; len(entries.Xids) > 0 {
 		statements.Queue(coordinatorpg.AddEntries, entries.TenantIds, entries.Xids, entries.Sequences, entries.States, entries.Problems,
-			entries.OccurredAt, entries.Records, entries.FactIds, entries.Facts, owner).Query(mark)
+			entries.OccurredAt, entries.Records, owner).Query(mark)
+	}
+	if rests := p.rests; len(rests.Xids) > 0 {
+		statements.Queue(coordinatorpg.RestTransactions, owner, rests.TenantIds, rests.Xids, rests.Sequences,
+			rests.States, rests.OccurredAt, rests.Records)
+	}
+	if facts := p.facts; len(facts.Xids) > 0 {
+		statements.Queue(coordinatorpg.AddFacts, facts.Ids, facts.TenantIds, facts.Xids, facts.Sequences,
+			facts.States, facts.OccurredAt, facts.Records, facts.Envelopes)
 	}
 	err = conn.SendBatch(ctx, statements).Close()
 	return held, err
@@ -99,25 +99,73 @@ func sorted(batch []*write) []*write {
 	})
 }
 
-func addBegin(p *coordinatorpg.AddTransactionsParams, w *write) {
-	p.TenantIds = append(p.TenantIds, w.key.TenantID)
-	p.Xids = append(p.Xids, w.key.XID)
-	p.Modes = append(p.Modes, w.begin.Mode)
-	p.Digests = append(p.Digests, w.begin.Digest)
-	p.Branches = append(p.Branches, w.begin.Branches)
-	p.CreatedAt = append(p.CreatedAt, w.begin.CreatedAt)
-	p.ExpiresAt = append(p.ExpiresAt, w.begin.ExpiresAt)
-	p.Records = append(p.Records, w.begin.Records)
+// parameters are the arrays of a batch's statements.
+type parameters struct {
+	begins  coordinatorpg.AddTransactionsParams
+	entries coordinatorpg.AddEntriesParams
+	rests   coordinatorpg.RestTransactionsParams
+	facts   coordinatorpg.AddFactsParams
 }
 
-func addEntry(p *coordinatorpg.AddEntriesParams, w *write) {
-	p.TenantIds = append(p.TenantIds, w.key.TenantID)
-	p.Xids = append(p.Xids, w.key.XID)
-	p.Sequences = append(p.Sequences, w.entry.Sequence)
-	p.States = append(p.States, w.entry.State)
-	p.Problems = append(p.Problems, w.entry.Problem)
-	p.OccurredAt = append(p.OccurredAt, w.entry.OccurredAt)
-	p.Records = append(p.Records, w.entry.Records)
-	p.FactIds = append(p.FactIds, w.fact.ID)
-	p.Facts = append(p.Facts, w.fact.Envelope)
+func parametersOf(batch []*write) *parameters {
+	p := &parameters{}
+	for _, w := range sorted(batch) {
+		if w.begin != nil {
+			p.addBegin(w)
+			continue
+		}
+		p.addEntry(w)
+		if w.rests() {
+			p.addRest(w)
+		}
+		if w.fact.ID != "" {
+			p.addFact(w)
+		}
+	}
+	return p
+}
+
+func (p *parameters) addBegin(w *write) {
+	b := &p.begins
+	b.TenantIds = append(b.TenantIds, w.key.TenantID)
+	b.Xids = append(b.Xids, w.key.XID)
+	b.Modes = append(b.Modes, w.begin.Mode)
+	b.Digests = append(b.Digests, w.begin.Digest)
+	b.Branches = append(b.Branches, w.begin.Branches)
+	b.CreatedAt = append(b.CreatedAt, w.begin.CreatedAt)
+	b.ExpiresAt = append(b.ExpiresAt, w.begin.ExpiresAt)
+	b.Records = append(b.Records, w.begin.Records)
+}
+
+func (p *parameters) addEntry(w *write) {
+	e := &p.entries
+	e.TenantIds = append(e.TenantIds, w.key.TenantID)
+	e.Xids = append(e.Xids, w.key.XID)
+	e.Sequences = append(e.Sequences, w.entry.Sequence)
+	e.States = append(e.States, w.entry.State)
+	e.Problems = append(e.Problems, w.entry.Problem)
+	e.OccurredAt = append(e.OccurredAt, w.entry.OccurredAt)
+	e.Records = append(e.Records, w.entry.Records)
+}
+
+func (p *parameters) addRest(w *write) {
+	r := &p.rests
+	r.TenantIds = append(r.TenantIds, w.key.TenantID)
+	r.Xids = append(r.Xids, w.key.XID)
+	r.Sequences = append(r.Sequences, w.entry.Sequence)
+	r.States = append(r.States, w.entry.State)
+	r.Records = append(r.Records, w.entry.Records)
+	r.OccurredAt = append(r.OccurredAt, w.entry.OccurredAt)
+}
+
+func (p *parameters) addFact(w *write) {
+	f := &p.facts
+	f.Ids = append(f.Ids, w.fact.ID)
+	f.TenantIds = append(f.TenantIds, w.key.TenantID)
+	f.Xids = append(f.Xids, w.key.XID)
+	f.Sequences = append(f.Sequences, w.entry.Sequence)
+	f.States = append(f.States, w.entry.State)
+	f.Records = append(f.Records, w.entry.Records)
+	f.OccurredAt = append(f.OccurredAt, w.entry.OccurredAt)
+	f.Envelopes = append(f.Envelopes, w.fact.Envelope)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,7 +63,7 @@ func (stuck) Call(ctx context.Context, _ runner.Key, _ tcc.Branch, _ tcc.Phase) 
 // run runs a coordinator on a host of its own until the test ends.
 func run(t *testing.T, s runner.Store, p runner.Participants) *runner.Runner {
 	t.Helper()
-	r := runner.New(s, p, runner.Config{Lease: time.Second, DrainTimeout: time.Millisecond, NewID: uuid.NewString})
+	r := runner.New(s, p, runner.Config{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Lease: time.Second, DrainTimeout: time.Millisecond, NewID: uuid.NewString})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() { done <- r.Run(ctx, sync.OnceFunc(func() { close(ready) })) }()
@@ -92,7 +93,9 @@ func TestSeveralCoordinatorsShareOneDatabase(t *testing.T) {
 		}
 		submit := func(name string) {
 			x := transaction(name)
-			status, err := heir.Submit(t.Context(), runner.Submission{Key: x.Key, Spec: x.Spec, Wait: runner.WaitConfirmed})
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			status, err := heir.Submit(ctx, runner.Submission{Key: x.Key, Spec: x.Spec, Wait: runner.WaitConfirmed})
 			if err != nil || status.State != tcc.Confirmed {
 				t.Errorf("%s: %v, %v", name, status.State, err)
 			}
