@@ -2,8 +2,9 @@
 // its own SQL transaction, and a server that puts every call through it.
 //
 //	barrier.go      which calls run, which are repeats, which are refused
-//	participant.go  Server, which serves a table of actions
+//	participant.go  Server, which serves a table of actions by backlot.tcc.v1
 //	set.go          the barrier for many branches in one transaction
+//	http.go         the same over plain HTTP, in any database of database/sql
 //
 // Calls may be lost, repeated, late and out of order. For each branch the
 // barrier lets Try run at most once, then either Confirm or Cancel, at most
