@@ -3,6 +3,7 @@ package tcc_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -83,6 +84,38 @@ func overRPC(db *database.DB) participant {
 	}}
 }
 
+// overSet is a participant that decides by a Set, as one that books in batches.
+func overSet(db *database.DB) participant {
+	return participant{db: db.Read(), call: func(t *testing.T, xid string, phase tcc.Phase) string {
+		for {
+			err := db.Write(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+				set, err := tcc.Barrier{}.Load(ctx, tx, []*tccv1.Branch{branchOf(xid)})
+				if err != nil {
+					return err
+				}
+				first, err := set.Check(branchOf(xid), phase)
+				if err != nil {
+					return err
+				}
+				if first {
+					if err := effect(ctx, tx, xid, phase); err != nil {
+						return err
+					}
+					set.Pass(branchOf(xid), phase)
+				}
+				return set.Save(ctx, tx)
+			})
+			switch {
+			case errors.Is(err, tcc.ErrMoved):
+				continue
+			case err != nil:
+				return answerOf(err.Error())
+			}
+			return "done"
+		}
+	}}
+}
+
 // overHTTP is a participant by plain HTTP on a database of its own, without
 // Backlot's migrations.
 func overHTTP(t *testing.T, db *sql.DB) participant {
@@ -144,7 +177,7 @@ func answerOf(text string) string {
 	return text
 }
 
-// doors runs a test on both engines, and by both doors on each.
+// doors runs a test on both engines, and by every door on each.
 func doors(t *testing.T, test func(t *testing.T, p participant)) {
 	migrations, err := databasetest.With("kit", effectsSchema+";\n")
 	if err != nil {
@@ -153,6 +186,9 @@ func doors(t *testing.T, test func(t *testing.T, p participant)) {
 	for _, dialect := range []database.Dialect{database.SQLite, database.PostgreSQL} {
 		t.Run(string(dialect)+" rpc", func(t *testing.T) {
 			test(t, overRPC(databasetest.Open(t, databasetest.Config(t, dialect, "kit"), migrations)))
+		})
+		t.Run(string(dialect)+" set", func(t *testing.T) {
+			test(t, overSet(databasetest.Open(t, databasetest.Config(t, dialect, "kit"), migrations)))
 		})
 		t.Run(string(dialect)+" http", func(t *testing.T) {
 			driver, source := "sqlite", "file:"+filepath.Join(t.TempDir(), "own.db")+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
