@@ -113,32 +113,47 @@ func (r rowOf) try(ctx context.Context) (first bool, err error) {
 }
 
 func (r rowOf) confirm(ctx context.Context) (first bool, err error) {
-	if first, err := r.move(ctx, confirmed); first || err != nil {
-		return first, err
+	for range looks {
+		if first, err := r.move(ctx, confirmed); first || err != nil {
+			return first, err
+		}
+		switch state, err := r.state(ctx); {
+		case errors.Is(err, sql.ErrNoRows):
+			return false, ErrNotTried
+		case err != nil:
+			return false, err
+		case state == confirmed:
+			return false, nil
+		case state != tried:
+			return false, ErrCancelled
+		}
 	}
-	state, err := r.state(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotTried
-	}
-	if err == nil && state != confirmed {
-		err = ErrCancelled
-	}
-	return false, err
+	return false, ErrMoved
 }
 
 func (r rowOf) cancel(ctx context.Context) (first bool, err error) {
-	if first, err := r.move(ctx, cancelled); first || err != nil {
-		return first, err
+	for range looks {
+		if first, err := r.move(ctx, cancelled); first || err != nil {
+			return first, err
+		}
+		if empty, err := r.add(ctx, cancelledEmpty); empty || err != nil {
+			return false, err
+		}
+		switch state, err := r.state(ctx); {
+		case err != nil:
+			return false, err
+		case state == confirmed:
+			return false, ErrConfirmed
+		case state != tried:
+			return false, nil
+		}
 	}
-	if empty, err := r.add(ctx, cancelledEmpty); empty || err != nil {
-		return false, err
-	}
-	state, err := r.state(ctx)
-	if err == nil && state == confirmed {
-		err = ErrConfirmed
-	}
-	return false, err
+	return false, ErrMoved
 }
+
+// looks is how often a row is looked at that a Try puts in place between two
+// statements, as read committed shows it: the second look finds it.
+const looks = 2
 
 // add makes the row unless there is one.
 func (r rowOf) add(ctx context.Context, state int32) (bool, error) {
