@@ -58,8 +58,9 @@ func run(args []string) int {
 		fmt.Print(usage)
 		return 0
 	}
-	if verb == "rules" {
-		if code, ran := rules.Tool("backlot rules", args); ran {
+	tools := map[string]func(string, []string) (int, bool){"rules": rules.Tool, "settlement": settlement.Tool}
+	if tool, found := tools[verb]; found {
+		if code, ran := tool("backlot "+verb, args); ran {
 			return code
 		}
 	}
@@ -95,6 +96,8 @@ const usage = `Backlot is the backend of a paid-video business.
                        transcoder recommender gateway
   backlot rules VERB   check, test, format and try rulesets: see
                        backlot rules help
+  backlot settlement VERB  verify the books, reconcile files, pay out: see
+                       backlot settlement help
   backlot mq           run the embedded message broker in a process of its own
   backlot demo         drive the whole journey through the API of a running
                        Backlot: upload, transcode, publish, watch, recommend,

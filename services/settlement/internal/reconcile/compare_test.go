@@ -98,7 +98,7 @@ missing_there,lacking,,0.42,,USD,,posted,,t-lacking
 	if err := WriteText(&words, report); err != nil {
 		t.Fatal(err)
 	}
-	wantWords := `13 rows, 5 agree, 10 differences
+	wantWords := `rows 13, agree 5, differences 10
   ours 0.00 EUR in 0, theirs 5.00 EUR in 1
   ours 17.85 USD in 7, theirs 35.01 USD in 9
 duplicate     "same" (line 3): ours 5.00 USD "posted", theirs 5.00 USD "settled"

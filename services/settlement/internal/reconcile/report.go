@@ -73,7 +73,7 @@ func WriteCSV(w io.Writer, differences []Difference) error {
 // WriteText writes a report for people.
 func WriteText(w io.Writer, r Report) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d rows, %d agree, %d differences\n", r.Rows, r.Matched, r.Found)
+	fmt.Fprintf(&b, "rows %d, agree %d, differences %d\n", r.Rows, r.Matched, r.Found)
 	for _, total := range r.Totals {
 		fmt.Fprintf(&b, "  ours %s in %d, theirs %s in %d\n", total.Ours, total.OurCount, total.Theirs, total.TheirCount)
 	}

@@ -63,6 +63,9 @@ func (f *fixture) topUp(reference string, minor int64, post bool) {
 
 func (f *fixture) start(key string) store.Reconciliation {
 	f.t.Helper()
+	if _, err := f.Start(f.t.Context(), "main", "ever.csv", "of all time", time.UnixMicro(0), noon, nil); err != nil {
+		f.t.Fatal(err)
+	}
 	r, err := f.Start(f.t.Context(), "main", "file.csv", key, noon, noon.Add(time.Hour), &settlementv1.ColumnMapping{State: "status"})
 	if err != nil {
 		f.t.Fatal(err)
@@ -162,7 +165,7 @@ func TestFileThatCannotBeReadFails(t *testing.T) {
 			f.t.Errorf("got %+v, %v", list, err)
 		}
 		list, err = f.kept.List(f.t.Context(), "main", empty.ID, 10)
-		if err != nil || len(list) != 1 || list[0].ID != r.ID {
+		if err != nil || len(list) != 2 || list[0].ID != r.ID || list[1].Name != "ever.csv" {
 			f.t.Errorf("got %+v, %v", list, err)
 		}
 	})

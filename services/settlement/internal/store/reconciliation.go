@@ -74,7 +74,8 @@ func (s *Reconciliations) Add(ctx context.Context, r Reconciliation) (added Reco
 	if err != nil {
 		return Reconciliation{}, err
 	}
-	if added.Name != r.Name || !added.From.Equal(r.From) || !added.To.Equal(r.To) || string(added.Mapping) != string(r.Mapping) {
+	same := microsOf(added.From) == microsOf(r.From) && microsOf(added.To) == microsOf(r.To)
+	if added.Name != r.Name || !same || string(added.Mapping) != string(r.Mapping) {
 		return Reconciliation{}, ErrKeyReused
 	}
 	return added, nil
