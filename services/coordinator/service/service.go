@@ -28,6 +28,13 @@ import (
 
 const name = "coordinator"
 
+// Bounds of a notification of an end, with waits of 100 ms to 30 s between
+// attempts; then the fact is parked.
+const (
+	notifyAttempts = 12
+	notifyTimeout  = 5 * time.Second
+)
+
 // Config has coordinator's settings.
 type Config struct {
 	// MaxActive is how many transactions may be under way; more are refused.
@@ -156,6 +163,14 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	drives := runner.New(log, participants, s.runnerConfig(host, id))
 	host.Handle(coordinatorv1.CoordinatorServiceDesc, api.New(drives, api.Config{Allow: allow.Check}))
 	host.Go("outbox", outbox.Run)
+	if s.config.HTTPAllow != "" {
+		host.Go("notify", func(ctx context.Context) error {
+			return broker.Consume(ctx, mq.Consumer{
+				Durable: "coordinator_notify", Subjects: mq.Subjects(api.TransactionEnded),
+				Handler: participants.NotifyEnd, Lanes: mq.Shards, Attempts: notifyAttempts, Timeout: notifyTimeout,
+			})
+		})
+	}
 	return drives.Run(ctx, host.Ready)
 }
 

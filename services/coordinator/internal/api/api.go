@@ -30,7 +30,7 @@ const defaultPage = 50
 type Runner interface {
 	Submit(ctx context.Context, s runner.Submission) (runner.Status, error)
 	Get(ctx context.Context, key runner.Key) (runner.Status, error)
-	List(ctx context.Context, tenantID string, states []tcc.State, before runner.Cursor, limit int) ([]runner.Status, error)
+	List(ctx context.Context, tenantID string, filter runner.Filter, before runner.Cursor, limit int) ([]runner.Status, runner.Cursor, error)
 	Register(ctx context.Context, key runner.Key, branch tcc.Branch) error
 	Confirm(ctx context.Context, key runner.Key, wait runner.Wait) (runner.Status, error)
 	Cancel(ctx context.Context, key runner.Key, wait runner.Wait, why string) (runner.Status, error)
@@ -104,11 +104,14 @@ func (h *Handler) ListTransactions(
 	if size == 0 {
 		size = defaultPage
 	}
-	var states []tcc.State
-	for _, state := range req.GetStates() {
-		states = append(states, tcc.State(state))
+	filter := runner.Filter{
+		XIDPrefix: req.GetXidPrefix(), Service: req.GetService(), Problem: req.GetProblem(),
+		OlderThan: req.GetOlderThan().AsDuration(), YoungerThan: req.GetYoungerThan().AsDuration(),
 	}
-	page, err := h.runner.List(ctx, identity.Tenant(ctx), states, before, size)
+	for _, state := range req.GetStates() {
+		filter.States = append(filter.States, tcc.State(state))
+	}
+	page, next, err := h.runner.List(ctx, identity.Tenant(ctx), filter, before, size)
 	if err != nil {
 		return nil, coded(err)
 	}
@@ -116,9 +119,8 @@ func (h *Handler) ListTransactions(
 	for _, status := range page {
 		response.Transactions = append(response.Transactions, transaction(status))
 	}
-	if len(page) == size {
-		last := page[size-1]
-		response.NextPageToken = token(runner.Cursor{CreatedAt: last.CreatedAt, Key: last.Key})
+	if next != (runner.Cursor{}) {
+		response.NextPageToken = token(next)
 	}
 	return response, nil
 }

@@ -25,7 +25,7 @@ type script struct {
 	submission runner.Submission
 	key        runner.Key
 	before     runner.Cursor
-	states     []tcc.State
+	filter     runner.Filter
 	page       []runner.Status
 	log        []tcc.Record
 	why        string
@@ -71,10 +71,11 @@ func (s *script) Log(_ context.Context, key runner.Key) (runner.Status, []tcc.Re
 }
 
 func (s *script) List(
-	_ context.Context, _ string, states []tcc.State, before runner.Cursor, limit int,
-) ([]runner.Status, error) {
-	s.states, s.before = states, before
-	return s.page[:min(limit, len(s.page))], s.err
+	_ context.Context, _ string, filter runner.Filter, before runner.Cursor, limit int,
+) ([]runner.Status, runner.Cursor, error) {
+	s.filter, s.before = filter, before
+	page := s.page[:min(limit, len(s.page))]
+	return page, runner.Cursor{CreatedAt: page[len(page)-1].CreatedAt, Key: page[len(page)-1].Key}, s.err
 }
 
 func (s *script) status(key runner.Key) runner.Status {
@@ -142,9 +143,9 @@ func TestListPages(t *testing.T) {
 		s.page = append(s.page, s.status(runner.Key{TenantID: "main", XID: "a b"}))
 	}
 	first, err := New(s, Config{}).ListTransactions(t.Context(), &coordinatorv1.ListTransactionsRequest{
-		PageSize: 3, States: []coordinatorv1.TransactionState{coordinatorv1.TransactionState_TRANSACTION_STATE_PARKED},
+		PageSize: 3, XidPrefix: "a%", OlderThan: durationpb.New(time.Minute), States: []coordinatorv1.TransactionState{coordinatorv1.TransactionState_TRANSACTION_STATE_PARKED},
 	})
-	if err != nil || len(first.GetTransactions()) != 3 || first.GetNextPageToken() == "" || s.states[0] != tcc.Parked {
+	if err != nil || len(first.GetTransactions()) != 3 || first.GetNextPageToken() == "" || s.filter.States[0] != tcc.Parked || s.filter.OlderThan != time.Minute || s.filter.XIDPrefix != "a%" {
 		t.Fatalf("got %v, %v", first, err)
 	}
 	if _, err := New(s, Config{}).ListTransactions(t.Context(), &coordinatorv1.ListTransactionsRequest{PageToken: first.GetNextPageToken()}); err != nil {
@@ -200,7 +201,9 @@ func FuzzParseToken(f *testing.F) {
 }
 
 func TestFactOfTheEnd(t *testing.T) {
-	envelope, err := Ended(runner.Transaction{Key: runner.Key{TenantID: "acme", XID: "x"}, State: tcc.Cancelled, Problem: "no"})
+	envelope, err := Ended(runner.Transaction{Key: runner.Key{TenantID: "acme", XID: "x"}, State: tcc.Cancelled, Problem: "no",
+		Spec:   tcc.Spec{NotifyURL: "http://127.0.0.1/ended"},
+		Forced: []runner.Forced{{BranchID: "b", State: tcc.BranchCancelled, Reason: "forced by ann"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +212,9 @@ func TestFactOfTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if envelope.GetKey() != "x" || envelope.GetTenantId() != "acme" || envelope.GetType() != TransactionEnded ||
-		fact.GetState() != coordinatorv1.TransactionState_TRANSACTION_STATE_CANCELLED || fact.GetProblem() != "no" {
+		fact.GetState() != coordinatorv1.TransactionState_TRANSACTION_STATE_CANCELLED || fact.GetProblem() != "no" ||
+		fact.GetNotifyUrl() != "http://127.0.0.1/ended" || len(fact.GetForced()) != 1 ||
+		fact.GetForced()[0].GetOutcome() != coordinatorv1.Outcome_OUTCOME_CANCELLED || fact.GetForced()[0].GetReason() != "forced by ann" {
 		t.Errorf("got %v", envelope)
 	}
 }

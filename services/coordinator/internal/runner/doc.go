@@ -3,6 +3,7 @@
 //
 //	store.go    what is kept of a transaction, and the Store it is kept in
 //	runner.go   Runner: Config, Submit, Retry, Run
+//	filter.go   List and what it filters by
 //	order.go    orders to a transaction: register, confirm, cancel, retry, force
 //	drive.go    one transaction under way: log, then call, until it ends
 //	session.go  the lease under which this process owns transactions; recovery

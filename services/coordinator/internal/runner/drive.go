@@ -242,7 +242,20 @@ func (d *drive) left() time.Duration { return d.status().ExpiresAt.Sub(d.runner.
 // after is the transaction as the machine has it now.
 func (d *drive) after(t Transaction) Transaction {
 	t.State, t.Problem, t.UpdatedAt = d.machine.State(), d.machine.Problem(), d.runner.now()
+	if t.State.Ended() {
+		t.Forced = forced(d.machine)
+	}
 	return t
+}
+
+func forced(m *tcc.Machine) (all []Forced) {
+	spec := m.Spec()
+	for i, branch := range m.Branches() {
+		if branch.Forced {
+			all = append(all, Forced{BranchID: spec.Branches[i].ID, State: branch.State, Reason: branch.LastError})
+		}
+	}
+	return all
 }
 
 // call makes calls side by side. Those of an earlier phase are cut.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -206,8 +207,23 @@ func (c *connection) Unfinished(_ context.Context, owner string, after runner.Cu
 	return all[:min(limit, len(all))], nil
 }
 
-func (c *connection) List(context.Context, string, []tcc.State, runner.Cursor, int) ([]runner.Logged, error) {
-	return nil, errStore // the store's own tests list
+func (c *connection) List(
+	_ context.Context, tenantID string, states []tcc.State, before runner.Cursor, limit int,
+) ([]runner.Logged, error) {
+	c.memory.mu.Lock()
+	defer c.memory.mu.Unlock()
+	var all []runner.Logged
+	for _, r := range c.rows {
+		place := r.CreatedAt.Compare(before.CreatedAt)
+		earlier := before.CreatedAt.IsZero() || place < 0 || place == 0 && r.XID < before.XID
+		if r.TenantID == tenantID && earlier && (len(states) == 0 || slices.Contains(states, r.State)) {
+			all = append(all, r.logged())
+		}
+	}
+	sort.Slice(all, func(i, j int) bool {
+		return all[i].CreatedAt.After(all[j].CreatedAt) || all[i].CreatedAt.Equal(all[j].CreatedAt) && all[i].XID > all[j].XID
+	})
+	return all[:min(limit, len(all))], nil
 }
 
 func (c *connection) Remove(ctx context.Context, before time.Time, limit int) (n int64, err error) {

@@ -279,23 +279,6 @@ func (r *Runner) stand(logged Logged) (Status, error) {
 	return Status{Transaction: logged.Transaction, Branches: machine.Branches()}, nil
 }
 
-// List returns a page of a tenant's transactions, newest first.
-func (r *Runner) List(ctx context.Context, tenantID string, states []tcc.State, before Cursor, limit int) ([]Status, error) {
-	transactions, err := r.store.List(ctx, tenantID, states, before, limit)
-	if err != nil {
-		return nil, err
-	}
-	page := make([]Status, 0, len(transactions))
-	for _, t := range transactions {
-		status, err := r.stand(t)
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, status)
-	}
-	return page, nil
-}
-
 // sleep waits, or returns ctx's error.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {

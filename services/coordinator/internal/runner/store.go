@@ -30,6 +30,14 @@ type Transaction struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	ExpiresAt time.Time // end of the Try phase
+	Forced    []Forced  // only of one that is being ended, for the fact
+}
+
+// Forced is a branch that an operator took for ended.
+type Forced struct {
+	BranchID string
+	State    tcc.BranchState
+	Reason   string
 }
 
 // Logged is a transaction with its log.

@@ -2025,7 +2025,9 @@ type TransactionEnded struct {
 	// What operators took for ended, with who and why.
 	Forced []*ForcedBranch `protobuf:"bytes,5,rep,name=forced,proto3" json:"forced,omitempty"`
 	// Unix time in microseconds.
-	EndedAt       int64 `protobuf:"varint,6,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	EndedAt int64 `protobuf:"varint,6,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	// Who is told by a POST of this message; empty: nobody.
+	NotifyUrl     string `protobuf:"bytes,7,opt,name=notify_url,json=notifyUrl,proto3" json:"notify_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2100,6 +2102,13 @@ func (x *TransactionEnded) GetEndedAt() int64 {
 		return x.EndedAt
 	}
 	return 0
+}
+
+func (x *TransactionEnded) GetNotifyUrl() string {
+	if x != nil {
+		return x.NotifyUrl
+	}
+	return ""
 }
 
 type ForcedBranch struct {
@@ -2307,14 +2316,16 @@ const file_backlot_coordinator_v1_coordinator_proto_rawDesc = "" +
 	"\x05phase\x18\x03 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06status\x18\x04 \x01(\tR\x06status\x12\x18\n" +
 	"\aattempt\x18\x05 \x01(\rR\aattempt\x12\x18\n" +
-	"\aproblem\x18\x06 \x01(\tR\aproblem\"\xf4\x01\n" +
+	"\aproblem\x18\x06 \x01(\tR\aproblem\"\x93\x02\n" +
 	"\x10TransactionEnded\x12\x10\n" +
 	"\x03xid\x18\x01 \x01(\tR\x03xid\x12>\n" +
 	"\x05state\x18\x02 \x01(\x0e2(.backlot.coordinator.v1.TransactionStateR\x05state\x12\x18\n" +
 	"\aproblem\x18\x03 \x01(\tR\aproblem\x12\x1b\n" +
 	"\ttenant_id\x18\x04 \x01(\tR\btenantId\x12<\n" +
 	"\x06forced\x18\x05 \x03(\v2$.backlot.coordinator.v1.ForcedBranchR\x06forced\x12\x19\n" +
-	"\bended_at\x18\x06 \x01(\x03R\aendedAt\"~\n" +
+	"\bended_at\x18\x06 \x01(\x03R\aendedAt\x12\x1d\n" +
+	"\n" +
+	"notify_url\x18\a \x01(\tR\tnotifyUrl\"~\n" +
 	"\fForcedBranch\x12\x1b\n" +
 	"\tbranch_id\x18\x01 \x01(\tR\bbranchId\x129\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x1f.backlot.coordinator.v1.OutcomeR\aoutcome\x12\x16\n" +
