@@ -12,8 +12,8 @@ import (
 
 const (
 	rounds = 3
-	warm   = time.Second
-	lasts  = 4 * time.Second
+	warm   = 500 * time.Millisecond
+	lasts  = 3 * time.Second
 )
 
 // inside is the comparison, in a namespace without anybody else.
@@ -96,8 +96,9 @@ type contender struct {
 func (b *bench) contenders() []contender {
 	return []contender{
 		{dtmName, dtm(b.participants), b.with(b.dtm, true)},
-		{"one call", b.ours.submit, b.with(b.ours.server, true)},
-		{"one call, SQLite", b.sqlite.submit, b.with(b.sqlite.server, false)},
+		{"initiator", b.ours.initiate(), b.with(b.ours.server, true)},
+		{"one call", b.ours.submit(), b.with(b.ours.server, true)},
+		{"one call, SQLite", b.sqlite.submit(), b.with(b.sqlite.server, false)},
 	}
 }
 

@@ -26,7 +26,7 @@ func (o *coordinator) start() (err error) {
 	data := filepath.Join(o.dir, o.name)
 	args := []string{
 		"--data-dir", data, "--ops-listen", "", "--coordinator.kitex-listen", "", "--coordinator.rpc-listen", o.address,
-		"--coordinator.participants", "noop=" + o.participants.address, "--cluster-key-file", filepath.Join(o.dir, "cluster.key"),
+		"--coordinator.http-allow", "http://" + o.participants.address, "--cluster-key-file", filepath.Join(o.dir, "cluster.key"),
 	}
 	if o.database != "" {
 		args = append(args, "--database-url", o.database)
@@ -60,11 +60,50 @@ func (o *coordinator) call(c *client, method string, body []byte) ([]byte, error
 	return c.post("http://"+o.address+"/backlot.coordinator.v1.CoordinatorService/"+method, body, principal)
 }
 
+// phases are the addresses of a branch by plain HTTP.
+func (o *coordinator) phases(names ...string) []byte {
+	var all []byte
+	for i, name := range names {
+		if i > 0 {
+			all = append(all, ',')
+		}
+		all = fmt.Appendf(all, `%q:{"url":%q}`, name, o.participants.url(name))
+	}
+	return all
+}
+
 // submit is the whole of it in one call.
-func (o *coordinator) submit(c *client, id string) error {
-	answer, err := o.call(c, "Submit", fmt.Appendf(nil, `{"xid":%q,"wait":"WAIT_CONFIRMED","branches":[`+
-		`{"branchId":"a","service":"noop","action":"pay"},{"branchId":"b","service":"noop","action":"pay"}]}`, id))
-	return confirmed(answer, err)
+func (o *coordinator) submit() transaction {
+	calls := o.phases("try", "confirm", "cancel")
+	return func(c *client, id string) error {
+		answer, err := o.call(c, "Submit", fmt.Appendf(nil,
+			`{"xid":%q,"wait":"WAIT_CONFIRMED","branches":[{"branchId":"a","http":{%s}},{"branchId":"b","http":{%s}}]}`, id, calls, calls))
+		return confirmed(answer, err)
+	}
+}
+
+// initiate is a transaction as DTM's client drives it: the beginning, for each
+// branch its registration and the call of its Try, and the decision, which
+// waits for the end.
+func (o *coordinator) initiate() transaction {
+	calls := o.phases("confirm", "cancel")
+	try := o.participants.url("try")
+	return func(c *client, id string) error {
+		if _, err := o.call(c, "OpenTransaction", fmt.Appendf(nil, `{"xid":%q}`, id)); err != nil {
+			return err
+		}
+		for _, branch := range []string{"a", "b"} {
+			body := fmt.Appendf(nil, `{"xid":%q,"branch":{"branchId":%q,"http":{%s}}}`, id, branch, calls)
+			if _, err := o.call(c, "RegisterBranch", body); err != nil {
+				return err
+			}
+			if _, err := c.post(try, []byte("{}")); err != nil {
+				return err
+			}
+		}
+		answer, err := o.call(c, "ConfirmTransaction", fmt.Appendf(nil, `{"xid":%q,"wait":"WAIT_CONFIRMED"}`, id))
+		return confirmed(answer, err)
+	}
 }
 
 func confirmed(answer []byte, err error) error {

@@ -42,7 +42,7 @@ const (
 func newHTTPClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Client{
-		Transport: &http.Transport{
+		Transport: &plain{dial: dialer.DialContext, other: &http.Transport{
 			DialContext:            dialer.DialContext,
 			TLSHandshakeTimeout:    5 * time.Second,
 			MaxIdleConns:           4 * maxIdle,
@@ -50,7 +50,7 @@ func newHTTPClient() *http.Client {
 			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxAnswerHeaders,
 			DisableCompression:     true,
-		},
+		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -2,6 +2,7 @@
 //
 //	participant.go  services, by the contract backlot.tcc.v1 and their names
 //	http.go         any server, by plain HTTP
+//	plain.go        the connections of http:// calls
 //	allow.go        which addresses that may be
 //
 // A service is found at every call. The package retries nothing: the runner
