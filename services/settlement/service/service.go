@@ -131,6 +131,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	files := reconciler.New(ledgers, reconciliations, host.Clock)
 
 	host.Handle(settlementv1.LedgerServiceDesc, handler)
+	host.Handle(settlementv1.BookingServiceDesc, api.NewBooking(ledgers, books))
 	host.Handle(settlementv1.PayoutServiceDesc, api.NewPayout(payers, payouts))
 	host.Handle(settlementv1.ReconciliationServiceDesc, api.NewReconciliation(files, reconciliations, comparer, matches))
 	host.Handle(tccv1.ParticipantServiceDesc, participant)

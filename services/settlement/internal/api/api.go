@@ -2,6 +2,7 @@
 // transactions, and turns messages into the ledger's types and back.
 //
 //	api.go          the handlers of LedgerService
+//	booking.go      BookingService: transfers of clients' own
 //	refund.go       RefundSale
 //	statement.go    GetStatement
 //	payout.go       PayoutService

@@ -26,7 +26,7 @@ func (e *Engine) Book(ctx context.Context, tenantID string, requests []ledger.Re
 		}
 		return results
 	}
-	if len(requests) == 1 {
+	if len(requests) == 1 && !requests[0].Linked {
 		e.bookOne(ctx, tenantID, requests, results)
 		return results
 	}
