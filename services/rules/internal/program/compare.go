@@ -30,6 +30,9 @@ func leaf(n *check.Node, negate bool) Cond {
 		return inInts(ints(n.Args[0]), n.Ints, want)
 	case check.InStrings:
 		value, set := texts(n.Args[0]), newTextSet(n.Set)
+		if slot := n.Args[0].Slot; ofFact(n.Args[0]) {
+			return func(f *Frame) bool { s := &f.Record.Slots[slot]; return s.OK && set.has(s.S) == want }
+		}
 		return func(f *Frame) bool {
 			s, ok := value(f)
 			return ok && set.has(s) == want
@@ -41,11 +44,17 @@ func leaf(n *check.Node, negate bool) Cond {
 	case check.InElements:
 		return inElements(n.Args[0], n.Args[1], want)
 	case check.Matches:
+		if slot, regex := n.Args[0].Slot, n.Regex; ofFact(n.Args[0]) {
+			return func(f *Frame) bool { s := &f.Record.Slots[slot]; return s.OK && regex.MatchString(s.S) == want }
+		}
 		return textTest(texts(n.Args[0]), want, n.Regex.MatchString)
 	default:
 	}
 	return stringTest(op, n.Args[0], n.Args[1], want)
 }
+
+// ofFact reports whether a node is a field of the fact.
+func ofFact(n *check.Node) bool { return n.Op == check.Field && n.Depth == 0 }
 
 func inInts(value func(*Frame) (int64, bool), set map[int64]struct{}, want bool) Cond {
 	if len(set) > 8 {
@@ -217,12 +226,17 @@ func comparison(op check.Op, a, b *check.Node) Cond {
 			return compareConst(op, floats(a), slotFloat(&b.Value))
 		}
 		return compare(op, floats(a), floats(b))
-	case fact.Money:
+	case fact.Int, fact.Duration, fact.Money:
+		if held := sumWithin(op, a, b); held != nil {
+			return held
+		}
+	default:
+	}
+	if a.Type.Kind == fact.Money {
 		if b.Op == check.Const && a.Op == check.Field {
 			return moneySlot(op, a.Depth, a.Slot, b.Value)
 		}
 		return compareMoney(op, amounts(a), amounts(b))
-	default:
 	}
 	if b.Op == check.Const {
 		if a.Op == check.Field {

@@ -178,6 +178,12 @@ func presence(n *check.Node) Cond {
 // all of the negation, and the other way round.
 func quantifier(n *check.Node, negate bool) Cond {
 	outer, slot := n.Args[0].Depth, n.Args[0].Slot
+	if tests, ok := elementTests(n.Args[1], n.Depth); ok && outer == 0 && !negate {
+		if n.Op == check.Any {
+			return someElement(slot, tests)
+		}
+		return everyElement(slot, tests)
+	}
 	body, depth := cond(n.Args[1], negate), n.Depth
 	some := (n.Op == check.Any) != negate
 	return func(f *Frame) bool {

@@ -56,8 +56,76 @@ func summand(n *check.Node) (t term, ok bool) {
 	}
 }
 
+// sumWithin compares a linear expression with a constant; nil for others.
+func sumWithin(op check.Op, a, b *check.Node) Cond {
+	if b.Op != check.Const {
+		return nil
+	}
+	terms := sums(a)
+	low, width, ok := within(op, b.Value.N)
+	if terms == nil || !ok {
+		return nil
+	}
+	unit := b.Value.S
+	sum := func(f *Frame) bool {
+		v, currency, ok := f.sum(terms)
+		return ok && f.sameCurrency(currency, unit) && uint64(v-low) <= width
+	}
+	if len(terms) != 2 || !terms[0].small() || !terms[1].small() {
+		return sum
+	}
+	first, second, times, more := terms[0].slot, terms[1].slot, terms[0].factor, terms[1].factor
+	if terms[1].minus {
+		more = -more
+	}
+	return func(f *Frame) bool {
+		x, y := &f.Record.Slots[first], &f.Record.Slots[second]
+		if small(x.N, y.N) && sameText(x.S, unit) && sameText(y.S, unit) {
+			return x.OK && y.OK && uint64(x.N*times+y.N*more-low) <= width
+		}
+		return sum(f)
+	}
+}
+
+// Numbers and factors of up to so much have sums of products that fit.
+const (
+	smallNumber = 1 << 40
+	smallFactor = 1 << 20
+)
+
+// small reports whether two numbers are.
+func small(a, b int64) bool {
+	return uint64(a+smallNumber)|uint64(b+smallNumber) < 2*smallNumber
+}
+
+// small reports whether a term is a field times a small factor.
+func (t *term) small() bool {
+	return t.slot >= 0 && -smallFactor < t.factor && t.factor < smallFactor
+}
+
+// smallSum is the sum of two small terms of small numbers.
+func (f *Frame) smallSum(a, b *term) (total int64, currency string, ok bool) {
+	if !a.small() || !b.small() {
+		return 0, "", false
+	}
+	x, y := &f.Record.Slots[a.slot], &f.Record.Slots[b.slot]
+	if !x.OK || !y.OK || !small(x.N, y.N) || !sameText(x.S, y.S) {
+		return 0, "", false
+	}
+	v, w := x.N*a.factor, y.N*b.factor
+	if b.minus {
+		w = -w
+	}
+	return v + w, x.S, true
+}
+
 // sum computes a linear expression from the left.
 func (f *Frame) sum(terms []term) (total int64, currency string, ok bool) {
+	if len(terms) == 2 {
+		if total, currency, ok = f.smallSum(&terms[0], &terms[1]); ok {
+			return total, currency, true
+		}
+	}
 	for i := range terms {
 		t := &terms[i]
 		s := &t.value

@@ -1,0 +1,162 @@
+package program
+
+import (
+	"github.com/backlot-video/backlot/services/rules/fact"
+	"github.com/backlot-video/backlot/services/rules/internal/check"
+)
+
+// elementTest is a test of a field of an element that needs no operator: its
+// number is within a range and its text is one. Of whole numbers and the like
+// the text is empty, of money it is the currency; of texts the number is 0.
+type elementTest struct {
+	slot  int
+	low   int64
+	width uint64
+	text  string
+	money bool
+}
+
+// elementTests takes a condition on the elements of a depth apart: a conjunction
+// of comparisons with constants. ok is false for others.
+func elementTests(n *check.Node, depth int) (tests []elementTest, ok bool) {
+	if n.Op == check.And {
+		for _, arg := range cheapestFirst(n.Args) {
+			more, ok := elementTests(arg, depth)
+			if !ok {
+				return nil, false
+			}
+			tests = append(tests, more...)
+		}
+		return tests, true
+	}
+	if _, compares := opposite[n.Op]; !compares {
+		return nil, false
+	}
+	field, constant := n.Args[0], n.Args[1]
+	if field.Op != check.Field || field.Depth != depth || constant.Op != check.Const {
+		return nil, false
+	}
+	t := elementTest{slot: field.Slot}
+	switch field.Type.Kind {
+	case fact.String:
+		t.text = constant.Value.S
+		return append(tests, t), n.Op == check.Eq
+	case fact.Int, fact.Duration, fact.Time, fact.Enum, fact.Money:
+		if t.money = field.Type.Kind == fact.Money; t.money {
+			t.text = constant.Value.S
+		}
+		t.low, t.width, ok = within(n.Op, constant.Value.N)
+		return append(tests, t), ok
+	default:
+		return nil, false
+	}
+}
+
+// within makes a comparison a range: low and how much more is in it. ok is
+// false for what is none, or empty.
+func within(op check.Op, c int64) (low int64, width uint64, ok bool) {
+	if op == check.Eq {
+		return c, 0, true
+	}
+	p := part{test: test{op: intOps[op], n: c}}
+	low, high, ok := p.bounds()
+	return low, uint64(high) - uint64(low), ok
+}
+
+// fits is 1 where a slot passes but for what its text says, else 0: without
+// branches, for elements come in no order that could be predicted.
+func (t *elementTest) fits(s *fact.Slot) int {
+	fits := 0
+	if uint64(s.N-t.low) <= t.width {
+		fits = 1
+	}
+	if len(s.S) != len(t.text) {
+		fits = 0
+	}
+	if !s.OK {
+		fits = 0
+	}
+	return fits
+}
+
+// pass reports whether the element whose slots begin at base passes all tests.
+func (f *Frame) pass(tests []elementTest, base int) bool {
+	slots, fits := f.Record.Slots[base:], 1
+	for i := range tests {
+		fits &= tests[i].fits(&slots[tests[i].slot])
+	}
+	return fits != 0 && f.sameTexts(tests, slots)
+}
+
+func (f *Frame) sameTexts(tests []elementTest, slots []fact.Slot) bool {
+	for i := range tests {
+		t := &tests[i]
+		if s := &slots[t.slot]; t.text != "" && !sameText(s.S, t.text) {
+			if t.money {
+				f.Unknown.Currency++
+			}
+			return false
+		}
+	}
+	return true
+}
+
+// someElement is `any` of tests.
+func someElement(list int, tests []elementTest) Cond {
+	if len(tests) == 2 {
+		a, b := &tests[0], &tests[1]
+		return func(f *Frame) bool {
+			slots := f.Record.Slots
+			for at := slots[list].First(); at != 0; at = int(slots[at].N) {
+				fits := a.fits(&slots[at+1+a.slot]) & b.fits(&slots[at+1+b.slot])
+				if fits != 0 && f.sameTexts(tests, slots[at+1:]) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	return func(f *Frame) bool {
+		slots := f.Record.Slots
+		for at := slots[list].First(); at != 0; at = int(slots[at].N) {
+			if f.pass(tests, at+1) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// everyElement is `all` of tests.
+func everyElement(list int, tests []elementTest) Cond {
+	if len(tests) == 2 {
+		a, b := &tests[0], &tests[1]
+		return func(f *Frame) bool {
+			slots := f.Record.Slots
+			for at := slots[list].First(); at != 0; at = int(slots[at].N) {
+				fits := a.fits(&slots[at+1+a.slot]) & b.fits(&slots[at+1+b.slot])
+				if fits == 0 || !f.sameTexts(tests, slots[at+1:]) {
+					return false
+				}
+			}
+			return slots[list].OK
+		}
+	}
+	return func(f *Frame) bool {
+		slots := f.Record.Slots
+		for at := slots[list].First(); at != 0; at = int(slots[at].N) {
+			if !f.pass(tests, at+1) {
+				return false
+			}
+		}
+		return slots[list].OK
+	}
+}
+
+// sameText is == for texts that are mostly equal, and mostly currencies.
+func sameText(a, b string) bool {
+	if len(a) == 3 && len(b) == 3 {
+		return a[0] == b[0] && a[1] == b[1] && a[2] == b[2]
+	}
+	return a == b
+}
