@@ -19,8 +19,8 @@ type arena struct {
 }
 
 const (
-	leastBlock = 4 << 10 // smaller ones are of Go's own
-	firstPiece = 1 << 20
+	leastBlock = 512
+	firstPiece = 8 << 20 // of which three quarters at least can be huge pages
 	mostPiece  = 64 << 20
 )
 

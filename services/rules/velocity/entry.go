@@ -83,15 +83,16 @@ func (e entry) rowTime(at int, newest uint32) (t uint32, shape uint8) {
 	return newest - (newest-word)&timeMask, uint8(word >> 24)
 }
 
-func load(data []byte, at int, width uint8) int64 {
-	shift := 64 - 8*uint(width)
-	return int64(binary.LittleEndian.Uint64(data[at:])<<(shift&63)) >> (shift & 63)
+// load is a number that is so many bits narrower than a word.
+func load(data []byte, at int, narrow uint8) int64 {
+	return int64(binary.LittleEndian.Uint64(data[at:])<<(narrow&63)) >> (narrow & 63)
 }
 
-func store(data []byte, at int, width uint8, value int64) {
+// store writes the lower bytes of a word.
+func store(data []byte, at int, width uint8, value uint64) {
 	mask := ^uint64(0) >> ((64 - 8*uint(width)) & 63)
 	word := binary.LittleEndian.Uint64(data[at:])
-	binary.LittleEndian.PutUint64(data[at:], word&^mask|uint64(value)&mask)
+	binary.LittleEndian.PutUint64(data[at:], word&^mask|value&mask)
 }
 
 // widthOf is the bytes that a number takes, at least 1.
@@ -183,7 +184,7 @@ func (e entry) dropPassed(low uint32) bool {
 // sameStep tells whether two times are in one step of each window.
 func (t *tableState) sameStep(a, b uint32) bool {
 	for i := range t.windows {
-		if step := t.windows[i].step; a/step != b/step {
+		if step := &t.windows[i].step; step.number(a) != step.number(b) {
 			return false
 		}
 	}
@@ -207,13 +208,13 @@ func (e entry) increase(at int, s *sample, t uint32, state *tableState) bool {
 	widths := e.data[atWidths : atWidths+1+state.values]
 	offset := at + rowPrefix
 	var values [maxColumns]int64
-	count := load(e.data, offset, widths[0]) + 1
+	count := load(e.data, offset, 64-8*widths[0]) + 1
 	if !fits(count, widths[0]) {
 		return false
 	}
 	offset += int(widths[0])
 	for i := range state.values {
-		values[i] = load(e.data, offset, widths[i+1])
+		values[i] = load(e.data, offset, 64-8*widths[i+1])
 		offset += int(widths[i+1])
 	}
 	state.merge(&values, &s.values)
@@ -239,15 +240,27 @@ func (t *tableState) merge(into, from *[maxColumns]int64) {
 	}
 }
 
+// put writes a row, word by word.
 func (e entry) put(at int, t uint32, shape uint8, count int64, values *[maxColumns]int64) {
-	binary.LittleEndian.PutUint32(e.data[at:], t&timeMask|uint32(shape)<<24)
-	at += rowPrefix
 	widths := e.data[atWidths : atWidths+1+e.values()]
-	store(e.data, at, widths[0], count)
-	at += int(widths[0])
-	for i, width := range widths[1:] {
-		store(e.data, at, width, values[i])
-		at += int(width)
+	word, bits := uint64(t&timeMask)|uint64(shape)<<24, uint(8*rowPrefix)
+	for i, width := range widths {
+		value := uint64(count)
+		if i > 0 {
+			value = uint64(values[i-1])
+		}
+		narrow := (64 - 8*uint(width)) & 63
+		value = value << narrow >> narrow
+		word |= value << bits
+		if bits += 8 * uint(width); bits >= 64 {
+			binary.LittleEndian.PutUint64(e.data[at:], word)
+			at += 8
+			bits -= 64
+			word = value >> (8*uint(width) - bits)
+		}
+	}
+	if bits > 0 {
+		store(e.data, at, uint8(bits/8), word)
 	}
 }
 

@@ -15,22 +15,10 @@ func (x *index) bytes() int64 { return int64(len(x.slots)) * 8 }
 
 func fragment(h keyHash) uint64 { return h.low & 0xffffffff }
 
-// find returns the ref for which is says that it is the one.
-func (x *index) find(h keyHash, is func(ref uint32) bool) (ref uint32, found bool) {
-	if len(x.slots) == 0 {
-		return 0, false
-	}
-	mask := uint64(len(x.slots) - 1)
-	part := fragment(h)
-	for i := part & mask; ; i = (i + 1) & mask {
-		slot := x.slots[i]
-		if slot == 0 {
-			return 0, false
-		}
-		if slot>>32 == part && is(uint32(slot)-1) {
-			return uint32(slot) - 1, true
-		}
-	}
+// first is where the search for a hash begins, in a table that is not empty.
+func (x *index) first(h keyHash) (at, mask uint64) {
+	mask = uint64(len(x.slots) - 1)
+	return fragment(h) & mask, mask
 }
 
 // growth is the bytes that the table takes more with one more key.

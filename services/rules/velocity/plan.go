@@ -1,6 +1,7 @@
 package velocity
 
 import (
+	"math/bits"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -53,8 +54,9 @@ type Query struct {
 
 // windowQuery is what a Group reads of one window of its table.
 type windowQuery struct {
-	length, step, span uint32
-	reads              []queryRead
+	length, span uint32
+	step         stride
+	reads        []queryRead
 }
 
 type queryRead struct {
@@ -114,12 +116,31 @@ type column struct {
 	since int64 // Unix seconds from which on it is counted
 }
 
+// stride cuts time into steps.
+type stride struct {
+	seconds uint32
+	inverse uint64 // 2^63 over them, rounded up: multiplying is quicker than dividing
+}
+
+func newStride(seconds uint32) stride { return stride{seconds, (1<<63-1)/uint64(seconds) + 1} }
+
+// number is the step that a time is in. It is exact: what rounding up adds to
+// the product stays below a part of seconds.
+func (s stride) number(at uint32) uint32 {
+	number, _ := bits.Mul64(uint64(at)<<1, s.inverse)
+	return uint32(number)
+}
+
+// last is the last second of the step that a time is in.
+func (s stride) last(at uint32) uint32 { return s.number(at)*s.seconds + s.seconds - 1 }
+
 // window covers the last span steps, the present one included.
 type window struct {
-	length, step, span uint32 // in seconds, in seconds, in steps
-	since              int64  // Unix seconds from which on it is complete
-	declared           int64  // Unix seconds when a program last did
-	current            bool   // a program of this process did
+	length, span uint32 // in seconds, in steps
+	step         stride
+	since        int64 // Unix seconds from which on it is complete
+	declared     int64 // Unix seconds when a program last did
+	current      bool  // a program of this process did
 }
 
 func newWindow(length time.Duration, steps int) window {
@@ -128,18 +149,18 @@ func newWindow(length time.Duration, steps int) window {
 
 func newWindowOf(seconds uint32, steps int) window {
 	step := max((seconds+uint32(steps)-1)/uint32(steps), 1)
-	return window{length: seconds, step: step, span: max(seconds/step, 1)}
+	return window{length: seconds, step: newStride(step), span: max(seconds/step, 1)}
 }
 
 // low is the first second within the window at a time.
 func (w *window) low(at uint32) uint32 { return lowOf(at, w.step, w.span) }
 
-func lowOf(at, step, span uint32) uint32 {
-	now := at / step
+func lowOf(at uint32, step stride, span uint32) uint32 {
+	now := step.number(at)
 	if now < span {
 		return 0
 	}
-	return (now - span + 1) * step
+	return (now - span + 1) * step.seconds
 }
 
 // Declare implements Counters.

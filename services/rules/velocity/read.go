@@ -1,7 +1,6 @@
 package velocity
 
 import (
-	"encoding/binary"
 	"math"
 )
 
@@ -19,21 +18,37 @@ type Reading struct {
 
 // acc adds up one field from the newest row on.
 type acc struct {
-	shift, unit  uint8 // where in a shape and what must be there; 0 matches none
-	kind         Kind
-	offset       uint8 // of its value in a row; 0: none
-	narrow       uint8 // bits that the value is narrower than a word
+	unit         uint64 // what must be there in a shape
+	shift        uint8  // and where
+	offset       uint8  // of its value in a row; 0: none
+	narrow       uint8  // bits that the value is narrower than a word
+	careful      bool   // it is the largest that counts, or the sum may overflow
+	largest      bool
 	overflow     bool
 	count, value int64
 }
 
 // reader is what reading an entry needs besides it. It is used again, by one
-// shard at a time.
+// goroutine at a time.
 type reader struct {
 	group *Group
 	state *tableState
 	units [maxColumns]uint8 // of the group's fields: 0 means that none is read
 	accs  [maxColumns]acc
+}
+
+// answer fills the readings of a group's queries of what an entry has.
+func (r *reader) answer(e entry, state *tableState, g *Group, record *Record, out []Reading) {
+	e.data[0] |= referenced
+	r.group, r.state = g, state
+	for i, column := range g.columns {
+		unit := uint8(record.Units>>(4*column)) & 15
+		if g.Fields[i].Kind == Events {
+			unit = 1
+		}
+		r.units[i] = unit
+	}
+	r.read(e, uint32(record.At), out)
 }
 
 // read fills the readings of a group's windows that end at a time.
@@ -45,7 +60,7 @@ func (r *reader) read(e entry, at uint32, out []Reading) {
 		// The windows of a late event end in steps of their own.
 		for i := range r.group.windows {
 			w := &r.group.windows[i]
-			r.rows(e, r.group.windows[i:i+1], at, at/w.step*w.step+w.step-1, out)
+			r.rows(e, r.group.windows[i:i+1], at, w.step.last(at), out)
 		}
 	}
 	if e.seens() > 0 && r.state.seens > 0 {
@@ -55,35 +70,38 @@ func (r *reader) read(e entry, at uint32, out []Reading) {
 
 // rows adds up from the newest row on; windows lie within one another.
 func (r *reader) rows(e entry, windows []windowQuery, at, high uint32, out []Reading) {
-	narrow := r.prepare(e) & 63
+	narrow := r.prepare(e)
 	accs, shapes, data := r.accs[:len(r.group.Fields)], r.state.shapes, e.data
 	newest, rowBytes, first := e.newest(), e.rowBytes(), e.rowsAt()
 	p := first + (e.rows()-1)*rowBytes
 	for w := range windows {
 		low := lowOf(at, windows[w].step, windows[w].span)
 		for ; p >= first; p -= rowBytes {
-			word := binary.LittleEndian.Uint32(data[p:])
-			t := newest - (newest-word)&timeMask
+			t, number := e.rowTime(p, newest)
 			if t < low {
 				break
 			}
 			if t > high {
 				continue
 			}
-			shape := shapes[word>>24]
-			count := int64(binary.LittleEndian.Uint64(data[p+rowPrefix:])<<narrow) >> narrow
+			shape, count := shapes[number], load(data, p+rowPrefix, narrow)
 			for i := range accs {
 				a := &accs[i]
-				if uint8(shape>>(a.shift&63))&15 != a.unit {
+				if shape>>(a.shift&63)&15 != a.unit {
 					continue
 				}
 				a.count += count
 				if a.offset > 0 {
-					a.add(int64(binary.LittleEndian.Uint64(data[p+int(a.offset):])<<(a.narrow&63))>>(a.narrow&63), count)
+					value := load(data, p+int(a.offset), a.narrow)
+					if a.careful {
+						a.add(value, count)
+					} else {
+						a.value += value
+					}
 				}
 			}
 		}
-		r.answer(&windows[w], out)
+		r.put(&windows[w], out)
 	}
 }
 
@@ -94,27 +112,32 @@ func (r *reader) prepare(e entry) (narrow uint8) {
 	for i := range r.group.Fields {
 		column := r.group.columns[i]
 		c := &r.state.columns[column]
-		a := acc{shift: uint8(4 * column), unit: r.units[i], kind: c.Kind}
+		a := &r.accs[i]
+		*a = acc{}
+		a.shift, a.unit, a.largest = uint8(4*column), uint64(r.units[i]), c.Kind == Max
 		if a.unit == 0 {
 			a.unit = noUnit
 		}
 		if (c.Kind == Sum || c.Kind == Max) && c.pos < len(widths)-1 {
-			a.narrow = 64 - 8*widths[c.pos+1]
+			width := widths[c.pos+1]
+			a.narrow, a.careful = 64-8*width, a.largest || width > safeWidth
 			a.offset = rowPrefix + widths[0]
 			for _, width := range widths[1 : c.pos+1] {
 				a.offset += width
 			}
 		}
-		r.accs[i] = a
 	}
 	return 64 - 8*widths[0]
 }
+
+// safeWidth is the bytes of values of which maxRows cannot overflow.
+const safeWidth = 5
 
 const noUnit = 16 // more than a nibble
 
 // add takes the value of a row in, whose count is in already.
 func (a *acc) add(value, count int64) {
-	if a.kind == Max {
+	if a.largest {
 		if a.count == count || value > a.value {
 			a.value = value
 		}
@@ -128,7 +151,7 @@ func (a *acc) add(value, count int64) {
 	a.value = sum
 }
 
-func (r *reader) answer(w *windowQuery, out []Reading) {
+func (r *reader) put(w *windowQuery, out []Reading) {
 	for i := range w.reads {
 		read := &w.reads[i]
 		a := &r.accs[read.acc]
@@ -142,7 +165,7 @@ func (r *reader) seen(e entry, at uint32, out []Reading) {
 		w := &r.group.windows[i]
 		for j := range w.reads {
 			if read := &w.reads[j]; read.kind == Distinct {
-				high := at/w.step*w.step + w.step - 1
+				high := w.step.last(at)
 				out[read.reading].Distinct = e.distinct(r.state.columns[read.column].pos, lowOf(at, w.step, w.span), high)
 			}
 		}

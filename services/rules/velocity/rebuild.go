@@ -19,9 +19,9 @@ func (b *rebuilder) open(e entry, state *tableState) {
 		at := first + i*rowBytes
 		r := row{}
 		r.time, r.shape = e.rowTime(at, newest)
-		r.count = load(e.data, at+rowPrefix, widths[0])
+		r.count = load(e.data, at+rowPrefix, 64-8*widths[0])
 		for j := range e.values() {
-			r.values[j] = load(e.data, at+int(offsets[j]), widths[j+1])
+			r.values[j] = load(e.data, at+int(offsets[j]), 64-8*widths[j+1])
 		}
 		b.rows = append(b.rows, r)
 	}
@@ -124,7 +124,7 @@ func (t *tableState) mergeable(rows []row, r *row, newest uint32) int {
 func (t *tableState) sameVisibleStep(earlier, later, newest uint32) bool {
 	for i := range t.windows {
 		w := &t.windows[i]
-		if later >= w.low(newest) && earlier/w.step != later/w.step {
+		if later >= w.low(newest) && w.step.number(earlier) != w.step.number(later) {
 			return false
 		}
 	}

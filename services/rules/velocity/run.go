@@ -34,12 +34,13 @@ type Sample struct {
 
 // Run implements Counters. An event counts before its windows are read.
 func (s *Store) Run(ops []Op) {
+	var r Record
+	var reader reader
 	for i := range ops {
 		op := &ops[i]
 		clear(op.Readings)
-		var r Record
 		if op.OK = s.Record(op, &r); op.OK {
-			s.apply(&r, applying{add: op.Add, group: op.Group, out: op.Readings})
+			s.apply(&r, applying{add: op.Add, group: op.Group, out: op.Readings}, &reader)
 		}
 	}
 }
@@ -47,7 +48,7 @@ func (s *Store) Run(ops []Op) {
 // Count is Run of a record: of another store, translated.
 func (s *Store) Count(r *Record, add bool, group *Group, out []Reading) {
 	clear(out)
-	s.apply(r, applying{add: add, group: group, out: out})
+	s.apply(r, applying{add: add, group: group, out: out}, &reader{})
 }
 
 // Record is what an Op counts. It is false for a key that cannot be counted.
@@ -57,7 +58,8 @@ func (s *Store) Record(op *Op, r *Record) bool {
 		return false
 	}
 	h := t.key.key(op.Part, op.By)
-	*r = Record{Table: t.id, High: h.high, Low: h.low, At: floorSeconds(op.At), Event: op.Event}
+	r.Table, r.High, r.Low, r.At, r.Event, r.Columns, r.Units = t.id, h.high, h.low, floorSeconds(op.At), op.Event, 0, 0
+	clear(r.Values[:])
 	state := t.state.Load()
 	for i := range op.Samples {
 		sample := &op.Samples[i]
@@ -165,16 +167,17 @@ type applying struct {
 	out         []Reading
 }
 
-func (s *Store) apply(r *Record, how applying) {
-	h := keyHash{r.High, r.Low}
+// apply counts and reads. reader is for it to use, where there is a group.
+func (s *Store) apply(r *Record, how applying, reader *reader) {
+	key := spot{hash: keyHash{r.High, r.Low}}
 	t := (*s.tables.Load())[r.Table]
-	sh := &s.shards[h.partition()]
+	sh := &s.shards[key.hash.partition()]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	ref, found := sh.find(h)
+	sh.find(&key)
 	if how.add {
-		known := found
-		ref, found = s.count(sh, t, h, ref, found, r, how.replay)
+		known := key.found
+		s.count(sh, t, &key, r, how.replay)
 		if sh.turn++; !known || sh.turn%sweepEvery == 0 {
 			sh.expire(s, uint32(r.At))
 		}
@@ -183,8 +186,8 @@ func (s *Store) apply(r *Record, how applying) {
 		return
 	}
 	state := t.state.Load()
-	if found {
-		sh.read(sh.entry(ref), how.group, state, r, how.out)
+	if key.found {
+		reader.answer(key.entry, state, how.group, r, how.out)
 	}
 	if s.config.Warming {
 		now := s.config.Clock().Unix()
@@ -195,18 +198,18 @@ func (s *Store) apply(r *Record, how applying) {
 	}
 }
 
-// count counts what is new of a record.
-func (s *Store) count(sh *shard, t *table, h keyHash, ref uint32, found bool, r *Record, replay bool) (uint32, bool) {
+// count counts what is new of a record. Afterwards the key is where it is then.
+func (s *Store) count(sh *shard, t *table, key *spot, r *Record, replay bool) {
 	fresh := r.Columns
 	if r.Event != 0 {
-		fresh &^= sh.events.note(h.event(r.Event), r.Columns)
+		fresh &^= sh.events.note(key.hash.event(r.Event), r.Columns)
 	}
 	if fresh == 0 {
-		return ref, found
+		return
 	}
 	state := t.state.Load()
-	sample, row := sampleOf(state, r, fresh)
-	if row != 0 {
+	var sample sample
+	if row := sample.take(state, r, fresh); row != 0 {
 		sample.row = true
 		shape, known := state.shape(row)
 		if !known {
@@ -215,24 +218,23 @@ func (s *Store) count(sh *shard, t *table, h keyHash, ref uint32, found bool, r 
 		}
 		sample.shape = shape
 	}
-	if found {
-		if newest := sh.entry(ref).newest(); sample.time < newest && sample.time < state.low(newest) {
+	if key.found {
+		if newest := key.entry.newest(); sample.time < newest && sample.time < state.low(newest) {
 			s.late.Add(1)
-			return ref, true
+			return
 		}
 	}
-	ref = sh.add(s, t, state, h, ref, found, &sample)
+	sh.add(s, t, state, key, &sample)
 	if s.config.Log != nil && !replay {
 		logged := *r
 		logged.Columns = fresh
 		s.config.Log.Append(&logged)
 	}
-	return ref, true
 }
 
-// sampleOf is a record's columns as its table counts them, and the units of
-// those that are in a row.
-func sampleOf(state *tableState, r *Record, columns uint16) (s sample, row uint64) {
+// take sets an empty sample to a record's columns as its table counts them, and
+// returns the units of those that are in a row.
+func (s *sample) take(state *tableState, r *Record, columns uint16) (row uint64) {
 	s.time = uint32(r.At)
 	for i := range state.columns {
 		if columns>>i&1 == 0 {
@@ -249,5 +251,5 @@ func sampleOf(state *tableState, r *Record, columns uint16) (s sample, row uint6
 			row |= 1 << (4 * i)
 		}
 	}
-	return s, row
+	return row
 }

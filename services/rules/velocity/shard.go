@@ -4,20 +4,17 @@ import "sync"
 
 // shard is one partition of the keys.
 type shard struct {
-	mu     sync.Mutex
-	slab   slab
-	index  index
-	events events
-	share  int64 // bytes that it may take
-	since  int64 // Unix seconds from which on it is counted
-
-	sweep, hand cursor // of expiry and of eviction
+	mu          sync.Mutex
 	turn        uint32
+	index       index
+	slab        slab
+	sweep, hand cursor // of expiry and of eviction
+	events      events
+	share       int64 // bytes that it may take
+	since       int64 // Unix seconds from which on it is counted
 	evicted     int64
 	expired     int64
-
-	builder rebuilder
-	reader  reader
+	builder     rebuilder
 }
 
 // cursor goes round all slots.
@@ -47,34 +44,44 @@ func (s *shard) entry(ref uint32) entry {
 	return entry{data, size}
 }
 
-func (s *shard) find(h keyHash) (ref uint32, found bool) {
-	return s.index.find(h, func(ref uint32) bool { return s.entry(ref).is(h) })
+// spot is where a key is. entry and ref mean something where it was found.
+type spot struct {
+	hash  keyHash
+	entry entry
+	ref   uint32
+	found bool
 }
 
-// read answers a group's queries about an entry.
-func (s *shard) read(e entry, g *Group, state *tableState, r *Record, out []Reading) {
-	e.data[0] |= referenced
-	s.reader.group, s.reader.state = g, state
-	for i, column := range g.columns {
-		unit := uint8(r.Units>>(4*column)) & 15
-		if g.Fields[i].Kind == Events {
-			unit = 1
-		}
-		s.reader.units[i] = unit
+// find looks for a key, of which the hash is known.
+func (s *shard) find(key *spot) {
+	slots := s.index.slots
+	if len(slots) == 0 {
+		return
 	}
-	s.reader.read(e, uint32(r.At), out)
+	part := fragment(key.hash)
+	for at, mask := s.index.first(key.hash); slots[at] != 0; at = (at + 1) & mask {
+		if slots[at]>>32 != part {
+			continue
+		}
+		ref := uint32(slots[at]) - 1
+		if e := s.entry(ref); e.is(key.hash) {
+			key.ref, key.entry, key.found = ref, e, true
+			return
+		}
+	}
 }
 
-// add counts a sample that is not late and returns where the entry is then.
-func (s *shard) add(store *Store, t *table, state *tableState, h keyHash, ref uint32, found bool, sample *sample) uint32 {
+// add counts a sample that is not late. Afterwards the key is where it is then.
+func (s *shard) add(store *Store, t *table, state *tableState, key *spot, sample *sample) {
 	limit := state.distinctLimit(store.config.Distinct)
-	if !found {
+	if !key.found {
 		s.builder.rows = s.builder.rows[:0]
 		s.builder.empty(state)
 		s.builder.count(sample, sample.time)
-		return s.write(store, t, state, h, 0, false, sample.time)
+		s.write(store, t, state, key, sample.time)
+		return
 	}
-	e := s.entry(ref)
+	e := key.entry
 	e.data[0] |= referenced
 	newest := e.newest()
 	if sample.time > newest {
@@ -89,66 +96,64 @@ func (s *shard) add(store *Store, t *table, state *tableState, h keyHash, ref ui
 	}
 	for {
 		if e.see(sample, state, limit) && (!sample.row || e.addInPlace(sample, state)) {
-			return ref
+			return
 		}
 		if e.dropPassed(state.low(newest)) {
 			continue
 		}
-		larger, grown := s.grow(state, h, ref, e)
-		if !grown {
+		if !s.grow(state, key) {
 			break
 		}
-		ref, e = larger, s.entry(larger)
+		e = key.entry
 	}
 	s.builder.open(e, state)
 	s.builder.count(sample, newest)
 	s.builder.merge(state, newest, limit)
-	return s.write(store, t, state, h, ref, true, newest)
+	s.write(store, t, state, key, newest)
 }
 
 // write puts what the builder holds into a slot that leaves room for more, the
 // entry's own one if that fits.
-func (s *shard) write(store *Store, t *table, state *tableState, h keyHash, ref uint32, found bool, newest uint32) uint32 {
+func (s *shard) write(store *Store, t *table, state *tableState, key *spot, newest uint32) {
 	widths, rowBytes, bytes, dropped := s.builder.fit(state)
 	if dropped {
 		store.crowded.Add(1)
 	}
 	class := classOf(min(max(bytes+rowBytes+seenBytes, minSlot), maxEntry))
-	if found {
-		if s.slab.chunks[ref>>slotBits].class == class {
-			s.builder.write(s.entry(ref), t, state, h, newest, &widths, rowBytes)
-			return ref
+	if !key.found || s.slab.chunks[key.ref>>slotBits].class != class {
+		if key.found {
+			s.index.remove(key.hash, key.ref)
+			s.slab.give(key.ref)
 		}
-		s.index.remove(h, ref)
-		s.slab.give(ref)
+		s.makeRoom(store, class)
+		key.ref, key.found = s.slab.take(class), true
+		s.index.put(key.hash, key.ref)
 	}
-	s.makeRoom(store, class)
-	ref = s.slab.take(class)
-	s.index.put(h, ref)
-	s.builder.write(s.entry(ref), t, state, h, newest, &widths, rowBytes)
-	return ref
+	key.entry = s.entry(key.ref)
+	s.builder.write(key.entry, t, state, key.hash, newest, &widths, rowBytes)
 }
 
 // grow moves an entry as it is into the next larger slot. It returns false
 // where rebuilding is called for: nothing is short, something can be dropped
 // or merged, or memory is.
-func (s *shard) grow(state *tableState, h keyHash, ref uint32, e entry) (uint32, bool) {
-	class := s.slab.chunks[ref>>slotBits].class + 1
+func (s *shard) grow(state *tableState, key *spot) bool {
+	e, class := key.entry, s.slab.chunks[key.ref>>slotBits].class+1
 	if e.size > maxPlainGrowth || e.values() != state.values || e.seens() != state.seens ||
 		e.used()+e.rowBytes()+seenBytes <= e.size {
-		return ref, false
+		return false
 	}
 	if _, chunk := s.slab.chunkBytes(class); s.slab.full(class) && s.bytes()+int64(chunk) > s.share {
-		return ref, false
+		return false
 	}
 	to := s.slab.take(class)
 	larger := s.entry(to)
 	head, tail := e.rowsAt()+e.rows()*e.rowBytes(), e.seenTotal()*seenBytes
 	copy(larger.data, e.data[:head])
 	copy(larger.data[larger.size-tail:], e.data[e.size-tail:e.size])
-	s.index.move(h, ref, to)
-	s.slab.give(ref)
-	return to, true
+	s.index.move(key.hash, key.ref, to)
+	s.slab.give(key.ref)
+	key.ref, key.entry = to, larger
+	return true
 }
 
 // makeRoom evicts while what a new entry takes would exceed the share. It looks

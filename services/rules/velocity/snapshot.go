@@ -290,7 +290,8 @@ func (s *shard) restoreEntry(packed []byte, partition int, needs *tableNeeds) bo
 		_, shape := padded.rowTime(padded.rowsAt()+i*rowBytes, padded.newest())
 		shapes = max(shapes, int(shape)+1)
 	}
-	if _, known := s.find(h); known {
+	key := spot{hash: h}
+	if s.find(&key); key.found {
 		return false
 	}
 	needs.note(padded.table(), values, seens, shapes)
