@@ -7,6 +7,7 @@
 //	books.go   accounts, transfers and their postings
 //	sales.go   orders, entitlements, transactions
 //	chain.go   the ledger's hash chain, from the rows of its SQLite file
+//	facts.go   messages told of sales, read from the broker
 //	play.go    published videos, every segment
 //	orphan.go  FFmpeg processes whose service died
 //

@@ -32,14 +32,15 @@ type Session struct {
 	Account *storefrontv1.Account
 	HTTP    *http.Client
 
-	Accounts    storefrontv1connect.AccountServiceClient
-	Catalogue   storefrontv1connect.CatalogueServiceClient
-	Orders      storefrontv1connect.OrderServiceClient
-	Ledger      settlementv1connect.LedgerServiceClient
-	Config      configstorev1connect.ConfigServiceClient
-	Rules       rulesv1connect.RulesServiceClient
-	Transcoder  transcoderv1alpha1connect.TranscoderServiceClient
-	Coordinator coordinatorv1connect.CoordinatorServiceClient
+	Accounts       storefrontv1connect.AccountServiceClient
+	Catalogue      storefrontv1connect.CatalogueServiceClient
+	Orders         storefrontv1connect.OrderServiceClient
+	Ledger         settlementv1connect.LedgerServiceClient
+	Reconciliation settlementv1connect.ReconciliationServiceClient
+	Config         configstorev1connect.ConfigServiceClient
+	Rules          rulesv1connect.RulesServiceClient
+	Transcoder     transcoderv1alpha1connect.TranscoderServiceClient
+	Coordinator    coordinatorv1connect.CoordinatorServiceClient
 }
 
 // New returns a session with a token, or an anonymous one where it is empty.
@@ -48,14 +49,15 @@ func New(gateway, token string) *Session {
 	json := connect.WithProtoJSON()
 	return &Session{
 		Gateway: gateway, Token: token, HTTP: client,
-		Accounts:    storefrontv1connect.NewAccountServiceClient(client, gateway, json),
-		Catalogue:   storefrontv1connect.NewCatalogueServiceClient(client, gateway, json),
-		Orders:      storefrontv1connect.NewOrderServiceClient(client, gateway, json),
-		Ledger:      settlementv1connect.NewLedgerServiceClient(client, gateway, json),
-		Config:      configstorev1connect.NewConfigServiceClient(client, gateway, json),
-		Rules:       rulesv1connect.NewRulesServiceClient(client, gateway, json),
-		Transcoder:  transcoderv1alpha1connect.NewTranscoderServiceClient(client, gateway, json),
-		Coordinator: coordinatorv1connect.NewCoordinatorServiceClient(client, gateway, json),
+		Accounts:       storefrontv1connect.NewAccountServiceClient(client, gateway, json),
+		Catalogue:      storefrontv1connect.NewCatalogueServiceClient(client, gateway, json),
+		Orders:         storefrontv1connect.NewOrderServiceClient(client, gateway, json),
+		Ledger:         settlementv1connect.NewLedgerServiceClient(client, gateway, json),
+		Reconciliation: settlementv1connect.NewReconciliationServiceClient(client, gateway, json),
+		Config:         configstorev1connect.NewConfigServiceClient(client, gateway, json),
+		Rules:          rulesv1connect.NewRulesServiceClient(client, gateway, json),
+		Transcoder:     transcoderv1alpha1connect.NewTranscoderServiceClient(client, gateway, json),
+		Coordinator:    coordinatorv1connect.NewCoordinatorServiceClient(client, gateway, json),
 	}
 }
 

@@ -144,6 +144,9 @@ func (s *Split) Run(service string, more Settings) {
 	s.Processes[service] = Start(s.t, binary, append(verb, args...), environ)
 }
 
+// Broker is the broker's URL.
+func (s *Split) Broker() string { return "nats://" + s.brokerAt }
+
 // PIDs are those of the processes.
 func (s *Split) PIDs() (pids []int) {
 	for _, process := range s.Processes {
