@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -103,8 +104,8 @@ func (o *Outbox) step(ctx context.Context, again bool) (more bool, err error) {
 		now := o.cfg.Clock().UnixMicro()
 		err = o.cfg.DB.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			queries := kitdb.New(tx)
-			for _, id := range sent {
-				if err := queries.MarkSent(ctx, kitdb.MarkSentParams{SentAt: now, ID: id}); err != nil {
+			for ids := range slices.Chunk(sent, markLimit) {
+				if err := queries.MarkSent(ctx, markSent(now, ids)); err != nil {
 					return err
 				}
 			}
@@ -114,6 +115,22 @@ func (o *Outbox) step(ctx context.Context, again bool) (more bool, err error) {
 	o.cfg.Client.metrics.published.WithLabelValues(o.cfg.Service).Add(float64(len(sent)))
 	o.cfg.Client.metrics.unpublished.WithLabelValues(o.cfg.Service).Add(float64(len(rows) - len(sent)))
 	return len(rows) == o.cfg.Batch, errors.Join(failure, err)
+}
+
+// markLimit is how many rows MarkSent marks.
+const markLimit = 32
+
+// markSent are MarkSent's parameters for up to markLimit rows.
+func markSent(now int64, ids []string) kitdb.MarkSentParams {
+	var id [markLimit]string
+	copy(id[:], ids)
+	return kitdb.MarkSentParams{
+		SentAt: now,
+		ID1:    id[0], ID2: id[1], ID3: id[2], ID4: id[3], ID5: id[4], ID6: id[5], ID7: id[6], ID8: id[7],
+		ID9: id[8], ID10: id[9], ID11: id[10], ID12: id[11], ID13: id[12], ID14: id[13], ID15: id[14], ID16: id[15],
+		ID17: id[16], ID18: id[17], ID19: id[18], ID20: id[19], ID21: id[20], ID22: id[21], ID23: id[22], ID24: id[23],
+		ID25: id[24], ID26: id[25], ID27: id[26], ID28: id[27], ID29: id[28], ID30: id[29], ID31: id[30], ID32: id[31],
+	}
 }
 
 func (o *Outbox) measureLag(unsent []kitdb.ListUnsentRow) {

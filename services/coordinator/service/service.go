@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -142,7 +143,8 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	outbox := mq.NewOutbox(mq.OutboxConfig{Service: name, DB: db, Client: broker, Log: host.Log, Clock: host.Clock})
 	log := store.New(db, store.Config{
-		Tell: tell(outbox), Told: outbox.Wake, Registerer: host.Registerer, Clock: host.Clock,
+		Tell: tell(outbox), Told: gathered(outbox.Wake), GatherTime: gatherWrites,
+		Registerer: host.Registerer, Clock: host.Clock,
 	})
 	id, err := hostID(host.DataDir)
 	if err != nil {
@@ -172,6 +174,26 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		})
 	}
 	return drives.Run(ctx, host.Ready)
+}
+
+// gatherWrites is how long writes of the log wait for others when there are
+// several at a time.
+const gatherWrites = time.Millisecond
+
+// gatherTime is how long facts wait for others, with which they are published.
+const gatherTime = 10 * time.Millisecond
+
+// gathered calls wake once for all calls of the function within gatherTime.
+func gathered(wake func()) func() {
+	var due atomic.Bool
+	return func() {
+		if due.CompareAndSwap(false, true) {
+			time.AfterFunc(gatherTime, func() {
+				due.Store(false)
+				wake()
+			})
+		}
+	}
 }
 
 // tell makes the fact that a transaction has ended, as the outbox takes it.

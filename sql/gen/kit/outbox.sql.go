@@ -83,16 +83,87 @@ func (q *Queries) MarkAllUnsent(ctx context.Context) (int64, error) {
 }
 
 const markSent = `-- name: MarkSent :exec
-UPDATE outbox SET sent_at = $1 WHERE id = $2
+UPDATE outbox SET sent_at = $1 WHERE id IN (
+    $2, $3, $4, $5, $6, $7, $8, $9,
+    $10, $11, $12, $13, $14, $15, $16, $17,
+    $18, $19, $20, $21, $22, $23, $24, $25,
+    $26, $27, $28, $29, $30, $31, $32, $33
+)
 `
 
 type MarkSentParams struct {
 	SentAt int64
-	ID     string
+	ID1    string
+	ID2    string
+	ID3    string
+	ID4    string
+	ID5    string
+	ID6    string
+	ID7    string
+	ID8    string
+	ID9    string
+	ID10   string
+	ID11   string
+	ID12   string
+	ID13   string
+	ID14   string
+	ID15   string
+	ID16   string
+	ID17   string
+	ID18   string
+	ID19   string
+	ID20   string
+	ID21   string
+	ID22   string
+	ID23   string
+	ID24   string
+	ID25   string
+	ID26   string
+	ID27   string
+	ID28   string
+	ID29   string
+	ID30   string
+	ID31   string
+	ID32   string
 }
 
+// MarkSent marks up to 32 rows; those that are over have an id of no row.
 func (q *Queries) MarkSent(ctx context.Context, arg MarkSentParams) error {
-	_, err := q.db.ExecContext(ctx, markSent, arg.SentAt, arg.ID)
+	_, err := q.db.ExecContext(ctx, markSent,
+		arg.SentAt,
+		arg.ID1,
+		arg.ID2,
+		arg.ID3,
+		arg.ID4,
+		arg.ID5,
+		arg.ID6,
+		arg.ID7,
+		arg.ID8,
+		arg.ID9,
+		arg.ID10,
+		arg.ID11,
+		arg.ID12,
+		arg.ID13,
+		arg.ID14,
+		arg.ID15,
+		arg.ID16,
+		arg.ID17,
+		arg.ID18,
+		arg.ID19,
+		arg.ID20,
+		arg.ID21,
+		arg.ID22,
+		arg.ID23,
+		arg.ID24,
+		arg.ID25,
+		arg.ID26,
+		arg.ID27,
+		arg.ID28,
+		arg.ID29,
+		arg.ID30,
+		arg.ID31,
+		arg.ID32,
+	)
 	return err
 }
 

@@ -18,8 +18,14 @@ WHERE sent_at = 0
 ORDER BY sequence, id
 LIMIT sqlc.arg(max_rows);
 
+-- MarkSent marks up to 32 rows; those that are over have an id of no row.
 -- name: MarkSent :exec
-UPDATE outbox SET sent_at = sqlc.arg(sent_at) WHERE id = sqlc.arg(id);
+UPDATE outbox SET sent_at = sqlc.arg(sent_at) WHERE id IN (
+    sqlc.arg(id_1), sqlc.arg(id_2), sqlc.arg(id_3), sqlc.arg(id_4), sqlc.arg(id_5), sqlc.arg(id_6), sqlc.arg(id_7), sqlc.arg(id_8),
+    sqlc.arg(id_9), sqlc.arg(id_10), sqlc.arg(id_11), sqlc.arg(id_12), sqlc.arg(id_13), sqlc.arg(id_14), sqlc.arg(id_15), sqlc.arg(id_16),
+    sqlc.arg(id_17), sqlc.arg(id_18), sqlc.arg(id_19), sqlc.arg(id_20), sqlc.arg(id_21), sqlc.arg(id_22), sqlc.arg(id_23), sqlc.arg(id_24),
+    sqlc.arg(id_25), sqlc.arg(id_26), sqlc.arg(id_27), sqlc.arg(id_28), sqlc.arg(id_29), sqlc.arg(id_30), sqlc.arg(id_31), sqlc.arg(id_32)
+);
 
 -- MarkAllUnsent makes every row that is still kept due again.
 -- name: MarkAllUnsent :execrows

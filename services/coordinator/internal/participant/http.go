@@ -68,7 +68,7 @@ func (p *Participants) callHTTP(ctx context.Context, key runner.Key, branch tcc.
 	if err != nil {
 		return tcc.Failed, limit(err.Error())
 	}
-	response, err := p.http.Do(request)
+	response, err := p.http.Transport.RoundTrip(request) // redirects are not followed, cookies not kept
 	if err != nil {
 		return tcc.Failed, limit(unreachable(err))
 	}

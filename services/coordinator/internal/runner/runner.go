@@ -156,7 +156,7 @@ func (r *Runner) Submit(ctx context.Context, s Submission) (Status, error) {
 		case err != nil:
 			return Status{}, err
 		}
-		if d.status().Spec.Digest() != s.Spec.Digest() {
+		if !fresh && d.status().Spec.Digest() != s.Spec.Digest() {
 			return Status{}, fmt.Errorf("submit %s: %w", s.XID, ErrConflict)
 		}
 		return d.wait(ctx, s.Wait)

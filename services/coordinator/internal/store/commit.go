@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
 )
@@ -32,6 +33,7 @@ type committer struct {
 	mu      sync.Mutex
 	waiting []*write // in order of arrival
 	writing int      // callers that write, at most config.Commits
+	latest  int      // writes in the latest batch
 }
 
 // do makes a write durable. If ctx ends before the write is in a batch, it is
@@ -56,7 +58,7 @@ func (c *committer) do(ctx context.Context, w *write) error {
 		case err := <-w.done:
 			return err
 		case <-w.turn:
-			return c.lead(ctx, w)
+			return c.lead(ctx)
 		case <-cut:
 			if c.leave(w) {
 				return ctx.Err()
@@ -91,9 +93,11 @@ func (c *committer) leave(w *write) bool {
 }
 
 // lead writes the batch of which w is the first.
-func (c *committer) lead(ctx context.Context, w *write) error {
+func (c *committer) lead(ctx context.Context) error {
+	c.gather()
 	c.mu.Lock()
 	batch := c.take()
+	c.latest = len(batch)
 	c.pass()
 	c.mu.Unlock()
 	defer func() {
@@ -107,6 +111,17 @@ func (c *committer) lead(ctx context.Context, w *write) error {
 		other.done <- results[i+1]
 	}
 	return results[0]
+}
+
+// gather waits a moment for more, where batches have several writes: a batch
+// costs much the same whatever is in it. One that comes alone does not wait.
+func (c *committer) gather() {
+	c.mu.Lock()
+	busy := c.latest > 1 && len(c.waiting) < c.config.BatchLimit
+	c.mu.Unlock()
+	if busy && c.config.GatherTime > 0 {
+		<-time.After(c.config.GatherTime)
+	}
 }
 
 // take removes the next batch from the queue: as many as may be written
