@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/backlot-video/backlot/kit/breaker"
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/proto/rpcdesc"
 )
@@ -130,13 +131,13 @@ func repeatable(method *rpcdesc.Method, err error) bool {
 func (t *target) guarded(next Handler) Handler {
 	clock := t.dialer.config.Clock
 	return func(ctx context.Context, method *rpcdesc.Method, req proto.Message) (proto.Message, error) {
-		probe, allowed := t.breaker.allow(clock())
+		probe, allowed := t.breaker.Allow(clock())
 		if !allowed {
 			t.metrics.refusedBreaker.Inc()
 			return nil, t.refuse(connect.CodeUnavailable, errBreakerOpen)
 		}
 		res, err := next(ctx, method, req)
-		open := t.breaker.done(clock(), probe, outcomeOf(err), callFrom(ctx).policy.breaker)
+		open := t.breaker.Done(clock(), probe, outcomeOf(err), callFrom(ctx).policy.breaker)
 		if open {
 			t.metrics.breaker.Set(1)
 		} else {
@@ -148,18 +149,18 @@ func (t *target) guarded(next Handler) Handler {
 
 // outcomeOf counts as failures what tells of a sick service, and not what
 // tells of a bad request.
-func outcomeOf(err error) outcome {
+func outcomeOf(err error) breaker.Outcome {
 	if err == nil {
-		return succeeded
+		return breaker.Succeeded
 	}
 	switch connect.CodeOf(err) {
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeInternal,
 		connect.CodeUnknown, connect.CodeDataLoss:
-		return failed
+		return breaker.Failed
 	case connect.CodeCanceled:
-		return undecided
+		return breaker.Undecided
 	default:
-		return succeeded
+		return breaker.Succeeded
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/backlot-video/backlot/kit/breaker"
 	policyv1 "github.com/backlot-video/backlot/proto/gen/backlot/policy/v1"
 	"github.com/backlot-video/backlot/proto/rpcdesc"
 )
@@ -81,7 +82,7 @@ type target struct {
 	service  string
 	pool     *pool
 	budget   retryBudget
-	breaker  breaker
+	breaker  breaker.Breaker
 	inFlight atomic.Int64
 	metrics  targetMetrics
 	methods  sync.Map // procedure -> Handler

@@ -11,7 +11,7 @@
 //	server.go         Server: NewServer, Handle, Shutdown
 //	serverchain.go    the server chain
 //	dialer.go         Dialer: Conn by a service's name
-//	clientchain.go    the client chain; policy.go, breaker.go and retry.go feed it
+//	clientchain.go    the client chain; policy.go, retry.go and kit/breaker feed it
 //	resolver.go       Endpoint, Static, Locals, Fallback; pool.go picks among endpoints
 //	local.go          in process
 //	connectserver.go  Connect, unary and streaming; connectclient.go

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/backlot-video/backlot/kit/breaker"
 	policyv1 "github.com/backlot-video/backlot/proto/gen/backlot/policy/v1"
 )
 
@@ -27,15 +28,8 @@ const (
 type policy struct {
 	timeout     time.Duration
 	maxInFlight int64
-	breaker     breakerPolicy
+	breaker     breaker.Policy
 	retry       retryPolicy
-}
-
-type breakerPolicy struct {
-	failurePPM uint64
-	minCalls   uint64
-	window     time.Duration
-	open       time.Duration
 }
 
 type retryPolicy struct {
@@ -45,15 +39,15 @@ type retryPolicy struct {
 }
 
 func policyOf(p *policyv1.CallPolicy) policy {
-	breaker, retry := p.GetBreaker(), p.GetRetry()
+	limits, retry := p.GetBreaker(), p.GetRetry()
 	return policy{
 		timeout:     durationOf(p.GetTimeout(), DefaultTimeout),
-		maxInFlight: int64(orDefault(breaker.GetMaxInFlight(), DefaultMaxInFlight)),
-		breaker: breakerPolicy{
-			failurePPM: uint64(orDefault(breaker.GetFailurePpm(), DefaultFailurePPM)),
-			minCalls:   uint64(orDefault(breaker.GetMinCalls(), DefaultMinCalls)),
-			window:     durationOf(breaker.GetWindow(), DefaultWindow),
-			open:       durationOf(breaker.GetOpen(), DefaultOpen),
+		maxInFlight: int64(orDefault(limits.GetMaxInFlight(), DefaultMaxInFlight)),
+		breaker: breaker.Policy{
+			FailurePPM: uint64(orDefault(limits.GetFailurePpm(), DefaultFailurePPM)),
+			MinCalls:   uint64(orDefault(limits.GetMinCalls(), DefaultMinCalls)),
+			Window:     durationOf(limits.GetWindow(), DefaultWindow),
+			Open:       durationOf(limits.GetOpen(), DefaultOpen),
 		},
 		retry: retryPolicy{
 			maxAttempts: int(orDefault(retry.GetMaxAttempts(), DefaultMaxAttempts)),

@@ -1,0 +1,227 @@
+package admission
+
+import (
+	"container/list"
+	"context"
+	"time"
+)
+
+const (
+	// minWindow is the fewest units that are let through at a time.
+	minWindow = 16
+	// flight is the share of the patience that what was let through may take:
+	// the batch at work, and the next one.
+	flight = 0.55
+	// crowd is how many times what is left of all places a tenant may have.
+	crowd = 8
+)
+
+// job is work on its way through a Gate.
+type job struct {
+	Work
+	entered   time.Time
+	deadline  time.Time // zero: none
+	estimated float64   // ns that it was expected to take
+	started   bool
+	begun     time.Time     // when it was started
+	place     *list.Element // in a queue; nil where it is in none
+	ready     chan struct{} // closed when it may start or is refused
+	refusal   *Refusal
+}
+
+func newJob(ctx context.Context, now time.Time, cfg Config, work Work) *job {
+	work.Cost = max(work.Cost, 1)
+	j := &job{Work: work, entered: now, ready: make(chan struct{})}
+	if cfg.FixedQueue {
+		j.Tenant = ""
+		return j
+	}
+	if work.Decided {
+		return j
+	}
+	j.deadline = now.Add(cfg.Patience)
+	if sooner, bounded := ctx.Deadline(); bounded && sooner.Before(j.deadline) {
+		j.deadline = sooner
+	}
+	return j
+}
+
+// core decides. Callers step it, and give it times that do not go back.
+type core struct {
+	cfg      Config
+	meter    meter
+	queue    *fair
+	decided  list.List      // of *job
+	urgent   int            // units in decided
+	inFlight int            // units
+	flying   int            // jobs in flight
+	places   map[string]int // jobs by shard, without decided ones
+	held     map[string]int // jobs by tenant, without decided ones
+	weights  int            // sum of these tenants' weights
+	taken    int            // jobs, without decided ones
+	refused  pressure
+}
+
+func newCore(cfg Config) *core {
+	return &core{
+		cfg: cfg, meter: newMeter(), queue: newFair(cfg),
+		places: make(map[string]int), held: make(map[string]int),
+	}
+}
+
+// window is how many units may be in flight. What is decided may have all of
+// it up to the limit, other work leaves a quarter of that alone.
+func (c *core) window(decided bool) int {
+	if decided || c.cfg.FixedQueue {
+		return c.cfg.Limit
+	}
+	fitting := flight * float64(c.cfg.Patience) / c.meter.each
+	return max(min(minWindow, c.cfg.Limit), int(min(fitting, float64(c.cfg.Limit)*3/4)))
+}
+
+// offer queues a job, or refuses it.
+func (c *core) offer(now time.Time, j *job) *Refusal {
+	if j.Decided {
+		j.place = c.decided.PushBack(j)
+		c.urgent += j.Cost
+		return nil
+	}
+	switch {
+	case c.places[j.Shard] >= c.cfg.Limit, c.taken >= c.cfg.TotalLimit:
+		return c.refusal(now, Full, j.Cost)
+	case c.cfg.FixedQueue:
+	case c.held[j.Tenant] >= crowd*c.cfg.weight(j.Tenant)*(c.cfg.TotalLimit-c.taken):
+		return c.refusal(now, Share, j.Cost)
+	default:
+		j.estimated = c.estimate(now, j.Tenant, j.Cost)
+		left := float64(j.deadline.Sub(now))
+		if needed := j.estimated * c.strictness(j.Tenant); needed > left {
+			c.meter.pressed = true
+			refusal := c.refusal(now, TooLate, j.Cost)
+			refusal.Wait = time.Duration(j.estimated)
+			refusal.RetryAfter += time.Duration(needed - max(left, 0))
+			return refusal
+		}
+	}
+	c.places[j.Shard]++
+	if c.held[j.Tenant]++; c.held[j.Tenant] == 1 {
+		c.weights += c.cfg.weight(j.Tenant)
+	}
+	c.taken++
+	c.queue.push(j)
+	return nil
+}
+
+// strictness is by how much a tenant's estimates are raised: by the margin,
+// less where it has less than its share of what is taken, and more where it
+// has more.
+func (c *core) strictness(tenant string) float64 {
+	held, weight, weights := c.held[tenant], c.cfg.weight(tenant), c.weights
+	if held == 0 {
+		weights += weight
+	}
+	share := float64(held*weights) / float64(max(c.taken, 1)*weight)
+	return max(1, c.meter.margin*min(max(share, 0.5), 1.25))
+}
+
+// estimate is how long a newcomer would take, in ns: what is in flight, what
+// waits before it, and what will be decided meanwhile and go before it. Where
+// nothing is in flight there is no telling but by trying.
+func (c *core) estimate(now time.Time, tenant string, cost int) float64 {
+	if c.flying == 0 && c.queue.jobs == 0 {
+		return 0
+	}
+	flying := max(float64(c.inFlight+cost)*c.meter.each, c.meter.flight)
+	waiting := float64(c.urgent) + float64(c.queue.ahead(tenant, cost))/max(c.meter.others(), 0.25)
+	return flying + waiting*c.meter.each + c.meter.overdue(now)
+}
+
+// next starts a job and returns it, or one that is refused after all because
+// it cannot be done in time any more; nil where none may start.
+func (c *core) next(now time.Time) *job {
+	if front := c.decided.Front(); front != nil {
+		j := front.Value.(*job)
+		if c.inFlight > 0 && c.inFlight+j.Cost > c.window(true) {
+			return nil
+		}
+		c.decided.Remove(front)
+		j.place = nil
+		c.urgent -= j.Cost
+		return c.start(now, j)
+	}
+	j := c.queue.first()
+	if j == nil || c.inFlight > 0 && c.inFlight+j.Cost > c.window(false) {
+		return nil
+	}
+	c.queue.pop(j)
+	if !j.deadline.IsZero() && now.Add(time.Duration(float64(c.inFlight+j.Cost)*c.meter.each)).After(j.deadline) {
+		c.vacate(j)
+		j.refusal = c.refusal(now, TooLate, j.Cost)
+		return j
+	}
+	return c.start(now, j)
+}
+
+func (c *core) start(now time.Time, j *job) *job {
+	j.started, j.begun = true, now
+	c.meter.begin(now)
+	c.inFlight += j.Cost
+	c.flying++
+	return j
+}
+
+// leave takes a job out that waits.
+func (c *core) leave(j *job) {
+	if j.Decided {
+		c.decided.Remove(j.place)
+		c.urgent -= j.Cost
+		return
+	}
+	c.queue.remove(j)
+	c.vacate(j)
+}
+
+// finish takes a job out that was started.
+func (c *core) finish(now time.Time, j *job, outcome Outcome) {
+	c.inFlight -= j.Cost
+	c.flying--
+	starving := c.queue.jobs == 0 && c.inFlight+j.Cost < c.window(false)/2
+	c.meter.end(now, j, c.flying > 0, starving)
+	if j.Decided {
+		return
+	}
+	c.vacate(j)
+	// Only those that were near the limit tell whether it is right.
+	if outcome == Succeeded && 2*j.estimated*c.meter.margin > float64(j.deadline.Sub(j.entered)) {
+		c.meter.judge(now.After(j.deadline))
+	}
+}
+
+// vacate gives a job's place to others.
+func (c *core) vacate(j *job) {
+	c.taken--
+	if c.places[j.Shard]--; c.places[j.Shard] == 0 {
+		delete(c.places, j.Shard)
+	}
+	if c.held[j.Tenant]--; c.held[j.Tenant] == 0 {
+		delete(c.held, j.Tenant)
+		c.weights -= c.cfg.weight(j.Tenant)
+	}
+}
+
+// refusal refuses a job of some units. It may try again when those that were
+// refused before it could have been done.
+func (c *core) refusal(now time.Time, reason Reason, cost int) *Refusal {
+	wait := c.refused.add(now, cost) * c.meter.each
+	if reason != TooLate {
+		wait += float64(c.queue.units+c.inFlight) * c.meter.each
+	}
+	return &Refusal{Reason: reason, RetryAfter: max(time.Duration(wait), minRetry)}
+}
+
+func (c *core) load(now time.Time) Load {
+	return Load{
+		Waiting: c.queue.jobs + c.decided.Len(), InFlight: c.flying, Window: c.window(false),
+		Wait: time.Duration(c.estimate(now, "", 1)), Each: time.Duration(c.meter.each), Margin: c.meter.margin,
+	}
+}

@@ -1,0 +1,116 @@
+package admission
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// firstEach is what a unit is taken to take before it is known.
+	firstEach = time.Millisecond
+	// sampleTime is what a sample lasts at least, adaptTime the time in which
+	// two thirds of a change are believed.
+	sampleTime = 20 * time.Millisecond
+	adaptTime  = 150 * time.Millisecond
+	// Estimates are raised so that about this share of jobs is late all the
+	// same. The margin moves with each sample, within its bounds.
+	lateShare  = 0.015
+	marginStep = 0.3
+	minMargin  = 1.1
+	maxMargin  = 2
+)
+
+// meter measures how fast work is done. Only with enough work waiting does it
+// learn that a unit takes longer: a batch of one takes nearly as long as one
+// of a hundred.
+type meter struct {
+	each    float64 // ns that a unit takes: time over work
+	time    float64 // ns of samples, the older the less
+	work    float64 // units in them
+	decided float64 // decided ones among these
+	gap     float64 // ns between ends, smoothed
+	margin  float64
+
+	busy     bool
+	since    time.Time // busy since, or the last end while busy
+	sample   time.Duration
+	units    int
+	decides  int
+	starving bool // too little waited in the sample
+	pressed  bool // yet some were refused
+
+	flight float64 // ns from start to end, smoothed
+	judged int     // jobs in the sample that were near the limit
+	late   int     // of these
+}
+
+func newMeter() meter {
+	return meter{
+		each: float64(firstEach), time: float64(sampleTime), work: float64(sampleTime / firstEach), margin: minMargin,
+	}
+}
+
+// others is the share of units that are not decided.
+func (m *meter) others() float64 { return 1 - m.decided/m.work }
+
+// begin tells that something is being done.
+func (m *meter) begin(now time.Time) {
+	if !m.busy {
+		m.busy, m.since = true, now
+	}
+}
+
+// end tells that units are done, whether anything else is being done, and
+// whether too little is.
+func (m *meter) end(now time.Time, j *job, busy, starving bool) {
+	took := max(0, now.Sub(m.since))
+	m.since = now
+	m.sample += took
+	m.gap += (float64(took) - m.gap) * weight(took)
+	m.flight += (float64(now.Sub(j.begun)) - m.flight) * weight(took)
+	m.units += j.Cost
+	if j.Decided {
+		m.decides += j.Cost
+	}
+	m.starving = m.starving || starving
+	m.busy = busy
+	if m.sample < sampleTime {
+		return
+	}
+	if !m.starving || m.pressed || float64(m.sample) < m.each*float64(m.units) {
+		m.sample = min(m.sample, adaptTime) // a standstill says little of what comes after
+		keep := 1 - weight(m.sample)
+		m.time = m.time*keep + float64(m.sample)
+		m.work = m.work*keep + float64(m.units)
+		m.decided = m.decided*keep + float64(m.decides)
+		m.each = m.time / m.work
+	}
+	if m.judged > 0 {
+		m.margin += marginStep * (float64(m.late)/float64(m.judged) - lateShare)
+		m.margin = min(max(m.margin, minMargin), maxMargin)
+	}
+	m.judged, m.late = 0, 0
+	m.sample, m.units, m.decides, m.starving, m.pressed = 0, 0, 0, false, false
+}
+
+// weight is how much a sample of some length counts.
+func weight(length time.Duration) float64 {
+	return -math.Expm1(-float64(length) / float64(adaptTime))
+}
+
+// overdue is how much longer nothing has ended than usual. What has lasted
+// that long is expected to last as long again.
+func (m *meter) overdue(now time.Time) float64 {
+	if !m.busy {
+		return 0
+	}
+	return max(0, float64(now.Sub(m.since))-2*m.gap)
+}
+
+// judge tells whether a job that was near the limit was late.
+func (m *meter) judge(late bool) {
+	m.judged++
+	if late {
+		m.late++
+	}
+}
