@@ -253,6 +253,9 @@ func traceparent(ctx context.Context) string {
 
 // withTrace continues an envelope's trace.
 func withTrace(ctx context.Context, envelope *eventv1.Envelope) context.Context {
+	if envelope.GetTraceparent() == "" {
+		return ctx
+	}
 	carrier := propagation.MapCarrier{"traceparent": envelope.GetTraceparent()}
 	return propagation.TraceContext{}.Extract(ctx, carrier)
 }

@@ -22,3 +22,18 @@ func Once(ctx context.Context, tx *sql.Tx, consumer string, envelope *eventv1.En
 	}
 	return n == 1, nil
 }
+
+// OnceAll is Once for a Batch: it returns the envelopes that the consumer
+// handles for the first time, in order.
+func OnceAll(ctx context.Context, tx *sql.Tx, consumer string, envelopes []*eventv1.Envelope) (fresh []*eventv1.Envelope, err error) {
+	for _, envelope := range envelopes {
+		first, err := Once(ctx, tx, consumer, envelope)
+		if err != nil {
+			return nil, err
+		}
+		if first {
+			fresh = append(fresh, envelope)
+		}
+	}
+	return fresh, nil
+}

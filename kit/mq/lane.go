@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/backlot-video/backlot/kit/crashpoint"
@@ -24,11 +25,20 @@ type lane struct {
 	client   *Client
 	consumer Consumer
 	holder   *holder
+	acks     *acks
 	queue    chan jetstream.Msg // never full: the broker hands out no more
+	handled  prometheus.Counter
+	failed   prometheus.Counter
+	seconds  prometheus.Observer
 }
 
-func newLane(client *Client, consumer Consumer, h *holder) *lane {
-	return &lane{client: client, consumer: consumer, holder: h, queue: make(chan jetstream.Msg, consumer.MaxAckPending)}
+func newLane(client *Client, consumer Consumer, h *holder, a *acks) *lane {
+	m, name := client.metrics, consumer.Durable
+	return &lane{
+		client: client, consumer: consumer, holder: h, acks: a, queue: make(chan jetstream.Msg, consumer.MaxAckPending),
+		handled: m.handled.WithLabelValues(name), failed: m.failed.WithLabelValues(name),
+		seconds: m.seconds.WithLabelValues(name),
+	}
 }
 
 // run works until ended is closed and gives back what is queued then.
@@ -36,12 +46,26 @@ func (l *lane) run(stopping, work context.Context, ended <-chan struct{}) {
 	for {
 		select {
 		case message := <-l.queue:
-			l.take(stopping, work, message)
+			l.take(stopping, work, l.gather(message))
 		case <-ended:
 			l.giveBack()
 			return
 		}
 	}
+}
+
+// gather adds what waits already to a batch.
+func (l *lane) gather(first jetstream.Msg) []jetstream.Msg {
+	batch := []jetstream.Msg{first}
+	for len(batch) < l.consumer.BatchLimit {
+		select {
+		case message := <-l.queue:
+			batch = append(batch, message)
+		default:
+			return batch
+		}
+	}
+	return batch
 }
 
 // giveBack empties the queue while an attempt may still run before it.
@@ -57,8 +81,48 @@ func (l *lane) giveBack() {
 	}
 }
 
-// take ends with an answer to the broker: acknowledged, parked or given back.
-func (l *lane) take(stopping, work context.Context, message jetstream.Msg) {
+// take ends with an answer to the broker for each message: acknowledged,
+// parked or given back.
+func (l *lane) take(stopping, work context.Context, messages []jetstream.Msg) {
+	if len(messages) > 1 && stopping.Err() == nil && l.together(work, messages) {
+		return
+	}
+	for _, message := range messages {
+		l.alone(stopping, work, message)
+	}
+}
+
+// together reports whether all messages were handled in one attempt. Where
+// one is refused each is tried alone.
+func (l *lane) together(work context.Context, messages []jetstream.Msg) bool {
+	envelopes := make([]*eventv1.Envelope, len(messages))
+	for i, message := range messages {
+		var err error
+		if envelopes[i], err = open(message); err != nil {
+			return false
+		}
+	}
+	err := l.attempt(work, envelopes[0], func(ctx context.Context) error { return l.consumer.Batch(ctx, envelopes) })
+	if err != nil {
+		l.failed.Inc()
+		l.client.cfg.Log.LogAttrs(work, slog.LevelWarn, "batch failed", slog.String("consumer", l.consumer.Durable),
+			slog.Int("facts", len(envelopes)), slog.Any("err", err))
+		return false
+	}
+	beforeAck.Hit()
+	for _, message := range messages {
+		l.acknowledge(message)
+		l.holder.release(message)
+	}
+	return true
+}
+
+func (l *lane) acknowledge(message jetstream.Msg) {
+	l.handled.Inc()
+	l.acks.add(message.Reply())
+}
+
+func (l *lane) alone(stopping, work context.Context, message jetstream.Msg) {
 	defer l.holder.release(message)
 	err := stopping.Err()
 	if err == nil {
@@ -74,30 +138,25 @@ func (l *lane) take(stopping, work context.Context, message jetstream.Msg) {
 }
 
 func (l *lane) handle(stopping, work context.Context, message jetstream.Msg) error {
-	meta, err := message.Metadata()
-	if err != nil {
-		return err
-	}
-	name := l.consumer.Durable
-	l.client.metrics.pending.WithLabelValues(name).Set(float64(meta.NumPending))
 	envelope, err := open(message)
 	if err != nil {
-		return l.park(stopping, work, message, err)
+		return l.park(stopping, work, message, err, 0)
 	}
+	name := l.consumer.Durable
 	pause := newBackoff(l.consumer.Pause, maxPause)
 	for attempt := 1; ; attempt++ {
-		err := l.attempt(work, envelope)
+		err := l.attempt(work, envelope, func(ctx context.Context) error { return l.consumer.Handler(ctx, envelope) })
 		if err == nil {
 			beforeAck.Hit()
-			l.client.metrics.handled.WithLabelValues(name).Inc()
-			return message.Ack()
+			l.acknowledge(message)
+			return nil
 		}
 		if stopping.Err() != nil {
 			return err
 		}
-		l.client.metrics.failed.WithLabelValues(name).Inc()
+		l.failed.Inc()
 		if attempt >= l.consumer.Attempts || errors.Is(err, ErrUnknownType) {
-			return l.park(stopping, work, message, err)
+			return l.park(stopping, work, message, err, attempt)
 		}
 		l.client.cfg.Log.LogAttrs(work, slog.LevelWarn, "attempt failed", slog.String("consumer", name),
 			slog.String("type", envelope.GetType()), slog.String("id", envelope.GetId()),
@@ -121,24 +180,25 @@ func open(message jetstream.Msg) (*eventv1.Envelope, error) {
 	return envelope, nil
 }
 
-func (l *lane) attempt(work context.Context, envelope *eventv1.Envelope) (err error) {
+// attempt calls the handler, in the trace of an envelope.
+func (l *lane) attempt(work context.Context, envelope *eventv1.Envelope, handle func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(withTrace(work, envelope), l.consumer.Timeout)
 	defer cancel()
 	clock := l.client.cfg.Clock
 	start := clock()
 	defer func() {
-		l.client.metrics.seconds.WithLabelValues(l.consumer.Durable).Observe(clock().Sub(start).Seconds())
+		l.seconds.Observe(clock().Sub(start).Seconds())
 		if failure := recover(); failure != nil {
 			err = fmt.Errorf("panic: %v\n%s", failure, debug.Stack())
 		}
 	}()
-	return l.consumer.Handler(ctx, envelope)
+	return handle(ctx)
 }
 
 // park tries until the message is parked or the consumer stops.
-func (l *lane) park(stopping, work context.Context, message jetstream.Msg, reason error) error {
+func (l *lane) park(stopping, work context.Context, message jetstream.Msg, reason error, attempts int) error {
 	for pause := newBackoff(l.consumer.Pause, maxPause); ; {
-		err := l.client.park(work, l.consumer, message, reason)
+		err := l.client.park(work, l.consumer, message, reason, attempts)
 		if err == nil {
 			return nil
 		}
@@ -151,22 +211,45 @@ func (l *lane) park(stopping, work context.Context, message jetstream.Msg, reaso
 }
 
 // holder tells the broker of the messages that wait or are worked on, before it
-// hands them to another.
+// hands them to another, and bounds their bytes.
 type holder struct {
-	mu   sync.Mutex
-	held map[jetstream.Msg]bool
+	limit int
+	gauge prometheus.Gauge
+
+	mu    sync.Mutex
+	room  sync.Cond // over mu: something was released
+	held  map[jetstream.Msg]struct{}
+	bytes int
 }
 
+func newHolder(limit int, gauge prometheus.Gauge) *holder {
+	h := &holder{limit: limit, gauge: gauge, held: map[jetstream.Msg]struct{}{}}
+	h.room.L = &h.mu
+	return h
+}
+
+// hold waits while too much is in hand. The lanes make room, whatever happens.
 func (h *holder) hold(message jetstream.Msg) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.held[message] = true
+	for h.bytes >= h.limit {
+		h.room.Wait()
+	}
+	h.held[message] = struct{}{}
+	h.bytes += len(message.Data())
+	h.gauge.Set(float64(h.bytes))
 }
 
 func (h *holder) release(message jetstream.Msg) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.held, message)
+	full := h.bytes >= h.limit
+	h.bytes -= len(message.Data())
+	h.gauge.Set(float64(h.bytes))
+	if full {
+		h.room.Signal()
+	}
 }
 
 func (h *holder) run(ended <-chan struct{}) {

@@ -14,6 +14,13 @@ type metrics struct {
 	parked      *prometheus.CounterVec   // consumer
 	pending     *prometheus.GaugeVec     // consumer
 	seconds     *prometheus.HistogramVec // consumer
+
+	unconfirmed  *prometheus.GaugeVec   // consumer
+	repeatedAcks *prometheus.CounterVec // consumer
+	held         *prometheus.GaugeVec   // consumer
+	ackPending   *prometheus.GaugeVec   // consumer
+	redelivered  *prometheus.GaugeVec   // consumer
+	age          *prometheus.GaugeVec   // consumer
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -32,6 +39,13 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		failed:      counter("failed_attempts_total", "Attempts of a handler that failed.", "consumer"),
 		parked:      counter("parked_messages_total", "Messages set aside, since no attempt succeeded.", "consumer"),
 		pending:     gauge("pending_messages", "Messages that wait at the broker.", "consumer"),
+
+		unconfirmed:  gauge("unconfirmed_acks", "Acknowledgements sent that the broker has not confirmed.", "consumer"),
+		repeatedAcks: counter("repeated_acks_total", "Acknowledgements sent again, since no confirmation came.", "consumer"),
+		held:         gauge("held_bytes", "Bytes of messages that wait in this process or are worked on.", "consumer"),
+		ackPending:   gauge("ack_pending_messages", "Messages handed out and not acknowledged, of all processes.", "consumer"),
+		redelivered:  gauge("redelivered_messages", "Messages not acknowledged that were handed out more than once.", "consumer"),
+		age:          gauge("oldest_pending_seconds", "Age of the oldest message that is not acknowledged; 0 where there is none.", "consumer"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "backlot_mq_handle_seconds", Help: "Time that an attempt of a handler takes.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9),
@@ -54,6 +68,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.published, m.unpublished, m.lag, m.handled, m.failed, m.parked, m.pending, m.seconds,
+		m.unconfirmed, m.repeatedAcks, m.held, m.ackPending, m.redelivered, m.age,
 	}
 }
 

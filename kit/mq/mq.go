@@ -7,9 +7,14 @@
 //	outbox.go    Outbox: facts in the transaction of what they tell of
 //	relay.go     Outbox.Run, which publishes them
 //	inbox.go     Once: which facts a consumer's database has seen
-//	consumer.go  Client.Consume: handlers, acknowledgement, parking
+//	consumer.go  Consumer: which facts to handle, and how
+//	consume.go   Client.Consume: the pull, its bounds, the end
+//	lane.go      one of a consumer's workers: order, retries
+//	acks.go      acknowledgements, many in one write, none awaited
+//	parked.go    messages that no handler took: park, list, replay, drop
+//	lag.go       how far consumers are behind
 //	journal.go   Journal: a service's own records
-//	lane.go      one of a consumer's workers: order, retries, ends
+//	valid.go     the contract of envelopes
 //	metrics.go   what is measured
 //
 // A fact added to an outbox is delivered at least once, in the order of its
@@ -31,8 +36,6 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
-
-	"buf.build/go/protovalidate"
 
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 )
@@ -104,8 +107,8 @@ func complete(ctx context.Context, envelope *eventv1.Envelope, source string, no
 
 // encode checks an envelope against its contract.
 func encode(envelope *eventv1.Envelope) ([]byte, error) {
-	if err := protovalidate.Validate(envelope); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEnvelope, err)
+	if err := valid(envelope); err != nil {
+		return nil, err
 	}
 	data, err := proto.Marshal(envelope)
 	if err != nil {
@@ -123,8 +126,8 @@ func decode(data []byte) (*eventv1.Envelope, error) {
 	if err := proto.Unmarshal(data, envelope); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEnvelope, err)
 	}
-	if err := protovalidate.Validate(envelope); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEnvelope, err)
+	if err := valid(envelope); err != nil {
+		return nil, err
 	}
 	return envelope, nil
 }
