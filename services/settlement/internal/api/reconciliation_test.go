@@ -69,6 +69,10 @@ func TestReconciliationOfAFileIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	badID := bad.GetReconciliation().GetId()
+	none, err := r.StartReconciliation(op, &settlementv1.StartReconciliationRequest{Name: "x", From: 1, To: 2, IdempotencyKey: "none"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		call func() error
 		code connect.Code
@@ -83,7 +87,7 @@ func TestReconciliationOfAFileIsServed(t *testing.T) {
 			return err
 		}, connect.CodeInvalidArgument, "offset: data does not follow"},
 		"empty": {func() error {
-			_, err := r.FinishReconciliation(op, &settlementv1.FinishReconciliationRequest{ReconciliationId: badID})
+			_, err := r.FinishReconciliation(op, &settlementv1.FinishReconciliationRequest{ReconciliationId: none.GetReconciliation().GetId()})
 			return err
 		}, connect.CodeInvalidArgument, "file: is empty"},
 		"unknown": {func() error {
