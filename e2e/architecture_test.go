@@ -15,7 +15,7 @@ import (
 // a service is its domain: pure.
 var adapters = map[string][]string{
 	"configstore": {"internal/engine", "internal/object", "internal/xds"},
-	"coordinator": {"internal/message", "internal/participant", "internal/runner"},
+	"coordinator": {"internal/coordinatortest", "internal/message", "internal/participant", "internal/runner", "internal/tool"},
 	"gateway":     {"internal/edge", "internal/media", "internal/relay", "internal/xds"},
 	"recommender": {"internal/engine", "internal/intake", "internal/model", "internal/shelf", "internal/trainer"},
 	"rules":       {"internal/backtest", "internal/catalog", "internal/counting", "internal/folder", "internal/listing", "internal/part", "internal/release", "internal/tool", "velocity/memory"},

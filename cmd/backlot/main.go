@@ -58,7 +58,9 @@ func run(args []string) int {
 		fmt.Print(usage)
 		return 0
 	}
-	tools := map[string]func(string, []string) (int, bool){"rules": rules.Tool, "settlement": settlement.Tool}
+	tools := map[string]func(string, []string) (int, bool){
+		"rules": rules.Tool, "settlement": settlement.Tool, "coordinator": coordinator.Tool,
+	}
 	if tool, found := tools[verb]; found {
 		if code, ran := tool("backlot "+verb, args); ran {
 			return code
@@ -98,6 +100,8 @@ const usage = `Backlot is the backend of a paid-video business.
                        backlot rules help
   backlot settlement VERB  verify the books, reconcile files, pay out: see
                        backlot settlement help
+  backlot coordinator VERB  list global transactions, retry and force them: see
+                       backlot coordinator help
   backlot mq           run the embedded message broker in a process of its own
   backlot demo         drive the whole journey through the API of a running
                        Backlot: upload, transcode, publish, watch, recommend,

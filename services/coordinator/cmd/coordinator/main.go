@@ -1,4 +1,5 @@
-// Command coordinator runs the coordinator service in a process of its own.
+// Command coordinator runs the coordinator service in a process of its own, or
+// a tool for its operators.
 package main
 
 import (
@@ -15,6 +16,9 @@ import (
 const heapGrowth = 400
 
 func main() {
+	if code, ran := service.Tool("coordinator", os.Args[1:]); ran {
+		os.Exit(code)
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
 	}

@@ -1,0 +1,70 @@
+// Package tool is the command line of coordinator, for operators.
+//
+//	tool.go    the verbs, and what they share
+//	list.go    list, get
+//	decide.go  retry, cancel, force
+package tool
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/tool"
+	"github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1/coordinatorv1connect"
+)
+
+// About says what the tool is for.
+const About = "looks after the global transactions of a running Backlot"
+
+// Verbs are coordinator's, in the order in which the help lists them.
+func Verbs() []tool.Verb {
+	return []tool.Verb{listVerb(), getVerb(), retryVerb(), cancelVerb(), forceVerb()}
+}
+
+// remote is a running Backlot, and how to show what it answers.
+type remote struct {
+	tool.Remote
+	json bool
+	std  *tool.Stdio
+}
+
+func (r *remote) register(set *config.Set, std *tool.Stdio) {
+	r.std = std
+	r.Register(set)
+	set.Bool(&r.json, "json", false, "print JSON by the API's names")
+}
+
+func (r *remote) transactions() coordinatorv1connect.CoordinatorServiceClient {
+	return coordinatorv1connect.NewCoordinatorServiceClient(r.Client, r.URL)
+}
+
+// online returns what runs fn once the operator is signed in; check looks at
+// the arguments before.
+func (r *remote) online(check func(args []string) error, fn func(ctx context.Context, args []string) error) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := check(args); err != nil {
+			return err
+		}
+		if err := r.SignIn(ctx); err != nil {
+			return err
+		}
+		return fn(ctx, args)
+	}
+}
+
+// want checks the number of arguments.
+func want(n int, what string) func(args []string) error {
+	return func(args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("want %s; try --help", what)
+		}
+		return nil
+	}
+}
+
+// short is an enumeration's value as people write it.
+func short(name, prefix string) string {
+	return strings.ToLower(strings.TrimPrefix(name, prefix))
+}
