@@ -6,6 +6,7 @@
 //	client.go    Client: the connection, the streams, Publish
 //	outbox.go    Outbox: facts in the transaction of what they tell of
 //	relay.go     Outbox.Run, which publishes them
+//	lease.go     which of several processes publishes; native.go: pgx's queries in database/sql
 //	inbox.go     Once: which facts a consumer's database has seen
 //	consumer.go  Consumer: which facts to handle, and how
 //	consume.go   Client.Consume: the pull, its bounds, the end

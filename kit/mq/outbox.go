@@ -10,6 +10,7 @@ import (
 	"github.com/backlot-video/backlot/kit/database"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
+	"github.com/backlot-video/backlot/sql/gen/kitpg"
 )
 
 // OutboxConfig tells whose facts an Outbox holds and where they go.
@@ -17,7 +18,7 @@ type OutboxConfig struct {
 	Service string           // required: the source of the facts
 	DB      *database.DB     // required: the service's database
 	Client  *Client          // required to Run
-	Batch   int              // facts published at a time; default 256
+	Batch   int              // facts published at a time, at most 1024; default 512
 	Keep    time.Duration    // how long facts are kept once sent; default 3 minutes
 	Poll    time.Duration    // how often to look without being told; default 1 s
 	Log     *slog.Logger     // default none
@@ -29,13 +30,15 @@ type OutboxConfig struct {
 type Outbox struct {
 	cfg  OutboxConfig
 	wake chan struct{} // of length 1: a transaction has added facts
+	told chan struct{} // of length 1: one of another process has
 }
 
 // NewOutbox returns the outbox of a database. Run publishes what is in it.
 func NewOutbox(cfg OutboxConfig) *Outbox {
 	if cfg.Batch == 0 {
-		cfg.Batch = 256
+		cfg.Batch = 512
 	}
+	cfg.Batch = min(cfg.Batch, publishWindow)
 	if cfg.Keep == 0 {
 		cfg.Keep = 3 * time.Minute
 	}
@@ -48,7 +51,7 @@ func NewOutbox(cfg OutboxConfig) *Outbox {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	return &Outbox{cfg: cfg, wake: make(chan struct{}, 1)}
+	return &Outbox{cfg: cfg, wake: make(chan struct{}, 1), told: make(chan struct{}, 1)}
 }
 
 // Add adds a fact in tx, which is one of the database's Write: it is published
@@ -80,6 +83,50 @@ func (o *Outbox) Add(ctx context.Context, tx *sql.Tx, envelope *eventv1.Envelope
 		return fmt.Errorf("add to outbox: %w", err)
 	}
 	database.AfterCommit(ctx, func() { notify(o.wake) })
+	return nil
+}
+
+// AddAll is Add for many facts: on PostgreSQL one statement. They are told in
+// the order given. Their sequence is set when they are published.
+func (o *Outbox) AddAll(ctx context.Context, tx *sql.Tx, envelopes []*eventv1.Envelope) error {
+	if o.cfg.DB.Dialect() == database.PostgreSQL {
+		if err := o.AddAllNative(ctx, native{tx}, envelopes); err != nil {
+			return err
+		}
+		database.AfterCommit(ctx, o.Wake)
+		return nil
+	}
+	for _, envelope := range envelopes {
+		if err := o.Add(ctx, tx, envelope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AddAllNative is AddAll in a transaction of pgx's own. Wake follows its
+// commit.
+func (o *Outbox) AddAllNative(ctx context.Context, tx kitpg.DBTX, envelopes []*eventv1.Envelope) error {
+	if len(envelopes) == 0 {
+		return nil
+	}
+	rows := kitpg.AddAllToOutboxParams{CreatedAt: o.cfg.Clock().UnixMicro()}
+	for i, envelope := range envelopes {
+		if err := complete(ctx, envelope, o.cfg.Service, rows.CreatedAt); err != nil {
+			return err
+		}
+		data, err := encode(envelope)
+		if err != nil {
+			return fmt.Errorf("fact %d: %w", i, err)
+		}
+		rows.Ids = append(rows.Ids, envelope.GetId())
+		rows.TenantIds = append(rows.TenantIds, envelope.GetTenantId())
+		rows.Shards = append(rows.Shards, int32(Shard(envelope.GetKey())))
+		rows.Envelopes = append(rows.Envelopes, data)
+	}
+	if err := kitpg.New(tx).AddAllToOutbox(ctx, rows); err != nil {
+		return fmt.Errorf("add to outbox: %w", err)
+	}
 	return nil
 }
 

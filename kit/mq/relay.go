@@ -11,11 +11,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/backlot-video/backlot/kit/crashpoint"
+	"github.com/backlot-video/backlot/kit/database"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
+	"github.com/backlot-video/backlot/sql/gen/kitpg"
 )
 
 const (
@@ -26,6 +29,8 @@ const (
 	purgeLimit   = 1000 // rows at a time
 	relayPause   = 50 * time.Millisecond
 	relayMaxWait = 5 * time.Second
+	// sequenceField is Envelope.sequence.
+	sequenceField = 6
 )
 
 var (
@@ -36,30 +41,42 @@ var (
 // Run publishes facts until ctx ends, and returns nil then. At its start and
 // whenever the broker has come back, it publishes once more what was sent
 // within Keep: a broker that died may have lost it, one that did not drops it
-// by its id. It also removes what is old from outbox and inbox. Several
-// processes may run it on one database.
+// by its id. It also removes what is old from outbox and inbox. Of several
+// processes that run it on one database, one publishes; another takes over
+// when that one stops, or within seconds where it died.
 func (o *Outbox) Run(ctx context.Context) error {
 	if o.cfg.Client == nil {
 		return errors.New("outbox has no broker")
 	}
 	reconnected, unwatch := o.cfg.Client.watch()
 	defer unwatch()
+	deaf, err := o.listen()
+	if err != nil {
+		return fmt.Errorf("outbox of %s: %w", o.cfg.Service, err)
+	}
+	defer deaf()
+	right, err := newLease(o)
+	if err != nil {
+		return err
+	}
+	defer right.drop(ctx)
 	poll, purge := time.NewTicker(o.cfg.Poll), time.NewTicker(purgeEvery)
 	defer poll.Stop()
 	defer purge.Stop()
-	again := true
+	again, woken := true, false
 	pause := newBackoff(relayPause, relayMaxWait)
 	for {
-		more, err := o.step(ctx, again)
+		more, err := o.turn(ctx, right, &again, woken)
 		if ctx.Err() != nil {
 			return nil
 		}
+		woken = false
 		if err != nil {
 			o.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "outbox waits", slog.String("service", o.cfg.Service), slog.Any("err", err))
 			pause.sleep(ctx)
 			continue
 		}
-		again, pause = false, newBackoff(relayPause, relayMaxWait)
+		pause = newBackoff(relayPause, relayMaxWait)
 		if more {
 			continue
 		}
@@ -67,6 +84,8 @@ func (o *Outbox) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-o.wake:
+			woken = true
+		case <-o.told:
 		case <-poll.C:
 		case <-reconnected:
 			again = true
@@ -76,6 +95,31 @@ func (o *Outbox) Run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// turn publishes one batch where this process is the one to do so, else it
+// passes on that there are new facts.
+func (o *Outbox) turn(ctx context.Context, right *lease, again *bool, woken bool) (more bool, err error) {
+	held, gained, err := right.hold(ctx)
+	if err != nil {
+		return false, err
+	}
+	if !held {
+		*again = true
+		o.cfg.Client.metrics.lag.DeleteLabelValues(o.cfg.Service)
+		if woken {
+			o.wakeHolder()
+		}
+		return false, nil
+	}
+	more, err = o.step(ctx, *again || gained)
+	if gained {
+		*again = true
+	}
+	if err == nil {
+		*again = false
+	}
+	return more, err
 }
 
 // step publishes one batch, and reports whether there may be more.
@@ -101,16 +145,7 @@ func (o *Outbox) step(ctx context.Context, again bool) (more bool, err error) {
 	sent, failure := o.publish(ctx, rows)
 	afterPublish.Hit()
 	if len(sent) > 0 {
-		now := o.cfg.Clock().UnixMicro()
-		err = o.cfg.DB.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			queries := kitdb.New(tx)
-			for ids := range slices.Chunk(sent, markLimit) {
-				if err := queries.MarkSent(ctx, markSent(now, ids)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err = o.mark(ctx, sent)
 	}
 	o.cfg.Client.metrics.published.WithLabelValues(o.cfg.Service).Add(float64(len(sent)))
 	o.cfg.Client.metrics.unpublished.WithLabelValues(o.cfg.Service).Add(float64(len(rows) - len(sent)))
@@ -131,6 +166,24 @@ func markSent(now int64, ids []string) kitdb.MarkSentParams {
 		ID17: id[16], ID18: id[17], ID19: id[18], ID20: id[19], ID21: id[20], ID22: id[21], ID23: id[22], ID24: id[23],
 		ID25: id[24], ID26: id[25], ID27: id[26], ID28: id[27], ID29: id[28], ID30: id[29], ID31: id[30], ID32: id[31],
 	}
+}
+
+// mark notes in one transaction, on PostgreSQL in one statement, that the
+// broker has these facts.
+func (o *Outbox) mark(ctx context.Context, sent []string) error {
+	now := o.cfg.Clock().UnixMicro()
+	return o.cfg.DB.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if o.cfg.DB.Dialect() == database.PostgreSQL {
+			return kitpg.New(native{tx}).MarkAllSent(ctx, kitpg.MarkAllSentParams{SentAt: now, Ids: sent})
+		}
+		queries := kitdb.New(tx)
+		for ids := range slices.Chunk(sent, markLimit) {
+			if err := queries.MarkSent(ctx, markSent(now, ids)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (o *Outbox) measureLag(unsent []kitdb.ListUnsentRow) {
@@ -194,6 +247,9 @@ func wavesOf(rows []kitdb.ListUnsentRow) (waves [][]*pending, failure error) {
 		p := &pending{id: row.ID, key: envelope.GetKey(), message: nats.NewMsg(Subject(envelope))}
 		p.message.Header.Set(jetstream.MsgIDHeader, row.ID)
 		p.message.Data = row.Envelope
+		if envelope.GetSequence() == 0 { // by AddAll
+			p.message.Data = protowire.AppendVarint(protowire.AppendTag(p.message.Data, sequenceField, protowire.VarintType), uint64(row.Sequence))
+		}
 		wave := count[p.key]
 		count[p.key]++
 		if wave == len(waves) {

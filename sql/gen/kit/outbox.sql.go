@@ -34,7 +34,7 @@ func (q *Queries) AddToOutbox(ctx context.Context, arg AddToOutboxParams) error 
 }
 
 const listUnsent = `-- name: ListUnsent :many
-SELECT id, envelope, created_at FROM outbox
+SELECT id, sequence, envelope, created_at FROM outbox
 WHERE sent_at = 0
 ORDER BY sequence, id
 LIMIT $1
@@ -42,6 +42,7 @@ LIMIT $1
 
 type ListUnsentRow struct {
 	ID        string
+	Sequence  int64
 	Envelope  []byte
 	CreatedAt int64
 }
@@ -55,7 +56,12 @@ func (q *Queries) ListUnsent(ctx context.Context, maxRows int32) ([]ListUnsentRo
 	var items []ListUnsentRow
 	for rows.Next() {
 		var i ListUnsentRow
-		if err := rows.Scan(&i.ID, &i.Envelope, &i.CreatedAt); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Sequence,
+			&i.Envelope,
+			&i.CreatedAt,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

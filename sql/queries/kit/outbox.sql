@@ -13,7 +13,7 @@ INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
 VALUES (sqlc.arg(id), sqlc.arg(tenant_id), sqlc.arg(sequence), sqlc.arg(envelope), sqlc.arg(created_at), 0);
 
 -- name: ListUnsent :many
-SELECT id, envelope, created_at FROM outbox
+SELECT id, sequence, envelope, created_at FROM outbox
 WHERE sent_at = 0
 ORDER BY sequence, id
 LIMIT sqlc.arg(max_rows);
