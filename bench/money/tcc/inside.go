@@ -12,8 +12,8 @@ import (
 
 const (
 	rounds = 3
-	warm   = 500 * time.Millisecond
-	lasts  = 3 * time.Second
+	warm   = 400 * time.Millisecond
+	lasts  = 2500 * time.Millisecond
 )
 
 // inside is the comparison, in a namespace without anybody else.
@@ -39,6 +39,7 @@ type bench struct {
 	postgres     *server
 	dtm          *server
 	ours, sqlite *coordinator
+	bare         *coordinator // without facts, which DTM does not tell either
 }
 
 func newBench(dir string) (*bench, error) {
@@ -56,9 +57,13 @@ func newBench(dir string) (*bench, error) {
 	if b.dtm, err = startDTM(dir); err != nil {
 		return nil, err
 	}
-	b.ours = &coordinator{dir: dir, name: "postgresql", address: "127.0.0.1:28103", database: postgresURL(), participants: b.participants}
-	b.sqlite = &coordinator{dir: dir, name: "sqlite", address: "127.0.0.1:28104", participants: b.participants}
-	for _, o := range []*coordinator{b.ours, b.sqlite} {
+	b.ours = &coordinator{dir: dir, name: "postgresql", address: "127.0.0.1:28103", kitex: "127.0.0.1:28203", database: postgresURL(), participants: b.participants}
+	b.sqlite = &coordinator{dir: dir, name: "sqlite", address: "127.0.0.1:28104", kitex: "127.0.0.1:28204", participants: b.participants}
+	b.bare = &coordinator{
+		dir: dir, name: "bare", address: "127.0.0.1:28106", kitex: "127.0.0.1:28206", database: postgresURL(),
+		participants: b.participants, extra: []string{"--coordinator.facts=false"},
+	}
+	for _, o := range []*coordinator{b.ours, b.sqlite, b.bare} {
 		if err := o.start(); err != nil {
 			return nil, err
 		}
@@ -67,7 +72,7 @@ func newBench(dir string) (*bench, error) {
 }
 
 func (b *bench) close() {
-	for _, s := range []*server{b.dtm, b.ours.server, b.sqlite.server} {
+	for _, s := range []*server{b.dtm, b.ours.server, b.sqlite.server, b.bare.server} {
 		s.end(os.Kill)
 	}
 	b.postgres.end(syscall.SIGQUIT)
@@ -97,7 +102,10 @@ func (b *bench) contenders() []contender {
 	return []contender{
 		{dtmName, dtm(b.participants), b.with(b.dtm, true)},
 		{"initiator", b.ours.initiate(), b.with(b.ours.server, true)},
+		{"initiator, no facts", b.bare.initiate(), b.with(b.bare.server, true)},
 		{"one call", b.ours.submit(), b.with(b.ours.server, true)},
+		{"one call, no facts", b.bare.submit(), b.with(b.bare.server, true)},
+		{"one call by Kitex", b.ours.submitByKitex(), b.with(b.ours.server, true)},
 		{"one call, SQLite", b.sqlite.submit(), b.with(b.sqlite.server, false)},
 	}
 }

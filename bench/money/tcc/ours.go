@@ -2,19 +2,22 @@ package tcc
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"github.com/backlot-video/backlot/kit/identity"
+	"github.com/backlot-video/backlot/kit/rpc"
+	coordinatorv1 "github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1"
 )
 
 // coordinator is one of ours.
 type coordinator struct {
-	dir, name, address, database string
-	participants                 *participants
-	extra                        []string
+	dir, name, address, kitex, database string
+	participants                        *participants
+	extra                               []string
 
 	server *server
 	keys   *identity.Keys
@@ -25,7 +28,7 @@ type coordinator struct {
 func (o *coordinator) start() (err error) {
 	data := filepath.Join(o.dir, o.name)
 	args := []string{
-		"--data-dir", data, "--ops-listen", "", "--coordinator.kitex-listen", "", "--coordinator.rpc-listen", o.address,
+		"--data-dir", data, "--ops-listen", "", "--coordinator.rpc-listen", o.address, "--coordinator.kitex-listen", o.kitex,
 		"--coordinator.http-allow", "http://" + o.participants.address, "--cluster-key-file", filepath.Join(o.dir, "cluster.key"),
 	}
 	if o.database != "" {
@@ -79,6 +82,28 @@ func (o *coordinator) submit() transaction {
 		answer, err := o.call(c, "Submit", fmt.Appendf(nil,
 			`{"xid":%q,"wait":"WAIT_CONFIRMED","branches":[{"branchId":"a","http":{%s}},{"branchId":"b","http":{%s}}]}`, id, calls, calls))
 		return confirmed(answer, err)
+	}
+}
+
+// submitByKitex is submit by Kitex, as the house's services do it.
+func (o *coordinator) submitByKitex() transaction {
+	dialer := rpc.NewDialer(rpc.ClientConfig{
+		Service: "bench", Signer: o.keys, Resolver: rpc.Static(map[string][]rpc.Endpoint{"coordinator": {{KitexAddress: o.kitex}}}),
+	})
+	service := coordinatorv1.NewCoordinatorServiceClient(dialer.Conn("coordinator"))
+	post := func(phase string) *coordinatorv1.HttpCall {
+		return &coordinatorv1.HttpCall{Url: o.participants.url(phase)}
+	}
+	calls := &coordinatorv1.HttpBranch{Try: post("try"), Confirm: post("confirm"), Cancel: post("cancel")}
+	return func(_ *client, id string) error {
+		answer, err := service.Submit(context.Background(), &coordinatorv1.SubmitRequest{
+			Xid: id, Wait: coordinatorv1.Wait_WAIT_CONFIRMED,
+			Branches: []*coordinatorv1.BranchSpec{{BranchId: "a", Http: calls}, {BranchId: "b", Http: calls}},
+		})
+		if err == nil && answer.GetTransaction().GetState() != coordinatorv1.TransactionState_TRANSACTION_STATE_CONFIRMED {
+			err = fmt.Errorf("not confirmed: %v", answer)
+		}
+		return err
 	}
 }
 

@@ -39,6 +39,7 @@ func (b *bench) recovery(r *measure.Report) error {
 		return err
 	}
 	defer conn.Close(ctx)
+	b.bare.server.end(os.Kill) // it would take part
 	peer, _, err := b.kill(conn, dtm(b.participants), dtmLeft, func() *server { return b.dtm }, func() (err error) {
 		b.dtm, err = startDTM(b.dir)
 		return err
@@ -91,7 +92,7 @@ func (b *bench) pair() (stop func(), err error) {
 	b.ours.server.end(os.Kill)
 	b.ours.extra = []string{"--coordinator.lease", shortLease}
 	other := &coordinator{
-		dir: b.dir, name: "other", address: "127.0.0.1:28105", database: postgresURL(),
+		dir: b.dir, name: "other", address: "127.0.0.1:28105", kitex: "127.0.0.1:28205", database: postgresURL(),
 		participants: b.participants, extra: b.ours.extra,
 	}
 	if err := errors.Join(b.ours.start(), other.start()); err != nil {

@@ -17,12 +17,13 @@ import (
 type server struct {
 	cmd   *exec.Cmd
 	log   string
-	ended chan error
+	ended chan struct{} // closed at its end
+	fault error         // read after ended
 }
 
 // start runs a program that listens on an address and waits until it does.
 func start(attributes *syscall.SysProcAttr, dir, name, address string, env []string, program string, args ...string) (*server, error) {
-	s := &server{cmd: exec.Command(program, args...), log: filepath.Join(dir, name+".log"), ended: make(chan error, 1)}
+	s := &server{cmd: exec.Command(program, args...), log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
 	output, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -33,7 +34,10 @@ func start(attributes *syscall.SysProcAttr, dir, name, address string, env []str
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
-	go func() { s.ended <- s.cmd.Wait() }()
+	go func() {
+		s.fault = s.cmd.Wait()
+		close(s.ended)
+	}()
 	return s, s.await(address)
 }
 
@@ -49,8 +53,8 @@ func (s *server) await(address string) error {
 		}
 		select {
 		case <-tick.C:
-		case ended := <-s.ended:
-			return fmt.Errorf("%s ended: %w: %s", s.cmd.Path, ended, s.tail())
+		case <-s.ended:
+			return fmt.Errorf("%s ended: %v: %s", s.cmd.Path, s.fault, s.tail())
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s: %w: %s", s.cmd.Path, err, s.tail())

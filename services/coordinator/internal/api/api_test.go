@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -201,11 +202,20 @@ func FuzzParseToken(f *testing.F) {
 }
 
 func TestFactOfTheEnd(t *testing.T) {
-	envelope, err := Ended(runner.Transaction{Key: runner.Key{TenantID: "acme", XID: "x"}, State: tcc.Cancelled, Problem: "no",
+	ended := runner.Transaction{Key: runner.Key{TenantID: "acme", XID: "x"}, State: tcc.Cancelled, Problem: "no",
 		Spec:   tcc.Spec{NotifyURL: "http://127.0.0.1/ended"},
-		Forced: []runner.Forced{{BranchID: "b", State: tcc.BranchCancelled, Reason: "forced by ann"}}})
-	if err != nil {
-		t.Fatal(err)
+		Forced: []runner.Forced{{BranchID: "b", State: tcc.BranchCancelled, Reason: "forced by ann"}}}
+	envelopes, err := Ended(ended)
+	if err != nil || len(envelopes) != 2 {
+		t.Fatalf("got %v, %v", envelopes, err)
+	}
+	envelope, due := envelopes[0], envelopes[1]
+	if due.GetType() != NotificationDue || due.GetKey() != "x" || !proto.Equal(due.GetData(), envelope.GetData()) {
+		t.Errorf("due is %v", due)
+	}
+	ended.Spec.NotifyURL = ""
+	if envelopes, err := Ended(ended); err != nil || len(envelopes) != 1 {
+		t.Errorf("without an address: %v, %v", envelopes, err)
 	}
 	var fact coordinatorv1.TransactionEnded
 	if err := envelope.GetData().UnmarshalTo(&fact); err != nil {

@@ -8,11 +8,25 @@ import (
 	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
 )
 
-// TransactionEnded is the type of the fact.
-const TransactionEnded = "backlot.coordinator.transaction_ended.v1"
+// The types of facts. A notification that is due carries what the end does: who
+// sends notifications need not read every end to find those with an address.
+const (
+	TransactionEnded = "backlot.coordinator.transaction_ended.v1"
+	NotificationDue  = "backlot.coordinator.notification_due.v1"
+)
 
-// Ended is the fact that a transaction has ended.
-func Ended(t runner.Transaction) (*eventv1.Envelope, error) {
+// Ended are the facts that a transaction has ended and that somebody is to be
+// notified of it, where it says whom.
+func Ended(t runner.Transaction) ([]*eventv1.Envelope, error) {
+	ended, err := mq.NewEnvelope(t.TenantID, TransactionEnded, t.XID, end(t))
+	if err != nil || t.Spec.NotifyURL == "" {
+		return []*eventv1.Envelope{ended}, err
+	}
+	due, err := mq.NewEnvelope(t.TenantID, NotificationDue, t.XID, end(t))
+	return []*eventv1.Envelope{ended, due}, err
+}
+
+func end(t runner.Transaction) *coordinatorv1.TransactionEnded {
 	ended := &coordinatorv1.TransactionEnded{
 		Xid: t.XID, TenantId: t.TenantID, State: coordinatorv1.TransactionState(t.State), Problem: t.Problem,
 		EndedAt: t.UpdatedAt.UnixMicro(), NotifyUrl: t.Spec.NotifyURL,
@@ -26,5 +40,5 @@ func Ended(t runner.Transaction) (*eventv1.Envelope, error) {
 			BranchId: forced.BranchID, Outcome: outcome, Reason: forced.Reason,
 		})
 	}
-	return mq.NewEnvelope(t.TenantID, TransactionEnded, t.XID, ended)
+	return ended
 }

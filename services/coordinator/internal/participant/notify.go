@@ -19,8 +19,8 @@ import (
 // each time that it is sent.
 const HeaderEvent = "Backlot-Event-Id"
 
-// NotifyEnd posts the fact that a transaction has ended, as JSON, to whom the
-// transaction names. It is a handler of kit/mq, which calls it again where it
+// NotifyEnd posts what a notification that is due tells, the end of a
+// transaction, as JSON to whom the transaction names. It is a handler of kit/mq, which calls it again where it
 // returns an error: for any answer but 2xx.
 func (p *Participants) NotifyEnd(ctx context.Context, envelope *eventv1.Envelope) error {
 	var ended coordinatorv1.TransactionEnded

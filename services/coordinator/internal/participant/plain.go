@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -90,10 +92,7 @@ func (p *plain) exchange(l *link, request *http.Request) (response *http.Respons
 		return nil, stale, err
 	}
 	l.limited.N = answerLimit
-	if err := request.Write(l.writer); err != nil {
-		return fail(true, err)
-	}
-	if err := l.writer.Flush(); err != nil {
+	if err := write(l.writer, request); err != nil {
 		return fail(true, err)
 	}
 	if _, err := l.reader.Peek(1); err != nil {
@@ -111,6 +110,51 @@ func (p *plain) exchange(l *link, request *http.Request) (response *http.Respons
 	l.used = true
 	response.Body = &answer{body: response.Body, owner: p, link: l, stop: stop, keep: !response.Close && response.StatusCode >= 200}
 	return response, false, nil
+}
+
+// breaks are what would end a header's value.
+var breaks = strings.NewReplacer("\r", " ", "\n", " ")
+
+// write sends a request whose length is known. http.Request.Write sorts the
+// headers, which takes as long as all else of it.
+func write(w *bufio.Writer, request *http.Request) error {
+	for _, part := range [...]string{
+		request.Method, " ", request.URL.RequestURI(), " HTTP/1.1\r\nHost: ", request.URL.Host,
+		"\r\nContent-Length: ", strconv.FormatInt(request.ContentLength, 10), "\r\n",
+	} {
+		_, _ = w.WriteString(part) // an error stays until Flush
+	}
+	for name, values := range request.Header {
+		if !token(name) || name == "Host" || name == "Content-Length" || name == "Transfer-Encoding" || name == "Connection" {
+			continue
+		}
+		for _, value := range values {
+			_, _ = w.WriteString(name)
+			_, _ = w.WriteString(": ")
+			_, _ = breaks.WriteString(w, value)
+			_, _ = w.WriteString("\r\n")
+		}
+	}
+	_, _ = w.WriteString("\r\n")
+	if request.Body != nil {
+		_, err := io.Copy(w, request.Body)
+		if err := errors.Join(err, request.Body.Close()); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+// token reports whether a text may be a header's name.
+func token(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && !('0' <= c && c <= '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // answer is an answer's body; with its end the connection is free again.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -131,6 +132,30 @@ func TestAnswersOfAnyKind(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRequestIsWrittenAsItWasMade: headers cannot break out of their lines.
+func TestRequestIsWrittenAsItWasMade(t *testing.T) {
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://shop:99/a%20b?c=d", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = http.Header{
+		"Good": {"one", "two"}, "Bad\r\nName": {"x"}, "Value": {"a\r\nEvil: b"}, "Content-Length": {"99"}, "Transfer-Encoding": {"chunked"},
+	}
+	var text strings.Builder
+	if err := write(bufio.NewWriter(&text), request); err != nil {
+		t.Fatal(err)
+	}
+	got, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text.String())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(got.Body)
+	want := http.Header{"Good": {"one", "two"}, "Value": {"a  Evil: b"}, "Content-Length": {"2"}}
+	if err != nil || string(body) != "{}" || got.Host != "shop:99" || got.RequestURI != "/a%20b?c=d" || !reflect.DeepEqual(got.Header, want) {
+		t.Errorf("got %s %s %v %q, %v", got.Host, got.RequestURI, got.Header, body, err)
 	}
 }
 

@@ -70,12 +70,12 @@ func TestEachOfABatchGetsItsOwnResult(t *testing.T) {
 // its entry nor the end is there, and the rest of the batch is.
 func TestEntryAndFactAreWrittenTogether(t *testing.T) {
 	databasetest.Each(t, "coordinator", func(t *testing.T, db *database.DB) {
-		s := store.New(db, store.Config{Tell: func(ctx context.Context, x runner.Transaction) (store.Fact, error) {
-			fact, err := tell(ctx, x)
+		s := store.New(db, store.Config{Tell: func(ctx context.Context, x runner.Transaction) ([]store.Fact, error) {
+			facts, err := tell(ctx, x)
 			if x.XID < "5" {
-				fact.ID = "the same"
+				facts[0].ID = "the same"
 			}
-			return fact, err
+			return facts, err
 		}})
 		if err := s.Join(t.Context(), lease("one", noon)); err != nil {
 			t.Fatal(err)

@@ -118,8 +118,8 @@ func parametersOf(batch []*write) *parameters {
 		if w.rests() {
 			p.addRest(w)
 		}
-		if w.fact.ID != "" {
-			p.addFact(w)
+		for _, fact := range w.facts {
+			p.addFact(w, fact)
 		}
 	}
 	return p
@@ -158,14 +158,14 @@ func (p *parameters) addRest(w *write) {
 	r.OccurredAt = append(r.OccurredAt, w.entry.OccurredAt)
 }
 
-func (p *parameters) addFact(w *write) {
+func (p *parameters) addFact(w *write, fact Fact) {
 	f := &p.facts
-	f.Ids = append(f.Ids, w.fact.ID)
+	f.Ids = append(f.Ids, fact.ID)
 	f.TenantIds = append(f.TenantIds, w.key.TenantID)
 	f.Xids = append(f.Xids, w.key.XID)
 	f.Sequences = append(f.Sequences, w.entry.Sequence)
 	f.States = append(f.States, w.entry.State)
 	f.Records = append(f.Records, w.entry.Records)
 	f.OccurredAt = append(f.OccurredAt, w.entry.OccurredAt)
-	f.Envelopes = append(f.Envelopes, w.fact.Envelope)
+	f.Envelopes = append(f.Envelopes, fact.Envelope)
 }

@@ -89,8 +89,10 @@ func (r *rowWriter) write(ctx context.Context, w *write) (added bool, err error)
 	if _, err := r.run(ctx, coordinatordb.RestTransaction, e.State, e.Problem, e.OccurredAt, w.key.TenantID, w.key.XID); err != nil {
 		return false, err
 	}
-	if w.fact.ID != "" {
-		_, err = r.run(ctx, coordinatordb.AddFact, w.fact.ID, w.key.TenantID, e.OccurredAt, w.fact.Envelope, e.OccurredAt)
+	for _, fact := range w.facts {
+		if _, err := r.run(ctx, coordinatordb.AddFact, fact.ID, w.key.TenantID, e.OccurredAt, fact.Envelope, e.OccurredAt); err != nil {
+			return false, err
+		}
 	}
-	return true, err
+	return true, nil
 }

@@ -45,8 +45,8 @@ type Fact struct {
 	Envelope []byte // with the transaction's UpdatedAt as sequence
 }
 
-// Tell makes the fact that a transaction has ended.
-type Tell func(ctx context.Context, t runner.Transaction) (Fact, error)
+// Tell makes the facts of a transaction that has ended.
+type Tell func(ctx context.Context, t runner.Transaction) ([]Fact, error)
 
 // Config has what a Store may do without; zero fields mean the defaults.
 type Config struct {
@@ -76,7 +76,7 @@ func (c Config) withDefaults() Config {
 		c.CommitTimeout = 30 * time.Second
 	}
 	if c.Tell == nil {
-		c.Tell = func(context.Context, runner.Transaction) (Fact, error) { return Fact{}, nil }
+		c.Tell = func(context.Context, runner.Transaction) ([]Fact, error) { return nil, nil }
 	}
 	if c.Told == nil {
 		c.Told = func() {}
@@ -180,7 +180,7 @@ func (s *Store) Append(ctx context.Context, owner string, t runner.Transaction, 
 	if err := s.committer.do(ctx, w); err != nil {
 		return s.blame(ctx, w, err)
 	}
-	if w.fact.ID != "" {
+	if len(w.facts) > 0 {
 		s.config.Told()
 	}
 	return nil
@@ -234,7 +234,7 @@ func (s *Store) Reopen(ctx context.Context, owner string, t runner.Transaction, 
 		}
 		return err
 	})
-	if err == nil && w.fact.ID != "" {
+	if err == nil && len(w.facts) > 0 {
 		s.config.Told()
 	}
 	return err

@@ -34,8 +34,8 @@ func suite(t *testing.T, test func(t *testing.T, s *store.Store, told func() []s
 }
 
 // tell makes a fact that says what has ended and how.
-func tell(_ context.Context, t runner.Transaction) (store.Fact, error) {
-	return store.Fact{ID: t.TenantID + "/" + t.XID, Envelope: []byte(t.XID + " " + t.State.String())}, nil
+func tell(_ context.Context, t runner.Transaction) ([]store.Fact, error) {
+	return []store.Fact{{ID: t.TenantID + "/" + t.XID, Envelope: []byte(t.XID + " " + t.State.String())}}, nil
 }
 
 // told lists the facts in the outbox.

@@ -17,7 +17,7 @@ type write struct {
 	owner string
 	begin *coordinatordb.Transaction // nil: it is an entry
 	entry entry
-	fact  Fact // of an entry that ends the transaction
+	facts []Fact // of an entry that ends the transaction
 
 	leads bool          // it has the turn; guarded by the committer
 	turn  chan struct{} // of length 1: write a batch that begins with this
@@ -36,7 +36,10 @@ type entry struct {
 // size is about how many bytes it adds to a batch.
 func (w *write) size() int {
 	const row = 256
-	n := row + len(w.entry.Records) + len(w.entry.Problem) + len(w.fact.Envelope)
+	n := row + len(w.entry.Records) + len(w.entry.Problem)
+	for _, fact := range w.facts {
+		n += row + len(fact.Envelope)
+	}
 	if w.begin != nil {
 		n += len(w.begin.Branches) + len(w.begin.Records)
 	}
@@ -79,7 +82,7 @@ func beginning(owner string, t runner.Transaction, log []tcc.Record) (*write, er
 	return &write{key: t.Key, owner: owner, begin: &row}, nil
 }
 
-// following is the write of an entry. With a final state it tells the fact.
+// following is the write of an entry. With a final state it tells the facts.
 func following(ctx context.Context, owner string, t runner.Transaction, log []tcc.Record, tell Tell) (*write, error) {
 	records, err := appendRecords(nil, log)
 	if err != nil {
@@ -92,6 +95,6 @@ func following(ctx context.Context, owner string, t runner.Transaction, log []tc
 	if !t.State.Ended() {
 		return w, nil
 	}
-	w.fact, err = tell(ctx, t)
+	w.facts, err = tell(ctx, t)
 	return w, err
 }
