@@ -32,8 +32,15 @@ func (s *State) sales() []string {
 		delete(sold, order.GetId())
 		delete(granted, order.GetId())
 		wanted := 0
-		if order.GetState() == storefrontv1.OrderState_ORDER_STATE_PAID {
+		switch order.GetState() {
+		case storefrontv1.OrderState_ORDER_STATE_PAID:
 			wanted = 1
+		case storefrontv1.OrderState_ORDER_STATE_REFUNDED:
+			if len(sales) != 1 || len(rights) != 0 {
+				fault("order %s is refunded, with %d sales and %d entitlements", order.GetId(), len(sales), len(rights))
+			}
+			continue
+		default:
 		}
 		if len(sales) != wanted || len(rights) != wanted {
 			fault("order %s is %s, with %d sales and %d entitlements", order.GetId(), order.GetState(), len(sales), len(rights))

@@ -11,6 +11,8 @@ import (
 	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/kit/tool"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
+	storefrontv1 "github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1"
+	"github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1/storefrontv1connect"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/statement"
 )
@@ -207,14 +209,16 @@ func statementOf(res *settlementv1.GetStatementResponse) statement.Statement {
 func refundVerb() tool.Verb {
 	return tool.Verb{
 		Name: "refund", Args: "ORDER", About: "takes back the money of a sale, whole or in part",
-		More: `It moves money alone: the buyer keeps the video. The money goes to the buyer's wallet, or with
---chargeback to the payment provider. Who was paid out already owes its part to the house.`,
-		Examples: []string{"refund 0196f0c2-7c1e-7a60-9b1e-5d3f0c8a2b11", "refund ORDER --amount '1.50 USD' --key ticket-4711"},
+		More: `The money goes to the buyer's wallet, or with --chargeback to the payment provider. Who was paid out
+already owes its part to the house. With --revoke the buyer loses the video, in the same global
+transaction as the money moves; without it the buyer keeps the video.`,
+		Examples: []string{"refund 0196f0c2-7c1e-7a60-9b1e-5d3f0c8a2b11 --revoke", "refund ORDER --amount '1.50 USD' --key ticket-4711"},
 		New: func(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
 			var r remote
 			var part, key string
-			var chargeback, asJSON bool
+			var chargeback, revoke, asJSON bool
 			r.Register(set)
+			set.Bool(&revoke, "revoke", false, "take the video back, too; needs storefront")
 			set.String(&part, "amount", "", "`amount` such as '4.99 USD'; empty: all that is left")
 			set.String(&key, "key", "", "idempotency `key`: the same key gives the same refund; empty: one that is new")
 			set.Bool(&chargeback, "chargeback", false, "the provider has taken the money back")
@@ -225,6 +229,9 @@ func refundVerb() tool.Verb {
 					return err
 				}
 				req.OrderId = args[0]
+				if revoke && part != "" {
+					return errors.New("--amount: a refund that revokes is of all that is left")
+				}
 				if part != "" {
 					parsed, err := money.Parse(part)
 					if err != nil {
@@ -239,6 +246,9 @@ func refundVerb() tool.Verb {
 				return err
 			}
 			return online(&r, check, func(ctx context.Context, _ []string) error {
+				if revoke {
+					return refundOrder(ctx, &r, std, req, asJSON)
+				}
 				res, err := r.ledger().RefundSale(ctx, req)
 				if err != nil {
 					return err
@@ -250,4 +260,20 @@ func refundVerb() tool.Verb {
 			})
 		},
 	}
+}
+
+// refundOrder has storefront take an order back.
+func refundOrder(ctx context.Context, r *remote, std *tool.Stdio, req *settlementv1.RefundSaleRequest, asJSON bool) error {
+	res, err := storefrontv1connect.NewOrderServiceClient(r.Client, r.URL).RefundOrder(ctx, &storefrontv1.RefundOrderRequest{
+		OrderId: req.GetOrderId(), IdempotencyKey: req.GetIdempotencyKey(),
+		Chargeback: req.GetKind() == settlementv1.RefundKind_REFUND_KIND_CHARGEBACK,
+	})
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return tool.WriteJSON(std.Out, res)
+	}
+	_, err = fmt.Fprintf(std.Out, "order %s is refunded, the video is revoked\n", res.GetOrder().GetId())
+	return err
 }

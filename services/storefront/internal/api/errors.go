@@ -36,6 +36,8 @@ var codes = []struct {
 	{order.ErrBusy, connect.CodeAborted},
 	{order.ErrPriceChanged, connect.CodeFailedPrecondition},
 	{order.ErrOwnVideo, connect.CodeFailedPrecondition},
+	{order.ErrNotPaid, connect.CodeFailedPrecondition},
+	{order.ErrRefund, connect.CodeFailedPrecondition},
 	{order.ErrKeyReused, connect.CodeInvalidArgument},
 	{purchase.ErrUnavailable, connect.CodeUnavailable},
 	{credential.ErrWrong, connect.CodeUnauthenticated},

@@ -49,6 +49,19 @@ func (s *Orders) CreateOrder(ctx context.Context, req *storefrontv1.CreateOrderR
 	return &storefrontv1.CreateOrderResponse{Order: message}, nil
 }
 
+// RefundOrder implements the contract.
+func (s *Orders) RefundOrder(ctx context.Context, req *storefrontv1.RefundOrderRequest) (*storefrontv1.RefundOrderResponse, error) {
+	o, err := s.Driver.Refund(ctx, identity.Tenant(ctx), req.GetOrderId(), req.GetIdempotencyKey(), req.GetChargeback())
+	if err != nil {
+		return nil, coded(err, "order_id")
+	}
+	message, err := orderMessage(o)
+	if err != nil {
+		return nil, err
+	}
+	return &storefrontv1.RefundOrderResponse{Order: message}, nil
+}
+
 // orderField is the field of the request that a fault is about.
 func orderField(err error) string {
 	switch {

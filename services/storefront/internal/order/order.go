@@ -13,17 +13,19 @@ import (
 // and of the database.
 type State int
 
-// The states. Paid, Refused and Review are ends for the driver.
+// The states. Paid, Refused, Review and Refunded are ends for the driver.
 const (
 	Pending State = 1 // durable, risk not yet decided
 	Paying  State = 2 // allowed; the global transaction decides
 	Paid    State = 3
 	Refused State = 4
 	Review  State = 5 // a person has to look; nothing is charged
+
+	Refunded State = 6 // was paid; the money is back
 )
 
 // Done tells whether nothing is left to drive.
-func (s State) Done() bool { return s == Paid || s == Refused || s == Review }
+func (s State) Done() bool { return s == Paid || s == Refused || s == Review || s == Refunded }
 
 var (
 	// ErrOwned means that the viewer has the video already.
@@ -35,6 +37,10 @@ var (
 	ErrPriceChanged = errors.New("price has changed")
 	// ErrOwnVideo means a creator who buys from itself.
 	ErrOwnVideo = errors.New("creators cannot buy their own videos")
+	// ErrNotPaid means an order that is not, or no longer, paid.
+	ErrNotPaid = errors.New("order is not paid")
+	// ErrRefund means a refund that a participant has refused.
+	ErrRefund = errors.New("refund was refused")
 	// ErrKeyReused means an idempotency key with another video.
 	ErrKeyReused = errors.New("idempotency key was used for another video")
 )
@@ -110,5 +116,15 @@ func Reserve(current *Entitlement, wanted Entitlement) (Entitlement, error) {
 		}
 	}
 	wanted.State = Reserved
+	return wanted, nil
+}
+
+// Revoke takes the entitlement of an order back. current is the pair's
+// entitlement, nil when there is none.
+func Revoke(current *Entitlement, wanted Entitlement) (Entitlement, error) {
+	if current == nil || current.State != Granted || current.OrderID != wanted.OrderID {
+		return Entitlement{}, ErrNotPaid
+	}
+	wanted.State = Revoked
 	return wanted, nil
 }

@@ -21,7 +21,10 @@ var (
 
 // Actions are storefront's branches by name.
 func (d *Driver) Actions() map[string]tcc.Participant {
-	return map[string]tcc.Participant{"entitle": {Try: d.try, Confirm: d.confirm, Cancel: d.cancel}}
+	return map[string]tcc.Participant{
+		"entitle": {Try: d.try, Confirm: d.confirm, Cancel: d.cancel},
+		"revoke":  {Try: d.tryRevoke, Confirm: d.confirmRevoke}, // there is nothing to cancel
+	}
 }
 
 // try reserves the entitlement.

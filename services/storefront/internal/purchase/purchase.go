@@ -4,6 +4,7 @@
 //	purchase.go     Driver: creating and advancing
 //	decide.go       the risk decision
 //	participant.go  storefront's own branch, `entitle`
+//	refund.go       paid orders that are taken back; the branch `revoke`
 //	recover.go      orders that a stop or a failure left unfinished
 //
 // Every step is stored before the next begins and may be repeated: two

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -270,5 +271,78 @@ func TestTheBranchReservesGrantsAndReleases(t *testing.T) {
 	}
 	if err := call(entitle.Try); !errors.Is(err, order.ErrOwned) {
 		t.Errorf("a second try of what is owned: %v", err)
+	}
+}
+
+// revoke does the branch `revoke` as the coordinator would.
+func (b *bench) revoke(t *testing.T, o order.Order, xid string) error {
+	t.Helper()
+	payload, err := anypb.New(&storefrontv1.EntitleBranch{OrderId: o.ID, ViewerId: o.ViewerID, VideoId: o.VideoID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	branch := &tccv1.Branch{Xid: xid, BranchId: "revoke", TenantId: "main", Action: "revoke", Payload: payload}
+	actions := b.driver.Actions()["revoke"]
+	return b.db.Write(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		if err := actions.Try(ctx, tx, branch); err != nil {
+			return err
+		}
+		return actions.Confirm(ctx, tx, branch)
+	})
+}
+
+func TestARefundRevokesAndMovesThePaidOrder(t *testing.T) {
+	b := newBench(t)
+	o, err := b.driver.Create(t.Context(), b.request("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.revoke(t, o, "early"); !errors.Is(err, order.ErrNotPaid) {
+		t.Errorf("nothing was granted, and yet: %v", err)
+	}
+	err = b.store.Write(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		return tx.PutEntitlement(ctx, order.Entitlement{
+			TenantID: "main", ViewerID: o.ViewerID, VideoID: o.VideoID, OrderID: o.ID, State: order.Granted, UpdatedAt: b.now,
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.end = coordinatorv1.TransactionState_TRANSACTION_STATE_CANCELLED
+	if _, err := b.driver.Refund(t.Context(), "main", o.ID, "k", false); !errors.Is(err, order.ErrRefund) || !strings.Contains(err.Error(), "insufficient funds") {
+		t.Errorf("got %v, want ErrRefund with the reason", err)
+	}
+	b.submitDown = true
+	if _, err := b.driver.Refund(t.Context(), "main", o.ID, "k", true); !errors.Is(err, purchase.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	last := b.submitted[len(b.submitted)-1]
+	if last.GetXid() != "refund-"+o.ID+"-k" || last.GetBranches()[1].GetAction() != "chargeback" || last.GetBranches()[0].GetAction() != "revoke" {
+		t.Errorf("submitted %v", last)
+	}
+	if err := b.revoke(t, o, "now"); err != nil {
+		t.Fatal(err)
+	}
+	submitted := len(b.submitted)
+	again, err := b.driver.Refund(t.Context(), "main", o.ID, "k", false) // is refunded: nothing to submit
+	if err != nil || again.State != order.Refunded || len(b.submitted) != submitted {
+		t.Errorf("got %+v, %v", again, err)
+	}
+	if e, err := b.store.Entitlement(t.Context(), "main", o.ViewerID, o.VideoID); err != nil || e.State != order.Revoked {
+		t.Errorf("entitlement %+v, %v", e, err)
+	}
+	if len(b.facts) != 2 || b.facts[1] != "order_refunded" {
+		t.Errorf("facts %v", b.facts)
+	}
+	if _, err := b.driver.Refund(t.Context(), "main", "none", "k", false); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	b.verdict = rulesv1.Action_ACTION_DENY
+	denied, err := b.driver.Create(t.Context(), b.request("denied"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.driver.Refund(t.Context(), "main", denied.ID, "k", false); !errors.Is(err, order.ErrNotPaid) {
+		t.Errorf("a denied order: %v", err)
 	}
 }

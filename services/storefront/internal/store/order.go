@@ -26,6 +26,12 @@ func (t Tx) OrderByKey(ctx context.Context, tenant, viewer, key string) (order.O
 	return orderOf(row), notFound(err)
 }
 
+// Order finds an order within the transaction.
+func (t Tx) Order(ctx context.Context, tenant, id string) (order.Order, error) {
+	row, err := t.queries.GetOrder(ctx, storefrontdb.GetOrderParams{TenantID: tenant, ID: id})
+	return orderOf(row), notFound(err)
+}
+
 // MoveOrder stores an order that was in state from; false where it is no
 // longer.
 func (t Tx) MoveOrder(ctx context.Context, o order.Order, from order.State) (bool, error) {

@@ -424,6 +424,92 @@ func (x *OrderRefused) GetProblem() string {
 	return ""
 }
 
+// OrderRefunded is `backlot.storefront.order_refunded.v1`, key order id.
+type OrderRefunded struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	OrderId   string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	ViewerId  string                 `protobuf:"bytes,2,opt,name=viewer_id,json=viewerId,proto3" json:"viewer_id,omitempty"`
+	VideoId   string                 `protobuf:"bytes,3,opt,name=video_id,json=videoId,proto3" json:"video_id,omitempty"`
+	CreatorId string                 `protobuf:"bytes,4,opt,name=creator_id,json=creatorId,proto3" json:"creator_id,omitempty"`
+	Price     *v1.Money              `protobuf:"bytes,5,opt,name=price,proto3" json:"price,omitempty"`
+	// Global transaction of the refund.
+	Xid           string `protobuf:"bytes,6,opt,name=xid,proto3" json:"xid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderRefunded) Reset() {
+	*x = OrderRefunded{}
+	mi := &file_backlot_storefront_v1_fact_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderRefunded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderRefunded) ProtoMessage() {}
+
+func (x *OrderRefunded) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_storefront_v1_fact_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderRefunded.ProtoReflect.Descriptor instead.
+func (*OrderRefunded) Descriptor() ([]byte, []int) {
+	return file_backlot_storefront_v1_fact_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *OrderRefunded) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *OrderRefunded) GetViewerId() string {
+	if x != nil {
+		return x.ViewerId
+	}
+	return ""
+}
+
+func (x *OrderRefunded) GetVideoId() string {
+	if x != nil {
+		return x.VideoId
+	}
+	return ""
+}
+
+func (x *OrderRefunded) GetCreatorId() string {
+	if x != nil {
+		return x.CreatorId
+	}
+	return ""
+}
+
+func (x *OrderRefunded) GetPrice() *v1.Money {
+	if x != nil {
+		return x.Price
+	}
+	return nil
+}
+
+func (x *OrderRefunded) GetXid() string {
+	if x != nil {
+		return x.Xid
+	}
+	return ""
+}
+
 var File_backlot_storefront_v1_fact_proto protoreflect.FileDescriptor
 
 const file_backlot_storefront_v1_fact_proto_rawDesc = "" +
@@ -458,7 +544,15 @@ const file_backlot_storefront_v1_fact_proto_rawDesc = "" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1b\n" +
 	"\tviewer_id\x18\x02 \x01(\tR\bviewerId\x12\x19\n" +
 	"\bvideo_id\x18\x03 \x01(\tR\avideoId\x12\x18\n" +
-	"\aproblem\x18\x04 \x01(\tR\aproblemB\xeb\x01\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\"\xc2\x01\n" +
+	"\rOrderRefunded\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1b\n" +
+	"\tviewer_id\x18\x02 \x01(\tR\bviewerId\x12\x19\n" +
+	"\bvideo_id\x18\x03 \x01(\tR\avideoId\x12\x1d\n" +
+	"\n" +
+	"creator_id\x18\x04 \x01(\tR\tcreatorId\x12-\n" +
+	"\x05price\x18\x05 \x01(\v2\x17.backlot.money.v1.MoneyR\x05price\x12\x10\n" +
+	"\x03xid\x18\x06 \x01(\tR\x03xidB\xeb\x01\n" +
 	"\x19com.backlot.storefront.v1B\tFactProtoP\x01ZMgithub.com/backlot-video/backlot/proto/gen/backlot/storefront/v1;storefrontv1\xa2\x02\x03BSX\xaa\x02\x15Backlot.Storefront.V1\xca\x02\x15Backlot\\Storefront\\V1\xe2\x02!Backlot\\Storefront\\V1\\GPBMetadata\xea\x02\x17Backlot::Storefront::V1b\x06proto3"
 
 var (
@@ -473,7 +567,7 @@ func file_backlot_storefront_v1_fact_proto_rawDescGZIP() []byte {
 	return file_backlot_storefront_v1_fact_proto_rawDescData
 }
 
-var file_backlot_storefront_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_backlot_storefront_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_backlot_storefront_v1_fact_proto_goTypes = []any{
 	(*VideoPublished)(nil), // 0: backlot.storefront.v1.VideoPublished
 	(*VideoWithdrawn)(nil), // 1: backlot.storefront.v1.VideoWithdrawn
@@ -481,17 +575,19 @@ var file_backlot_storefront_v1_fact_proto_goTypes = []any{
 	(*ViewedVideo)(nil),    // 3: backlot.storefront.v1.ViewedVideo
 	(*OrderPaid)(nil),      // 4: backlot.storefront.v1.OrderPaid
 	(*OrderRefused)(nil),   // 5: backlot.storefront.v1.OrderRefused
-	(*v1.Money)(nil),       // 6: backlot.money.v1.Money
+	(*OrderRefunded)(nil),  // 6: backlot.storefront.v1.OrderRefunded
+	(*v1.Money)(nil),       // 7: backlot.money.v1.Money
 }
 var file_backlot_storefront_v1_fact_proto_depIdxs = []int32{
-	6, // 0: backlot.storefront.v1.VideoPublished.price:type_name -> backlot.money.v1.Money
+	7, // 0: backlot.storefront.v1.VideoPublished.price:type_name -> backlot.money.v1.Money
 	3, // 1: backlot.storefront.v1.VideosViewed.views:type_name -> backlot.storefront.v1.ViewedVideo
-	6, // 2: backlot.storefront.v1.OrderPaid.price:type_name -> backlot.money.v1.Money
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	7, // 2: backlot.storefront.v1.OrderPaid.price:type_name -> backlot.money.v1.Money
+	7, // 3: backlot.storefront.v1.OrderRefunded.price:type_name -> backlot.money.v1.Money
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_backlot_storefront_v1_fact_proto_init() }
@@ -505,7 +601,7 @@ func file_backlot_storefront_v1_fact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_storefront_v1_fact_proto_rawDesc), len(file_backlot_storefront_v1_fact_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

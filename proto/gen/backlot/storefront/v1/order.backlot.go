@@ -20,6 +20,11 @@ type OrderServiceServer interface {
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)
 	ListEntitlements(context.Context, *ListEntitlementsRequest) (*ListEntitlementsResponse, error)
+	// RefundOrder takes back a paid order, in one global transaction: the money
+	// goes to the buyer's wallet, or to the payment provider for a chargeback,
+	// and the entitlement is revoked. The same idempotency_key gives the same
+	// refund.
+	RefundOrder(context.Context, *RefundOrderRequest) (*RefundOrderResponse, error)
 	// CreatePlayback gives a signed address to who may watch; others get
 	// PERMISSION_DENIED.
 	CreatePlayback(context.Context, *CreatePlaybackRequest) (*CreatePlaybackResponse, error)
@@ -71,6 +76,15 @@ var OrderServiceDesc = rpcdesc.Service{
 			},
 			Idempotency: connect.IdempotencyNoSideEffects,
 		}, OrderServiceServer.ListEntitlements),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.storefront.v1.OrderService",
+			Name:    "RefundOrder",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_OPERATOR,
+				v1.Principal_PRINCIPAL_SERVICE,
+			},
+			Idempotency: connect.IdempotencyIdempotent,
+		}, OrderServiceServer.RefundOrder),
 		rpcdesc.Unary(rpcdesc.Method{
 			Service: "backlot.storefront.v1.OrderService",
 			Name:    "CreatePlayback",
@@ -129,10 +143,19 @@ func (c OrderServiceClient) ListEntitlements(ctx context.Context, req *ListEntit
 	return res, nil
 }
 
+// RefundOrder calls backlot.storefront.v1.OrderService.RefundOrder.
+func (c OrderServiceClient) RefundOrder(ctx context.Context, req *RefundOrderRequest) (*RefundOrderResponse, error) {
+	res := new(RefundOrderResponse)
+	if err := c.conn.Call(ctx, &OrderServiceDesc.Methods[4], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
 // CreatePlayback calls backlot.storefront.v1.OrderService.CreatePlayback.
 func (c OrderServiceClient) CreatePlayback(ctx context.Context, req *CreatePlaybackRequest) (*CreatePlaybackResponse, error) {
 	res := new(CreatePlaybackResponse)
-	if err := c.conn.Call(ctx, &OrderServiceDesc.Methods[4], req, res); err != nil {
+	if err := c.conn.Call(ctx, &OrderServiceDesc.Methods[5], req, res); err != nil {
 		return nil, err
 	}
 	return res, nil

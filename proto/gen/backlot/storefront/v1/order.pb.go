@@ -39,6 +39,8 @@ const (
 	OrderState_ORDER_STATE_REFUSED OrderState = 4
 	// Held for a person to look at; nothing is charged.
 	OrderState_ORDER_STATE_REVIEW OrderState = 5
+	// Was paid; the money is back and the entitlement revoked.
+	OrderState_ORDER_STATE_REFUNDED OrderState = 6
 )
 
 // Enum value maps for OrderState.
@@ -50,6 +52,7 @@ var (
 		3: "ORDER_STATE_PAID",
 		4: "ORDER_STATE_REFUSED",
 		5: "ORDER_STATE_REVIEW",
+		6: "ORDER_STATE_REFUNDED",
 	}
 	OrderState_value = map[string]int32{
 		"ORDER_STATE_UNSPECIFIED": 0,
@@ -58,6 +61,7 @@ var (
 		"ORDER_STATE_PAID":        3,
 		"ORDER_STATE_REFUSED":     4,
 		"ORDER_STATE_REVIEW":      5,
+		"ORDER_STATE_REFUNDED":    6,
 	}
 )
 
@@ -523,6 +527,111 @@ func (x *CreateOrderResponse) GetOrder() *Order {
 	return nil
 }
 
+type RefundOrderRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	OrderId        string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The payment provider has taken the money back already.
+	Chargeback    bool `protobuf:"varint,3,opt,name=chargeback,proto3" json:"chargeback,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundOrderRequest) Reset() {
+	*x = RefundOrderRequest{}
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundOrderRequest) ProtoMessage() {}
+
+func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundOrderRequest.ProtoReflect.Descriptor instead.
+func (*RefundOrderRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RefundOrderRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *RefundOrderRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RefundOrderRequest) GetChargeback() bool {
+	if x != nil {
+		return x.Chargeback
+	}
+	return false
+}
+
+type RefundOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundOrderResponse) Reset() {
+	*x = RefundOrderResponse{}
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundOrderResponse) ProtoMessage() {}
+
+func (x *RefundOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundOrderResponse.ProtoReflect.Descriptor instead.
+func (*RefundOrderResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RefundOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 type GetOrderRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
@@ -532,7 +641,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[5]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -544,7 +653,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[5]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -557,7 +666,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{5}
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetOrderRequest) GetOrderId() string {
@@ -576,7 +685,7 @@ type GetOrderResponse struct {
 
 func (x *GetOrderResponse) Reset() {
 	*x = GetOrderResponse{}
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[6]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +697,7 @@ func (x *GetOrderResponse) String() string {
 func (*GetOrderResponse) ProtoMessage() {}
 
 func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[6]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +710,7 @@ func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
 func (*GetOrderResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{6}
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
@@ -623,7 +732,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[7]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +744,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[7]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +757,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{7}
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListOrdersRequest) GetPageSize() int32 {
@@ -682,7 +791,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[8]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +803,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[8]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +816,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{8}
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -739,7 +848,7 @@ type Entitlement struct {
 
 func (x *Entitlement) Reset() {
 	*x = Entitlement{}
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[9]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +860,7 @@ func (x *Entitlement) String() string {
 func (*Entitlement) ProtoMessage() {}
 
 func (x *Entitlement) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[9]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +873,7 @@ func (x *Entitlement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entitlement.ProtoReflect.Descriptor instead.
 func (*Entitlement) Descriptor() ([]byte, []int) {
-	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{9}
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Entitlement) GetViewerId() string {
@@ -814,7 +923,7 @@ type ListEntitlementsRequest struct {
 
 func (x *ListEntitlementsRequest) Reset() {
 	*x = ListEntitlementsRequest{}
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[10]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +935,7 @@ func (x *ListEntitlementsRequest) String() string {
 func (*ListEntitlementsRequest) ProtoMessage() {}
 
 func (x *ListEntitlementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[10]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +948,7 @@ func (x *ListEntitlementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntitlementsRequest.ProtoReflect.Descriptor instead.
 func (*ListEntitlementsRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{10}
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListEntitlementsRequest) GetPageSize() int32 {
@@ -873,7 +982,7 @@ type ListEntitlementsResponse struct {
 
 func (x *ListEntitlementsResponse) Reset() {
 	*x = ListEntitlementsResponse{}
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[11]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +994,7 @@ func (x *ListEntitlementsResponse) String() string {
 func (*ListEntitlementsResponse) ProtoMessage() {}
 
 func (x *ListEntitlementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[11]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1007,7 @@ func (x *ListEntitlementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntitlementsResponse.ProtoReflect.Descriptor instead.
 func (*ListEntitlementsResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{11}
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListEntitlementsResponse) GetEntitlements() []*Entitlement {
@@ -924,7 +1033,7 @@ type CreatePlaybackRequest struct {
 
 func (x *CreatePlaybackRequest) Reset() {
 	*x = CreatePlaybackRequest{}
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[12]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1045,7 @@ func (x *CreatePlaybackRequest) String() string {
 func (*CreatePlaybackRequest) ProtoMessage() {}
 
 func (x *CreatePlaybackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[12]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1058,7 @@ func (x *CreatePlaybackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePlaybackRequest.ProtoReflect.Descriptor instead.
 func (*CreatePlaybackRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{12}
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreatePlaybackRequest) GetVideoId() string {
@@ -971,7 +1080,7 @@ type CreatePlaybackResponse struct {
 
 func (x *CreatePlaybackResponse) Reset() {
 	*x = CreatePlaybackResponse{}
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[13]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -983,7 +1092,7 @@ func (x *CreatePlaybackResponse) String() string {
 func (*CreatePlaybackResponse) ProtoMessage() {}
 
 func (x *CreatePlaybackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[13]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -996,7 +1105,7 @@ func (x *CreatePlaybackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePlaybackResponse.ProtoReflect.Descriptor instead.
 func (*CreatePlaybackResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{13}
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreatePlaybackResponse) GetPath() string {
@@ -1013,7 +1122,8 @@ func (x *CreatePlaybackResponse) GetExpiresAt() int64 {
 	return 0
 }
 
-// EntitleBranch is the payload of storefront's branch `entitle`.
+// EntitleBranch is the payload of storefront's branches `entitle` and
+// `revoke`.
 type EntitleBranch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
@@ -1025,7 +1135,7 @@ type EntitleBranch struct {
 
 func (x *EntitleBranch) Reset() {
 	*x = EntitleBranch{}
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[14]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1147,7 @@ func (x *EntitleBranch) String() string {
 func (*EntitleBranch) ProtoMessage() {}
 
 func (x *EntitleBranch) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_storefront_v1_order_proto_msgTypes[14]
+	mi := &file_backlot_storefront_v1_order_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1160,7 @@ func (x *EntitleBranch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntitleBranch.ProtoReflect.Descriptor instead.
 func (*EntitleBranch) Descriptor() ([]byte, []int) {
-	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{14}
+	return file_backlot_storefront_v1_order_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EntitleBranch) GetOrderId() string {
@@ -1114,6 +1224,14 @@ const file_backlot_storefront_v1_order_proto_rawDesc = "" +
 	"instrument\x12 \n" +
 	"\x06device\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x06device\"I\n" +
 	"\x13CreateOrderResponse\x122\n" +
+	"\x05order\x18\x01 \x01(\v2\x1c.backlot.storefront.v1.OrderR\x05order\"\x8e\x01\n" +
+	"\x12RefundOrderRequest\x12$\n" +
+	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x180R\aorderId\x122\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0eidempotencyKey\x12\x1e\n" +
+	"\n" +
+	"chargeback\x18\x03 \x01(\bR\n" +
+	"chargeback\"I\n" +
+	"\x13RefundOrderResponse\x122\n" +
 	"\x05order\x18\x01 \x01(\v2\x1c.backlot.storefront.v1.OrderR\x05order\"7\n" +
 	"\x0fGetOrderRequest\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"F\n" +
@@ -1153,7 +1271,7 @@ const file_backlot_storefront_v1_order_proto_rawDesc = "" +
 	"\rEntitleBranch\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1b\n" +
 	"\tviewer_id\x18\x02 \x01(\tR\bviewerId\x12\x19\n" +
-	"\bvideo_id\x18\x03 \x01(\tR\avideoId*\xa1\x01\n" +
+	"\bvideo_id\x18\x03 \x01(\tR\avideoId*\xbb\x01\n" +
 	"\n" +
 	"OrderState\x12\x1b\n" +
 	"\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -1161,13 +1279,14 @@ const file_backlot_storefront_v1_order_proto_rawDesc = "" +
 	"\x12ORDER_STATE_PAYING\x10\x02\x12\x14\n" +
 	"\x10ORDER_STATE_PAID\x10\x03\x12\x17\n" +
 	"\x13ORDER_STATE_REFUSED\x10\x04\x12\x16\n" +
-	"\x12ORDER_STATE_REVIEW\x10\x05*\xb3\x01\n" +
+	"\x12ORDER_STATE_REVIEW\x10\x05\x12\x18\n" +
+	"\x14ORDER_STATE_REFUNDED\x10\x06*\xb3\x01\n" +
 	"\x10EntitlementState\x12!\n" +
 	"\x1dENTITLEMENT_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aENTITLEMENT_STATE_RESERVED\x10\x01\x12\x1d\n" +
 	"\x19ENTITLEMENT_STATE_GRANTED\x10\x02\x12\x1e\n" +
 	"\x1aENTITLEMENT_STATE_RELEASED\x10\x03\x12\x1d\n" +
-	"\x19ENTITLEMENT_STATE_REVOKED\x10\x042\xde\x04\n" +
+	"\x19ENTITLEMENT_STATE_REVOKED\x10\x042\xd1\x05\n" +
 	"\fOrderService\x12q\n" +
 	"\vCreateOrder\x12).backlot.storefront.v1.CreateOrderRequest\x1a*.backlot.storefront.v1.CreateOrderResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x02\x03\x90\x02\x02\x12j\n" +
@@ -1177,7 +1296,9 @@ const file_backlot_storefront_v1_order_proto_rawDesc = "" +
 	"ListOrders\x12(.backlot.storefront.v1.ListOrdersRequest\x1a).backlot.storefront.v1.ListOrdersResponse\"\r\xea\xe0\x18\x06\n" +
 	"\x04\x02\x03\x04\x05\x90\x02\x01\x12\x82\x01\n" +
 	"\x10ListEntitlements\x12..backlot.storefront.v1.ListEntitlementsRequest\x1a/.backlot.storefront.v1.ListEntitlementsResponse\"\r\xea\xe0\x18\x06\n" +
-	"\x04\x02\x03\x04\x05\x90\x02\x01\x12x\n" +
+	"\x04\x02\x03\x04\x05\x90\x02\x01\x12q\n" +
+	"\vRefundOrder\x12).backlot.storefront.v1.RefundOrderRequest\x1a*.backlot.storefront.v1.RefundOrderResponse\"\v\xea\xe0\x18\x04\n" +
+	"\x02\x04\x05\x90\x02\x02\x12x\n" +
 	"\x0eCreatePlayback\x12,.backlot.storefront.v1.CreatePlaybackRequest\x1a-.backlot.storefront.v1.CreatePlaybackResponse\"\t\xea\xe0\x18\x05\n" +
 	"\x03\x02\x03\x04B\xec\x01\n" +
 	"\x19com.backlot.storefront.v1B\n" +
@@ -1196,7 +1317,7 @@ func file_backlot_storefront_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_storefront_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_backlot_storefront_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_backlot_storefront_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_backlot_storefront_v1_order_proto_goTypes = []any{
 	(OrderState)(0),                  // 0: backlot.storefront.v1.OrderState
 	(EntitlementState)(0),            // 1: backlot.storefront.v1.EntitlementState
@@ -1205,44 +1326,49 @@ var file_backlot_storefront_v1_order_proto_goTypes = []any{
 	(*CreateOrderRequest)(nil),       // 4: backlot.storefront.v1.CreateOrderRequest
 	(*PaymentContext)(nil),           // 5: backlot.storefront.v1.PaymentContext
 	(*CreateOrderResponse)(nil),      // 6: backlot.storefront.v1.CreateOrderResponse
-	(*GetOrderRequest)(nil),          // 7: backlot.storefront.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),         // 8: backlot.storefront.v1.GetOrderResponse
-	(*ListOrdersRequest)(nil),        // 9: backlot.storefront.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),       // 10: backlot.storefront.v1.ListOrdersResponse
-	(*Entitlement)(nil),              // 11: backlot.storefront.v1.Entitlement
-	(*ListEntitlementsRequest)(nil),  // 12: backlot.storefront.v1.ListEntitlementsRequest
-	(*ListEntitlementsResponse)(nil), // 13: backlot.storefront.v1.ListEntitlementsResponse
-	(*CreatePlaybackRequest)(nil),    // 14: backlot.storefront.v1.CreatePlaybackRequest
-	(*CreatePlaybackResponse)(nil),   // 15: backlot.storefront.v1.CreatePlaybackResponse
-	(*EntitleBranch)(nil),            // 16: backlot.storefront.v1.EntitleBranch
-	(*v1.Money)(nil),                 // 17: backlot.money.v1.Money
+	(*RefundOrderRequest)(nil),       // 7: backlot.storefront.v1.RefundOrderRequest
+	(*RefundOrderResponse)(nil),      // 8: backlot.storefront.v1.RefundOrderResponse
+	(*GetOrderRequest)(nil),          // 9: backlot.storefront.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),         // 10: backlot.storefront.v1.GetOrderResponse
+	(*ListOrdersRequest)(nil),        // 11: backlot.storefront.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),       // 12: backlot.storefront.v1.ListOrdersResponse
+	(*Entitlement)(nil),              // 13: backlot.storefront.v1.Entitlement
+	(*ListEntitlementsRequest)(nil),  // 14: backlot.storefront.v1.ListEntitlementsRequest
+	(*ListEntitlementsResponse)(nil), // 15: backlot.storefront.v1.ListEntitlementsResponse
+	(*CreatePlaybackRequest)(nil),    // 16: backlot.storefront.v1.CreatePlaybackRequest
+	(*CreatePlaybackResponse)(nil),   // 17: backlot.storefront.v1.CreatePlaybackResponse
+	(*EntitleBranch)(nil),            // 18: backlot.storefront.v1.EntitleBranch
+	(*v1.Money)(nil),                 // 19: backlot.money.v1.Money
 }
 var file_backlot_storefront_v1_order_proto_depIdxs = []int32{
-	17, // 0: backlot.storefront.v1.Order.price:type_name -> backlot.money.v1.Money
+	19, // 0: backlot.storefront.v1.Order.price:type_name -> backlot.money.v1.Money
 	0,  // 1: backlot.storefront.v1.Order.state:type_name -> backlot.storefront.v1.OrderState
 	3,  // 2: backlot.storefront.v1.Order.risk:type_name -> backlot.storefront.v1.RiskDecision
-	17, // 3: backlot.storefront.v1.CreateOrderRequest.expected_price:type_name -> backlot.money.v1.Money
+	19, // 3: backlot.storefront.v1.CreateOrderRequest.expected_price:type_name -> backlot.money.v1.Money
 	5,  // 4: backlot.storefront.v1.CreateOrderRequest.payment:type_name -> backlot.storefront.v1.PaymentContext
 	2,  // 5: backlot.storefront.v1.CreateOrderResponse.order:type_name -> backlot.storefront.v1.Order
-	2,  // 6: backlot.storefront.v1.GetOrderResponse.order:type_name -> backlot.storefront.v1.Order
-	2,  // 7: backlot.storefront.v1.ListOrdersResponse.orders:type_name -> backlot.storefront.v1.Order
-	1,  // 8: backlot.storefront.v1.Entitlement.state:type_name -> backlot.storefront.v1.EntitlementState
-	11, // 9: backlot.storefront.v1.ListEntitlementsResponse.entitlements:type_name -> backlot.storefront.v1.Entitlement
-	4,  // 10: backlot.storefront.v1.OrderService.CreateOrder:input_type -> backlot.storefront.v1.CreateOrderRequest
-	7,  // 11: backlot.storefront.v1.OrderService.GetOrder:input_type -> backlot.storefront.v1.GetOrderRequest
-	9,  // 12: backlot.storefront.v1.OrderService.ListOrders:input_type -> backlot.storefront.v1.ListOrdersRequest
-	12, // 13: backlot.storefront.v1.OrderService.ListEntitlements:input_type -> backlot.storefront.v1.ListEntitlementsRequest
-	14, // 14: backlot.storefront.v1.OrderService.CreatePlayback:input_type -> backlot.storefront.v1.CreatePlaybackRequest
-	6,  // 15: backlot.storefront.v1.OrderService.CreateOrder:output_type -> backlot.storefront.v1.CreateOrderResponse
-	8,  // 16: backlot.storefront.v1.OrderService.GetOrder:output_type -> backlot.storefront.v1.GetOrderResponse
-	10, // 17: backlot.storefront.v1.OrderService.ListOrders:output_type -> backlot.storefront.v1.ListOrdersResponse
-	13, // 18: backlot.storefront.v1.OrderService.ListEntitlements:output_type -> backlot.storefront.v1.ListEntitlementsResponse
-	15, // 19: backlot.storefront.v1.OrderService.CreatePlayback:output_type -> backlot.storefront.v1.CreatePlaybackResponse
-	15, // [15:20] is the sub-list for method output_type
-	10, // [10:15] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	2,  // 6: backlot.storefront.v1.RefundOrderResponse.order:type_name -> backlot.storefront.v1.Order
+	2,  // 7: backlot.storefront.v1.GetOrderResponse.order:type_name -> backlot.storefront.v1.Order
+	2,  // 8: backlot.storefront.v1.ListOrdersResponse.orders:type_name -> backlot.storefront.v1.Order
+	1,  // 9: backlot.storefront.v1.Entitlement.state:type_name -> backlot.storefront.v1.EntitlementState
+	13, // 10: backlot.storefront.v1.ListEntitlementsResponse.entitlements:type_name -> backlot.storefront.v1.Entitlement
+	4,  // 11: backlot.storefront.v1.OrderService.CreateOrder:input_type -> backlot.storefront.v1.CreateOrderRequest
+	9,  // 12: backlot.storefront.v1.OrderService.GetOrder:input_type -> backlot.storefront.v1.GetOrderRequest
+	11, // 13: backlot.storefront.v1.OrderService.ListOrders:input_type -> backlot.storefront.v1.ListOrdersRequest
+	14, // 14: backlot.storefront.v1.OrderService.ListEntitlements:input_type -> backlot.storefront.v1.ListEntitlementsRequest
+	7,  // 15: backlot.storefront.v1.OrderService.RefundOrder:input_type -> backlot.storefront.v1.RefundOrderRequest
+	16, // 16: backlot.storefront.v1.OrderService.CreatePlayback:input_type -> backlot.storefront.v1.CreatePlaybackRequest
+	6,  // 17: backlot.storefront.v1.OrderService.CreateOrder:output_type -> backlot.storefront.v1.CreateOrderResponse
+	10, // 18: backlot.storefront.v1.OrderService.GetOrder:output_type -> backlot.storefront.v1.GetOrderResponse
+	12, // 19: backlot.storefront.v1.OrderService.ListOrders:output_type -> backlot.storefront.v1.ListOrdersResponse
+	15, // 20: backlot.storefront.v1.OrderService.ListEntitlements:output_type -> backlot.storefront.v1.ListEntitlementsResponse
+	8,  // 21: backlot.storefront.v1.OrderService.RefundOrder:output_type -> backlot.storefront.v1.RefundOrderResponse
+	17, // 22: backlot.storefront.v1.OrderService.CreatePlayback:output_type -> backlot.storefront.v1.CreatePlaybackResponse
+	17, // [17:23] is the sub-list for method output_type
+	11, // [11:17] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_backlot_storefront_v1_order_proto_init() }
@@ -1256,7 +1382,7 @@ func file_backlot_storefront_v1_order_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_storefront_v1_order_proto_rawDesc), len(file_backlot_storefront_v1_order_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

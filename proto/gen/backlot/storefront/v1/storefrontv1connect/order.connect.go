@@ -45,6 +45,9 @@ const (
 	// OrderServiceListEntitlementsProcedure is the fully-qualified name of the OrderService's
 	// ListEntitlements RPC.
 	OrderServiceListEntitlementsProcedure = "/backlot.storefront.v1.OrderService/ListEntitlements"
+	// OrderServiceRefundOrderProcedure is the fully-qualified name of the OrderService's RefundOrder
+	// RPC.
+	OrderServiceRefundOrderProcedure = "/backlot.storefront.v1.OrderService/RefundOrder"
 	// OrderServiceCreatePlaybackProcedure is the fully-qualified name of the OrderService's
 	// CreatePlayback RPC.
 	OrderServiceCreatePlaybackProcedure = "/backlot.storefront.v1.OrderService/CreatePlayback"
@@ -58,6 +61,11 @@ type OrderServiceClient interface {
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
 	ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error)
 	ListEntitlements(context.Context, *v1.ListEntitlementsRequest) (*v1.ListEntitlementsResponse, error)
+	// RefundOrder takes back a paid order, in one global transaction: the money
+	// goes to the buyer's wallet, or to the payment provider for a chargeback,
+	// and the entitlement is revoked. The same idempotency_key gives the same
+	// refund.
+	RefundOrder(context.Context, *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error)
 	// CreatePlayback gives a signed address to who may watch; others get
 	// PERMISSION_DENIED.
 	CreatePlayback(context.Context, *v1.CreatePlaybackRequest) (*v1.CreatePlaybackResponse, error)
@@ -102,6 +110,13 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		refundOrder: connect.NewClient[v1.RefundOrderRequest, v1.RefundOrderResponse](
+			httpClient,
+			baseURL+OrderServiceRefundOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("RefundOrder")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		createPlayback: connect.NewClient[v1.CreatePlaybackRequest, v1.CreatePlaybackResponse](
 			httpClient,
 			baseURL+OrderServiceCreatePlaybackProcedure,
@@ -117,6 +132,7 @@ type orderServiceClient struct {
 	getOrder         *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
 	listOrders       *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
 	listEntitlements *connect.Client[v1.ListEntitlementsRequest, v1.ListEntitlementsResponse]
+	refundOrder      *connect.Client[v1.RefundOrderRequest, v1.RefundOrderResponse]
 	createPlayback   *connect.Client[v1.CreatePlaybackRequest, v1.CreatePlaybackResponse]
 }
 
@@ -156,6 +172,15 @@ func (c *orderServiceClient) ListEntitlements(ctx context.Context, req *v1.ListE
 	return nil, err
 }
 
+// RefundOrder calls backlot.storefront.v1.OrderService.RefundOrder.
+func (c *orderServiceClient) RefundOrder(ctx context.Context, req *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error) {
+	response, err := c.refundOrder.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // CreatePlayback calls backlot.storefront.v1.OrderService.CreatePlayback.
 func (c *orderServiceClient) CreatePlayback(ctx context.Context, req *v1.CreatePlaybackRequest) (*v1.CreatePlaybackResponse, error) {
 	response, err := c.createPlayback.CallUnary(ctx, connect.NewRequest(req))
@@ -173,6 +198,11 @@ type OrderServiceHandler interface {
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
 	ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error)
 	ListEntitlements(context.Context, *v1.ListEntitlementsRequest) (*v1.ListEntitlementsResponse, error)
+	// RefundOrder takes back a paid order, in one global transaction: the money
+	// goes to the buyer's wallet, or to the payment provider for a chargeback,
+	// and the entitlement is revoked. The same idempotency_key gives the same
+	// refund.
+	RefundOrder(context.Context, *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error)
 	// CreatePlayback gives a signed address to who may watch; others get
 	// PERMISSION_DENIED.
 	CreatePlayback(context.Context, *v1.CreatePlaybackRequest) (*v1.CreatePlaybackResponse, error)
@@ -213,6 +243,13 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceRefundOrderHandler := connect.NewUnaryHandlerSimple(
+		OrderServiceRefundOrderProcedure,
+		svc.RefundOrder,
+		connect.WithSchema(orderServiceMethods.ByName("RefundOrder")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	orderServiceCreatePlaybackHandler := connect.NewUnaryHandlerSimple(
 		OrderServiceCreatePlaybackProcedure,
 		svc.CreatePlayback,
@@ -229,6 +266,8 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 			orderServiceListOrdersHandler.ServeHTTP(w, r)
 		case OrderServiceListEntitlementsProcedure:
 			orderServiceListEntitlementsHandler.ServeHTTP(w, r)
+		case OrderServiceRefundOrderProcedure:
+			orderServiceRefundOrderHandler.ServeHTTP(w, r)
 		case OrderServiceCreatePlaybackProcedure:
 			orderServiceCreatePlaybackHandler.ServeHTTP(w, r)
 		default:
@@ -254,6 +293,10 @@ func (UnimplementedOrderServiceHandler) ListOrders(context.Context, *v1.ListOrde
 
 func (UnimplementedOrderServiceHandler) ListEntitlements(context.Context, *v1.ListEntitlementsRequest) (*v1.ListEntitlementsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.storefront.v1.OrderService.ListEntitlements is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) RefundOrder(context.Context, *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.storefront.v1.OrderService.RefundOrder is not implemented"))
 }
 
 func (UnimplementedOrderServiceHandler) CreatePlayback(context.Context, *v1.CreatePlaybackRequest) (*v1.CreatePlaybackResponse, error) {
