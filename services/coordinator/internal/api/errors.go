@@ -57,12 +57,11 @@ func invalid(err error) error {
 	return coded
 }
 
-// fields are the faults that an error joins.
-func fields(err error) []*tcc.FieldError {
-	if fault, ok := err.(*tcc.FieldError); ok { //nolint:errorlint // the tree is walked here
-		return []*tcc.FieldError{fault}
-	}
-	switch wrapped := err.(type) { //nolint:errorlint // as above
+// fields are the faults in the tree of an error.
+func fields(tree any) []*tcc.FieldError {
+	switch wrapped := tree.(type) {
+	case *tcc.FieldError:
+		return []*tcc.FieldError{wrapped}
 	case interface{ Unwrap() error }:
 		return fields(wrapped.Unwrap())
 	case interface{ Unwrap() []error }:

@@ -40,14 +40,14 @@ func (m *Machine) check(record Record) error {
 
 // misplaced is why a record cannot be the next one; else empty.
 func (m *Machine) misplaced(record Record) string {
-	switch record.Status {
-	case StatusRegistered:
+	if record.Status == StatusRegistered {
 		if m.spec.Mode != Initiator || m.phase != Try || record.Phase != Try ||
 			record.Branch != len(m.branches) || record.Registered == nil || m.sequence == 0 {
 			return "no branch can be registered by it"
 		}
 		return ""
-	case StatusForced:
+	}
+	if record.Status == StatusForced {
 		if !m.has(record.Branch) || m.phase == Try || record.Phase == Try {
 			return "nothing can be forced by it"
 		}

@@ -63,6 +63,26 @@ func TestRestoreRefusesContradictions(t *testing.T) {
 			t.Errorf("%s: got %v, want ErrLog", name, err)
 		}
 	}
+	begun := Record{Sequence: 1, Branch: Whole, Phase: Try, Status: StatusStarted}
+	registered := func(sequence, branch int, content *Branch) Record {
+		return Record{Sequence: sequence, Branch: branch, Phase: Try, Status: StatusRegistered, Attempt: 1, Registered: content}
+	}
+	logs = map[string][]Record{
+		"registered before the beginning": {registered(1, 0, &Branch{ID: "a"})},
+		"registered without content":      {begun, registered(2, 0, nil)},
+		"registered out of place":         {begun, registered(2, 1, &Branch{ID: "a"})},
+		"registered after the decision":   {begun, {Sequence: 2, Branch: Whole, Phase: Cancel, Status: StatusStarted}, registered(3, 0, &Branch{ID: "a"})},
+		"whole with branches":             {begun, registered(2, 0, &Branch{ID: "a"}), {Sequence: 3, Branch: Whole, Phase: Confirm, Status: StatusStarted}},
+		"forced before the decision":      {begun, registered(2, 0, &Branch{ID: "a"}), {Sequence: 3, Phase: Cancel, Status: StatusForced}},
+	}
+	for name, log := range logs {
+		if _, err := Restore(Spec{Mode: Initiator}, 3, log); !errors.Is(err, ErrLog) {
+			t.Errorf("%s: got %v, want ErrLog", name, err)
+		}
+	}
+	if _, err := Restore(spec, 3, []Record{try(1, 0, StatusStarted), registered(2, 2, &Branch{ID: "c"})}); !errors.Is(err, ErrLog) {
+		t.Errorf("registered in a submitted transaction: got %v, want ErrLog", err)
+	}
 }
 
 // FuzzRestore: no log makes Restore panic, and what it accepts can be driven
@@ -70,16 +90,21 @@ func TestRestoreRefusesContradictions(t *testing.T) {
 func FuzzRestore(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 1, 1, 1, 0, 1, 2, 1, 1, 2, 0, 2, 1})
 	f.Add([]byte{1, 1, 1, 1, 1, 3, 0, 3, 1})
+	f.Add([]byte{255, 1, 1, 0, 1, 7, 1, 1, 7, 0, 2, 1, 1, 2, 1, 0, 2, 8, 1, 3, 8, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		spec := Spec{Mode: TCC, Branches: []Branch{{ID: "a"}, {ID: "b"}}}
-		if len(data)%2 == 1 {
-			spec.Mode = Saga
+		spec := Spec{Mode: []Mode{TCC, Saga, Initiator}[len(data)%3], Branches: []Branch{{ID: "a"}, {ID: "b"}}}
+		if spec.Mode == Initiator {
+			spec.Branches = nil
 		}
 		var log []Record
 		for i := 0; i+2 < len(data); i += 3 {
-			log = append(log, Record{
-				Sequence: i/3 + 1, Branch: int(data[i]), Phase: Phase(data[i+1]), Status: Status(data[i+2]), Attempt: 1,
-			})
+			record := Record{
+				Sequence: i/3 + 1, Branch: int(int8(data[i])), Phase: Phase(data[i+1]), Status: Status(data[i+2]), Attempt: 1,
+			}
+			if record.Status == StatusRegistered {
+				record.Registered = &Branch{ID: string(rune('a' + i%26))}
+			}
+			log = append(log, record)
 		}
 		m, err := Restore(spec, 2, log)
 		if err != nil {
@@ -94,5 +119,13 @@ func FuzzRestore(f *testing.F) {
 		}
 		m.Expire()
 		m.Retry()
+		for _, phase := range []Phase{Cancel, Confirm} {
+			for branch := Whole; branch <= len(m.Spec().Branches); branch++ {
+				_, _ = m.Force(phase, branch, "forced") // its errors are the transcripts' matter
+			}
+		}
+		if state := m.State(); state != Trying && !state.Ended() {
+			t.Errorf("%v although everything was forced: %v", state, m.Branches())
+		}
 	})
 }
