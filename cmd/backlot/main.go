@@ -12,6 +12,7 @@ import (
 	"github.com/backlot-video/backlot/console"
 	"github.com/backlot-video/backlot/kit/crashpoint"
 	"github.com/backlot-video/backlot/kit/lifecycle"
+	kittool "github.com/backlot-video/backlot/kit/tool"
 	configstore "github.com/backlot-video/backlot/services/configstore/service"
 	coordinator "github.com/backlot-video/backlot/services/coordinator/service"
 	gateway "github.com/backlot-video/backlot/services/gateway/service"
@@ -43,6 +44,9 @@ func run(args []string) int {
 	case "run":
 		return lifecycle.Execute("backlot", args, append(services(), &journey{})...)
 	case "mq":
+		if len(args) > 0 && args[0] == "parked" {
+			return parked(args[1:])
+		}
 		return lifecycle.Execute("mq", args, lifecycle.NewBroker())
 	case "demo", "certs", "healthcheck":
 		return tool(verb, args)
@@ -75,6 +79,18 @@ func run(args []string) int {
 	return 2
 }
 
+// parked runs a verb about parked messages.
+func parked(args []string) int {
+	if len(args) == 0 {
+		args = []string{"help"}
+	}
+	code, ran := kittool.Process("backlot mq parked", parkedAbout, args, parkedVerbs())
+	if !ran {
+		code, _ = kittool.Process("backlot mq parked", parkedAbout, []string{"help"}, parkedVerbs())
+	}
+	return code
+}
+
 // tool runs a verb that ends by itself.
 func tool(verb string, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -103,6 +119,8 @@ const usage = `Backlot is the backend of a paid-video business.
   backlot coordinator VERB  list global transactions, retry and force them: see
                        backlot coordinator help
   backlot mq           run the embedded message broker in a process of its own
+  backlot mq parked V  list, show, replay and drop messages that no attempt of a
+                       consumer took: see backlot mq parked help
   backlot demo         drive the whole journey through the API of a running
                        Backlot: upload, transcode, publish, watch, recommend,
                        buy, split, play; ends with a receipt
