@@ -25,6 +25,7 @@ require (
 	github.com/backlot-video/backlot/kit v0.0.0
 	github.com/backlot-video/backlot/proto v0.0.0
 	github.com/backlot-video/backlot/services/rules v0.0.0-00010101000000-000000000000
+	github.com/backlot-video/backlot/services/settlement v0.0.0-00010101000000-000000000000
 	github.com/dop251/goja v0.0.0-20260917113740-793a2a65c13b
 	github.com/expr-lang/expr v1.17.8
 	github.com/gaissmai/bart v0.30.0

@@ -19,7 +19,7 @@ var adapters = map[string][]string{
 	"gateway":     {"internal/edge", "internal/media", "internal/relay", "internal/xds"},
 	"recommender": {"internal/engine", "internal/intake", "internal/model", "internal/shelf", "internal/trainer"},
 	"rules":       {"internal/backtest", "internal/catalog", "internal/counting", "internal/folder", "internal/listing", "internal/part", "internal/release", "internal/tool", "velocity/memory"},
-	"settlement":  {"internal/cashier", "internal/engine", "internal/matcher", "internal/payer", "internal/policy", "internal/reconciler", "internal/tool"},
+	"settlement":  {"", "internal/cashier", "internal/engine", "internal/matcher", "internal/payer", "internal/policy", "internal/reconciler", "internal/tool"},
 	"storefront":  {"internal/credential", "internal/ingest", "internal/purchase"},
 	"transcoder": {
 		"", "internal/cliptest", "internal/encode", "internal/hls", "internal/intake", "internal/probe",

@@ -64,6 +64,7 @@ type DB struct {
 	read    *sql.DB
 	write   *sql.DB
 	run     func(ctx context.Context, fn Func) error
+	alone   func(ctx context.Context, fn Func) error // nil where run is
 	stop    func()
 	closed  atomic.Bool
 	metrics *metrics
@@ -142,7 +143,24 @@ func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) 
 // error or panic of fn undoes what fn did, and only that. If ctx ends before
 // fn runs, Write returns its error and fn never runs; after that fn is not
 // cut, its context does not end, and Write tells what came of it.
-func (db *DB) Write(ctx context.Context, fn Func) error {
+func (db *DB) Write(ctx context.Context, fn Func) error { return db.transact(ctx, fn, db.run) }
+
+// WriteAlone is Write for a function that does much: on SQLite it shares its
+// commit with no other, which spares a copy of each page that it changes.
+func (db *DB) WriteAlone(ctx context.Context, fn Func) error {
+	if db.alone == nil {
+		return db.Write(ctx, fn)
+	}
+	return db.transact(ctx, fn, db.alone)
+}
+
+// Prepare prepares a statement for the transactions of Write, by
+// (*sql.Tx).StmtContext. Not within one: on SQLite it waits for its end.
+func (db *DB) Prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	return db.write.PrepareContext(ctx, query)
+}
+
+func (db *DB) transact(ctx context.Context, fn Func, run func(ctx context.Context, fn Func) error) error {
 	if ctx.Value(insideKey{db}) != nil {
 		return ErrNested
 	}
@@ -152,7 +170,7 @@ func (db *DB) Write(ctx context.Context, fn Func) error {
 	hooks := new(hooks)
 	inside := context.WithValue(context.WithoutCancel(ctx), insideKey{db}, true)
 	inside = context.WithValue(inside, hooksKey{}, hooks)
-	err := db.run(ctx, func(_ context.Context, tx *sql.Tx) error {
+	err := run(ctx, func(_ context.Context, tx *sql.Tx) error {
 		hooks.reset()
 		return fn(inside, tx)
 	})

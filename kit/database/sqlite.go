@@ -39,7 +39,7 @@ func openSQLite(ctx context.Context, cfg Config, measured *metrics, migrations f
 	writer := startWriter(cfg, write, measured)
 	return &DB{
 		dialect: SQLite, read: read, write: write,
-		run: writer.do, stop: writer.stop, metrics: measured,
+		run: writer.do, alone: writer.doAlone, stop: writer.stop, metrics: measured,
 	}, nil
 }
 
@@ -47,7 +47,7 @@ func openSQLite(ctx context.Context, cfg Config, measured *metrics, migrations f
 func openFile(path string, size int, option, value string) (*sql.DB, error) {
 	query := url.Values{"_pragma": {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		"journal_size_limit(67108864)",
+		"journal_size_limit(67108864)", "temp_store(MEMORY)",
 	}}
 	query.Add(option, value)
 	source := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}

@@ -17,6 +17,7 @@ type writer struct {
 	limit   int
 	metrics *metrics
 	queue   chan *job
+	kept    *job          // came while a batch was made, and is to be alone; the goroutine's own
 	closing chan struct{} // closed by stop
 	stopped chan struct{} // closed when the goroutine has ended
 	once    sync.Once
@@ -27,6 +28,7 @@ type writer struct {
 type job struct {
 	turn   chan *sql.Tx
 	ran    chan error
+	single bool          // in a transaction of its own, without a savepoint
 	result chan error    // of length 1
 	left   chan struct{} // closed when the caller no longer waits
 }
@@ -48,9 +50,15 @@ func (w *writer) stop() {
 }
 
 // do is a caller's side of a job.
-func (w *writer) do(ctx context.Context, fn Func) error {
+func (w *writer) do(ctx context.Context, fn Func) error { return w.wait(ctx, fn, false) }
+
+// doAlone is do in a transaction that holds nothing else.
+func (w *writer) doAlone(ctx context.Context, fn Func) error { return w.wait(ctx, fn, true) }
+
+func (w *writer) wait(ctx context.Context, fn Func, single bool) error {
 	j := &job{
-		turn: make(chan *sql.Tx), ran: make(chan error),
+		single: single,
+		turn:   make(chan *sql.Tx), ran: make(chan error),
 		result: make(chan error, 1), left: make(chan struct{}),
 	}
 	defer close(j.left)
@@ -101,6 +109,11 @@ func (j *job) run(ctx context.Context, tx *sql.Tx, fn Func) {
 func (w *writer) loop() {
 	defer close(w.stopped)
 	for {
+		if j := w.kept; j != nil {
+			w.kept = nil
+			w.batch(j)
+			continue
+		}
 		select {
 		case j := <-w.queue:
 			w.batch(j)
@@ -119,6 +132,11 @@ func (w *writer) loop() {
 // Where that breaks, each that has no result yet runs in one of its own.
 func (w *writer) batch(first *job) {
 	w.metrics.queued.Set(float64(len(w.queue)))
+	if first.single {
+		w.metrics.batch.Observe(1)
+		w.alone(first)
+		return
+	}
 	var open []*job // they ran or are to run, and have no result
 	err := w.transaction(func(tx *sql.Tx) error {
 		for next, n := first, 1; next != nil; next, n = w.next(n), n+1 {
@@ -162,6 +180,10 @@ func (w *writer) next(have int) *job {
 	}
 	select {
 	case j := <-w.queue:
+		if j.single {
+			w.kept = j
+			return nil
+		}
 		return j
 	default:
 		return nil
@@ -189,6 +211,14 @@ func (w *writer) transaction(fill func(*sql.Tx) error) error {
 // no commit: it failed and has its error, or its caller has left. An error
 // means that tx is no longer usable.
 func (j *job) offer(tx *sql.Tx) (settled bool, err error) {
+	if j.single { // an error undoes the transaction, and nothing else with it
+		select {
+		case j.turn <- tx:
+			return false, <-j.ran
+		case <-j.left:
+			return false, errLeft
+		}
+	}
 	ctx := context.Background()
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT job"); err != nil {
 		return false, err

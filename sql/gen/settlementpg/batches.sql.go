@@ -116,7 +116,6 @@ SELECT unnest($1::text[]), $2::text, $3::bigint, unnest($4::text[]),
     unnest($11::int[]), unnest($12::bigint[]), unnest($13::bytea[]),
     unnest($14::text[]), $15::bigint, unnest($16::bigint[]),
     unnest($17::bigint[])
-ON CONFLICT DO NOTHING
 `
 
 type AddTransfersParams struct {
@@ -139,7 +138,8 @@ type AddTransfersParams struct {
 	ExpiresAt     []int64
 }
 
-// AddTransfers inserts those whose id and idempotency key are free.
+// AddTransfers fails where an id or idempotency key is taken: to look whether
+// it is would cost every row more.
 func (q *Queries) AddTransfers(ctx context.Context, arg AddTransfersParams) (int64, error) {
 	result, err := q.db.Exec(ctx, AddTransfers,
 		arg.Ids,

@@ -40,8 +40,7 @@ func (e *Engine) Book(ctx context.Context, tenantID string, requests []ledger.Re
 
 // bookOne is Book of one request, which is the common case.
 func (e *Engine) bookOne(ctx context.Context, tenantID string, requests []ledger.Request, results []ledger.Result) {
-	r := &requests[0]
-	currency, err := e.check(ctx, tenantID, r)
+	currency, _, err := e.checkChain(ctx, tenantID, requests, nil)
 	if err == nil {
 		var done []ledger.Result
 		if done, err = e.Do(ctx, Call{TenantID: tenantID, Currency: currency, Requests: requests}); err == nil {
@@ -61,8 +60,11 @@ func at(i int, err error) error {
 	return &ledger.FieldError{Field: "transfers[" + strconv.Itoa(i) + "]." + field.Field, Err: field.Err}
 }
 
-// check tells at which ledger a request is to be done.
-func (e *Engine) check(ctx context.Context, tenantID string, r *ledger.Request) (currency string, err error) {
+// check tells at which ledger a request is to be done. drafted are the currencies
+// of what the same call is to book, by idempotency key.
+func (e *Engine) check(
+	ctx context.Context, tenantID string, r *ledger.Request, drafted map[string]string,
+) (currency string, err error) {
 	if err := r.Validate(); err != nil {
 		return "", err
 	}
@@ -71,6 +73,9 @@ func (e *Engine) check(ctx context.Context, tenantID string, r *ledger.Request) 
 			return "", &ledger.FieldError{Field: "tenant_id", Err: fmt.Errorf("%w: it is another tenant's", ledger.ErrTransfer)}
 		}
 		return r.Draft.Currency, nil
+	}
+	if currency, known := drafted[r.Target.IdempotencyKey]; known {
+		return currency, nil
 	}
 	currency, err = e.find(ctx, tenantID, r.Target)
 	if errors.Is(err, ledger.ErrNotFound) {
@@ -88,13 +93,18 @@ type part struct {
 // divide checks requests and sorts their chains by ledger. What is refused has
 // its error in results, and is in no part.
 func (e *Engine) divide(ctx context.Context, tenantID string, requests []ledger.Request, results []ledger.Result) map[string]*part {
-	parts := make(map[string]*part)
+	parts, drafted := make(map[string]*part), make(map[string]string)
+	for i := range requests {
+		if key := requests[i].Draft.IdempotencyKey; key != "" {
+			drafted[key] = requests[i].Draft.Currency
+		}
+	}
 	for first := 0; first < len(requests); {
 		next := first + 1
 		for requests[next-1].Linked && next < len(requests) {
 			next++
 		}
-		currency, bad, err := e.checkChain(ctx, tenantID, requests[first:next])
+		currency, bad, err := e.checkChain(ctx, tenantID, requests[first:next], drafted)
 		if err != nil {
 			for i := first; i < next; i++ {
 				results[i].Err = ledger.ErrLinked
@@ -118,7 +128,9 @@ func (e *Engine) divide(ctx context.Context, tenantID string, requests []ledger.
 
 // checkChain is check of all of a chain, which must be of one ledger; bad is
 // which is at fault.
-func (e *Engine) checkChain(ctx context.Context, tenantID string, chain []ledger.Request) (currency string, bad int, err error) {
+func (e *Engine) checkChain(
+	ctx context.Context, tenantID string, chain []ledger.Request, drafted map[string]string,
+) (currency string, bad int, err error) {
 	switch {
 	case len(chain) > ledger.MaxChain:
 		return "", 0, &ledger.FieldError{Field: "linked", Err: fmt.Errorf("%w: a chain of %d, at most %d", ledger.ErrLimit, len(chain), ledger.MaxChain)}
@@ -126,7 +138,7 @@ func (e *Engine) checkChain(ctx context.Context, tenantID string, chain []ledger
 		return "", len(chain) - 1, &ledger.FieldError{Field: "linked", Err: fmt.Errorf("%w: the last one has none after it", ledger.ErrTransfer)}
 	}
 	for i := range chain {
-		one, err := e.check(ctx, tenantID, &chain[i])
+		one, err := e.check(ctx, tenantID, &chain[i], drafted)
 		switch {
 		case err != nil:
 			return "", i, err

@@ -129,6 +129,16 @@ func (b *batch) run(ctx context.Context) (err error) {
 	if err := b.apply(ctx); err != nil {
 		return err
 	}
+	if b.lookups == 0 && b.refused() { // perhaps of what is booked already
+		b.writer.lookups = lookupsAfter
+		b.book.Rollback()
+		if err := b.read(ctx); err != nil {
+			return err
+		}
+		if err := b.apply(ctx); err != nil {
+			return err
+		}
+	}
 	changes := b.book.Changes()
 	if changes.None() && !b.worked && (b.guards == nil || !b.guards.Changed()) {
 		b.outcome.version = b.ledger.Version - 1
@@ -178,6 +188,21 @@ func (b *batch) apply(ctx context.Context) error {
 		b.results[i], b.errs[i] = b.applyCall(c.call)
 	}
 	return nil
+}
+
+// refused tells whether a request to book was refused.
+func (b *batch) refused() bool {
+	for i, c := range b.batch {
+		if len(c.call.Requests) > 0 && b.errs[i] != nil {
+			return true
+		}
+		for _, result := range b.results[i] {
+			if result.Err != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // errUndone wraps what a call's Work returned.

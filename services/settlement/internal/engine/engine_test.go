@@ -17,6 +17,7 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
+	backlotsql "github.com/backlot-video/backlot/sql"
 )
 
 var (
@@ -25,6 +26,8 @@ var (
 		{Purpose: ledger.Earnings, PPM: 700_000}, {Purpose: ledger.Platform, PPM: 200_000}, {Purpose: ledger.Tax, PPM: 100_000},
 	}}
 )
+
+var settlementMigrations = backlotsql.Migrations("settlement")
 
 // fixture is an engine under test and what it has told.
 type fixture struct {
@@ -77,7 +80,7 @@ func (f *fixture) tell(_ context.Context, tenantID, currency string, _ time.Time
 		}
 		f.told = append(f.told, t.ID)
 	}
-	return []store.Fact{{ID: posted[0].ID, Envelope: []byte("fact")}}, nil
+	return []store.Fact{{ID: posted[len(posted)-1].ID, Envelope: []byte("fact")}}, nil
 }
 
 func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }

@@ -12,7 +12,8 @@ type batch struct {
 	changed []*entry
 	opened  []*entry
 
-	restated []*entry
+	restated []restated
+	start    mark
 	foreign  []string // accounts of other ledgers
 
 	balances []balanceBefore
@@ -25,6 +26,11 @@ type Move struct{ Account, Sequence, Debits, Credits int64 }
 type balanceBefore struct {
 	entry   *entry
 	balance Balance
+}
+
+type restated struct {
+	entry  *entry
+	before AccountState
 }
 
 type stateBefore struct {
@@ -60,6 +66,16 @@ func (b *Book) Begin() {
 		added:  b.added[:0], ended: b.ended[:0], moves: b.moves[:0], changed: b.changed[:0], opened: b.opened[:0],
 		balances: b.balances[:0], states: b.states[:0],
 	}
+	b.start = b.mark()
+}
+
+// Rollback takes back all since Begin, but still knows what it was told.
+func (b *Book) Rollback() {
+	for _, r := range b.restated {
+		r.entry.State = r.before
+	}
+	b.restated = nil
+	b.undo(b.start)
 }
 
 // Know tells the book of a transfer that is in the store. Those of one chain
@@ -97,8 +113,8 @@ func (b *Book) Changes() Changes {
 	for _, e := range b.opened {
 		c.Opened = append(c.Opened, &e.Account)
 	}
-	for _, e := range b.restated {
-		c.Restated = append(c.Restated, &e.Account)
+	for _, r := range b.restated {
+		c.Restated = append(c.Restated, &r.entry.Account)
 	}
 	c.Posted = b.posted()
 	return c

@@ -110,7 +110,7 @@ func (b *Book) Restate(id string, state AccountState) (Account, error) {
 	case state == Closed && (balance.DebitsPosted != balance.CreditsPosted || !balance.DebitsPending.IsZero() || !balance.CreditsPending.IsZero()):
 		return Account{}, &FieldError{"state", fmt.Errorf("%w: %v", ErrNotEmpty, balance)}
 	}
+	b.restated = append(b.restated, restated{account, account.State})
 	account.State = state
-	b.restated = append(b.restated, account)
 	return account.Account, nil
 }

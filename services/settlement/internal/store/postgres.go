@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,9 @@ import (
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 	"github.com/backlot-video/backlot/sql/gen/settlementpg"
 )
+
+// uniqueViolation is PostgreSQL's code of a key that is taken.
+const uniqueViolation = "23505"
 
 // postgres reads and writes with an array for each column, by native pgx on
 // the connection that the transaction has.
@@ -130,6 +134,10 @@ func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error)
 	}
 	expect(1, &moved)(batch.Queue(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], at, l.Number, l.Version))
 	err := p.native(func(conn *pgx.Conn) error { return conn.SendBatch(ctx, batch).Close() })
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == uniqueViolation {
+		return false, nil
+	}
 	if err == nil && moved && !taken {
 		err = ErrMoved
 	}

@@ -5,9 +5,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
+	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
@@ -44,13 +47,7 @@ var (
 )
 
 // chunks are the numbers of rows that a statement may have.
-var chunks = []int{32, 4, 1}
-
-func (s *sqlite) close() {
-	for _, prepared := range s.prepared {
-		_ = prepared.Close()
-	}
-}
+var chunks = []int{64, 8, 1}
 
 // insert adds n rows, whose columns add appends, and returns how many were
 // added or changed.
@@ -62,11 +59,7 @@ func (s *sqlite) insert(ctx context.Context, into *table, n int, add func(i int)
 			for j := range size {
 				add(i + j)
 			}
-			prepared, err := s.prepare(ctx, insertion{into, size})
-			if err != nil {
-				return 0, err
-			}
-			result, err := prepared.ExecContext(ctx, s.args...)
+			result, err := s.tx.StmtContext(ctx, s.prepared[insertion{into, size}]).ExecContext(ctx, s.args...)
 			if err != nil {
 				return 0, err
 			}
@@ -80,20 +73,31 @@ func (s *sqlite) insert(ctx context.Context, into *table, n int, add func(i int)
 	return total, nil
 }
 
-func (s *sqlite) prepare(ctx context.Context, of insertion) (*sql.Stmt, error) {
-	if prepared := s.prepared[of]; prepared != nil {
-		return prepared, nil
+// prepared are the statements of the inserts, prepared once.
+type prepared struct {
+	mu         sync.Mutex
+	statements map[insertion]*sql.Stmt
+}
+
+func (p *prepared) all(ctx context.Context, db *database.DB) (map[insertion]*sql.Stmt, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.statements != nil {
+		return p.statements, nil
 	}
-	row := "(?" + strings.Repeat(", ?", of.table.columns-1) + ")"
-	prepared, err := s.tx.PrepareContext(ctx, of.table.head+row+strings.Repeat(", "+row, of.rows-1)+of.table.tail)
-	if err != nil {
-		return nil, err
+	all := make(map[insertion]*sql.Stmt)
+	for _, into := range []*table{transferRows, balanceRows, historyRows} {
+		row := "(?" + strings.Repeat(", ?", into.columns-1) + ")"
+		for _, size := range chunks {
+			statement, err := db.Prepare(ctx, into.head+row+strings.Repeat(", "+row, size-1)+into.tail)
+			if err != nil {
+				return nil, fmt.Errorf("prepare: %w", err)
+			}
+			all[insertion{into, size}] = statement
+		}
 	}
-	if s.prepared == nil {
-		s.prepared = make(map[insertion]*sql.Stmt)
-	}
-	s.prepared[of] = prepared
-	return prepared, nil
+	p.statements = all
+	return all, nil
 }
 
 func (s *sqlite) named(ctx context.Context, l Ledger, names []ledger.Name) ([]ledger.Account, error) {

@@ -43,8 +43,9 @@ type Fact struct {
 
 // Store keeps ledgers. It is safe for concurrent use.
 type Store struct {
-	db    *database.DB
-	names names
+	db       *database.DB
+	names    names
+	prepared prepared // on SQLite
 }
 
 // New makes a Store of a database with settlement's migrations.
@@ -63,9 +64,12 @@ func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, session 
 	if s.db.Dialect() == database.PostgreSQL {
 		return s.writePostgres(ctx, fn)
 	}
-	return s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		rows := &sqlite{tx: tx, q: settlementdb.New(tx)}
-		defer rows.close()
+	statements, err := s.prepared.all(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	return s.db.WriteAlone(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		rows := &sqlite{tx: tx, q: settlementdb.New(tx), prepared: statements}
 		return fn(ctx, &Session{Tx: tx, store: s, q: rows.q, rows: rows})
 	})
 }
