@@ -58,7 +58,7 @@ func TestTranscript(t *testing.T) {
 }
 
 // play does a call as the chain would, which validates it first.
-func play(t *testing.T, ctx context.Context, b *Booking, method, request string) string { //nolint:revive // t comes first
+func play(t *testing.T, ctx context.Context, b *Booking, method, request string) string {
 	read := func(message proto.Message) error {
 		if err := protojson.Unmarshal([]byte(request), message); err != nil {
 			t.Fatalf("%s %s: %v", method, request, err)
@@ -67,19 +67,19 @@ func play(t *testing.T, ctx context.Context, b *Booking, method, request string)
 	}
 	switch method {
 	case "CreateAccounts":
-		return shownCall(b.CreateAccounts, ctx, new(settlementv1.CreateAccountsRequest), read)
+		return shownCall(ctx, b.CreateAccounts, new(settlementv1.CreateAccountsRequest), read)
 	case "SetAccountState":
-		return shownCall(b.SetAccountState, ctx, new(settlementv1.SetAccountStateRequest), read)
+		return shownCall(ctx, b.SetAccountState, new(settlementv1.SetAccountStateRequest), read)
 	case "CreateTransfers":
-		return shownCall(b.CreateTransfers, ctx, new(settlementv1.CreateTransfersRequest), read)
+		return shownCall(ctx, b.CreateTransfers, new(settlementv1.CreateTransfersRequest), read)
 	case "PostTransfers":
-		return shownCall(b.PostTransfers, ctx, new(settlementv1.PostTransfersRequest), read)
+		return shownCall(ctx, b.PostTransfers, new(settlementv1.PostTransfersRequest), read)
 	case "VoidTransfers":
-		return shownCall(b.VoidTransfers, ctx, new(settlementv1.VoidTransfersRequest), read)
+		return shownCall(ctx, b.VoidTransfers, new(settlementv1.VoidTransfersRequest), read)
 	case "LookupTransfers":
-		return shownCall(b.LookupTransfers, ctx, new(settlementv1.LookupTransfersRequest), read)
+		return shownCall(ctx, b.LookupTransfers, new(settlementv1.LookupTransfersRequest), read)
 	case "GetBalance":
-		return shownCall(b.GetBalance, ctx, new(settlementv1.GetBalanceRequest), read)
+		return shownCall(ctx, b.GetBalance, new(settlementv1.GetBalanceRequest), read)
 	default:
 		t.Fatalf("no method %q", method)
 		return ""
@@ -87,7 +87,7 @@ func play(t *testing.T, ctx context.Context, b *Booking, method, request string)
 }
 
 func shownCall[Req, Res proto.Message](
-	call func(context.Context, Req) (Res, error), ctx context.Context, req Req, read func(proto.Message) error, //nolint:revive // as call has it
+	ctx context.Context, call func(context.Context, Req) (Res, error), req Req, read func(proto.Message) error,
 ) string {
 	if err := read(req); err != nil {
 		return "invalid_argument: " + strings.ReplaceAll(strings.TrimPrefix(err.Error(), "validation error: "), "\n", " ") + "\n"

@@ -20,12 +20,7 @@ import (
 	backlotsql "github.com/backlot-video/backlot/sql"
 )
 
-var (
-	noon   = time.Date(2026, 1, 2, 12, 0, 0, 123_456_789, time.UTC)
-	policy = ledger.SplitPolicy{Name: "default", Shares: []ledger.Share{
-		{Purpose: ledger.Earnings, PPM: 700_000}, {Purpose: ledger.Platform, PPM: 200_000}, {Purpose: ledger.Tax, PPM: 100_000},
-	}}
-)
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 123_456_789, time.UTC)
 
 var settlementMigrations = backlotsql.Migrations("settlement")
 
@@ -120,11 +115,19 @@ func (f *fixture) fund(owner string, amount money.Amount, key string) {
 
 func (f *fixture) sale(viewer string, price money.Amount) ledger.Draft {
 	f.t.Helper()
-	draft, err := policy.Sale("main", viewer, "eve", price)
+	parts, err := money.Split(price, []uint32{700_000, 200_000, 100_000})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	draft.Reference, draft.XID = "order", "xid"
+	draft := ledger.Draft{
+		TenantID: "main", Currency: price.Currency, Type: ledger.Sale, Reference: "order", XID: "xid", SplitPolicy: "default",
+		Lines: []ledger.Line{{Purpose: ledger.Wallet, OwnerID: viewer, Side: ledger.Debit, Amount: price}},
+	}
+	for i, line := range []ledger.Line{{Purpose: ledger.Earnings, OwnerID: "eve"}, {Purpose: ledger.Platform}, {Purpose: ledger.Tax}} {
+		if line.Side, line.Amount = ledger.Credit, parts[i]; !line.Amount.IsZero() {
+			draft.Lines = append(draft.Lines, line)
+		}
+	}
 	return draft
 }
 

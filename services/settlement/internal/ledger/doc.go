@@ -1,11 +1,10 @@
 // Package ledger is double-entry bookkeeping without storage: what an account
 // and a transfer are, when a transfer may be booked and what that does to the
-// balances, how a sale is split, and the hash chain over what was posted.
+// balances, and the hash chain over what was posted.
 //
 //	account.go   Account, Balance, the kinds of account
 //	transfer.go  Transfer, Posting and their validation
 //	book.go      Book: pend, post and void transfers over a set of accounts
-//	split.go     SplitPolicy: who gets what of a price
 //	draft.go     Draft: a transfer before its accounts are known
 //	chain.go     the canonical bytes and the hash of a posted transfer
 //	verify.go    Verifier: recomputes a whole ledger

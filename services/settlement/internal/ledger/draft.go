@@ -29,27 +29,6 @@ type Line struct {
 	Amount    money.Amount
 }
 
-// Sale drafts the payment of a price, above zero, from a viewer's wallet,
-// split by a policy among a creator and the house.
-func (p SplitPolicy) Sale(tenantID, viewerID, creatorID string, price money.Amount) (Draft, error) {
-	parts, err := p.Split(price)
-	if err != nil {
-		return Draft{}, err
-	}
-	draft := Draft{
-		TenantID: tenantID, Currency: price.Currency, Type: Sale, SplitPolicy: p.Version(),
-		Lines: []Line{{Purpose: Wallet, OwnerID: viewerID, Side: Debit, Amount: price}},
-	}
-	for _, part := range parts {
-		line := Line{Purpose: part.Purpose, Side: Credit, Amount: part.Amount}
-		if part.Purpose == Earnings {
-			line.OwnerID = creatorID
-		}
-		draft.Lines = append(draft.Lines, line)
-	}
-	return draft, nil
-}
-
 // TopUpOf drafts money that came in through the payment provider for a
 // person's wallet.
 func TopUpOf(tenantID, ownerID string, amount money.Amount) Draft {

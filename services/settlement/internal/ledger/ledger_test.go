@@ -213,69 +213,20 @@ func TestNewAccountRefuses(t *testing.T) {
 	}
 }
 
-func TestSplitGathersSharesAndLeavesNothingsOut(t *testing.T) {
-	policy := SplitPolicy{Name: "default", Release: "r1", Shares: []Share{
-		{Earnings, 700_000}, {Platform, 100_000}, {Tax, 100_000}, {Platform, 100_000},
-	}}
-	parts, err := policy.Split(usd(499))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []Part{{Earnings, usd(349)}, {Platform, usd(100)}, {Tax, usd(50)}}
-	if len(parts) != 3 || parts[0] != want[0] || parts[1] != want[1] || parts[2] != want[2] {
-		t.Errorf("got %v, want %v", parts, want)
-	}
-	if parts, err = policy.Split(usd(1)); err != nil || len(parts) != 1 || parts[0] != (Part{Earnings, usd(1)}) {
-		t.Errorf("one cent: %v, %v", parts, err)
-	}
-	if got := policy.Version(); got != "default@r1" {
-		t.Errorf("version %q", got)
-	}
-}
-
-func TestSplitRefuses(t *testing.T) {
-	good := SplitPolicy{Shares: []Share{{Earnings, 1_000_000}}}
-	cases := []struct {
-		policy SplitPolicy
-		price  money.Amount
-		want   error
-	}{
-		{good, usd(0), ErrTransfer},
-		{good, usd(-1), ErrTransfer},
-		{good, money.Amount{Minor: 5, Currency: "usd"}, money.ErrCurrency},
-		{SplitPolicy{Shares: []Share{{Earnings, 999_999}}}, usd(5), ErrPolicy},
-		{SplitPolicy{Shares: []Share{{Wallet, 1_000_000}}}, usd(5), ErrPolicy},
-	}
-	for _, c := range cases {
-		if _, err := c.policy.Split(c.price); !errors.Is(err, c.want) {
-			t.Errorf("%+v: got %v", c, err)
+func TestTopUpDraftsBalance(t *testing.T) {
+	draft := TopUpOf("main", "ann", usd(499))
+	rest := int64(0)
+	for _, line := range draft.Lines {
+		if line.Side == Debit {
+			rest += line.Amount.Minor
+		} else {
+			rest -= line.Amount.Minor
+		}
+		if personal := line.Purpose == Wallet; personal != (line.OwnerID != "") {
+			t.Errorf("line of %s has owner %q", line.Purpose, line.OwnerID)
 		}
 	}
-}
-
-func TestSaleAndTopUpDraftsBalance(t *testing.T) {
-	policy := SplitPolicy{Name: "default", Shares: []Share{{Earnings, 700_000}, {Platform, 200_000}, {Tax, 100_000}}}
-	sale, err := policy.Sale("main", "ann", "eve", usd(499))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, draft := range []Draft{sale, TopUpOf("main", "ann", usd(499))} {
-		rest := int64(0)
-		for _, line := range draft.Lines {
-			if line.Side == Debit {
-				rest += line.Amount.Minor
-			} else {
-				rest -= line.Amount.Minor
-			}
-			if personal := line.Purpose == Wallet || line.Purpose == Earnings; personal != (line.OwnerID != "") {
-				t.Errorf("%s: line of %s has owner %q", draft.Type, line.Purpose, line.OwnerID)
-			}
-		}
-		if rest != 0 || draft.Currency != "USD" {
-			t.Errorf("%s in %s sums to %d", draft.Type, draft.Currency, rest)
-		}
-	}
-	if _, err := policy.Sale("main", "ann", "eve", usd(0)); !errors.Is(err, ErrTransfer) {
-		t.Errorf("a free sale: got %v, want ErrTransfer", err)
+	if rest != 0 || draft.Currency != "USD" {
+		t.Errorf("%s in %s sums to %d", draft.Type, draft.Currency, rest)
 	}
 }
