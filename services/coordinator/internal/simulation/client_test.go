@@ -29,6 +29,9 @@ func newOrder(w *world, n int) *order {
 	key := runner.Key{TenantID: "main", XID: "order-1" + "000000000"[:n]}
 	o := &order{key: key, dice: w.dice("order " + key.XID)}
 	o.mode = []tcc.Mode{tcc.TCC, tcc.TCC, tcc.Saga, tcc.Initiator}[o.dice.IntN(4)]
+	if w.mode != 0 {
+		o.mode = w.mode
+	}
 	o.timeout = o.dice.between(300, 3000)
 	sinks := 1 + o.dice.IntN(3)
 	amount := int64(1 + o.dice.IntN(400))

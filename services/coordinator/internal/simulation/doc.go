@@ -8,6 +8,7 @@
 //	bank_test.go      participants: accounts and reservations behind a barrier
 //	client_test.go    who submits, who drives a transaction by itself, who operates
 //	oracle_test.go    what must hold in the end
+//	everywrite_test.go  a death before and after each write, one by one
 //	mutation_test.go  faults planted in the state machine, each of which is found
 //
 // Whatever happens is drawn from the seed and the name of what it happens to,

@@ -37,6 +37,9 @@ func (w *world) newLink(host string, start int) (*link, *dice) {
 	if w.faulty() && dice.chance(w.profile.crash) {
 		l.crashAt, l.after = 1+dice.IntN(25), dice.IntN(2) == 0
 	}
+	if start == 1 && w.crashAt > 0 {
+		l.crashAt, l.after = w.crashAt, w.crashAfter
+	}
 	ids := 0
 	l.Runner = runner.New(l, network{w, l}, runner.Config{
 		Host: host, MaxActive: 8, Attempts: 3, TryTimeout: 2 * time.Second, CallTimeout: 400 * time.Millisecond,
@@ -97,7 +100,7 @@ func (l *link) write(ctx context.Context, name string, fn func(*memory) error) e
 	l.writes++
 	crash := l.crashAt > 0 && l.writes >= l.crashAt && l.world.faulty()
 	l.mu.Unlock()
-	if crash && !l.after {
+	if crash && !l.after && !l.isDead() {
 		l.world.note("%s dies before: %s", l.name, name)
 		l.world.meet("death before a write")
 		l.die()

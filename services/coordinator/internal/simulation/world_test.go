@@ -143,6 +143,12 @@ type world struct {
 	stormy  context.Context // ends when nothing goes wrong any more
 	calm    context.CancelFunc
 
+	// Where they are set, every order is of this mode, and the first process
+	// dies at this write and no other one does.
+	mode       tcc.Mode
+	crashAt    int
+	crashAfter bool
+
 	mu     sync.Mutex
 	counts map[string]uint64
 	faults []string
