@@ -106,6 +106,7 @@ func (b *bench) contenders() []contender {
 		{"one call", b.ours.submit(), b.with(b.ours.server, true)},
 		{"one call, no facts", b.bare.submit(), b.with(b.bare.server, true)},
 		{"one call by Kitex", b.ours.submitByKitex(), b.with(b.ours.server, true)},
+		{"one call by Kitex, no facts", b.bare.submitByKitex(), b.with(b.bare.server, true)},
 		{"one call, SQLite", b.sqlite.submit(), b.with(b.sqlite.server, false)},
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -147,7 +146,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	outbox := mq.NewOutbox(mq.OutboxConfig{Service: name, DB: db, Client: broker, Log: host.Log, Clock: host.Clock})
 	kept := store.Config{GatherTime: gatherWrites, Registerer: host.Registerer, Clock: host.Clock}
-	kept.Tell, kept.Told = tell(outbox, s.config.Facts), gathered(outbox.Wake)
+	kept.Tell, kept.Told = tell(outbox, s.config.Facts), gathered(outbox.Wake, gatherFacts)
 	log := store.New(db, kept)
 	id, err := hostID(host.DataDir)
 	if err != nil {
@@ -183,21 +182,9 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 // several at a time.
 const gatherWrites = time.Millisecond
 
-// gatherTime is how long facts wait for others, with which they are published.
-const gatherTime = 10 * time.Millisecond
-
-// gathered calls wake once for all calls of the function within gatherTime.
-func gathered(wake func()) func() {
-	var due atomic.Bool
-	return func() {
-		if due.CompareAndSwap(false, true) {
-			time.AfterFunc(gatherTime, func() {
-				due.Store(false)
-				wake()
-			})
-		}
-	}
-}
+// gatherFacts is the least time between two looks for facts to publish: one
+// costs much the same for many as for one.
+const gatherFacts = 50 * time.Millisecond
 
 // tell makes the facts of a transaction that has ended, as the outbox takes
 // them; without ends only where somebody is to be notified.
