@@ -51,8 +51,8 @@ func (q *Queries) AddAccount(ctx context.Context, arg AddAccountParams) (int64, 
 }
 
 const AddBalance = `-- name: AddBalance :exec
-INSERT INTO balances (account, debits_posted, credits_posted, debits_pending, credits_pending)
-VALUES ($1, 0, 0, 0, 0)
+INSERT INTO balances (account, debits_pending, credits_pending)
+VALUES ($1, 0, 0)
 `
 
 func (q *Queries) AddBalance(ctx context.Context, account int64) error {
@@ -84,7 +84,12 @@ func (q *Queries) AddLedger(ctx context.Context, arg AddLedgerParams) (int64, er
 }
 
 const FindAccount = `-- name: FindAccount :one
-SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.owner_id = $2
   AND accounts.purpose = $3 AND accounts.currency = $4
@@ -142,7 +147,12 @@ func (q *Queries) FindAccount(ctx context.Context, arg FindAccountParams) (FindA
 }
 
 const GetAccount = `-- name: GetAccount :one
-SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.id = $2
 `
@@ -266,7 +276,12 @@ func (q *Queries) HistoryAt(ctx context.Context, arg HistoryAtParams) (HistoryAt
 }
 
 const ListAccounts = `-- name: ListAccounts :many
-SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.id > $2
   AND (CAST($3 AS INTEGER) = 1 OR accounts.owner_id = $4)
@@ -457,29 +472,4 @@ func (q *Queries) SetAccountState(ctx context.Context, arg SetAccountStateParams
 		return 0, err
 	}
 	return result.RowsAffected()
-}
-
-const SetBalance = `-- name: SetBalance :exec
-UPDATE balances SET debits_posted = $1, credits_posted = $2,
-    debits_pending = $3, credits_pending = $4
-WHERE account = $5
-`
-
-type SetBalanceParams struct {
-	DebitsPosted   int64
-	CreditsPosted  int64
-	DebitsPending  int64
-	CreditsPending int64
-	Account        int64
-}
-
-func (q *Queries) SetBalance(ctx context.Context, arg SetBalanceParams) error {
-	_, err := q.db.ExecContext(ctx, SetBalance,
-		arg.DebitsPosted,
-		arg.CreditsPosted,
-		arg.DebitsPending,
-		arg.CreditsPending,
-		arg.Account,
-	)
-	return err
 }

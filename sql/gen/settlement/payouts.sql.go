@@ -144,7 +144,12 @@ func (q *Queries) GetPayoutBatch(ctx context.Context, arg GetPayoutBatchParams) 
 }
 
 const ListAccountsOf = `-- name: ListAccountsOf :many
-SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.purpose = $2 AND accounts.currency = $3
   AND accounts.id > $4

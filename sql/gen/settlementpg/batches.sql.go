@@ -50,8 +50,8 @@ func (q *Queries) AddAccounts(ctx context.Context, arg AddAccountsParams) (int64
 }
 
 const AddBalances = `-- name: AddBalances :exec
-INSERT INTO balances (account, debits_posted, credits_posted, debits_pending, credits_pending)
-SELECT unnest($1::bigint[]), 0, 0, 0, 0
+INSERT INTO balances (account, debits_pending, credits_pending)
+SELECT unnest($1::bigint[]), 0, 0
 `
 
 func (q *Queries) AddBalances(ctx context.Context, accounts []int64) error {
@@ -201,7 +201,12 @@ func (q *Queries) EndTransfers(ctx context.Context, arg EndTransfersParams) (int
 
 const FindAccounts = `-- name: FindAccounts :many
 
-SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM (SELECT unnest($1::text[]) AS owner_id, unnest($2::text[]) AS purpose) AS wanted
 JOIN accounts ON accounts.tenant_id = $3 AND accounts.owner_id = wanted.owner_id
   AND accounts.purpose = wanted.purpose AND accounts.currency = $4
@@ -346,7 +351,12 @@ func (q *Queries) FindTransfers(ctx context.Context, arg FindTransfersParams) ([
 }
 
 const GetAccounts = `-- name: GetAccounts :many
-SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM (SELECT unnest($1::text[]) AS id) AS wanted
 JOIN accounts ON accounts.tenant_id = $2 AND accounts.id = wanted.id
 JOIN balances ON balances.account = accounts.number
@@ -409,65 +419,6 @@ func (q *Queries) GetAccounts(ctx context.Context, arg GetAccountsParams) ([]Get
 	return items, nil
 }
 
-const GetAccountsByNumber = `-- name: GetAccountsByNumber :many
-SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
-FROM (SELECT unnest($1::bigint[]) AS number) AS wanted
-JOIN accounts ON accounts.number = wanted.number
-JOIN balances ON balances.account = accounts.number
-`
-
-type GetAccountsByNumberRow struct {
-	Number         int64
-	ID             string
-	TenantID       string
-	Purpose        string
-	OwnerID        string
-	Currency       string
-	NormalSide     int32
-	Overdraft      int32
-	State          int32
-	CreatedAt      int64
-	DebitsPosted   int64
-	CreditsPosted  int64
-	DebitsPending  int64
-	CreditsPending int64
-}
-
-func (q *Queries) GetAccountsByNumber(ctx context.Context, numbers []int64) ([]GetAccountsByNumberRow, error) {
-	rows, err := q.db.Query(ctx, GetAccountsByNumber, numbers)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []GetAccountsByNumberRow
-	for rows.Next() {
-		var i GetAccountsByNumberRow
-		if err := rows.Scan(
-			&i.Number,
-			&i.ID,
-			&i.TenantID,
-			&i.Purpose,
-			&i.OwnerID,
-			&i.Currency,
-			&i.NormalSide,
-			&i.Overdraft,
-			&i.State,
-			&i.CreatedAt,
-			&i.DebitsPosted,
-			&i.CreditsPosted,
-			&i.DebitsPending,
-			&i.CreditsPending,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const MoveLedger = `-- name: MoveLedger :execrows
 UPDATE ledgers SET accounts = $1, sequence = $2, hash = $3, updated_at = $4
 WHERE number = $5 AND version = $6
@@ -498,32 +449,22 @@ func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, 
 }
 
 const SetBalances = `-- name: SetBalances :execrows
-UPDATE balances SET debits_posted = changed.debits_posted, credits_posted = changed.credits_posted,
-    debits_pending = changed.debits_pending, credits_pending = changed.credits_pending
+UPDATE balances SET debits_pending = changed.debits_pending, credits_pending = changed.credits_pending
 FROM (
     SELECT unnest($1::bigint[]) AS account,
-        unnest($2::bigint[]) AS debits_posted, unnest($3::bigint[]) AS credits_posted,
-        unnest($4::bigint[]) AS debits_pending, unnest($5::bigint[]) AS credits_pending
+        unnest($2::bigint[]) AS debits_pending, unnest($3::bigint[]) AS credits_pending
 ) AS changed
 WHERE balances.account = changed.account
 `
 
 type SetBalancesParams struct {
 	Accounts       []int64
-	DebitsPosted   []int64
-	CreditsPosted  []int64
 	DebitsPending  []int64
 	CreditsPending []int64
 }
 
 func (q *Queries) SetBalances(ctx context.Context, arg SetBalancesParams) (int64, error) {
-	result, err := q.db.Exec(ctx, SetBalances,
-		arg.Accounts,
-		arg.DebitsPosted,
-		arg.CreditsPosted,
-		arg.DebitsPending,
-		arg.CreditsPending,
-	)
+	result, err := q.db.Exec(ctx, SetBalances, arg.Accounts, arg.DebitsPending, arg.CreditsPending)
 	if err != nil {
 		return 0, err
 	}

@@ -7,17 +7,27 @@ VALUES (sqlc.arg(number), sqlc.arg(id), sqlc.arg(tenant_id), sqlc.arg(purpose), 
 ON CONFLICT DO NOTHING;
 
 -- name: AddBalance :exec
-INSERT INTO balances (account, debits_posted, credits_posted, debits_pending, credits_pending)
-VALUES (sqlc.arg(account), 0, 0, 0, 0);
+INSERT INTO balances (account, debits_pending, credits_pending)
+VALUES (sqlc.arg(account), 0, 0);
 
 -- name: FindAccount :one
-SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.*,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.owner_id = sqlc.arg(owner_id)
   AND accounts.purpose = sqlc.arg(purpose) AND accounts.currency = sqlc.arg(currency);
 
 -- name: GetAccount :one
-SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.*,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id = sqlc.arg(id);
 
@@ -27,7 +37,12 @@ SELECT id, purpose, owner_id FROM accounts WHERE number = sqlc.arg(number);
 -- ListAccounts gives one owner's accounts, or everybody's where all_owners
 -- is 1, by id.
 -- name: ListAccounts :many
-SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.*,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id > sqlc.arg(after_id)
   AND (CAST(sqlc.arg(all_owners) AS INTEGER) = 1 OR accounts.owner_id = sqlc.arg(owner_id))
@@ -36,11 +51,6 @@ LIMIT sqlc.arg(max_rows);
 
 -- name: SetAccountState :execrows
 UPDATE accounts SET state = sqlc.arg(state) WHERE tenant_id = sqlc.arg(tenant_id) AND id = sqlc.arg(id);
-
--- name: SetBalance :exec
-UPDATE balances SET debits_posted = sqlc.arg(debits_posted), credits_posted = sqlc.arg(credits_posted),
-    debits_pending = sqlc.arg(debits_pending), credits_pending = sqlc.arg(credits_pending)
-WHERE account = sqlc.arg(account);
 
 -- LockLedger takes the next version of a ledger, which holds it against other
 -- writers until the end of the transaction. It gives no row where there is

@@ -59,7 +59,12 @@ LIMIT sqlc.arg(max_rows);
 
 -- ListAccountsOf gives a tenant's accounts for one purpose in one currency.
 -- name: ListAccountsOf :many
-SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.*,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.purpose = sqlc.arg(purpose) AND accounts.currency = sqlc.arg(currency)
   AND accounts.id > sqlc.arg(after_id)

@@ -1,22 +1,26 @@
 -- These read and write batches: the n-th elements of all arrays are one row.
 
 -- name: FindAccounts :many
-SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.*,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM (SELECT unnest(sqlc.arg(owner_ids)::text[]) AS owner_id, unnest(sqlc.arg(purposes)::text[]) AS purpose) AS wanted
 JOIN accounts ON accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.owner_id = wanted.owner_id
   AND accounts.purpose = wanted.purpose AND accounts.currency = sqlc.arg(currency)
 JOIN balances ON balances.account = accounts.number;
 
 -- name: GetAccounts :many
-SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
+SELECT accounts.*,
+    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
+        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    balances.debits_pending, balances.credits_pending
 FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) AS wanted
 JOIN accounts ON accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id = wanted.id
-JOIN balances ON balances.account = accounts.number;
-
--- name: GetAccountsByNumber :many
-SELECT accounts.*, balances.debits_posted, balances.credits_posted, balances.debits_pending, balances.credits_pending
-FROM (SELECT unnest(sqlc.arg(numbers)::bigint[]) AS number) AS wanted
-JOIN accounts ON accounts.number = wanted.number
 JOIN balances ON balances.account = accounts.number;
 
 -- name: FindTransfers :many
@@ -53,15 +57,13 @@ SELECT unnest(sqlc.arg(numbers)::bigint[]), unnest(sqlc.arg(ids)::text[]), sqlc.
 ON CONFLICT DO NOTHING;
 
 -- name: AddBalances :exec
-INSERT INTO balances (account, debits_posted, credits_posted, debits_pending, credits_pending)
-SELECT unnest(sqlc.arg(accounts)::bigint[]), 0, 0, 0, 0;
+INSERT INTO balances (account, debits_pending, credits_pending)
+SELECT unnest(sqlc.arg(accounts)::bigint[]), 0, 0;
 
 -- name: SetBalances :execrows
-UPDATE balances SET debits_posted = changed.debits_posted, credits_posted = changed.credits_posted,
-    debits_pending = changed.debits_pending, credits_pending = changed.credits_pending
+UPDATE balances SET debits_pending = changed.debits_pending, credits_pending = changed.credits_pending
 FROM (
     SELECT unnest(sqlc.arg(accounts)::bigint[]) AS account,
-        unnest(sqlc.arg(debits_posted)::bigint[]) AS debits_posted, unnest(sqlc.arg(credits_posted)::bigint[]) AS credits_posted,
         unnest(sqlc.arg(debits_pending)::bigint[]) AS debits_pending, unnest(sqlc.arg(credits_pending)::bigint[]) AS credits_pending
 ) AS changed
 WHERE balances.account = changed.account;

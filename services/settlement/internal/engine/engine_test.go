@@ -338,7 +338,7 @@ func TestVerifyFindsChangedRows(t *testing.T) {
 		for _, change := range []struct{ do, undo string }{
 			{"UPDATE transfers SET postings = replace(postings, 'd100', 'd101') WHERE sequence = 1", "UPDATE transfers SET postings = replace(postings, 'd101', 'd100')"},
 			{"UPDATE transfers SET postings = replace(postings, 'd40', 'd41')", "UPDATE transfers SET postings = replace(postings, 'd41', 'd40')"},
-			{"UPDATE balances SET credits_posted = credits_posted + 1", "UPDATE balances SET credits_posted = credits_posted - 1"},
+			{"UPDATE balances SET credits_pending = credits_pending + 1", "UPDATE balances SET credits_pending = credits_pending - 1"},
 			{"UPDATE transfers SET reference = 'changed' WHERE sequence = 1", "UPDATE transfers SET reference = '' WHERE sequence = 1"},
 			{"UPDATE ledgers SET sequence = 9", "UPDATE ledgers SET sequence = 1"},
 			{"UPDATE history SET debits = debits + 1", "UPDATE history SET debits = debits - 1"},

@@ -1,5 +1,7 @@
 package ledger
 
+import "github.com/backlot-video/backlot/kit/money"
+
 // batch is what a Book has changed since Begin, and how to take it back.
 type batch struct {
 	known   map[string]*Transfer   // by idempotency key: found in the store, or added
@@ -45,8 +47,8 @@ type Changes struct {
 	Ended      []*Transfer // that were pending before the batch
 	Posted     []*Transfer // all that were posted, in the order of the chain
 	Moves      []Move
-	Changed    []*Account // in whatever order
-	Opened     []*Account // some perhaps also changed
+	Held       []*Account // whose pending sums have changed, in whatever order
+	Opened     []*Account // some perhaps also among the held
 	Restated   []*Account // got another state
 	Head       Head
 	LastNumber int64
@@ -108,7 +110,9 @@ func (b *Book) index(t *Transfer) {
 func (b *Book) Changes() Changes {
 	c := Changes{Added: b.added, Ended: b.ended, Moves: b.moves, Head: b.head, LastNumber: b.numbers}
 	for _, e := range b.changed {
-		c.Changed = append(c.Changed, &e.Account)
+		if e.Balance.DebitsPending != e.pending[0] || e.Balance.CreditsPending != e.pending[1] {
+			c.Held = append(c.Held, &e.Account)
+		}
 	}
 	for _, e := range b.opened {
 		c.Opened = append(c.Opened, &e.Account)
@@ -122,7 +126,7 @@ func (b *Book) Changes() Changes {
 
 // None tells whether there is nothing to write.
 func (c *Changes) None() bool {
-	return len(c.Added)+len(c.Ended)+len(c.Changed)+len(c.Opened)+len(c.Restated) == 0
+	return len(c.Added)+len(c.Ended)+len(c.Opened)+len(c.Restated) == 0
 }
 
 // posted merges what was added as posted and what was posted later, by
@@ -164,7 +168,7 @@ func (b *Book) mark() mark {
 // touch remembers an account's balance before it changes.
 func (b *Book) touch(e *entry) {
 	if !e.changed {
-		e.changed = true
+		e.changed, e.pending = true, [2]money.Amount{e.Balance.DebitsPending, e.Balance.CreditsPending}
 		b.changed = append(b.changed, e)
 	}
 	b.balances = append(b.balances, balanceBefore{e, e.Balance})

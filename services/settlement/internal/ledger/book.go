@@ -29,8 +29,9 @@ type Name struct {
 // entry is an account in a book.
 type entry struct {
 	Account
-	changed bool // since Begin
-	foreign bool // of another ledger: no transfer of this one may name it
+	changed bool            // since Begin
+	pending [2]money.Amount // debits and credits before it changed
+	foreign bool            // of another ledger: no transfer of this one may name it
 }
 
 // Head is the end of a ledger's chain. The zero value is that of a ledger

@@ -118,7 +118,7 @@ func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error)
 	if n := len(w.Ended); n > 0 {
 		expect(n, &moved)(queueEnded(batch, l, w))
 	}
-	if n := len(w.Changed); n > 0 {
+	if n := len(w.Held); n > 0 {
 		expect(n, &moved)(queueBalances(batch, w))
 	}
 	if len(w.Moves) > 0 {
@@ -188,17 +188,13 @@ func queueEnded(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {
 }
 
 func queueBalances(batch *pgx.Batch, w *written) *pgx.QueuedQuery {
-	n := len(w.Changed)
-	p := settlementpg.SetBalancesParams{
-		Accounts: make([]int64, n), DebitsPosted: make([]int64, n), CreditsPosted: make([]int64, n),
-		DebitsPending: make([]int64, n), CreditsPending: make([]int64, n),
-	}
-	for i, a := range w.Changed {
+	n := len(w.Held)
+	p := settlementpg.SetBalancesParams{Accounts: make([]int64, n), DebitsPending: make([]int64, n), CreditsPending: make([]int64, n)}
+	for i, a := range w.Held {
 		p.Accounts[i] = a.Number
-		p.DebitsPosted[i], p.CreditsPosted[i] = a.Balance.DebitsPosted.Minor, a.Balance.CreditsPosted.Minor
 		p.DebitsPending[i], p.CreditsPending[i] = a.Balance.DebitsPending.Minor, a.Balance.CreditsPending.Minor
 	}
-	return batch.Queue(settlementpg.SetBalances, p.Accounts, p.DebitsPosted, p.CreditsPosted, p.DebitsPending, p.CreditsPending)
+	return batch.Queue(settlementpg.SetBalances, p.Accounts, p.DebitsPending, p.CreditsPending)
 }
 
 func queueHistory(batch *pgx.Batch, w *written) {

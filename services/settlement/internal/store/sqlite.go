@@ -40,9 +40,8 @@ type table struct {
 var (
 	transferRows = &table{`INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy,
 		chain_id, pended, sequence, hash, postings, created_at, ended_at, expires_at) VALUES `, ` ON CONFLICT DO NOTHING`, 17}
-	balanceRows = &table{`INSERT INTO balances (account, debits_posted, credits_posted, debits_pending, credits_pending) VALUES `,
-		` ON CONFLICT (account) DO UPDATE SET debits_posted = excluded.debits_posted, credits_posted = excluded.credits_posted,
-		debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending`, 5}
+	balanceRows = &table{`INSERT INTO balances (account, debits_pending, credits_pending) VALUES `,
+		` ON CONFLICT (account) DO UPDATE SET debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending`, 3}
 	historyRows = &table{`INSERT INTO history (account, at, sequence, debits, credits) VALUES `, ``, 5}
 )
 
@@ -166,11 +165,10 @@ func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) 
 			return false, ErrMoved
 		}
 	}
-	slices.SortFunc(w.Changed, func(a, b *ledger.Account) int { return cmp.Compare(a.Number, b.Number) })
-	_, err = s.insert(ctx, balanceRows, len(w.Changed), func(i int) {
-		a := w.Changed[i]
-		s.args = append(s.args, a.Number, a.Balance.DebitsPosted.Minor, a.Balance.CreditsPosted.Minor,
-			a.Balance.DebitsPending.Minor, a.Balance.CreditsPending.Minor)
+	slices.SortFunc(w.Held, func(a, b *ledger.Account) int { return cmp.Compare(a.Number, b.Number) })
+	_, err = s.insert(ctx, balanceRows, len(w.Held), func(i int) {
+		a := w.Held[i]
+		s.args = append(s.args, a.Number, a.Balance.DebitsPending.Minor, a.Balance.CreditsPending.Minor)
 	})
 	if err != nil {
 		return false, err
