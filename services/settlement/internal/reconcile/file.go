@@ -107,6 +107,7 @@ type Reader struct {
 	place   struct{ reference, amount, currency, state int }
 	moved   map[string]bool // by state
 	rows    int
+	maxRows int // MaxRows, but in tests
 }
 
 // NewReader reads the header. It returns a *FileError where a column is missing
@@ -117,8 +118,8 @@ func NewReader(source io.Reader, mapping Mapping) (*Reader, error) {
 	if !separates {
 		return nil, &FileError{Problem: fmt.Sprintf("%q cannot separate columns", mapping.Separator)}
 	}
-	limit := &limited{source: source, most: MaxRecord + readAhead}
-	r := &Reader{csv: csv.NewReader(limit), limit: limit, mapping: mapping, moved: map[string]bool{}}
+	limit := &limited{source: source, most: MaxRecord + readAhead, size: MaxSize}
+	r := &Reader{csv: csv.NewReader(limit), limit: limit, mapping: mapping, moved: map[string]bool{}, maxRows: MaxRows}
 	r.csv.Comma, r.csv.ReuseRecord, r.csv.FieldsPerRecord = mapping.Separator, true, -1
 	for _, state := range mapping.Settled {
 		r.moved[strings.ToLower(state)] = true
@@ -199,8 +200,8 @@ func (r *Reader) Next() (Row, error) {
 		return Row{}, err
 	}
 	line, column := r.csv.FieldPos(0)
-	if r.rows++; r.rows > MaxRows {
-		return Row{}, &FileError{Line: line, Column: column, Problem: fmt.Sprintf("more than %d rows; part the file", MaxRows)}
+	if r.rows++; r.rows > r.maxRows {
+		return Row{}, &FileError{Line: line, Column: column, Problem: fmt.Sprintf("more than %d rows; part the file", r.maxRows)}
 	}
 	if len(record) != len(r.columns) {
 		return Row{}, &FileError{Line: line, Column: column, Problem: fmt.Sprintf("has %d columns, the header %d", len(record), len(r.columns))}
@@ -255,17 +256,18 @@ const readAhead = 4096
 type limited struct {
 	source     io.Reader
 	read, most int64
+	size       int64 // most of the file: MaxSize, but in tests
 }
 
 func (l *limited) Read(p []byte) (int, error) {
-	room := min(l.most, MaxSize) - l.read
+	room := min(l.most, l.size) - l.read
 	if room <= 0 {
 		probe := make([]byte, 1)
 		if n, err := l.source.Read(probe); n == 0 && err != nil {
 			return 0, err
 		}
-		if l.read >= MaxSize {
-			return 0, &FileError{Problem: fmt.Sprintf("is larger than %d bytes", MaxSize)}
+		if l.read >= l.size {
+			return 0, &FileError{Problem: fmt.Sprintf("is larger than %d bytes", l.size)}
 		}
 		return 0, &FileError{Problem: fmt.Sprintf("has a row of more than %d bytes", MaxRecord)}
 	}

@@ -111,15 +111,24 @@ func (e *endless) Read(p []byte) (n int, err error) {
 }
 
 func TestFilesWithoutEndAreRefused(t *testing.T) {
-	header := strings.NewReader("reference,amount,currency\n")
-	_, err := read(io.MultiReader(header, &endless{row: "p,1,USD\n"}), Mapping{})
-	if err == nil || !strings.Contains(err.Error(), "more than 500000 rows") {
-		t.Errorf("got %v", err)
+	if r, err := NewReader(strings.NewReader("reference,amount,currency\n"), Mapping{}); err != nil || r.maxRows != MaxRows || r.limit.size != MaxSize {
+		t.Errorf("limits %+v, %v", r, err)
 	}
-	header = strings.NewReader("reference,amount,currency\n")
-	_, err = read(io.MultiReader(header, &endless{row: "p,1,USD" + strings.Repeat(" ", 1000) + "\n"}), Mapping{})
-	if err == nil || !strings.Contains(err.Error(), "is larger than 67108864 bytes") {
-		t.Errorf("got %v", err)
+	for says, row := range map[string]string{
+		"more than 1000 rows":         "p,1,USD\n",
+		"is larger than 300000 bytes": "p,1,USD" + strings.Repeat(" ", 1000) + "\n",
+	} {
+		r, err := NewReader(io.MultiReader(strings.NewReader("reference,amount,currency\n"), &endless{row: row}), Mapping{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.maxRows, r.limit.size = 1000, 300_000
+		for err == nil {
+			_, err = r.Next()
+		}
+		if !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %v, want %q", err, says)
+		}
 	}
 }
 

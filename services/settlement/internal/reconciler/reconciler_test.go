@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,15 +28,16 @@ type fixture struct {
 	*reconciler.Reconciler
 	t     *testing.T
 	kept  *store.Reconciliations
-	now   time.Time
+	now   atomic.Pointer[time.Time]
 	led   *store.Store
 	books *engine.Engine
 }
 
 func suite(t *testing.T, test func(f *fixture)) {
 	databasetest.Each(t, "settlement", func(t *testing.T, db *database.DB) {
-		f := &fixture{t: t, kept: store.NewReconciliations(db), now: noon}
-		clock := func() time.Time { return f.now }
+		f := &fixture{t: t, kept: store.NewReconciliations(db)}
+		f.now.Store(&noon)
+		clock := func() time.Time { return *f.now.Load() }
 		f.led = store.New(db)
 		f.books = engine.New(f.led, engine.Config{Clock: clock})
 		t.Cleanup(f.books.Close)
@@ -75,10 +77,11 @@ func (f *fixture) start(key string) store.Reconciliation {
 
 func TestFileIsTakenInPartsAndCompared(t *testing.T) {
 	suite(t, func(f *fixture) {
-		f.now = noon.Add(-time.Minute)
+		before := noon.Add(-time.Minute)
+		f.now.Store(&before)
 		f.topUp("before", 100, true)
 		f.topUp("before too", 100, true) // not of the file's time: not missing
-		f.now = noon
+		f.now.Store(&noon)
 		f.topUp("same", 100, true)
 		f.topUp("other", 100, true)
 		f.topUp("lacking", 100, true)
