@@ -21,24 +21,32 @@ INSERT INTO naive_accounts SELECT 'account-' || n, 1000000000000 FROM generate_s
 `
 
 func openNaive(ctx context.Context, url string) (*naive, error) {
+	n, err := connectNaive(ctx, url, poolConns)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := n.pool.Exec(ctx, fmt.Sprintf(naiveTables, accounts-1)); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// poolConns is a pool of usual size, for clients that take turns.
+const poolConns = 64
+
+func connectNaive(ctx context.Context, url string, conns int32) (*naive, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = naiveConns
+	config.MaxConns = conns
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := pool.Exec(ctx, fmt.Sprintf(naiveTables, accounts-1)); err != nil {
-		pool.Close()
-		return nil, err
-	}
 	return &naive{pool}, nil
 }
-
-// naiveConns is what was quickest of 16, 32, 64, 128 and 256.
-const naiveConns = 64
 
 func (n *naive) close() { n.pool.Close() }
 

@@ -6,6 +6,7 @@
 //	tx.go       Write and Tx: what has a batch alone
 //	writer.go   the writer of a ledger: its queue and its goroutine
 //	commit.go   one batch: lock, read, apply, write, commit, answer
+//	read.go     what a batch reads into the book
 //	expiry.go   voiding what was pending for too long
 //	ids.go      ids that grow with time
 //	metrics.go  what is measured
