@@ -12,6 +12,9 @@ const (
 	// flight is the share of the patience that what was let through may take:
 	// the batch at work, and the next one.
 	flight = 0.55
+	// few jobs are let in whatever they are expected to take, unless their own
+	// deadline is sooner than the patience: they hardly wait for one another.
+	few = 8
 	// crowd is how many times what is left of all places a tenant may have.
 	crowd = 8
 )
@@ -95,7 +98,8 @@ func (c *core) offer(now time.Time, j *job) *Refusal {
 	default:
 		j.estimated = c.estimate(now, j.Tenant, j.Cost)
 		left := float64(j.deadline.Sub(now))
-		if needed := j.estimated * c.strictness(j.Tenant); needed > left {
+		alone := c.taken < few && !j.deadline.Before(now.Add(c.cfg.Patience))
+		if needed := j.estimated * c.strictness(j.Tenant); needed > left && !alone {
 			c.meter.pressed = true
 			refusal := c.refusal(now, TooLate, j.Cost)
 			refusal.Wait = time.Duration(j.estimated)

@@ -210,15 +210,21 @@ func TestNothingNewIsLetInWhileAllStandsStill(t *testing.T) {
 		c.next(now)
 		return j, refusal
 	}
-	stuck, refusal := enter()
-	if refusal != nil {
-		t.Fatal(refusal)
+	var stuck []*job
+	for range few {
+		j, refusal := enter()
+		if refusal != nil {
+			t.Fatal(refusal)
+		}
+		stuck = append(stuck, j)
 	}
 	now = now.Add(time.Second)
 	if _, refusal := enter(); refusal == nil || refusal.Reason != TooLate || refusal.Wait < time.Second {
 		t.Errorf("got %+v while one stands still for a second", refusal)
 	}
-	c.finish(now, stuck, Succeeded)
+	for _, j := range stuck {
+		c.finish(now, j, Succeeded)
+	}
 	if _, refusal := enter(); refusal != nil {
 		t.Errorf("got %v with nothing in flight", refusal)
 	}

@@ -28,6 +28,7 @@ func TestConformance(t *testing.T) {
 		{"panic", casePanic},
 		{"validation", caseValidation},
 		{"size", caseSize},
+		{"retry later", caseRetryLater},
 		{"deadline", caseDeadline},
 		{"cancellation", caseCancellation},
 		{"principal", casePrincipal},

@@ -44,7 +44,7 @@ func (i connectInterceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc 
 		}
 		_, err := bound.handle(withCall(ctx, incoming), bound.Method, req.Any().(proto.Message))
 		if err != nil {
-			return nil, err
+			return nil, tellRetry(err)
 		}
 		return response, nil
 	}

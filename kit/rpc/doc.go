@@ -18,6 +18,7 @@
 //	httpserver.go     Serve and HandleHTTP; httpclient.go is Dialer.HTTPClient
 //	kitexserver.go    TTHeader on loopback and unix sockets, gRPC over TLS elsewhere;
 //	                  kitextransport.go accepts for both, kitexclient.go, kitexerror.go, netpoll.go
+//	retrylater.go     errors that say when to try again
 //	errors.go         what a caller may see of an error
 //	trace.go, metrics.go, validate.go
 //

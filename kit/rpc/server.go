@@ -128,7 +128,7 @@ func (s *Server) Handle(desc rpcdesc.Service, impl any) {
 		connect.WithInterceptors(connectInterceptor{s}),
 		connect.WithReadMaxBytes(s.config.MaxMessageBytes),
 	)
-	s.mux.Handle(path, s.boundBody(handler))
+	s.mux.Handle(path, sayBusy(s.boundBody(handler)))
 }
 
 func (s *Server) method(procedure string) *boundMethod {

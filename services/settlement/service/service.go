@@ -46,6 +46,18 @@ type Config struct {
 	// PayoutProvider pays money out: "test", the default, a fake, or "manual": a
 	// person sends the exported file to a bank and tells how it ended.
 	PayoutProvider string
+	// Admission lets in what will be done in time. Default true; false leaves a
+	// plain queue of WaitingLimit before each ledger, for comparison.
+	Admission bool
+	// Patience is the most that a booking may be expected to take; who calls with
+	// a sooner deadline is asked for that. Default 80 ms.
+	Patience time.Duration
+	// WaitingLimit is the most calls that wait for one ledger. Default and most
+	// 1024.
+	WaitingLimit int
+	// TenantWeights are tenants' shares under load, as `tenant=weight,...`.
+	// Default 1 each.
+	TenantWeights string
 	// CompareFacts compares orders, global transactions and transfers by their
 	// facts. Default true; without storefront and coordinator every sale would
 	// differ.
@@ -69,6 +81,10 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.String(&s.config.PayoutProvider, "payout-provider", testProvider, "`name` of who pays money out: test moves no real money, manual leaves it to a person")
 	set.Bool(&s.config.CompareFacts, "compare-facts", true, "compare orders, global transactions and transfers by their facts; switch it off without storefront and coordinator")
 	set.Duration(&s.config.CompareGrace, "compare-grace", 10*time.Second, "how `long` facts of one sale may differ before that is a difference")
+	set.Bool(&s.config.Admission, "admission", true, "refuse at once what would not be done in time; `false` leaves a plain queue before each ledger")
+	set.Duration(&s.config.Patience, "patience", 80*time.Millisecond, "the `longest` that a booking may be expected to take; a caller's sooner deadline counts")
+	set.Int(&s.config.WaitingLimit, "waiting-limit", maxWaiting, "most `calls` that wait for one ledger")
+	set.String(&s.config.TenantWeights, "tenant-weights", "", "`shares` of tenants under load, as tenant=weight,...; 1 for all others")
 	set.Int(&s.config.TestPaymentLimit, "test-payment-limit", 1_000_000, "most minor `units` that the test provider gives at once")
 }
 
@@ -89,6 +105,15 @@ func (s *Service) Validate() error {
 	if s.config.CompareGrace < time.Second || s.config.CompareGrace > time.Hour {
 		faults = append(faults, fmt.Errorf("settlement.compare-grace: %v, must be 1s to 1h", s.config.CompareGrace))
 	}
+	if s.config.Patience < time.Millisecond || s.config.Patience > time.Minute {
+		faults = append(faults, fmt.Errorf("settlement.patience: %v, must be 1ms to 1m", s.config.Patience))
+	}
+	if s.config.WaitingLimit < 1 || s.config.WaitingLimit > maxWaiting {
+		faults = append(faults, fmt.Errorf("settlement.waiting-limit: %d, must be 1 to %d", s.config.WaitingLimit, maxWaiting))
+	}
+	if _, err := weights(s.config.TenantWeights); err != nil {
+		faults = append(faults, fmt.Errorf("settlement.tenant-weights: %w", err))
+	}
 	return errors.Join(faults...)
 }
 
@@ -106,9 +131,14 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	objects := informer.New[*settlementv1.SplitPolicy](host.Source(), policy.Kind, informer.Config{
 		SnapshotFile: host.Snapshot(policy.Kind), Log: host.Log, Registerer: host.Registerer,
 	})
+	gate, err := s.gate(host)
+	if err != nil {
+		return err
+	}
+	defer gate.Close()
 	ledgers := store.New(db)
 	books := engine.New(ledgers, engine.Config{
-		Tell: api.Tell(outbox), Told: outbox.Wake, Log: host.Log, Registerer: host.Registerer, Clock: host.Clock,
+		Tell: api.Tell(outbox), Told: outbox.Wake, Admission: gate, Log: host.Log, Registerer: host.Registerer, Clock: host.Clock,
 	})
 	defer books.Close()
 	provider := payment.NewTestProvider(int64(s.config.TestPaymentLimit), host.Log)

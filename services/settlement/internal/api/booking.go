@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/money"
@@ -246,10 +244,6 @@ func clientField(path, list string) string {
 	return path
 }
 
-// retryAfter is when to try again where a ledger is busy: about the time that
-// its queue takes.
-const retryAfter = 100 * time.Millisecond
-
 // whole is the error of a call whose items all failed for a reason that is none
 // of theirs: a busy ledger, a caller that has left, a fault of ours.
 func whole(failures []error, items int) error {
@@ -262,15 +256,5 @@ func whole(failures []error, items int) error {
 			return nil
 		}
 	}
-	err := coded(failures[0])
-	var busy *connect.Error
-	if !errors.Is(failures[0], ledger.ErrBusy) || !errors.As(err, &busy) {
-		return err
-	}
-	detail, detailErr := connect.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)})
-	if detailErr != nil {
-		return detailErr
-	}
-	busy.AddDetail(detail)
-	return busy
+	return coded(failures[0])
 }

@@ -3,10 +3,13 @@ package api
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"connectrpc.com/connect"
 
+	"github.com/backlot-video/backlot/kit/admission"
 	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/kit/rpc"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
 	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
@@ -31,7 +34,6 @@ var codes = []struct {
 	{split.ErrPolicy, connect.CodeFailedPrecondition},
 	{split.ErrPrice, connect.CodeInvalidArgument},
 	{policy.ErrNotReady, connect.CodeUnavailable},
-	{ledger.ErrBusy, connect.CodeResourceExhausted},
 	{engine.ErrClosed, connect.CodeUnavailable},
 	{cashier.ErrConflict, connect.CodeAlreadyExists},
 	{ledger.ErrConflict, connect.CodeAlreadyExists},
@@ -60,11 +62,27 @@ var codes = []struct {
 	{money.ErrOverflow, connect.CodeInvalidArgument},
 }
 
-// coded gives an error its code. Others are passed on: the chain makes them
+// retryAfter is when to try again where a ledger's own queue is full: about the
+// time that it takes.
+const retryAfter = 100 * time.Millisecond
+
+// coded gives an error its code, and where a ledger is busy the time after
+// which to try again. Others are passed on: the chain makes them
 // Internal without detail.
 func coded(err error) error {
 	if err == nil {
 		return nil
+	}
+	var refused *admission.Refusal
+	if errors.As(err, &refused) {
+		code := connect.CodeResourceExhausted
+		if refused.Reason == admission.Broken {
+			code = connect.CodeUnavailable
+		}
+		return rpc.RetryLater(code, err, refused.RetryAfter)
+	}
+	if errors.Is(err, ledger.ErrBusy) {
+		return rpc.RetryLater(connect.CodeResourceExhausted, err, retryAfter)
 	}
 	for _, known := range codes {
 		if errors.Is(err, known.err) {

@@ -37,7 +37,33 @@ func (c *Cashier) Hold(ctx context.Context, sale Sale) engine.Call {
 		return call
 	}
 	call.Requests = []ledger.Request{{Action: ledger.ActionPend, Draft: draft}}
+	call.Before = func(ctx context.Context) error { return c.covered(ctx, sale) }
 	return call
+}
+
+// covered returns ledger.ErrInsufficientFunds where the wallet lacks the price,
+// so that what is hopeless takes nobody's place. The booking itself checks
+// again. A repeat finds what it has taken from the wallet.
+func (c *Cashier) covered(ctx context.Context, sale Sale) error {
+	wallet, found, err := c.store.Account(ctx, sale.TenantID, sale.ViewerID, ledger.Wallet, sale.Price.Currency)
+	if err != nil {
+		return err
+	}
+	available := money.Amount{Currency: sale.Price.Currency}
+	if found {
+		if available, err = wallet.Available(); err != nil {
+			return err
+		}
+	}
+	short, err := sale.Price.Sub(available)
+	if err != nil || short.Sign() <= 0 {
+		return err
+	}
+	_, err = c.Held(ctx, sale.TenantID, sale.XID, sale.BranchID)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return fmt.Errorf("%w: %s is short of %s", ledger.ErrInsufficientFunds, ledger.Wallet, short)
+	}
+	return err
 }
 
 // plan splits a sale.

@@ -23,6 +23,9 @@ type Call struct {
 	Work func(ctx context.Context, tx *Tx) error
 	// Refused, where set, is what the call comes to if its guard lets it through.
 	Refused error
+	// Before, where set, is asked before the call waits for anything; its error
+	// is what the call comes to.
+	Before func(ctx context.Context) error
 	// Within, where set, is called when the call's rows are written, before the
 	// commit. Tests die there.
 	Within func()

@@ -50,7 +50,7 @@ func (w *writer) commit() {
 	case errors.As(err, &undone):
 		err = undone.error
 	case err != nil:
-		err = fmt.Errorf("book at ledger %s: %w", w.key.currency, err)
+		err = failure{fmt.Errorf("book at ledger %s: %w", w.key.currency, err)}
 	default:
 		w.version = out.version
 		w.count(out.changes)

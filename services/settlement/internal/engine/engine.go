@@ -2,6 +2,7 @@
 //
 //	engine.go   Engine: Book, Open and their like; who waits for what
 //	call.go     Call: what one caller asks of one ledger
+//	admit.go    what is let in, and what is decided already
 //	book.go     Book, Open: what is asked of several ledgers
 //	tx.go       Write and Tx: what has a batch alone
 //	writer.go   the writer of a ledger: its queue and its goroutine
@@ -34,6 +35,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/backlot-video/backlot/kit/admission"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
@@ -48,15 +50,16 @@ type Config struct {
 	Tell func(ctx context.Context, tenantID, currency string, at time.Time, posted []*ledger.Transfer) ([]store.Fact, error)
 	// Told is called after facts were committed.
 	Told          func()
-	QueueLimit    int           // calls that may wait for one ledger; default and most 1024
-	WaitingLimit  int           // requests in them; default 65,536
-	BatchLimit    int           // requests in one batch, and those of its last call; default 1024
-	AccountLimit  int           // accounts that one writer remembers; default 131,072
-	AccountsLimit int           // accounts that all writers remember; default 1,048,576
-	LedgerLimit   int           // writers at a time; default 1024
-	Idle          time.Duration // after which a writer ends; default 1 minute
-	ExpireEvery   time.Duration // how often it looks for what is to expire; default 1 s
-	ExpireLimit   int           // transfers that expire at a time, at most; default 1024
+	QueueLimit    int             // calls that may wait for one ledger; default and most 1024
+	WaitingLimit  int             // requests in them; default 65,536
+	BatchLimit    int             // requests in one batch, and those of its last call; default 1024
+	AccountLimit  int             // accounts that one writer remembers; default 131,072
+	AccountsLimit int             // accounts that all writers remember; default 1,048,576
+	LedgerLimit   int             // writers at a time; default 1024
+	Idle          time.Duration   // after which a writer ends; default 1 minute
+	ExpireEvery   time.Duration   // how often it looks for what is to expire; default 1 s
+	ExpireLimit   int             // transfers that expire at a time, at most; default 1024
+	Admission     *admission.Gate // before the queues; default: none, they are the only bound
 	Log           *slog.Logger
 	Registerer    prometheus.Registerer // default: no metrics
 	Clock         func() time.Time      // default time.Now
@@ -129,18 +132,32 @@ func (e *Engine) Close() {
 }
 
 // Do has one ledger do a call and returns its result. It returns
-// ledger.ErrBusy at once where too many wait, ErrClosed, or ctx's error where
-// ctx ends before the call is in a batch: then nothing was done. After any
-// other error that is not of package ledger what came of the call is not known.
-func (e *Engine) Do(ctx context.Context, call Call) ([]ledger.Result, error) {
+// *admission.Refusal or ledger.ErrBusy at once where it would take too long or
+// too many wait, what Before returns, ErrClosed, or ctx's error where ctx ends
+// before the call is in a batch: then nothing was done. After any other error
+// that is not of package ledger what came of the call is not known.
+func (e *Engine) Do(ctx context.Context, call Call) (results []ledger.Result, err error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
+	}
+	if call.Before != nil {
+		if err := call.Before(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if e.config.Admission != nil {
+		pass, refusal := e.config.Admission.Enter(ctx, call.work())
+		if refusal != nil {
+			return nil, refusal
+		}
+		defer func() { pass.Done(outcomeOf(err)) }()
 	}
 	waiting := newWaiting(ctx, &call)
 	if err := e.enqueue(waiting); err != nil {
 		return nil, err
 	}
-	return waiting.wait(ctx)
+	results, err = waiting.wait(ctx)
+	return results, err
 }
 
 // enqueue puts a call into its ledger's queue.
