@@ -6,6 +6,7 @@
 //	delay.go   a TCP proxy that delays each direction
 //	peer.go    Fetch(1) and DoubleAck by nats.go
 //	ours.go    Client.Consume with a handler that counts
+//	outbox.go  facts from SQL to the broker
 //
 // Broker and proxy are one other process, so that this one's processor time is
 // that of the client alone.
@@ -72,7 +73,7 @@ func run(r *measure.Report) error {
 			return err
 		}
 	}
-	return nil
+	return outbox(r, b)
 }
 
 // compare lets both consume in turns and returns the best round of each.
