@@ -139,7 +139,7 @@ func (c *Client) durable(ctx context.Context, consumer Consumer) (jetstream.Cons
 		from = jetstream.DeliverNewPolicy
 	}
 	durable, err := c.stream.CreateOrUpdateConsumer(ctx, StreamName, jetstream.ConsumerConfig{
-		Durable: consumer.Durable, FilterSubjects: consumer.filters(), DeliverPolicy: from,
+		Durable: consumer.Durable, FilterSubjects: consumer.Subjects, DeliverPolicy: from,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 		MaxDeliver: -1, MaxAckPending: consumer.MaxAckPending,
 	})

@@ -41,7 +41,7 @@ func (c *Client) measureLag(ctx context.Context, durable jetstream.Consumer, con
 	c.metrics.redelivered.WithLabelValues(name).Set(float64(info.NumRedelivered))
 	age := time.Duration(0)
 	if info.NumPending > 0 || info.NumAckPending > 0 {
-		oldest, err := c.oldest(ctx, info.AckFloor.Stream+1, consumer.filters())
+		oldest, err := c.oldest(ctx, info.AckFloor.Stream+1, consumer.Subjects)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -84,12 +85,24 @@ func (l *lane) giveBack() {
 // take ends with an answer to the broker for each message: acknowledged,
 // parked or given back.
 func (l *lane) take(stopping, work context.Context, messages []jetstream.Msg) {
+	messages = slices.DeleteFunc(messages, l.skip)
 	if len(messages) > 1 && stopping.Err() == nil && l.together(work, messages) {
 		return
 	}
 	for _, message := range messages {
 		l.alone(stopping, work, message)
 	}
+}
+
+// skip acknowledges what is replayed for another consumer.
+func (l *lane) skip(message jetstream.Msg) bool {
+	headers := message.Headers()
+	if len(headers) == 0 || headers[headerFor] == nil || headers.Get(headerFor) == l.consumer.Durable {
+		return false
+	}
+	l.acks.add(message.Reply())
+	l.holder.release(message)
+	return true
 }
 
 // together reports whether all messages were handled in one attempt. Where

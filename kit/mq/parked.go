@@ -25,6 +25,10 @@ const (
 	headerSequence = "Backlot-Sequence" // on the stream of facts
 	headerError    = "Backlot-Error"    // of the last attempt, one line
 	headerAttempts = "Backlot-Attempts"
+	// headerFor is of a message that is replayed: the only consumer it is for.
+	// A subject of its own would be a second filter for each consumer, which
+	// costs the broker half as much again for every message.
+	headerFor = "Backlot-For"
 )
 
 // Parked is a message that no handler of a consumer took.
@@ -51,6 +55,7 @@ func (c *Client) park(ctx context.Context, consumer Consumer, message jetstream.
 	if meta, err := message.Metadata(); err == nil {
 		sequence = strconv.FormatUint(meta.Sequence.Stream, 10)
 	}
+	parked.Header.Del(headerFor)
 	parked.Header.Set(jetstream.MsgIDHeader, consumer.Durable+"/"+sequence)
 	parked.Header.Set(headerConsumer, consumer.Durable)
 	parked.Header.Set(headerSubject, message.Subject())
@@ -71,18 +76,6 @@ func (c *Client) park(ctx context.Context, consumer Consumer, message jetstream.
 func oneLine(err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	return text[:min(len(text), 512)]
-}
-
-// replaySubjects are those of messages that are replayed for one consumer:
-// others that took the fact are not to get it again.
-func replaySubjects(durable string) string { return "backlot.replay." + durable + ".*" }
-
-// filters are a consumer's subjects and those of its replays.
-func (c Consumer) filters() []string {
-	if slices.Contains(c.Subjects, "backlot.>") {
-		return c.Subjects
-	}
-	return append(slices.Clone(c.Subjects), replaySubjects(c.Durable))
 }
 
 // ListParked returns up to limit parked messages from a sequence on, of one
@@ -140,8 +133,8 @@ func (c *Client) ReplayParked(ctx context.Context, sequence uint64) error {
 	if err != nil {
 		return err
 	}
-	shard := parked.Subject[strings.LastIndexByte(parked.Subject, '.')+1:]
-	message := nats.NewMsg(strings.TrimSuffix(replaySubjects(parked.Consumer), "*") + shard)
+	message := nats.NewMsg(parked.Subject)
+	message.Header.Set(headerFor, parked.Consumer)
 	message.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("replay/%s/%d/%d", parked.Consumer, sequence, parked.At.UnixNano()))
 	message.Data = parked.Data
 	if _, err := c.stream.PublishMsg(ctx, message); err != nil {
