@@ -26,6 +26,9 @@ type State struct {
 	Policies map[string]*settlementv1.SplitPolicy
 	// Verified is what the ledger says of itself.
 	Verified *settlementv1.VerifyLedgerResponse
+	// Differences are those that settlement has found by the facts that it
+	// hears, and that nothing has closed.
+	Differences []*settlementv1.Difference
 }
 
 // Faults are all that does not hold.
@@ -33,6 +36,9 @@ func (s *State) Faults() []string {
 	faults := append(s.books(), s.sales()...)
 	for _, fault := range s.Verified.GetFaults() {
 		faults = append(faults, "the ledger says of itself: "+fault)
+	}
+	for _, difference := range s.Differences {
+		faults = append(faults, fmt.Sprintf("settlement finds a difference of transaction %s: %v", difference.GetXid(), difference.GetKinds()))
 	}
 	if !s.Verified.GetOk() {
 		faults = append(faults, "the ledger says that it does not hold")
@@ -122,6 +128,13 @@ func (s *State) readLedger(ctx context.Context, operator *client.Session) (err e
 	}
 	if s.Verified, err = operator.Ledger.VerifyLedger(ctx, &settlementv1.VerifyLedgerRequest{}); err != nil {
 		return fmt.Errorf("verify ledger: %w", err)
+	}
+	s.Differences, err = pages(func(token string) ([]*settlementv1.Difference, string, error) {
+		r, err := operator.Reconciliation.ListDifferences(ctx, &settlementv1.ListDifferencesRequest{PageSize: pageSize, PageToken: token})
+		return r.GetDifferences(), r.GetNextPageToken(), err
+	})
+	if err != nil {
+		return fmt.Errorf("list differences: %w", err)
 	}
 	return nil
 }
