@@ -49,11 +49,11 @@ func dtm(p *participants) transaction {
 		if err != nil {
 			return err
 		}
-		var answer struct{ Gid string }
+		var answer struct{ GID string }
 		if err := json.Unmarshal(body, &answer); err != nil {
 			return err
 		}
-		gid := answer.Gid
+		gid := answer.GID
 		if err := dtmCall(c, "prepare", fmt.Appendf(nil, `{"gid":%q,"trans_type":"tcc"}`, gid)); err != nil {
 			return err
 		}

@@ -149,11 +149,15 @@ func report(r *measure.Report, name string, clients int, ours, peer figures) err
 	return r.Print(measure.Line{
 		Bench: "money/tcc", Unit: "transactions/s", Ours: ours.perSecond, Peer: dtmName, PeerValue: peer.perSecond, Higher: true,
 		Extra: []measure.Extra{
-			{Name: "api", Value: name}, {Name: "clients", Value: clients},
-			{Name: "p50_ms", Value: milliseconds(ours.p50)}, {Name: "peer_p50_ms", Value: milliseconds(peer.p50)},
-			{Name: "p99_ms", Value: milliseconds(ours.p99)}, {Name: "peer_p99_ms", Value: milliseconds(peer.p99)},
+			{Name: "api", Value: name},
+			{Name: "clients", Value: clients},
+			{Name: "p50_ms", Value: milliseconds(ours.p50)},
+			{Name: "peer_p50_ms", Value: milliseconds(peer.p50)},
+			{Name: "p99_ms", Value: milliseconds(ours.p99)},
+			{Name: "peer_p99_ms", Value: milliseconds(peer.p99)},
 			{Name: "p99_ratio", Value: float64(peer.p99) / float64(ours.p99)},
-			{Name: "cpu_us", Value: micros(ours.cpu)}, {Name: "peer_cpu_us", Value: micros(peer.cpu)},
+			{Name: "cpu_us", Value: micros(ours.cpu)},
+			{Name: "peer_cpu_us", Value: micros(peer.cpu)},
 			{Name: "cpu_ratio", Value: float64(peer.cpu) / float64(ours.cpu)},
 		},
 	})

@@ -97,7 +97,7 @@ func load(one transaction, clients int, warm, lasts time.Duration, cpu func() (t
 	window := time.Since(measured)
 	stop.Store(true)
 	all.Wait()
-	if err := errors.Join(append(faults, err, cpuErr)...); err != nil {
+	if err := errors.Join(errors.Join(faults...), err, cpuErr); err != nil {
 		return figures{}, err
 	}
 	every := slices.Concat(took...)

@@ -1,6 +1,8 @@
 package tcc
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -23,7 +25,7 @@ type server struct {
 
 // start runs a program that listens on an address and waits until it does.
 func start(attributes *syscall.SysProcAttr, dir, name, address string, env []string, program string, args ...string) (*server, error) {
-	s := &server{cmd: exec.Command(program, args...), log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
+	s := &server{cmd: exec.CommandContext(context.Background(), program, args...), log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
 	output, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -45,9 +47,11 @@ func start(attributes *syscall.SysProcAttr, dir, name, address string, env []str
 func (s *server) await(address string) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.Now().Add(time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var dialer net.Dialer
 	for {
-		conn, err := net.Dial("tcp", address)
+		conn, err := dialer.DialContext(ctx, "tcp", address)
 		if err == nil {
 			return conn.Close()
 		}
@@ -55,8 +59,7 @@ func (s *server) await(address string) error {
 		case <-tick.C:
 		case <-s.ended:
 			return fmt.Errorf("%s ended: %v: %s", s.cmd.Path, s.fault, s.tail())
-		}
-		if time.Now().After(deadline) {
+		case <-ctx.Done():
 			return fmt.Errorf("%s: %w: %s", s.cmd.Path, err, s.tail())
 		}
 	}
@@ -93,7 +96,7 @@ func processTime(pid int) (own, children time.Duration, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 15 {
 		return 0, 0, errors.New("/proc: too few fields")
 	}

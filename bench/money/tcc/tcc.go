@@ -17,6 +17,7 @@
 package tcc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -60,7 +61,7 @@ func outside(r *measure.Report, part string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, "money/tcc")
+	cmd := exec.CommandContext(context.Background(), self, "money/tcc")
 	cmd.Env = append(os.Environ(), envPart+"="+part, envDir+"="+dir)
 	cmd.Stdout, cmd.Stderr = r.Out, os.Stderr
 	if cmd.SysProcAttr, err = isolated(); err != nil {
@@ -100,7 +101,7 @@ func build(dir string) error {
 // goCommand runs the go tool in a folder; outside the workspace where that is
 // a module of its own.
 func goCommand(dir string, args ...string) (string, error) {
-	cmd := exec.Command("go", args...)
+	cmd := exec.CommandContext(context.Background(), "go", args...)
 	cmd.Dir = dir
 	if filepath.Base(dir) == "dtm" {
 		cmd.Env = append(os.Environ(), "GOWORK=off")

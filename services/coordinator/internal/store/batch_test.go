@@ -293,8 +293,12 @@ func TestRemoveTakesOnlyWhatEndedLongAgo(t *testing.T) {
 			state tcc.State
 			age   time.Duration
 		}{
-			{"old", tcc.Confirmed, 3 * time.Hour}, {"older", tcc.Cancelled, 4 * time.Hour}, {"oldest", tcc.Confirmed, 5 * time.Hour},
-			{"new", tcc.Confirmed, time.Hour}, {"parked", tcc.Parked, 9 * time.Hour}, {"open", tcc.Confirming, 9 * time.Hour},
+			{"old", tcc.Confirmed, 3 * time.Hour},
+			{"older", tcc.Cancelled, 4 * time.Hour},
+			{"oldest", tcc.Confirmed, 5 * time.Hour},
+			{"new", tcc.Confirmed, time.Hour},
+			{"parked", tcc.Parked, 9 * time.Hour},
+			{"open", tcc.Confirming, 9 * time.Hour},
 		} {
 			one := transaction(x.xid)
 			one.CreatedAt = noon.Add(-10 * time.Hour)

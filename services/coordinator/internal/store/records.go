@@ -7,16 +7,16 @@ import (
 	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
 )
 
-// errRecords means bytes that appendRecords has not made.
+// errRecords means bytes that encodeRecords has not made.
 var errRecords = errors.New("records cannot be read")
 
 // recordsVersion is the first byte. Each record follows with its length in
 // front: numbers, then what has a length. A later version may add to the end of a record.
 const recordsVersion = 1
 
-// appendRecords writes records in their stored form.
-func appendRecords(buf []byte, records []tcc.Record) ([]byte, error) {
-	buf = append(buf, recordsVersion)
+// encodeRecords writes records in their stored form.
+func encodeRecords(records []tcc.Record) ([]byte, error) {
+	buf := []byte{recordsVersion}
 	var one []byte
 	for _, r := range records {
 		one = one[:0]
@@ -38,7 +38,7 @@ func appendBytes(buf, value []byte) []byte {
 	return append(binary.AppendUvarint(buf, uint64(len(value))), value...)
 }
 
-// parseRecords is appendRecords's inverse; no bytes are no records.
+// parseRecords is encodeRecords's inverse; no bytes are no records.
 func parseRecords(data []byte) ([]tcc.Record, error) {
 	if len(data) == 0 {
 		return nil, nil

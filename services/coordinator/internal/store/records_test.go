@@ -13,7 +13,7 @@ func TestRecordsAreReadBack(t *testing.T) {
 		{Sequence: 1 << 30, Branch: 63, Phase: tcc.Cancel, Status: tcc.StatusFailed, Attempt: 100, Problem: "no\x00 \xff answer"},
 	}
 	want = append(want, tcc.Record{Sequence: 3, Branch: tcc.Whole, Phase: tcc.Try, Status: tcc.StatusRegistered, Registered: &tcc.Branch{ID: "b", Action: "pay"}})
-	data, err := appendRecords(nil, want)
+	data, err := encodeRecords(want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func FuzzParseRecords(f *testing.F) {
 		{Sequence: 2, Phase: tcc.Try, Status: tcc.StatusRefused, Attempt: 1, Problem: "no"},
 		{Sequence: 3, Phase: tcc.Try, Status: tcc.StatusRegistered, Registered: &tcc.Branch{ID: "b", Action: "pay"}},
 	} {
-		data, err := appendRecords(nil, []tcc.Record{record})
+		data, err := encodeRecords([]tcc.Record{record})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func FuzzParseRecords(f *testing.F) {
 		if err != nil {
 			return
 		}
-		written, err := appendRecords(nil, records)
+		written, err := encodeRecords(records)
 		if err != nil {
 			t.Fatal(err)
 		}

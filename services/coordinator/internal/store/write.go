@@ -76,7 +76,7 @@ func beginning(owner string, t runner.Transaction, log []tcc.Record) (*write, er
 		return nil, err
 	}
 	row.Owner = owner
-	if row.Records, err = appendRecords(nil, log); err != nil {
+	if row.Records, err = encodeRecords(log); err != nil {
 		return nil, err
 	}
 	return &write{key: t.Key, owner: owner, begin: &row}, nil
@@ -84,7 +84,7 @@ func beginning(owner string, t runner.Transaction, log []tcc.Record) (*write, er
 
 // following is the write of an entry. With a final state it tells the facts.
 func following(ctx context.Context, owner string, t runner.Transaction, log []tcc.Record, tell Tell) (*write, error) {
-	records, err := appendRecords(nil, log)
+	records, err := encodeRecords(log)
 	if err != nil {
 		return nil, err
 	}
