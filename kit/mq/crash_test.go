@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -153,22 +154,28 @@ func playConsumer(ctx context.Context, _ <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	return client.Consume(ctx, mq.Consumer{
-		Durable: "numbers_all", Subjects: mq.Subjects(factType),
-		Handler: func(ctx context.Context, envelope *eventv1.Envelope) error {
-			err := db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-				first, err := mq.Once(ctx, tx, "numbers_all", envelope)
-				if err != nil || !first {
-					return err
-				}
-				return note(ctx, tx, envelope.GetKey(), number(envelope))
-			})
-			if err == nil {
-				fmt.Println("heard")
+	hear := func(ctx context.Context, envelopes []*eventv1.Envelope) error {
+		err := db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			fresh, err := mq.OnceAll(ctx, tx, "numbers_all", envelopes)
+			for _, envelope := range fresh {
+				err = errors.Join(err, note(ctx, tx, envelope.GetKey(), number(envelope)))
 			}
 			return err
-		},
-	})
+		})
+		if err == nil {
+			fmt.Print(strings.Repeat("heard\n", len(envelopes)))
+		}
+		return err
+	}
+	consumer := mq.Consumer{Durable: "numbers_all", Subjects: mq.Subjects(factType), Lanes: 2}
+	if os.Getenv("BACKLOT_MQ_BATCHES") == "" {
+		consumer.Handler = func(ctx context.Context, envelope *eventv1.Envelope) error {
+			return hear(ctx, []*eventv1.Envelope{envelope})
+		}
+	} else {
+		consumer.Batch = hear
+	}
+	return client.Consume(ctx, consumer)
 }
 
 // child is a process of the crash test.
@@ -256,6 +263,16 @@ func freeAddress(t *testing.T) string {
 }
 
 func TestKillsLoseNothingAndDoubleNothing(t *testing.T) {
+	for name, batches := range map[string]string{"one by one": "", "in batches": "1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("BACKLOT_MQ_BATCHES", batches)
+			killAll(t)
+		})
+	}
+}
+
+func killAll(t *testing.T) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if given := os.Getenv("BACKLOT_TEST_SEED"); given != "" {
 		var err error
@@ -270,7 +287,7 @@ func TestKillsLoseNothingAndDoubleNothing(t *testing.T) {
 	for _, role := range []string{"server", "producer", "consumer"} {
 		running[role] = start(t, role, dir, listen)
 	}
-	const rounds, burst = 9, 40
+	const rounds, burst = 9, 60
 	for round := range rounds {
 		running["producer"].steps(t, burst)
 		role := []string{"consumer", "producer", "server"}[round%3]
