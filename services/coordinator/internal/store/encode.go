@@ -20,7 +20,7 @@ func encode(t runner.Transaction) (coordinatordb.Transaction, error) {
 	for _, branch := range t.Spec.Branches {
 		content.Branches = append(content.Branches, message.Branch(branch))
 	}
-	branches, err := proto.MarshalOptions{}.MarshalAppend([]byte{}, content) // not nil, which would be NULL
+	branches, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend([]byte{}, content) // not nil, which would be NULL
 	if err != nil {
 		return coordinatordb.Transaction{}, fmt.Errorf("encode branches of %s: %w", t.XID, err)
 	}
@@ -61,7 +61,7 @@ func encodeRegistered(branch *tcc.Branch) ([]byte, error) {
 	if branch == nil {
 		return nil, nil
 	}
-	return proto.Marshal(message.Branch(*branch))
+	return proto.MarshalOptions{Deterministic: true}.Marshal(message.Branch(*branch))
 }
 
 // decodeRegistered is encodeRegistered's inverse.
