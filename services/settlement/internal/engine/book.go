@@ -53,8 +53,11 @@ func (e *Engine) bookOne(ctx context.Context, tenantID string, requests []ledger
 
 // at puts the place of a request before an error's field.
 func at(i int, err error) error {
+	if err == nil {
+		return nil
+	}
 	var field *ledger.FieldError
-	if err == nil || !errors.As(err, &field) {
+	if !errors.As(err, &field) {
 		return err
 	}
 	return &ledger.FieldError{Field: "transfers[" + strconv.Itoa(i) + "]." + field.Field, Err: field.Err}

@@ -22,6 +22,8 @@ type sqlite struct {
 	prepared map[insertion]*sql.Stmt
 	args     []any
 	text     []byte
+	// What is the same in all rows of a batch.
+	tenantID, ledger, at any
 }
 
 // insertion is a statement for so many rows.
@@ -147,10 +149,11 @@ func (s *sqlite) byKey(ctx context.Context, l Ledger, keys []string) ([]settleme
 }
 
 func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) {
+	s.tenantID, s.ledger, s.at = l.TenantID, l.Number, w.at.UnixMicro()
 	if fresh, err := s.addAccounts(ctx, l, w); err != nil || !fresh {
 		return false, err
 	}
-	added, err := s.insert(ctx, transferRows, len(w.Added), func(i int) { s.transfer(l, w, w.Added[i]) })
+	added, err := s.insert(ctx, transferRows, len(w.Added), func(i int) { s.transfer(w, w.Added[i]) })
 	if err != nil || added != int64(len(w.Added)) {
 		return false, err
 	}
@@ -179,7 +182,7 @@ func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) 
 	at := w.at.UnixMicro()
 	_, err = s.insert(ctx, historyRows, len(w.Moves), func(i int) {
 		m := &w.Moves[i]
-		s.args = append(s.args, m.Account, at, m.Sequence, m.Debits, m.Credits)
+		s.args = append(s.args, m.Account, s.at, m.Sequence, m.Debits, m.Credits)
 	})
 	if err != nil {
 		return false, err
@@ -215,8 +218,12 @@ func (s *sqlite) addAccounts(ctx context.Context, l Ledger, w *written) (bool, e
 	return true, nil
 }
 
-func (s *sqlite) transfer(l Ledger, w *written, t *ledger.Transfer) {
+func (s *sqlite) transfer(w *written, t *ledger.Transfer) {
 	s.text = encodePostings(s.text[:0], t.Postings, w.numbers)
-	s.args = append(s.args, t.ID, l.TenantID, l.Number, string(t.Type), int64(t.State), t.Reference, t.XID, t.IdempotencyKey, t.SplitPolicy,
-		t.ChainID, int64(flag(t.Pended)), t.Sequence, hashOf(t), string(s.text), w.at.UnixMicro(), microsOf(t.EndedAt), microsOf(t.ExpiresAt))
+	ended := s.at
+	if !t.EndedAt.Equal(w.at) {
+		ended = microsOf(t.EndedAt)
+	}
+	s.args = append(s.args, t.ID, s.tenantID, s.ledger, string(t.Type), int64(t.State), t.Reference, t.XID, t.IdempotencyKey, t.SplitPolicy,
+		t.ChainID, int64(flag(t.Pended)), t.Sequence, hashOf(t), string(s.text), s.at, ended, microsOf(t.ExpiresAt))
 }
