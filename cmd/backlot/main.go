@@ -12,6 +12,7 @@ import (
 	"github.com/backlot-video/backlot/console"
 	"github.com/backlot-video/backlot/kit/crashpoint"
 	"github.com/backlot-video/backlot/kit/lifecycle"
+	"github.com/backlot-video/backlot/kit/mq/parked"
 	kittool "github.com/backlot-video/backlot/kit/tool"
 	configstore "github.com/backlot-video/backlot/services/configstore/service"
 	coordinator "github.com/backlot-video/backlot/services/coordinator/service"
@@ -45,7 +46,7 @@ func run(args []string) int {
 		return lifecycle.Execute("backlot", args, append(services(), &journey{})...)
 	case "mq":
 		if len(args) > 0 && args[0] == "parked" {
-			return parked(args[1:])
+			return parkedMessages(args[1:])
 		}
 		return lifecycle.Execute("mq", args, lifecycle.NewBroker())
 	case "demo", "certs", "healthcheck":
@@ -79,14 +80,14 @@ func run(args []string) int {
 	return 2
 }
 
-// parked runs a verb about parked messages.
-func parked(args []string) int {
+// parkedMessages runs a verb about parked messages.
+func parkedMessages(args []string) int {
 	if len(args) == 0 {
 		args = []string{"help"}
 	}
-	code, ran := kittool.Process("backlot mq parked", parkedAbout, args, parkedVerbs())
+	code, ran := kittool.Process("backlot mq parked", parked.About, args, parked.Verbs())
 	if !ran {
-		code, _ = kittool.Process("backlot mq parked", parkedAbout, []string{"help"}, parkedVerbs())
+		code, _ = kittool.Process("backlot mq parked", parked.About, []string{"help"}, parked.Verbs())
 	}
 	return code
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
 	"github.com/backlot-video/backlot/kit/database"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
+	schema "github.com/backlot-video/backlot/sql"
 	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
 	"github.com/backlot-video/backlot/sql/gen/kitpg"
 )
@@ -24,6 +26,10 @@ type OutboxConfig struct {
 	Log     *slog.Logger     // default none
 	Clock   func() time.Time // default time.Now
 }
+
+// Migrations are those of the tables of outbox and inbox, for a program with
+// no other tables; a service's own migrations include them.
+func Migrations() fs.FS { return schema.Migrations("kit") }
 
 // Outbox holds the facts that a service's transactions tell, until they are
 // published. It is safe for concurrent use.

@@ -14,8 +14,6 @@ import (
 	"github.com/backlot-video/backlot/kit/database"
 	kitmq "github.com/backlot-video/backlot/kit/mq"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
-	schema "github.com/backlot-video/backlot/sql"
-	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
 )
 
 const (
@@ -63,7 +61,7 @@ func relayed(url string, count, round int, publish relay) (rate float64, err err
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	db, err := database.Open(ctx, database.Config{Service: "bench", DataDir: dir}, schema.Migrations("kit"))
+	db, err := database.Open(ctx, database.Config{Service: "bench", DataDir: dir}, kitmq.Migrations())
 	if err != nil {
 		return 0, err
 	}
@@ -128,23 +126,45 @@ func relayPeer(ctx context.Context, url string, db *database.DB, _ *kitmq.Outbox
 		return err
 	}
 	defer end()
-	rows, err := kitdb.New(db.Read()).ListUnsent(ctx, 1<<20)
+	rows, err := unsentRows(ctx, db)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
 		message := nats.NewMsg(factType + ".0")
-		message.Header.Set(jetstream.MsgIDHeader, row.ID)
-		message.Data = row.Envelope
+		message.Header.Set(jetstream.MsgIDHeader, row.id)
+		message.Data = row.envelope
 		if _, err := js.PublishMsg(ctx, message); err != nil {
 			return err
 		}
 		err := db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			return kitdb.New(tx).MarkSent(ctx, kitdb.MarkSentParams{SentAt: 1, ID1: row.ID})
+			_, err := tx.ExecContext(ctx, "UPDATE outbox SET sent_at = 1 WHERE id = $1", row.id)
+			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+type outboxRow struct {
+	id       string
+	envelope []byte
+}
+
+func unsentRows(ctx context.Context, db *database.DB) (all []outboxRow, err error) {
+	rows, err := db.Read().QueryContext(ctx, "SELECT id, envelope FROM outbox WHERE sent_at = 0 ORDER BY sequence, id")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row outboxRow
+		if err := rows.Scan(&row.id, &row.envelope); err != nil {
+			return nil, err
+		}
+		all = append(all, row)
+	}
+	return all, rows.Err()
 }

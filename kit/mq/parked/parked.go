@@ -1,4 +1,6 @@
-package main
+// Package parked is the command line about messages that no attempt of a
+// consumer took.
+package parked
 
 import (
 	"context"
@@ -19,51 +21,53 @@ import (
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/mq"
-	kittool "github.com/backlot-video/backlot/kit/tool"
+	"github.com/backlot-video/backlot/kit/tool"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 )
 
+// About says what the tool is for.
+const About = "looks after messages that no attempt of a consumer took"
+
 const (
-	parkedAbout  = "looks after messages that no attempt of a consumer took"
-	parkedPage   = 500
-	parkedPeriod = time.Minute // for a verb
+	pageSize = 500
+	limit    = time.Minute // of a verb
 )
 
-// parkedVerbs are those of `backlot mq parked`.
-func parkedVerbs() []kittool.Verb {
+// Verbs are those of `backlot mq parked`.
+func Verbs() []tool.Verb {
 	const more = `It asks the broker itself, with the key of the installation: that of "backlot mq", of an own NATS, or the one
 inside "backlot up --mq.listen 127.0.0.1:4222".`
-	return []kittool.Verb{
+	return []tool.Verb{
 		{
 			Name: "list", About: "lists parked messages, oldest first", More: more,
-			Examples: []string{"list", "list --consumer storefront_ingest --json"}, New: newParkedList,
+			Examples: []string{"list", "list --consumer storefront_ingest --json"}, New: newList,
 		},
 		{
 			Name: "show", Args: "SEQUENCE", About: "shows a parked message whole, as JSON", More: more,
-			Examples: []string{"show 7"}, New: newParkedShow,
+			Examples: []string{"show 7"}, New: newShow,
 		},
 		{
 			Name: "replay", Args: "SEQUENCE...|all", About: "gives parked messages to their consumer again and removes them",
 			More:     "Only the consumer that parked a message gets it again. Repair what it failed of first: else it is parked anew.\n" + more,
-			Examples: []string{"replay 7 8", "replay --consumer storefront_ingest all"}, New: newParkedReplay,
+			Examples: []string{"replay 7 8", "replay --consumer storefront_ingest all"}, New: newReplay,
 		},
 		{
 			Name: "drop", Args: "SEQUENCE...", About: "removes parked messages for good", More: more,
-			Examples: []string{"drop 7"}, New: newParkedDrop,
+			Examples: []string{"drop 7"}, New: newDrop,
 		},
 	}
 }
 
-// parkedTool is one run of a verb.
-type parkedTool struct {
-	std                         *kittool.Stdio
+// run is one run of a verb.
+type run struct {
+	std                         *tool.Stdio
 	url, dataDir, key, consumer string
 	cert, certKey, ca           string
 	json                        bool
 }
 
-func newParkedTool(set *config.Set, std *kittool.Stdio) *parkedTool {
-	p := &parkedTool{std: std}
+func newRun(set *config.Set, std *tool.Stdio) *run {
+	p := &run{std: std}
 	set.String(&p.url, "mq-url", "nats://127.0.0.1:4222", "`address` of the broker")
 	set.String(&p.dataDir, "data-dir", "./data", "`folder` of the running Backlot")
 	set.String(&p.key, "cluster-key-file", "", "`file` with the installation's key; empty: cluster.key in the data folder")
@@ -74,7 +78,7 @@ func newParkedTool(set *config.Set, std *kittool.Stdio) *parkedTool {
 }
 
 // connected runs fn with a connection to the broker.
-func (p *parkedTool) connected(ctx context.Context, fn func(context.Context, *mq.Client) error) (err error) {
+func (p *run) connected(ctx context.Context, fn func(context.Context, *mq.Client) error) (err error) {
 	if p.key == "" {
 		p.key = filepath.Join(p.dataDir, "cluster.key")
 	}
@@ -90,7 +94,7 @@ func (p *parkedTool) connected(ctx context.Context, fn func(context.Context, *mq
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, parkedPeriod)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	reach, cancelReach := context.WithTimeout(ctx, 5*time.Second)
 	defer cancelReach()
@@ -102,7 +106,7 @@ func (p *parkedTool) connected(ctx context.Context, fn func(context.Context, *mq
 	return fn(ctx, client)
 }
 
-func (p *parkedTool) tls() (*tls.Config, error) {
+func (p *run) tls() (*tls.Config, error) {
 	if p.cert == "" && p.certKey == "" && p.ca == "" {
 		return nil, nil
 	}
@@ -121,8 +125,8 @@ func (p *parkedTool) tls() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: pool, MinVersion: tls.VersionTLS13}, nil
 }
 
-// parkedView is how a parked message is printed.
-type parkedView struct {
+// view is how a parked message is printed.
+type view struct {
 	Sequence  uint64          `json:"sequence"`
 	Consumer  string          `json:"consumer"`
 	Subject   string          `json:"subject"`
@@ -134,8 +138,8 @@ type parkedView struct {
 	RawBase64 string          `json:"raw_base64,omitempty"`
 }
 
-func viewOf(m mq.Parked, whole bool) parkedView {
-	v := parkedView{
+func viewOf(m mq.Parked, whole bool) view {
+	v := view{
 		Sequence: m.Sequence, Consumer: m.Consumer, Subject: m.Subject, ID: m.ID,
 		Reason: m.Reason, Attempts: m.Attempts, ParkedAt: m.At.UTC(),
 	}
@@ -145,7 +149,7 @@ func viewOf(m mq.Parked, whole bool) parkedView {
 	envelope := new(eventv1.Envelope)
 	err := proto.Unmarshal(m.Data, envelope)
 	if err == nil && m.ID != "" {
-		v.Envelope, err = kittool.JSON(envelope)
+		v.Envelope, err = tool.JSON(envelope)
 	}
 	if err != nil || m.ID == "" { // no envelope, or of an unknown type
 		v.RawBase64 = base64.StdEncoding.EncodeToString(m.Data)
@@ -153,8 +157,8 @@ func viewOf(m mq.Parked, whole bool) parkedView {
 	return v
 }
 
-func newParkedList(set *config.Set, std *kittool.Stdio) func(context.Context, []string) error {
-	p := newParkedTool(set, std)
+func newList(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
+	p := newRun(set, std)
 	set.String(&p.consumer, "consumer", "", "`name` of a consumer; empty: all")
 	set.Bool(&p.json, "json", false, "print JSON, a document a message")
 	return func(ctx context.Context, args []string) error {
@@ -165,28 +169,28 @@ func newParkedList(set *config.Set, std *kittool.Stdio) func(context.Context, []
 	}
 }
 
-func (p *parkedTool) list(ctx context.Context, client *mq.Client) error {
+func (p *run) list(ctx context.Context, client *mq.Client) error {
 	rows := [][]string{{"SEQUENCE", "CONSUMER", "PARKED", "TRIES", "SUBJECT", "REASON"}}
 	err := p.each(ctx, client, func(m mq.Parked) error {
 		if p.json {
-			return kittool.WriteJSON(p.std.Out, viewOf(m, false))
+			return tool.WriteJSON(p.std.Out, viewOf(m, false))
 		}
 		rows = append(rows, []string{
-			strconv.FormatUint(m.Sequence, 10), m.Consumer, kittool.Time(m.At.UnixMicro()), strconv.Itoa(m.Attempts), m.Subject, m.Reason,
+			strconv.FormatUint(m.Sequence, 10), m.Consumer, tool.Time(m.At.UnixMicro()), strconv.Itoa(m.Attempts), m.Subject, m.Reason,
 		})
 		return nil
 	})
 	if err != nil || p.json {
 		return err
 	}
-	return kittool.WriteTable(p.std.Out, rows)
+	return tool.WriteTable(p.std.Out, rows)
 }
 
 // each calls fn for every parked message that there is when it begins, at most.
-func (p *parkedTool) each(ctx context.Context, client *mq.Client, fn func(mq.Parked) error) error {
+func (p *run) each(ctx context.Context, client *mq.Client, fn func(mq.Parked) error) error {
 	begun := time.Now()
 	for from := uint64(1); ; {
-		page, err := client.ListParked(ctx, p.consumer, from, parkedPage)
+		page, err := client.ListParked(ctx, p.consumer, from, pageSize)
 		if err != nil {
 			return err
 		}
@@ -199,14 +203,14 @@ func (p *parkedTool) each(ctx context.Context, client *mq.Client, fn func(mq.Par
 			}
 			from = m.Sequence + 1
 		}
-		if len(page) < parkedPage {
+		if len(page) < pageSize {
 			return nil
 		}
 	}
 }
 
-func newParkedShow(set *config.Set, std *kittool.Stdio) func(context.Context, []string) error {
-	p := newParkedTool(set, std)
+func newShow(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
+	p := newRun(set, std)
 	return func(ctx context.Context, args []string) error {
 		sequences, err := sequencesOf(args)
 		if err != nil {
@@ -218,7 +222,7 @@ func newParkedShow(set *config.Set, std *kittool.Stdio) func(context.Context, []
 				if err != nil {
 					return err
 				}
-				if err := kittool.WriteJSON(std.Out, viewOf(m, true)); err != nil {
+				if err := tool.WriteJSON(std.Out, viewOf(m, true)); err != nil {
 					return err
 				}
 			}
@@ -227,8 +231,8 @@ func newParkedShow(set *config.Set, std *kittool.Stdio) func(context.Context, []
 	}
 }
 
-func newParkedReplay(set *config.Set, std *kittool.Stdio) func(context.Context, []string) error {
-	p := newParkedTool(set, std)
+func newReplay(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
+	p := newRun(set, std)
 	set.String(&p.consumer, "consumer", "", "`name` of the consumer that `all` is about; empty: every one")
 	return func(ctx context.Context, args []string) error {
 		if len(args) == 1 && args[0] == "all" {
@@ -240,14 +244,14 @@ func newParkedReplay(set *config.Set, std *kittool.Stdio) func(context.Context, 
 	}
 }
 
-func newParkedDrop(set *config.Set, std *kittool.Stdio) func(context.Context, []string) error {
-	p := newParkedTool(set, std)
+func newDrop(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
+	p := newRun(set, std)
 	return func(ctx context.Context, args []string) error {
 		return p.forEach(ctx, args, (*mq.Client).DropParked, "dropped")
 	}
 }
 
-func (p *parkedTool) forEach(ctx context.Context, args []string, change func(*mq.Client, context.Context, uint64) error, done string) error {
+func (p *run) forEach(ctx context.Context, args []string, change func(*mq.Client, context.Context, uint64) error, done string) error {
 	sequences, err := sequencesOf(args)
 	if err != nil {
 		return err
@@ -263,7 +267,7 @@ func (p *parkedTool) forEach(ctx context.Context, args []string, change func(*mq
 	})
 }
 
-func (p *parkedTool) do(ctx context.Context, sequence uint64, change func(context.Context, uint64) error, done string) error {
+func (p *run) do(ctx context.Context, sequence uint64, change func(context.Context, uint64) error, done string) error {
 	if err := change(ctx, sequence); err != nil {
 		return err
 	}

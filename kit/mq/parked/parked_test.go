@@ -1,4 +1,4 @@
-package main
+package parked
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/mq"
-	kittool "github.com/backlot-video/backlot/kit/tool"
+	"github.com/backlot-video/backlot/kit/tool"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 )
 
@@ -55,7 +55,7 @@ func TestParkedMessagesFromTheCommandLine(t *testing.T) {
 	run := func(args ...string) (int, string) {
 		var out, problems bytes.Buffer
 		args = append(args[:1:1], append([]string{"--mq-url", server.URL(), "--data-dir", dir}, args[1:]...)...)
-		code := kittool.Main(t.Context(), args, parkedVerbs(), &kittool.Stdio{Out: &out, Err: &problems, Environ: os.Environ(), Program: "backlot mq parked"})
+		code := tool.Main(t.Context(), args, Verbs(), &tool.Stdio{Out: &out, Err: &problems, Environ: os.Environ(), Program: "backlot mq parked"})
 		return code, out.String() + problems.String()
 	}
 	for _, c := range []struct {
