@@ -190,14 +190,19 @@ func (c *core) finish(now time.Time, j *job, outcome Outcome) {
 	c.inFlight -= j.Cost
 	c.flying--
 	starving := c.queue.jobs == 0 && c.inFlight+j.Cost < c.window(false)/2
-	c.meter.end(now, j, c.flying > 0, starving)
+	if outcome == Undecided {
+		c.meter.cut(c.flying > 0) // nothing was done
+	} else {
+		c.meter.end(now, j, c.flying > 0, starving)
+	}
 	if j.Decided {
 		return
 	}
 	c.vacate(j)
 	// Only those that were near the limit tell whether it is right.
-	if outcome == Succeeded && 2*j.estimated*c.meter.margin > float64(j.deadline.Sub(j.entered)) {
-		c.meter.judge(now.After(j.deadline))
+	late := now.After(j.deadline)
+	if (outcome == Succeeded || outcome == Undecided && late) && 2*j.estimated*c.meter.margin > float64(j.deadline.Sub(j.entered)) {
+		c.meter.judge(late)
 	}
 }
 

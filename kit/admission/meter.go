@@ -93,6 +93,10 @@ func (m *meter) end(now time.Time, j *job, busy, starving bool) {
 	m.sample, m.units, m.decides, m.starving, m.pressed = 0, 0, 0, false, false
 }
 
+// cut tells that something was given up undone, and whether anything else is
+// being done.
+func (m *meter) cut(busy bool) { m.busy = busy }
+
 // weight is how much a sample of some length counts.
 func weight(length time.Duration) float64 {
 	return -math.Expm1(-float64(length) / float64(adaptTime))

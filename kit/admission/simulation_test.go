@@ -227,7 +227,11 @@ func (s *simulation) dispatch() {
 
 // begin begins a batch of what was let through, of at most so many jobs.
 func (s *simulation) begin(most int) {
-	if len(s.batch) > 0 || len(s.queue) == 0 {
+	if len(s.batch) > 0 {
+		return
+	}
+	s.cut()
+	if len(s.queue) == 0 {
 		return
 	}
 	units, n := 0, 0
@@ -237,6 +241,20 @@ func (s *simulation) begin(most int) {
 	}
 	s.batch, s.queue = s.queue[:n:n], append([]*job(nil), s.queue[n:]...)
 	s.ends = s.now.Add(s.engine.took(s.random, units))
+}
+
+// cut leaves out whose callers have left.
+func (s *simulation) cut() {
+	stay := s.queue[:0]
+	for _, j := range s.queue {
+		if !j.deadline.IsZero() && s.now.After(j.deadline) {
+			delete(s.follow, j)
+			s.core.finish(s.now, j, Undecided)
+			continue
+		}
+		stay = append(stay, j)
+	}
+	s.queue = stay
 }
 
 // end ends a batch. The next one is of what was let through before that.
