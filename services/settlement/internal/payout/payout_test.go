@@ -59,8 +59,12 @@ func TestTasksOfEveryState(t *testing.T) {
 
 func TestPlanPaysEarningsLessWhatIsOwed(t *testing.T) {
 	due := []Due{
-		{"rich", usd(1000), usd(0)}, {"owes", usd(1000), usd(300)}, {"owes all", usd(1000), usd(1000)},
-		{"just", usd(500), usd(0)}, {"poor", usd(499), usd(0)}, {"owes more", usd(10), usd(1000)},
+		{"rich", usd(1000), usd(0)},
+		{"owes", usd(1000), usd(300)},
+		{"owes all", usd(1000), usd(1000)},
+		{"just", usd(500), usd(0)},
+		{"poor", usd(499), usd(0)},
+		{"owes more", usd(10), usd(1000)},
 	}
 	payouts, err := Plan(usd(500), due)
 	var got []string

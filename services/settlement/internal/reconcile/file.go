@@ -153,8 +153,10 @@ func (r *Reader) header(header []string) error {
 		place    *int
 		optional bool
 	}{
-		{r.mapping.Reference, &r.place.reference, false}, {r.mapping.Amount, &r.place.amount, false},
-		{r.mapping.Currency, &r.place.currency, false}, {r.mapping.State, &r.place.state, true},
+		{r.mapping.Reference, &r.place.reference, false},
+		{r.mapping.Amount, &r.place.amount, false},
+		{r.mapping.Currency, &r.place.currency, false},
+		{r.mapping.State, &r.place.state, true},
 	} {
 		*wanted.place = -1
 		for i, name := range r.columns {

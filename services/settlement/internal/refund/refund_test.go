@@ -22,8 +22,10 @@ func sold(eve, fay, platform, tax int64) ledger.Transfer {
 		Postings: []ledger.Posting{{Purpose: ledger.Wallet, OwnerID: "ann", Side: ledger.Debit, Amount: usd(eve + fay + platform + tax)}},
 	}
 	for _, line := range []ledger.Posting{
-		{Purpose: ledger.Earnings, OwnerID: "eve", Amount: usd(eve)}, {Purpose: ledger.Earnings, OwnerID: "fay", Amount: usd(fay)},
-		{Purpose: ledger.Platform, Amount: usd(platform)}, {Purpose: ledger.Tax, Amount: usd(tax)},
+		{Purpose: ledger.Earnings, OwnerID: "eve", Amount: usd(eve)},
+		{Purpose: ledger.Earnings, OwnerID: "fay", Amount: usd(fay)},
+		{Purpose: ledger.Platform, Amount: usd(platform)},
+		{Purpose: ledger.Tax, Amount: usd(tax)},
 	} {
 		if line.Side = ledger.Credit; !line.Amount.IsZero() {
 			sale.Postings = append(sale.Postings, line)
@@ -101,7 +103,9 @@ func TestRefundsAreRefusedWithAReason(t *testing.T) {
 		amount money.Amount
 		want   error
 	}{
-		{usd(500), ErrTooMuch}, {usd(0), ledger.ErrTransfer}, {usd(-1), ledger.ErrTransfer},
+		{usd(500), ErrTooMuch},
+		{usd(0), ledger.ErrTransfer},
+		{usd(-1), ledger.ErrTransfer},
 		{money.Amount{Minor: 5, Currency: "EUR"}, money.ErrCurrency},
 	} {
 		if _, err := r.Draft(ledger.Refund, c.amount, rich); !errors.Is(err, c.want) {

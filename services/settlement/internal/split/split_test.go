@@ -64,8 +64,10 @@ func TestPoliciesSplitAsTheySay(t *testing.T) {
 		"no affiliate":            {Policy{Shares: []Share{{Payee: creator, PPM: 800_000}, {Payee: platform, PPM: 100_000}, {Payee: Payee{Kind: Affiliate}, PPM: 100_000}}}, price(100, "USD"), "creator 80, platform 20"},
 		"largest price":           {Policy{Shares: usual}, price(math.MaxInt64, "USD"), "creator 6456360425798343065, platform 1844674407370955161, tax 922337203685477581"},
 		"nothing for nobody":      {Policy{Shares: []Share{{Payee: creator, PPM: 1_000_000}, {Payee: tax}}}, price(7, "USD"), "creator 7"},
-		"remainder at its maximum": {Policy{Remainder: &platform, Shares: []Share{{Payee: creator, PPM: 500_000}, {Payee: platform, PPM: 500_000, Maximum: in("USD", 1)}}},
-			price(9, "USD"), "creator 8, platform 1"},
+		"remainder at its maximum": {
+			Policy{Remainder: &platform, Shares: []Share{{Payee: creator, PPM: 500_000}, {Payee: platform, PPM: 500_000, Maximum: in("USD", 1)}}},
+			price(9, "USD"), "creator 8, platform 1",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

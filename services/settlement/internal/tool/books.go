@@ -132,7 +132,7 @@ func statementVerb() tool.Verb {
 				if req.From, req.To, err = s.micros(); err != nil {
 					return err
 				}
-				return choose("format", format, "text", "csv", "json")
+				return chooseFormat(format, "text", "csv", "json")
 			}
 			return online(&r, check, func(ctx context.Context, _ []string) error {
 				whole, err := readStatement(ctx, &r, req)

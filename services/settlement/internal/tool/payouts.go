@@ -11,7 +11,6 @@ import (
 	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/kit/tool"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
-	"github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1/settlementv1connect"
 	"github.com/backlot-video/backlot/services/settlement/internal/payout"
 )
 
@@ -38,8 +37,6 @@ type payouts struct {
 	std                                   *tool.Stdio
 }
 
-func (p *payouts) client() settlementv1connect.PayoutServiceClient { return p.remote.payouts() }
-
 func newPayouts(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
 	p := &payouts{std: std}
 	p.Register(set)
@@ -62,9 +59,9 @@ func newPayouts(set *config.Set, std *tool.Stdio) func(context.Context, []string
 			return errors.New("want list, create, approve, submit, cancel or show BATCH, or end BATCH PAYOUT...; try --help")
 		}
 		if args[0] == "show" {
-			return choose("format", p.format, "text", "json", "csv")
+			return chooseFormat(p.format, "text", "json", "csv")
 		}
-		return choose("format", p.format, "text", "json")
+		return chooseFormat(p.format, "text", "json")
 	}
 	return func(ctx context.Context, args []string) error {
 		if len(args) == 0 {
@@ -77,7 +74,7 @@ func newPayouts(set *config.Set, std *tool.Stdio) func(context.Context, []string
 func (p *payouts) list(ctx context.Context, _ []string) error {
 	all := &settlementv1.ListPayoutBatchesResponse{}
 	err := pages(func(token string) (string, error) {
-		res, err := p.client().ListPayoutBatches(ctx, &settlementv1.ListPayoutBatchesRequest{PageSize: page, PageToken: token})
+		res, err := p.payouts().ListPayoutBatches(ctx, &settlementv1.ListPayoutBatchesRequest{PageSize: page, PageToken: token})
 		all.Batches = append(all.Batches, res.GetBatches()...)
 		return res.GetNextPageToken(), err
 	})
@@ -113,20 +110,20 @@ func (p *payouts) create(ctx context.Context, _ []string) error {
 	if req.IdempotencyKey, err = newKey(p.key); err != nil {
 		return err
 	}
-	res, err := p.client().CreatePayoutBatch(ctx, req)
+	res, err := p.payouts().CreatePayoutBatch(ctx, req)
 	return p.batch(res.GetBatch(), err)
 }
 
 func (p *payouts) step(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "approve":
-		res, err := p.client().ApprovePayoutBatch(ctx, &settlementv1.ApprovePayoutBatchRequest{BatchId: args[1]})
+		res, err := p.payouts().ApprovePayoutBatch(ctx, &settlementv1.ApprovePayoutBatchRequest{BatchId: args[1]})
 		return p.batch(res.GetBatch(), err)
 	case "submit":
-		res, err := p.client().SubmitPayoutBatch(ctx, &settlementv1.SubmitPayoutBatchRequest{BatchId: args[1]})
+		res, err := p.payouts().SubmitPayoutBatch(ctx, &settlementv1.SubmitPayoutBatchRequest{BatchId: args[1]})
 		return p.batch(res.GetBatch(), err)
 	default:
-		res, err := p.client().CancelPayoutBatch(ctx, &settlementv1.CancelPayoutBatchRequest{BatchId: args[1]})
+		res, err := p.payouts().CancelPayoutBatch(ctx, &settlementv1.CancelPayoutBatchRequest{BatchId: args[1]})
 		return p.batch(res.GetBatch(), err)
 	}
 }
@@ -136,7 +133,7 @@ func (p *payouts) end(ctx context.Context, args []string) error {
 	for _, id := range args[2:] {
 		req.Ends = append(req.Ends, &settlementv1.PayoutEnd{PayoutId: id, Problem: p.problem})
 	}
-	res, err := p.client().EndPayouts(ctx, req)
+	res, err := p.payouts().EndPayouts(ctx, req)
 	return p.batch(res.GetBatch(), err)
 }
 
@@ -153,7 +150,7 @@ func (p *payouts) batch(batch *settlementv1.PayoutBatch, err error) error {
 func (p *payouts) show(ctx context.Context, args []string) error {
 	all := &settlementv1.ListPayoutsResponse{}
 	err := pages(func(token string) (string, error) {
-		res, err := p.client().ListPayouts(ctx, &settlementv1.ListPayoutsRequest{BatchId: args[1], PageSize: page, PageToken: token})
+		res, err := p.payouts().ListPayouts(ctx, &settlementv1.ListPayoutsRequest{BatchId: args[1], PageSize: page, PageToken: token})
 		all.Payouts = append(all.Payouts, res.GetPayouts()...)
 		return res.GetNextPageToken(), err
 	})

@@ -78,7 +78,7 @@ func (r *reconciling) check(args []string) error {
 		}
 		*field = name
 	}
-	return choose("format", r.format, "text", "csv", "json")
+	return chooseFormat(r.format, "text", "csv", "json")
 }
 
 // list parts a text by commas; an empty one is none.
@@ -222,9 +222,9 @@ func reconciliationsVerb() tool.Verb {
 					return errors.New("want one RECONCILIATION at most; try --help")
 				}
 				if len(args) == 0 {
-					return choose("format", r.format, "text", "json")
+					return chooseFormat(r.format, "text", "json")
 				}
-				return choose("format", r.format, "text", "json", "csv")
+				return chooseFormat(r.format, "text", "json", "csv")
 			}
 			return online(&r.remote, check, r.list)
 		},

@@ -138,14 +138,14 @@ func newKey(given string) (string, error) {
 	return id.String(), err
 }
 
-// choose refuses a flag that is none of its choices.
-func choose(flag, value string, choices ...string) error {
+// chooseFormat refuses a --format that is none of its choices.
+func chooseFormat(value string, choices ...string) error {
 	for _, choice := range choices {
 		if value == choice {
 			return nil
 		}
 	}
-	return fmt.Errorf("--%s: %q is none of %q", flag, value, choices)
+	return fmt.Errorf("--format: %q is none of %q", value, choices)
 }
 
 // hidden is a database URL without its password.
