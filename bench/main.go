@@ -17,11 +17,12 @@ import (
 	"github.com/backlot-video/backlot/bench/internal/measure"
 	"github.com/backlot-video/backlot/bench/money/ledger"
 	"github.com/backlot-video/backlot/bench/money/mq"
+	"github.com/backlot-video/backlot/bench/money/pressure"
 	"github.com/backlot-video/backlot/bench/money/tcc"
 	"github.com/backlot-video/backlot/bench/rules"
 )
 
-var benches = slices.Concat(rules.Benches, ledger.Benches, mq.Benches, tcc.Benches)
+var benches = slices.Concat(rules.Benches, ledger.Benches, mq.Benches, pressure.Benches, tcc.Benches)
 
 func main() {
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
