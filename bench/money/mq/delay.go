@@ -1,6 +1,7 @@
 package mq
 
 import (
+	"context"
 	"net"
 	"time"
 )
@@ -18,7 +19,7 @@ func startDelay(target string, delay time.Duration) (net.Listener, error) {
 			if err != nil {
 				return
 			}
-			far, err := net.Dial("tcp", target)
+			far, err := new(net.Dialer).DialContext(context.Background(), "tcp", target)
 			if err != nil {
 				_ = near.Close()
 				continue

@@ -2,6 +2,7 @@ package mq
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -31,7 +32,7 @@ func startBroker() (*broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &broker{dir: dir, cmd: exec.Command(self, "money/mq")}
+	b := &broker{dir: dir, cmd: exec.CommandContext(context.Background(), self, "money/mq")}
 	b.cmd.Env, b.cmd.Stderr = append(os.Environ(), envDir+"="+dir), os.Stderr
 	if b.input, err = b.cmd.StdinPipe(); err != nil {
 		return nil, err
