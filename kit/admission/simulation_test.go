@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -48,10 +49,7 @@ func (e engine) capacity(random *rand.Rand) float64 {
 
 // closed is e with so many callers until so many jobs are done.
 func (e engine) closed(random *rand.Rand, callers, enough int) (rate, late float64) {
-	now, queue := epoch, make([]time.Time, callers)
-	for i := range queue {
-		queue[i] = now
-	}
+	now, queue := epoch, slices.Repeat([]time.Time{epoch}, callers)
 	jobs, lates, most := 0, 0, 1
 	for jobs < enough && now.Before(epoch.Add(time.Minute)) {
 		n := min(len(queue), most, e.limit)
@@ -100,14 +98,6 @@ func (a *arrivals) Pop() any {
 
 // tally is what became of a tenant's jobs in the time that counts.
 type tally struct{ offered, accepted, inTime, refused, decided int }
-
-func (t *tally) add(more tally) {
-	t.offered += more.offered
-	t.accepted += more.accepted
-	t.inTime += more.inTime
-	t.refused += more.refused
-	t.decided += more.decided
-}
 
 // late is the share of the accepted that were not done in time.
 func (t tally) late() float64 { return float64(t.accepted-t.inTime) / float64(max(t.accepted, 1)) }

@@ -90,13 +90,13 @@ func Ledger(report *measure.Report) (err error) {
 			return err
 		}
 	}
-	return print(report, best, server.version)
+	return show(report, best, server.version)
 }
 
 func none() time.Duration { return 0 }
 
 // print writes a line for each comparison.
-func print(report *measure.Report, best map[string]result, version string) error {
+func show(report *measure.Report, best map[string]result, version string) error {
 	for _, line := range []struct{ bench, ours, pattern string }{
 		{"money/ledger-spread", "postgres", "spread"},
 		{"money/ledger-hot", "postgres", "hot"},

@@ -202,9 +202,11 @@ func FuzzParseToken(f *testing.F) {
 }
 
 func TestFactOfTheEnd(t *testing.T) {
-	ended := runner.Transaction{Key: runner.Key{TenantID: "acme", XID: "x"}, State: tcc.Cancelled, Problem: "no",
+	ended := runner.Transaction{
+		Key: runner.Key{TenantID: "acme", XID: "x"}, State: tcc.Cancelled, Problem: "no",
 		Spec:   tcc.Spec{NotifyURL: "http://127.0.0.1/ended"},
-		Forced: []runner.Forced{{BranchID: "b", State: tcc.BranchCancelled, Reason: "forced by ann"}}}
+		Forced: []runner.Forced{{BranchID: "b", State: tcc.BranchCancelled, Reason: "forced by ann"}},
+	}
 	envelopes, err := Ended(ended)
 	if err != nil || len(envelopes) != 2 {
 		t.Fatalf("got %v, %v", envelopes, err)

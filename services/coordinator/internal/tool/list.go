@@ -177,8 +177,12 @@ func (r *remote) show(t *coordinatorv1.Transaction) error {
 		return tool.WriteJSON(r.std.Out, t)
 	}
 	rows := [][]string{
-		{"xid", t.GetXid()}, {"state", short(t.GetState().String(), statePrefix)}, {"mode", short(t.GetMode().String(), "MODE_")},
-		{"begun", tool.Time(t.GetCreatedAt())}, {"changed", tool.Time(t.GetUpdatedAt())}, {"try until", tool.Time(t.GetExpiresAt())},
+		{"xid", t.GetXid()},
+		{"state", short(t.GetState().String(), statePrefix)},
+		{"mode", short(t.GetMode().String(), "MODE_")},
+		{"begun", tool.Time(t.GetCreatedAt())},
+		{"changed", tool.Time(t.GetUpdatedAt())},
+		{"try until", tool.Time(t.GetExpiresAt())},
 	}
 	if t.GetProblem() != "" {
 		rows = append(rows, []string{"problem", t.GetProblem()})

@@ -62,8 +62,10 @@ func house(t *testing.T) (run func(args ...string) (code int, out, errs string))
 		xid, service string
 		wait         runner.Wait
 	}{
-		{"order-1", "fine", runner.WaitConfirmed}, {"order-10", "poor", runner.WaitConfirmed},
-		{"order-100", "gone", runner.WaitConfirmed}, {"late-1", "slow", runner.WaitAccepted},
+		{"order-1", "fine", runner.WaitConfirmed},
+		{"order-10", "poor", runner.WaitConfirmed},
+		{"order-100", "gone", runner.WaitConfirmed},
+		{"late-1", "slow", runner.WaitAccepted},
 	} {
 		spec := tcc.Spec{Mode: tcc.TCC, Branches: []tcc.Branch{
 			{ID: "a", Service: "fine", Action: "hold"}, {ID: "b", Service: order.service, Action: "hold"},

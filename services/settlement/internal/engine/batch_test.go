@@ -385,8 +385,11 @@ func TestAccountsAreFrozenAndClosed(t *testing.T) {
 			to   ledger.AccountState
 			want error
 		}{
-			{"a", ledger.Closed, ledger.ErrNotEmpty}, {"c", ledger.Open, ledger.ErrAccountState}, {"none", ledger.Open, ledger.ErrUnknownAccount},
-			{"a", 7, ledger.ErrAccount}, {"b", ledger.Open, nil},
+			{"a", ledger.Closed, ledger.ErrNotEmpty},
+			{"c", ledger.Open, ledger.ErrAccountState},
+			{"none", ledger.Open, ledger.ErrUnknownAccount},
+			{"a", 7, ledger.ErrAccount},
+			{"b", ledger.Open, nil},
 		} {
 			if err := state(c.id, c.to); !errors.Is(err, c.want) {
 				f.t.Errorf("%s to %v: got %v, want %v", c.id, c.to, err, c.want)

@@ -129,7 +129,7 @@ func (b *batch) run(ctx context.Context) (err error) {
 		return err
 	}
 	if b.lookups == 0 && b.refused() { // perhaps of what is booked already
-		b.writer.lookups = lookupsAfter
+		b.lookups = lookupsAfter
 		b.book.Rollback()
 		if err := b.read(ctx); err != nil {
 			return err
@@ -143,7 +143,7 @@ func (b *batch) run(ctx context.Context) (err error) {
 		b.outcome.version = b.ledger.Version - 1
 		return errNothing
 	}
-	b.outcome.version, b.outcome.changes = b.ledger.Version, changes
+	b.outcome.version, b.changes = b.ledger.Version, changes
 	if err := b.write(ctx, changes); err != nil {
 		return err
 	}

@@ -49,7 +49,8 @@ func TestStatementAddsUpOnEveryPageAndOfEveryTime(t *testing.T) {
 			from, to         time.Time
 			opening, closing int64
 		}{
-			{time.UnixMicro(0), at, 0, 0}, {at.Add(time.Millisecond), at.Add(time.Hour), 510, 510},
+			{time.UnixMicro(0), at, 0, 0},
+			{at.Add(time.Millisecond), at.Add(time.Hour), 510, 510},
 			{time.UnixMicro(0), at.Add(time.Millisecond), 0, 510},
 		} {
 			s, err := f.Statement(f.t.Context(), account, c.from, c.to, statement.Place{}, 10)

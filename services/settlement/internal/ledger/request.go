@@ -117,8 +117,12 @@ func (d *Draft) validate(action Action) error {
 		return &FieldError{"currency", err}
 	}
 	for _, text := range [...]struct{ field, value string }{
-		{"tenant_id", d.TenantID}, {"idempotency_key", d.IdempotencyKey}, {"type", string(d.Type)},
-		{"reference", d.Reference}, {"xid", d.XID}, {"split_policy", d.SplitPolicy},
+		{"tenant_id", d.TenantID},
+		{"idempotency_key", d.IdempotencyKey},
+		{"type", string(d.Type)},
+		{"reference", d.Reference},
+		{"xid", d.XID},
+		{"split_policy", d.SplitPolicy},
 	} {
 		if err := checkText(text.field, text.value); err != nil {
 			return err

@@ -42,8 +42,10 @@ type table struct {
 var (
 	transferRows = &table{`INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy,
 		chain_id, pended, sequence, hash, postings, created_at, ended_at, expires_at) VALUES `, ` ON CONFLICT DO NOTHING`, 17}
-	balanceRows = &table{`INSERT INTO balances (account, debits_pending, credits_pending) VALUES `,
-		` ON CONFLICT (account) DO UPDATE SET debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending`, 3}
+	balanceRows = &table{
+		`INSERT INTO balances (account, debits_pending, credits_pending) VALUES `,
+		` ON CONFLICT (account) DO UPDATE SET debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending`, 3,
+	}
 	historyRows = &table{`INSERT INTO history (account, at, sequence, debits, credits) VALUES `, ``, 5}
 )
 
@@ -60,6 +62,7 @@ func (s *sqlite) insert(ctx context.Context, into *table, n int, add func(i int)
 			for j := range size {
 				add(i + j)
 			}
+			//nolint:sqlclosecheck // it ends with the transaction
 			result, err := s.tx.StmtContext(ctx, s.prepared[insertion{into, size}]).ExecContext(ctx, s.args...)
 			if err != nil {
 				return 0, err
@@ -90,6 +93,7 @@ func (p *prepared) all(ctx context.Context, db *database.DB) (map[insertion]*sql
 	for _, into := range []*table{transferRows, balanceRows, historyRows} {
 		row := "(?" + strings.Repeat(", ?", into.columns-1) + ")"
 		for _, size := range chunks {
+			//nolint:sqlclosecheck // it lives as long as the database
 			statement, err := db.Prepare(ctx, into.head+row+strings.Repeat(", "+row, size-1)+into.tail)
 			if err != nil {
 				return nil, fmt.Errorf("prepare: %w", err)
