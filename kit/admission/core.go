@@ -12,7 +12,7 @@ const (
 	// flight is the share of the patience that what was let through may take:
 	// the batch at work, and the next one.
 	flight = 0.55
-	// few jobs are let in whatever they are expected to take, unless their own
+	// few units are let in whatever they are expected to take, unless their own
 	// deadline is sooner than the patience: they hardly wait for one another.
 	few = 8
 	// crowd is how many times what is left of all places a tenant may have.
@@ -98,7 +98,7 @@ func (c *core) offer(now time.Time, j *job) *Refusal {
 	default:
 		j.estimated = c.estimate(now, j.Tenant, j.Cost)
 		left := float64(j.deadline.Sub(now))
-		alone := c.taken < few && !j.deadline.Before(now.Add(c.cfg.Patience))
+		alone := c.queue.units+c.inFlight < few && !j.deadline.Before(now.Add(c.cfg.Patience))
 		if needed := j.estimated * c.strictness(j.Tenant); needed > left && !alone {
 			c.meter.pressed = true
 			refusal := c.refusal(now, TooLate, j.Cost)

@@ -61,6 +61,28 @@ func TestOverloadIsRefusedAtTheDoorAndTheRestIsInTime(t *testing.T) {
 	}
 }
 
+// A call of many units leaves less to decide by.
+func TestOverloadByCallsOfManyUnits(t *testing.T) {
+	start, each := seed(t), 64
+	for name, e := range engines {
+		capacity := e.capacity(rand.New(rand.NewPCG(start, 2)))
+		if patience := (Config{}).withDefaults().Patience; float64(each) > capacity*patience.Seconds()/4 {
+			continue // few of them can be done in time at all
+		}
+		for _, times := range loads {
+			s := newSimulation(t, start, e, Config{})
+			s.load(Work{Tenant: "main", Shard: "USD", Cost: each}, times*capacity/float64(each), 0, e.lasts, 0)
+			s.run(nil)
+			sum := *s.total["main"]
+			goodput := float64(each*sum.inTime) / (e.lasts - warm).Seconds() / capacity
+			t.Logf("%s, %.0f a second, at %gx: %.2f%% late, goodput %.3f", name, capacity, times, 100*sum.late(), goodput)
+			if sum.late() >= 0.03 || goodput < 0.9 {
+				t.Errorf("%s at %gx: %.2f%% of the accepted were late, goodput is %.3f", name, times, 100*sum.late(), goodput)
+			}
+		}
+	}
+}
+
 // The control: a plain queue of 1024, which must not pass the same check.
 func TestFixedQueueAcceptsWhatItCannotDoInTime(t *testing.T) {
 	start := seed(t)
