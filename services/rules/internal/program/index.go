@@ -192,7 +192,7 @@ func (c *cells) siftRange(f *Frame, first int, l *look, s *sieve) {
 		s.keep(l.base, true)
 		return
 	}
-	if c.above {
+	if c.above || !c.below { // one mask at least: some positions may ask for no number at all
 		s.keep(c.of(least), true)
 	}
 	if c.below {
