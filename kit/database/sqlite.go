@@ -43,7 +43,9 @@ func openSQLite(ctx context.Context, cfg Config, measured *metrics, migrations f
 	}, nil
 }
 
-// openFile opens a pool of at most size connections that stay open.
+// openFile opens a pool of at most size connections that stay open. 8,192
+// pages are 32 MB: a batch of many writes changes about 1,000, SQLite's default,
+// and would have a checkpoint in nearly every commit.
 func openFile(path string, size int, option, value string) (*sql.DB, error) {
 	query := url.Values{"_pragma": {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
