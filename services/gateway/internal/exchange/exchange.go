@@ -1,0 +1,137 @@
+// Package exchange is one request and its answer, in the form in which every
+// engine (HTTP/1.1, 2 and 3) hands them to the relay and its filters: names
+// and values are views of the bytes that came, so that the plain path copies
+// and allocates nothing.
+//
+//	exchange.go  Exchange, Request, Response
+//	field.go     header fields, and the names that are known by number
+//	client.go    Client, the side of an exchange that an engine implements
+//	arena.go     bytes that live as long as an exchange
+//
+// It does no I/O and decides nothing. An Exchange belongs to one goroutine at
+// a time. Views are good until Reset.
+package exchange
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"github.com/backlot-video/backlot/kit/identity"
+	"github.com/backlot-video/backlot/services/gateway/internal/edge"
+)
+
+// Protocol is the one that the client speaks.
+type Protocol uint8
+
+// The protocols.
+const (
+	HTTP10 Protocol = iota
+	HTTP11
+	HTTP2
+	HTTP3
+)
+
+// String gives the name as access logs write it.
+func (p Protocol) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3"}[p] }
+
+// Unknown is the length of a body whose end is told by its framing.
+const Unknown int64 = -1
+
+// Request is the head of a request. Engines fill it; filters may edit it.
+// Fields that belong to one connection (Connection and what it names,
+// Keep-Alive, Proxy-Connection, TE but for trailers, Transfer-Encoding,
+// Upgrade, Expect, and with them Host and Content-Length) are not among
+// Fields: they stand in the typed members, and each side writes its own.
+type Request struct {
+	Protocol  Protocol
+	Secure    bool   // came over TLS
+	Method    []byte // as sent; case matters
+	Authority []byte // Host or :authority, with its port if it had one
+	Path      []byte // before `?`, as sent; begins with / but for `*` of OPTIONS
+	Query     []byte // after the first `?`, without it
+	HasQuery  bool   // there was a `?`
+	Fields    Fields
+	Length    int64  // bytes of the body; 0: none; Unknown: until its end
+	Expect    bool   // the client waits for 100 Continue
+	Upgrade   []byte // protocol that the client would change to; nil: none
+	Trailers  bool   // the client takes trailers (TE: trailers)
+	Remote    netip.AddrPort
+	TLS       *tls.ConnectionState // nil without TLS
+	ServerEnd bool                 // the connection ends after this exchange
+}
+
+// Response is the head of an answer, of the upstream's or of our own. The
+// same fields are left out of Fields as in Request.
+type Response struct {
+	Status  int
+	Fields  Fields
+	Length  int64  // bytes of the body; Unknown: until its end
+	NoBody  bool   // HEAD, 204, 304: Length tells only what a body would have
+	Upgrade []byte // with status 101: the protocol changed to
+}
+
+// Exchange is one request and its answer.
+type Exchange struct {
+	Request  Request
+	Response Response
+	Client   Client
+	Arena    Arena
+
+	// What the relay and the filters found out.
+	Began     time.Time
+	ID        []byte             // request id
+	Trace     Trace              // position in a distributed trace
+	Config    *edge.Config       // in force for this exchange
+	Route     *edge.Route        // nil: none was found
+	Principal identity.Principal // who calls
+	Subject   []byte             // who calls by name (JWT's sub, API key's name, certificate's name)
+	Cluster   string             // chosen, of a weighted split
+	Attempts  int                // tries at upstreams
+	Upstream  string             // address of the last one tried
+	Answer    []byte             // body of an answer of the gateway's own
+	Fault     string             // why the gateway itself answered, a word of a bounded set
+	Sent      int64              // bytes of the answer's body
+	Received  int64              // bytes of the request's body
+}
+
+// Trace is the W3C trace context of an exchange.
+type Trace struct {
+	ID      [16]byte
+	Span    [8]byte // ours, parent of the upstream's
+	Sampled bool
+}
+
+// Reset makes an exchange ready for the next request of the same client.
+func (x *Exchange) Reset() {
+	request, response, arena := x.Request.Fields, x.Response.Fields, x.Arena
+	client, remote, state := x.Client, x.Request.Remote, x.Request.TLS
+	*x = Exchange{Client: client, Arena: arena}
+	x.Request.Fields, x.Response.Fields = request[:0], response[:0]
+	x.Request.Remote, x.Request.TLS = remote, state
+	x.Arena.Reset()
+}
+
+// Refuse makes the answer an error of the gateway's own, in Connect's form,
+// which any client can read. code is one of Connect's, message a sentence for
+// the caller, fault a word of a bounded set for metrics and logs.
+func (x *Exchange) Refuse(status int, code, message, fault string) {
+	x.Response = Response{Status: status, Fields: x.Response.Fields[:0]}
+	x.Response.Fields.Add(ContentType, ContentType.Bytes(), jsonType)
+	x.Answer = x.Arena.Copy(appendError(nil, code, message))
+	x.Response.Length, x.Fault = int64(len(x.Answer)), fault
+}
+
+var jsonType = []byte("application/json")
+
+func appendError(to []byte, code, message string) []byte {
+	body, err := json.Marshal(struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}{code, message})
+	if err != nil { // of two strings: cannot be
+		return to
+	}
+	return append(to, body...)
+}

@@ -1,0 +1,71 @@
+package exchange
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestEveryKnownNameIsFoundInAnyLetters(t *testing.T) {
+	for id := Accept; id < names; id++ {
+		for _, spelling := range []string{id.String(), strings.ToLower(id.String()), strings.ToUpper(id.String())} {
+			if found := NameOf([]byte(spelling)); found != id {
+				t.Errorf("NameOf(%q) = %d, want %d", spelling, found, id)
+			}
+		}
+	}
+	for _, unknown := range []string{"", "X", "X-Request-Ie", strings.Repeat("a", 300)} {
+		if found := NameOf([]byte(unknown)); found != Other {
+			t.Errorf("NameOf(%q) = %d, want Other", unknown, found)
+		}
+	}
+}
+
+func TestSetReplacesEveryLine(t *testing.T) {
+	var fields Fields
+	fields.Add(XRequestID, []byte("x-request-id"), []byte("a"))
+	fields.Add(Other, []byte("x-other"), []byte("b"))
+	fields.Add(XRequestID, []byte("X-REQUEST-ID"), []byte("c"))
+	fields.Set(XRequestID, []byte("d"))
+	if got := fields.Get(XRequestID); string(got) != "d" {
+		t.Errorf("value is %q, want d", got)
+	}
+	left := 0
+	for _, field := range fields {
+		if field.ID != Removed {
+			left++
+		}
+	}
+	if left != 2 {
+		t.Errorf("%d lines are left, want 2", left)
+	}
+	if fields.RemoveName("X-OTHER"); fields.Has(Other) {
+		t.Error("a removed line is still there")
+	}
+}
+
+func TestArenaKeepsWhatItHandedOut(t *testing.T) {
+	var arena Arena
+	first := arena.CopyString("first")
+	second := arena.Join([]byte("sec"), []byte("ond"))
+	big := arena.Make(4 << 10)
+	for i := range big {
+		big[i] = 'x'
+	}
+	_ = append(first, "overrun"...)
+	if string(first) != "first" || string(second) != "second" || string(arena.Int(-42)) != "-42" {
+		t.Errorf("arena gives %q, %q", first, second)
+	}
+}
+
+func TestResetForgetsTheRequestButNotTheClient(t *testing.T) {
+	x := &Exchange{Attempts: 3}
+	x.Request.Fields.Add(Host, nil, nil)
+	x.Refuse(404, "not_found", `no "route"`, "no_route")
+	if string(x.Answer) != `{"code":"not_found","message":"no \"route\""}` || x.Response.Length != int64(len(x.Answer)) {
+		t.Errorf("answer is %s", x.Answer)
+	}
+	x.Reset()
+	if x.Attempts != 0 || len(x.Request.Fields) != 0 || x.Fault != "" || x.Answer != nil {
+		t.Errorf("something is left: %+v", x)
+	}
+}

@@ -1,0 +1,202 @@
+package exchange
+
+// Field is one line of a header. Names keep the letters they came with and
+// compare without regard to case.
+type Field struct {
+	Name  []byte
+	Value []byte
+	ID    Name // Other where the name is not one of ours
+}
+
+// Fields are lines in their order. A removed line has the ID Removed and is
+// to be skipped by who writes them.
+type Fields []Field
+
+// Get returns the first value of a known name, nil where there is none.
+func (f Fields) Get(id Name) []byte {
+	for i := range f {
+		if f[i].ID == id {
+			return f[i].Value
+		}
+	}
+	return nil
+}
+
+// Has tells whether a known name is there.
+func (f Fields) Has(id Name) bool {
+	for i := range f {
+		if f[i].ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// Find returns the first value under any name, and whether there is one.
+func (f Fields) Find(name string) ([]byte, bool) {
+	for i := range f {
+		if f[i].ID != Removed && EqualFold(f[i].Name, name) {
+			return f[i].Value, true
+		}
+	}
+	return nil, false
+}
+
+// Remove marks every line of a known name.
+func (f Fields) Remove(id Name) {
+	for i := range f {
+		if f[i].ID == id {
+			f[i].ID = Removed
+		}
+	}
+}
+
+// RemoveName marks every line of any name.
+func (f Fields) RemoveName(name string) {
+	for i := range f {
+		if EqualFold(f[i].Name, name) {
+			f[i].ID = Removed
+		}
+	}
+}
+
+// Add appends a line. name and value must live as long as the exchange.
+func (f *Fields) Add(id Name, name, value []byte) {
+	*f = append(*f, Field{ID: id, Name: name, Value: value})
+}
+
+// Set replaces every line of a known name by one, under its usual spelling.
+func (f *Fields) Set(id Name, value []byte) {
+	f.Remove(id)
+	f.Add(id, id.Bytes(), value)
+}
+
+// EqualFold compares ASCII without regard to case.
+func EqualFold(a []byte, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(b) {
+		if x, y := a[i], b[i]; x != y && lower(x) != lower(y) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// Name is a field name known by number, so that looking one up compares bytes.
+type Name uint8
+
+// The names. Those of one connection are known so that engines can tell them.
+const (
+	Other Name = iota
+	Removed
+	Accept
+	AcceptEncoding
+	AccessControlRequestHeaders
+	AccessControlRequestMethod
+	Age
+	Allow
+	Authorization
+	CacheControl
+	Connection
+	ContentEncoding
+	ContentLength
+	ContentRange
+	ContentType
+	Cookie
+	Date
+	ETag
+	Expect
+	Forwarded
+	GRPCStatus
+	GRPCTimeout
+	Host
+	KeepAlive
+	LastModified
+	Location
+	Origin
+	BacklotPrincipal
+	ProxyAuthenticate
+	ProxyAuthorization
+	ProxyConnection
+	Range
+	RetryAfter
+	Server
+	SetCookie
+	TE
+	Traceparent
+	Tracestate
+	Trailer
+	TransferEncoding
+	Upgrade
+	UserAgent
+	Vary
+	Via
+	WWWAuthenticate
+	XAPIKey
+	XForwardedFor
+	XForwardedHost
+	XForwardedProto
+	XRequestID
+	names
+)
+
+var spellings = [names]string{
+	Accept: "Accept", AcceptEncoding: "Accept-Encoding",
+	AccessControlRequestHeaders: "Access-Control-Request-Headers",
+	AccessControlRequestMethod:  "Access-Control-Request-Method",
+	Age:                         "Age", Allow: "Allow", Authorization: "Authorization", CacheControl: "Cache-Control",
+	Connection: "Connection", ContentEncoding: "Content-Encoding", ContentLength: "Content-Length",
+	ContentRange: "Content-Range", ContentType: "Content-Type", Cookie: "Cookie", Date: "Date", ETag: "Etag",
+	Expect: "Expect", Forwarded: "Forwarded", GRPCStatus: "Grpc-Status", GRPCTimeout: "Grpc-Timeout",
+	Host: "Host", KeepAlive: "Keep-Alive", LastModified: "Last-Modified", Location: "Location", Origin: "Origin",
+	BacklotPrincipal: "Backlot-Principal", ProxyAuthenticate: "Proxy-Authenticate",
+	ProxyAuthorization: "Proxy-Authorization", ProxyConnection: "Proxy-Connection", Range: "Range",
+	RetryAfter: "Retry-After", Server: "Server", SetCookie: "Set-Cookie", TE: "Te", Traceparent: "Traceparent",
+	Tracestate: "Tracestate", Trailer: "Trailer", TransferEncoding: "Transfer-Encoding", Upgrade: "Upgrade",
+	UserAgent: "User-Agent", Vary: "Vary", Via: "Via", WWWAuthenticate: "Www-Authenticate", XAPIKey: "X-Api-Key",
+	XForwardedFor: "X-Forwarded-For", XForwardedHost: "X-Forwarded-Host", XForwardedProto: "X-Forwarded-Proto",
+	XRequestID: "X-Request-Id",
+}
+
+const longestName = len("Access-Control-Request-Headers")
+
+// byLength holds the names of each length, so that few are compared.
+var (
+	byLength    [longestName + 1][]Name
+	spelledOnce [names][]byte
+)
+
+func init() {
+	for id := Accept; id < names; id++ {
+		spelledOnce[id] = []byte(spellings[id])
+		byLength[len(spellings[id])] = append(byLength[len(spellings[id])], id)
+	}
+}
+
+// NameOf finds the number of a name, Other where it has none.
+func NameOf(name []byte) Name {
+	if len(name) > longestName {
+		return Other
+	}
+	for _, id := range byLength[len(name)] {
+		if EqualFold(name, spellings[id]) {
+			return id
+		}
+	}
+	return Other
+}
+
+// String is the usual spelling; empty for Other and Removed.
+func (n Name) String() string { return spellings[n] }
+
+// Bytes is the usual spelling; not to be changed.
+func (n Name) Bytes() []byte { return spelledOnce[n] }
