@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -17,7 +16,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 )
 
@@ -64,7 +62,7 @@ func adsSource() *corev3.ConfigSource {
 // renderEndpoints lists a cluster's addresses by zone: those it names, or
 // those of a service's instances that are ready.
 func renderEndpoints(
-	name string, c *gatewayv1.Cluster, instances map[id]*configstorev1.Instance,
+	name string, c *gatewayv1.Cluster, ready *roster,
 ) (*endpointv3.ClusterLoadAssignment, error) {
 	byZone := make(map[string][]*endpointv3.LbEndpoint)
 	for _, address := range c.GetStatic().GetAddresses() {
@@ -74,7 +72,7 @@ func renderEndpoints(
 		}
 		byZone[""] = append(byZone[""], endpoint)
 	}
-	for _, instance := range instancesOf(c.GetService(), instances) {
+	for _, instance := range ready.instances {
 		endpoint, err := renderEndpoint(instance.GetAddress())
 		if err != nil {
 			return nil, fmt.Errorf("instance %q: %w", instance.GetId(), err)
@@ -95,18 +93,6 @@ func renderEndpoints(
 		})
 	}
 	return assignment, nil
-}
-
-// instancesOf returns the ready instances of a service, ordered by id.
-func instancesOf(service string, instances map[id]*configstorev1.Instance) []*configstorev1.Instance {
-	var found []*configstorev1.Instance
-	for _, instance := range instances {
-		if service != "" && instance.GetService() == service && instance.GetReady() {
-			found = append(found, instance)
-		}
-	}
-	slices.SortFunc(found, func(a, b *configstorev1.Instance) int { return cmp.Compare(a.GetId(), b.GetId()) })
-	return found
 }
 
 // renderEndpoint turns `host:port` or `unix:/path` into an endpoint.

@@ -3,7 +3,8 @@
 //
 //	plane.go     Plane: follows the store, keeps the newest snapshot
 //	state.go     the objects that are rendered
-//	render.go    objects to resources; route.go and cluster.go are its parts
+//	render.go    objects to resources; route.go and cluster.go are its parts,
+//	             memo.go keeps what has not changed
 //	snapshot.go  a whole configuration, validated and marshalled once
 //	stream.go    the ADS protocol, state of the world, of one client
 //	server.go    the endpoint
@@ -39,9 +40,10 @@ type Plane struct {
 	metrics *metrics
 	ready   chan struct{} // closed at the first snapshot
 
-	mu      sync.Mutex
-	current *snapshot
-	changed chan struct{} // closed and replaced at every new snapshot
+	mu       sync.Mutex
+	renderer renderer
+	current  *snapshot
+	changed  chan struct{} // closed and replaced at every new snapshot
 }
 
 // NewPlane returns a control plane that has no snapshot until Run.
@@ -155,7 +157,7 @@ func (p *Plane) publish(state *state) {
 }
 
 func (p *Plane) seal(state *state) (*snapshot, error) {
-	rendered, err := render(state)
+	rendered, err := p.renderer.render(state)
 	if err != nil {
 		return nil, fmt.Errorf("render: %w", err)
 	}

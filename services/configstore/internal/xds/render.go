@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
@@ -29,25 +30,42 @@ const (
 	routerFilter      = "envoy.filters.http.router"
 )
 
+// renderer makes resources of states that follow each other. What depends on
+// unchanged objects alone is the same message as before, and is not validated
+// and marshalled again.
+type renderer struct {
+	clusters  memo[*clusterv3.Cluster]
+	endpoints memo[*endpointv3.ClusterLoadAssignment]
+	listeners memo[*listenerv3.Listener]
+	routes    memo[[]*routev3.Route]
+}
+
 // render makes the resources of a state.
-func render(s *state) (*rendering, error) {
-	r := &rendering{
+func (r *renderer) render(s *state) (*rendering, error) {
+	defer func() { r.clusters.turn(); r.endpoints.turn(); r.listeners.turn() }()
+	made := &rendering{
 		clusters:  make(map[string]*clusterv3.Cluster, len(s.clusters)),
 		endpoints: make(map[string]*endpointv3.ClusterLoadAssignment, len(s.clusters)),
 	}
 	var err error
 	for id, c := range s.clusters {
-		name := id.resource()
-		r.clusters[name] = renderCluster(name, c)
-		if r.endpoints[name], err = renderEndpoints(name, c, s.instances); err != nil {
+		name, ready := id.resource(), s.roster(c.GetService())
+		made.clusters[name], err = r.clusters.of(name, [2]any{c}, func() (*clusterv3.Cluster, error) { return renderCluster(name, c), nil })
+		if err != nil {
+			return nil, err
+		}
+		made.endpoints[name], err = r.endpoints.of(name, [2]any{c, ready}, func() (*endpointv3.ClusterLoadAssignment, error) {
+			return renderEndpoints(name, c, ready)
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
-	if r.routes, err = renderRoutes(edge, s.routes); err != nil {
+	if made.routes, err = r.renderRoutes(edge, s.routes); err != nil {
 		return nil, err
 	}
-	r.listener, err = renderListener(s.keys)
-	return r, err
+	made.listener, err = r.listeners.of(edge, [2]any{s.keyring}, func() (*listenerv3.Listener, error) { return renderListener(s.keys) })
+	return made, err
 }
 
 // renderListener describes the edge without an address: where a gateway

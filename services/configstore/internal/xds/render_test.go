@@ -37,7 +37,7 @@ func TestMoreSpecificRoutesComeFirst(t *testing.T) {
 		{"default", "a"}:         consoleAt(prefix("/"), "a.example.com"),
 		{"default", "any"}:       consoleAt(prefix("/"), "*.example.com"),
 	}
-	configuration, err := renderRoutes(edge, all)
+	configuration, err := new(renderer).renderRoutes(edge, all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestMoreSpecificRoutesComeFirst(t *testing.T) {
 func TestDanglingRouteIsNotSealed(t *testing.T) {
 	s := newState()
 	s.routes[id{"default", "r"}] = &gatewayv1.Route{Path: prefix("/"), Target: &gatewayv1.Route_Cluster{Cluster: "gone"}}
-	rendered, err := render(s)
+	rendered, err := new(renderer).render(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +75,12 @@ func TestRenderingTwiceGivesTheSameBytes(t *testing.T) {
 	s := newState()
 	for _, name := range []string{"a", "b", "c", "d"} {
 		s.clusters[id{"default", name}] = &gatewayv1.Cluster{Endpoints: &gatewayv1.Cluster_Service{Service: name}}
-		s.instances[id{"default", name}] = &configstorev1.Instance{Id: name, Service: name, Address: "unix:/" + name, Ready: true}
+		s.enrol(nil, &configstorev1.Instance{Id: name, Service: name, Address: "unix:/" + name, Ready: true})
 		s.routes[id{"default", name}] = consoleAt(prefix("/"+name), name)
 	}
 	var previous *snapshot
 	for range 10 {
-		rendered, err := render(s)
+		rendered, err := new(renderer).render(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func FuzzRender(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		rendered, err := render(s)
+		rendered, err := new(renderer).render(s)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,7 +35,8 @@ type namedRoute struct {
 // renderRoutes makes one virtual host of each domain that a route names, and
 // one of all others. A virtual host holds every route that fits its domain,
 // the most specific first, because a request is looked up in one only.
-func renderRoutes(name string, routes map[id]*gatewayv1.Route) (*routev3.RouteConfiguration, error) {
+func (r *renderer) renderRoutes(name string, routes map[id]*gatewayv1.Route) (*routev3.RouteConfiguration, error) {
+	defer r.routes.turn()
 	all := make([]namedRoute, 0, len(routes))
 	domains := []string{anyHost}
 	for id, route := range routes {
@@ -52,7 +53,7 @@ func renderRoutes(name string, routes map[id]*gatewayv1.Route) (*routev3.RouteCo
 			if !fits(one.route.GetHosts(), domain) {
 				continue
 			}
-			rendered, err := renderRoute(one)
+			rendered, err := r.routes.of(one.id.resource(), [2]any{one.route}, func() ([]*routev3.Route, error) { return renderRoute(one) })
 			if err != nil {
 				return nil, err
 			}

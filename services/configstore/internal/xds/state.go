@@ -1,7 +1,9 @@
 package xds
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -29,8 +31,14 @@ type state struct {
 	routes    map[id]*gatewayv1.Route
 	clusters  map[id]*gatewayv1.Cluster
 	keys      map[id]*identityv1.VerificationKey
+	keyring   int // counts changes of keys
 	instances map[id]*configstorev1.Instance
+	rosters   map[string]*roster // by service
 }
+
+// roster is the ready instances of a service, ordered by id. It is not
+// changed but replaced, so that the same pointer means the same endpoints.
+type roster struct{ instances []*configstorev1.Instance }
 
 // initialRelease is the release where there was none yet.
 const initialRelease = "initial"
@@ -42,6 +50,7 @@ func newState() *state {
 		clusters:  make(map[id]*gatewayv1.Cluster),
 		keys:      make(map[id]*identityv1.VerificationKey),
 		instances: make(map[id]*configstorev1.Instance),
+		rosters:   make(map[string]*roster),
 	}
 }
 
@@ -61,9 +70,12 @@ func (s *state) apply(event *configstorev1.Event) (matters bool, err error) {
 	case "Cluster":
 		err = take(s.clusters, key, o, gone, new(gatewayv1.Cluster))
 	case "VerificationKey":
+		s.keyring++
 		err = take(s.keys, key, o, gone, new(identityv1.VerificationKey))
 	case object.InstanceKind:
+		before := s.instances[key]
 		err = take(s.instances, key, o, gone, new(configstorev1.Instance))
+		s.enrol(before, s.instances[key])
 	default:
 		return false, nil
 	}
@@ -71,6 +83,40 @@ func (s *state) apply(event *configstorev1.Event) (matters bool, err error) {
 		s.released(o.GetReleaseId(), o.GetRevision())
 	}
 	return true, err
+}
+
+// enrol replaces the rosters that an instance leaves and joins.
+func (s *state) enrol(before, after *configstorev1.Instance) {
+	if before == after {
+		return
+	}
+	if before.GetReady() {
+		without := slices.DeleteFunc(slices.Clone(s.roster(before.GetService()).instances),
+			func(i *configstorev1.Instance) bool { return i == before })
+		s.rosters[before.GetService()] = &roster{without}
+		if len(without) == 0 {
+			delete(s.rosters, before.GetService())
+		}
+	}
+	if after.GetReady() {
+		all := slices.Clone(s.roster(after.GetService()).instances)
+		at, _ := slices.BinarySearchFunc(all, after, compareInstances)
+		s.rosters[after.GetService()] = &roster{slices.Insert(all, at, after)}
+	}
+}
+
+// roster of a service; without instances it is always the same one.
+func (s *state) roster(service string) *roster {
+	if r, found := s.rosters[service]; found && service != "" {
+		return r
+	}
+	return nobody
+}
+
+var nobody = new(roster)
+
+func compareInstances(a, b *configstorev1.Instance) int {
+	return cmp.Or(cmp.Compare(a.GetId(), b.GetId()), cmp.Compare(a.GetAddress(), b.GetAddress()))
 }
 
 func (s *state) released(release string, revision int64) {
