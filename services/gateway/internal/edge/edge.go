@@ -7,14 +7,17 @@
 //	policy.go   what is done to requests of a route
 //	cluster.go  upstream clusters: endpoints, balancing, health, bounds
 //	check.go    what must hold before a Config is put in force
-//	match.go    which route a request takes
+//	match.go    which route a request takes: router.go by host, tree.go by path,
+//	            condition.go by header and query
+//	template.go path templates and rewrites
+//	normal.go   the one form of a path that is matched
 package edge
 
 import (
 	identityv1 "github.com/backlot-video/backlot/proto/gen/backlot/identity/v1"
 )
 
-// Config is one whole configuration. It is not changed once made.
+// Config is one whole configuration. It is not changed once made, nor copied.
 type Config struct {
 	// Release that it was made of.
 	Release   string
@@ -23,6 +26,8 @@ type Config struct {
 	Clusters  map[string]Cluster
 	Secrets   map[string]Secret
 	Keys      []*identityv1.VerificationKey
+
+	router router
 }
 
 // Empty tells that no route leads anywhere: nobody has made one yet.

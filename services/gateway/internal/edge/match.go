@@ -1,93 +1,122 @@
 package edge
 
-import (
-	"slices"
-	"strings"
-)
+// Fields are the header fields of a request, as far as routes ask for them.
+type Fields interface {
+	// Find returns the first value under a name, whatever its letters' case.
+	Find(name string) (value []byte, found bool)
+}
 
-// Match returns the route of a request, nil where there is none. host may
-// have a port. methodKnown is false where only the method kept every route
-// of the path from matching.
-func (c *Config) Match(host, method, path string) (route *Route, methodKnown bool) {
-	found := c.host(bareHost(host))
-	if found == nil {
-		return nil, true
+// Match returns the route of a request, nil where there is none. host may have
+// a port, path is in its normal form (Normal) and without the query. Within the
+// host's routes the first that matches is taken: the control plane puts the
+// most specific first. methodKnown is false where only the method kept a route
+// from matching. It does not allocate once the configuration is compiled.
+func (c *Config) Match(host, method, path, query []byte, fields Fields) (route *Route, methodKnown bool) {
+	l := lookup{method: method, path: path, query: query, fields: fields, methodKnown: true, best: none}
+	if t := c.table(host); t != nil {
+		t.find(&l)
 	}
-	methodKnown = true
-	for i := range found.Routes {
-		r := &found.Routes[i]
-		if !r.matchesPath(path) {
+	return l.route, l.methodKnown || l.route != nil
+}
+
+// Methods are those that the routes of a path take, for the Allow of an answer
+// 405. It is not meant for the plain path.
+func (c *Config) Methods(host, path, query []byte, fields Fields) []string {
+	l := lookup{path: path, query: query, fields: fields, best: none, collect: true}
+	if t := c.table(host); t != nil {
+		t.find(&l)
+	}
+	return l.methods
+}
+
+// none is above the position of every route.
+const none = int(^uint(0) >> 1)
+
+// lookup is the state of one match.
+type lookup struct {
+	method, path, query []byte
+	fields              Fields
+
+	route       *Route
+	best        int // position of route among the host's
+	methodKnown bool
+
+	collect bool
+	methods []string
+}
+
+// take looks at routes of one path, in the order of the configuration, for a
+// better one than what was found.
+func (l *lookup) take(list []candidate) {
+	for i := range list {
+		one := &list[i]
+		if one.position >= l.best {
+			return
+		}
+		if !one.holds(l) {
 			continue
 		}
-		if len(r.Methods) == 0 || slices.Contains(r.Methods, method) {
-			return r, true
+		if l.collect {
+			l.methods = appendNew(l.methods, one.route.Methods)
+			continue
 		}
-		methodKnown = false
+		if one.takesMethod(l.method) {
+			l.route, l.best = one.route, one.position
+			return
+		}
+		l.methodKnown = false
 	}
-	return nil, methodKnown
 }
 
-// matchesPath: a prefix matches by letters, as in xDS.
-func (r *Route) matchesPath(path string) bool {
-	if r.Exact {
-		return path == r.Path
-	}
-	return strings.HasPrefix(path, r.Path)
+// candidate is a route where its path has matched.
+type candidate struct {
+	route    *Route
+	position int
+	headers  []condition
+	queries  []condition
 }
 
-// host prefers the exact name, then the longest wildcard, then `*`.
-func (c *Config) host(name string) *Host {
-	var best *Host
-	length := -1
-	for i := range c.Hosts {
-		for _, domain := range c.Hosts[i].Domains {
-			if n := domainMatch(domain, name); n > length {
-				best, length = &c.Hosts[i], n
+func (c *candidate) takesMethod(method []byte) bool {
+	if len(c.route.Methods) == 0 {
+		return true
+	}
+	for _, one := range c.route.Methods {
+		if string(method) == one {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *candidate) holds(l *lookup) bool {
+	for i := range c.headers {
+		one := &c.headers[i]
+		var value []byte
+		found := false
+		if l.fields != nil {
+			value, found = l.fields.Find(one.name)
+		}
+		if !one.holdsInHeader(value, found) {
+			return false
+		}
+	}
+	for i := range c.queries {
+		if !c.queries[i].holdsInQuery(l.query) {
+			return false
+		}
+	}
+	return true
+}
+
+func appendNew(to, values []string) []string {
+next:
+	for _, value := range values {
+		for _, known := range to {
+			if known == value {
+				continue next
 			}
 		}
+		to = append(to, value)
 	}
-	return best
-}
-
-// domainMatch is how specific a match is, -1 for none.
-func domainMatch(domain, name string) int {
-	switch {
-	case domain == "*":
-		return 0
-	case strings.HasPrefix(domain, "*."):
-		if suffix := domain[1:]; len(name) > len(suffix) && strings.HasSuffix(name, suffix) {
-			return len(suffix)
-		}
-		return -1
-	case domain == name:
-		return 1 << 16
-	default:
-		return -1
-	}
-}
-
-// bareHost is a Host header in lower case without its port.
-func bareHost(host string) string {
-	host = strings.ToLower(host)
-	if strings.HasPrefix(host, "[") {
-		if end := strings.IndexByte(host, ']'); end > 0 {
-			return host[1:end]
-		}
-		return host
-	}
-	if colon := strings.LastIndexByte(host, ':'); colon >= 0 && strings.IndexByte(host, ':') == colon {
-		return host[:colon]
-	}
-	return host
-}
-
-// Rewrite is the path that the target sees.
-func (r *Route) Rewrite(path string) string {
-	if r.PrefixRewrite == "" {
-		return path
-	}
-	if r.Exact {
-		return r.PrefixRewrite
-	}
-	return r.PrefixRewrite + strings.TrimPrefix(path, r.Path)
+	return to
 }

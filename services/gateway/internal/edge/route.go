@@ -81,5 +81,8 @@ type Redirect struct {
 type Answer struct {
 	Status      int
 	ContentType string
-	Body        []byte // at most 64 KiB
+	Body        []byte // at most MaxAnswer
 }
+
+// MaxAnswer bounds the body of a fixed answer.
+const MaxAnswer = 64 << 10

@@ -21,7 +21,7 @@ func (h *Handler) proxy(w *record, r *http.Request, s *state, route *edge.Route,
 	var stampFault error
 	reverse := &httputil.ReverseProxy{
 		Rewrite: func(out *httputil.ProxyRequest) {
-			out.Out.URL.Path, out.Out.URL.RawPath = route.Rewrite(out.In.URL.Path), ""
+			out.Out.URL.Path, out.Out.URL.RawPath = string(route.AppendPath(nil, []byte(out.In.URL.Path))), ""
 			out.Out.Host = out.In.Host
 			out.SetXForwarded()
 			stampFault = stamp(h.config.Keys, out.Out.Header, p)

@@ -118,7 +118,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(record, http.StatusServiceUnavailable, "unavailable", "the gateway has no routes yet; try again in a moment")
 		return
 	}
-	route, methodKnown := s.config.Match(r.Host, r.Method, r.URL.Path)
+	route, methodKnown := s.config.Match([]byte(r.Host), []byte(r.Method), []byte(r.URL.Path), []byte(r.URL.RawQuery), header(r.Header))
 	switch {
 	case route == nil && !methodKnown:
 		refuse(record, http.StatusMethodNotAllowed, "unimplemented", "method "+r.Method+" is not allowed here")
@@ -211,4 +211,16 @@ func requestID(r *http.Request) string {
 
 func unsafeInID(c rune) bool {
 	return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_'
+}
+
+// header lets routes look at the fields of a request.
+type header http.Header
+
+// Find implements edge.Fields.
+func (h header) Find(name string) ([]byte, bool) {
+	values := http.Header(h).Values(name)
+	if len(values) == 0 {
+		return nil, false
+	}
+	return []byte(values[0]), true
 }

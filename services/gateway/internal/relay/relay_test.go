@@ -225,12 +225,11 @@ func TestASwapIsInForceForTheNextRequest(t *testing.T) {
 	b := newBench(t)
 	b.handler.Swap(b.config)
 	b.do(t, http.MethodGet, "/api/x", "", nil)
-	next := *b.config
-	next.Release = "r2"
+	next := &edge.Config{Release: "r2", Clusters: b.config.Clusters, Keys: b.config.Keys}
 	next.Hosts = []edge.Host{{Domains: []string{"*"}, Routes: []edge.Route{{
 		Name: "all", Path: "/", Cluster: "shop", Policy: b.config.Hosts[0].Routes[4].Policy,
 	}}}}
-	b.handler.Swap(&next)
+	b.handler.Swap(next)
 	if status, text, _ := b.do(t, http.MethodGet, "/new", "", nil); status != http.StatusOK || !strings.HasPrefix(text, "/new ") {
 		t.Errorf("got %d %s", status, text)
 	}
