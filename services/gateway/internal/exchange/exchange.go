@@ -15,8 +15,11 @@ package exchange
 import (
 	"crypto/tls"
 	"encoding/json"
+	"io"
 	"net/netip"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
@@ -82,6 +85,7 @@ type Exchange struct {
 	// What the relay and the filters found out.
 	Began     time.Time
 	ID        []byte             // request id
+	From      netip.Addr         // who began it: Request.Remote, or who trusted proxies say
 	Trace     Trace              // position in a distributed trace
 	Config    *edge.Config       // in force for this exchange
 	Route     *edge.Route        // nil: none was found
@@ -94,6 +98,28 @@ type Exchange struct {
 	Fault     string             // why the gateway itself answered, a word of a bounded set
 	Sent      int64              // bytes of the answer's body
 	Received  int64              // bytes of the request's body
+
+	// What filters leave for later.
+	Late    Fields     // lines to be added to the answer's head; filter.Chain.Response takes them
+	Coding  uint8      // coding that package filter applies to the answer's body; 0: none
+	Held    []byte     // start of the request's body, read already: ReadBody gives it first
+	HeldAll bool       // nothing comes after Held
+	Span    trace.Span // of a sampled exchange; nil: none
+}
+
+// ReadBody reads of the request's body without its framing; io.EOF ends it.
+// It gives what a filter has read already, then what Client reads. A body may
+// be spliced only while there is nothing held.
+func (x *Exchange) ReadBody(p []byte) (int, error) {
+	if len(x.Held) > 0 {
+		n := copy(p, x.Held)
+		x.Held = x.Held[n:]
+		return n, nil
+	}
+	if x.HeldAll {
+		return 0, io.EOF
+	}
+	return x.Client.ReadBody(p)
 }
 
 // Trace is the W3C trace context of an exchange.

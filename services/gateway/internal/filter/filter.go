@@ -1,0 +1,137 @@
+// Package filter is what is done to the exchanges of a route beside carrying
+// them: who calls, who may, how often, what headers say, how answers are
+// coded; and what watches every exchange: metrics, access log, traces, ids.
+//
+//	filter.go    Chain: the policies of one route, compiled
+//	env.go       Env: what policies share, over all configurations
+//	identity.go  Backlot's own tokens, principals, media grants
+//
+// A Chain is made once for each route of a configuration and does not change.
+// What has to outlive a configuration (verified tokens, buckets, series of
+// metrics) is kept by Env under the name of its route. Nothing here blocks but
+// Chain.Block. Everything is safe for concurrent use; an exchange belongs to
+// one goroutine at a time.
+package filter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/backlot-video/backlot/services/gateway/internal/edge"
+	"github.com/backlot-video/backlot/services/gateway/internal/exchange"
+)
+
+// Verdict is what becomes of an exchange after a filter.
+type Verdict uint8
+
+// The verdicts.
+const (
+	// Next goes on to the route's target.
+	Next Verdict = iota
+	// Answered has made x.Response and x.Answer; Response is still to be called.
+	Answered
+	// Block has something to wait for: call Chain.Block where blocking is
+	// allowed.
+	Block
+)
+
+// Chain is the policies of one route. A nil Chain is that of exchanges
+// without a route.
+type Chain struct {
+	env     *Env
+	route   *edge.Route
+	tokens  *tokens
+	request *Edits
+	answer  *Edits
+	series  *series
+}
+
+// Compile makes the chain of a route. An error names the field at fault.
+func Compile(route *edge.Route, config *edge.Config, env *Env) (*Chain, error) {
+	env.mu.Lock()
+	defer env.mu.Unlock()
+	env.enter(config)
+	c := &Chain{env: env, route: route, tokens: env.verified}
+	var faults []error
+	fault := func(field string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("route %q: %s: %w", route.Name, field, err))
+		}
+	}
+	var err error
+	c.series, _ = env.routes.take(route.Name, env.generation, func() (*series, error) { return env.metrics.series(route.Name), nil })
+	c.request, err = CompileEdits(route.Policy.RequestHeaders)
+	fault("request_headers", err)
+	c.answer, err = CompileEdits(route.Policy.ResponseHeaders)
+	fault("response_headers", err)
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return c, nil
+}
+
+// Method is the one by which a request finds its route: its own, and of a
+// CORS preflight the one that it asks about.
+func Method(r *exchange.Request) []byte {
+	if string(r.Method) == "OPTIONS" && r.Fields.Has(exchange.Origin) {
+		if asked := r.Fields.Get(exchange.AccessControlRequestMethod); asked != nil {
+			return asked
+		}
+	}
+	return r.Method
+}
+
+// Request runs the policies of the request, sets x.Principal and x.Subject
+// and makes the header as the upstream is to see it, except that Host and the
+// path are the relay's. Watcher.Begin, x.Route and x.Config come before.
+func (c *Chain) Request(x *exchange.Exchange) Verdict {
+	credential := x.Request.Fields.Get(exchange.Authorization)
+	if !c.backlot(x, credential) || !c.authorise(x) {
+		return Answered
+	}
+	return c.finish(x)
+}
+
+// Block does what Request could not do without waiting, and then the rest.
+func (c *Chain) Block(_ context.Context, x *exchange.Exchange) Verdict {
+	return c.finish(x)
+}
+
+// finish makes the header that the upstream sees.
+func (c *Chain) finish(x *exchange.Exchange) Verdict {
+	x.Request.Fields.Remove(exchange.Authorization)
+	c.forward(x)
+	c.request.Apply(x, &x.Request.Fields)
+	return Next
+}
+
+// Response edits the head of any answer but an interim one, be it the
+// upstream's or the gateway's own, and decides about its coding. It is called
+// once, before the head is sent.
+func (c *Chain) Response(x *exchange.Exchange) {
+	fields := &x.Response.Fields
+	fields.Remove(exchange.BacklotPrincipal)
+	fields.Set(exchange.XRequestID, x.ID)
+	*fields = append(*fields, x.Late...)
+	if c != nil {
+		c.answer.Apply(x, fields)
+	}
+}
+
+// Encoder codes the body of one answer and hands it to x.Client. One of Close
+// and Discard has to be called.
+type Encoder interface {
+	// Write takes some of the body.
+	Write(p []byte) (int, error)
+	// Flush sends all that was written so far.
+	Flush() error
+	// Close completes the coded body; it does not end the answer.
+	Close() error
+	// Discard gives the encoder up in the middle.
+	Discard()
+}
+
+// Encoder is that of an answer that Response has decided to code; nil on the
+// plain path.
+func (c *Chain) Encoder(*exchange.Exchange) Encoder { return nil }
