@@ -1,36 +1,67 @@
 package upstream
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 )
 
-// Cluster is one cluster of a View.
-type Cluster struct{ settings edge.Cluster }
+// minRetries may be on the way whatever the share of requests that they are.
+const minRetries = 3
 
-// Settings are what it was made of. They are not to be changed.
+// Cluster is one cluster of a View.
+type Cluster struct {
+	settings    edge.Cluster
+	group       *group
+	credentials *credentials
+	breaker     *errorBreaker // nil: none
+	members     []member
+	ring        *ring // of RingHash only
+	choice      atomic.Pointer[choice]
+}
+
+// Settings are what it was made of, with defaults filled in. They are not to
+// be changed.
 func (c *Cluster) Settings() *edge.Cluster { return &c.settings }
 
 // Admit lets a request in, or refuses it by ErrFull or ErrOpen. One that was
 // let in is to be given back by Release, once, when it is over.
-func (c *Cluster) Admit(now time.Time) error { return nil }
-
-// Release gives back what Admit took.
-func (c *Cluster) Release() {}
-
-// Pick chooses an endpoint for a try. keyed says that the request has a key,
-// by which ring hash goes; the other ways ignore it. Endpoints already tried
-// are chosen only where there is no other. It returns ErrNoEndpoint where no
-// endpoint is left. The try is to be counted by Begin and Done.
-func (c *Cluster) Pick(key uint64, keyed bool, tried []*Endpoint) (*Endpoint, error) {
-	return nil, ErrNoEndpoint
+func (c *Cluster) Admit(now time.Time) error {
+	g := c.group
+	if g.requests.Add(1) > int64(c.settings.MaxRequests) {
+		g.requests.Add(-1)
+		g.refused[boundRequests].Add(1)
+		return full(boundRequests, g.took())
+	}
+	if c.breaker != nil {
+		if wait, admitted := c.breaker.admit(now); !admitted {
+			g.requests.Add(-1)
+			g.refused[boundErrors].Add(1)
+			return open(wait)
+		}
+	}
+	return nil
 }
 
+// Release gives back what Admit took.
+func (c *Cluster) Release() { c.group.requests.Add(-1) }
+
 // BeginRetry tells whether one more retry may be on the way now: at most
-// MaxRetries, and at most RetryBudget of the requests in flight. Where it says
-// true, EndRetry is to be called when that try is over.
-func (c *Cluster) BeginRetry() bool { return false }
+// MaxRetries, and at most RetryBudget of the requests in flight or 3 of them,
+// whichever is more. Where it says true, EndRetry is to be called when that
+// try is over.
+func (c *Cluster) BeginRetry() bool {
+	g := c.group
+	share := int64(c.settings.RetryBudget * float64(g.requests.Load()))
+	if g.retries.Add(1) > min(int64(c.settings.MaxRetries), max(share, minRetries)) {
+		g.retries.Add(-1)
+		g.refused[boundRetries].Add(1)
+		return false
+	}
+	g.retried.Add(1)
+	return true
+}
 
 // EndRetry gives back what BeginRetry took.
-func (c *Cluster) EndRetry() {}
+func (c *Cluster) EndRetry() { c.group.retries.Add(-1) }

@@ -21,7 +21,10 @@ const (
 	// Refused: a bound of ours kept the try from the endpoint. It says nothing
 	// about the endpoint.
 	Refused
+	results
 )
+
+var resultNames = [results]string{"answered", "unreached", "broken", "timed_out", "aborted", "refused"}
 
 // Outcome is what became of a try.
 type Outcome struct {
@@ -31,4 +34,16 @@ type Outcome struct {
 	Status int
 	// Took is the time from Begin to the answer's head.
 	Took time.Duration
+}
+
+// failed tells whether it is the endpoint's failure: no answer, or 500 and up.
+func (o Outcome) failed() bool {
+	switch o.Result {
+	case Answered:
+		return o.Status >= 500
+	case Unreached, Broken, TimedOut:
+		return true
+	default:
+		return false
+	}
 }
