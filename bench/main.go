@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/backlot-video/backlot/bench/gateway"
 	"github.com/backlot-video/backlot/bench/internal/measure"
 	"github.com/backlot-video/backlot/bench/money/ledger"
 	"github.com/backlot-video/backlot/bench/money/mq"
@@ -22,7 +23,7 @@ import (
 	"github.com/backlot-video/backlot/bench/rules"
 )
 
-var benches = slices.Concat(rules.Benches, ledger.Benches, mq.Benches, pressure.Benches, tcc.Benches)
+var benches = slices.Concat(gateway.Benches, rules.Benches, ledger.Benches, mq.Benches, pressure.Benches, tcc.Benches)
 
 func main() {
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")

@@ -1,0 +1,180 @@
+//go:build linux
+
+package gateway
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/backlot-video/backlot/bench/gateway/internal/process"
+)
+
+// The processors: of the proxy, and of load, backend and configstore.
+const (
+	proxyCPU = 0
+	otherCPU = 1
+)
+
+// rig is what all contenders share.
+type rig struct {
+	dir       string
+	backend   *proxy // it is no proxy, but a process like one
+	cert, key string
+}
+
+// modules of the programs.
+const (
+	here     = "github.com/backlot-video/backlot/bench/gateway/"
+	services = "github.com/backlot-video/backlot/services/"
+)
+
+func newRig() (r *rig, err error) {
+	r = &rig{}
+	if r.dir, err = os.MkdirTemp("", "backlot-bench-gateway-"); err != nil {
+		return nil, err
+	}
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", r.dir+"/",
+		here+"backend", here+"load", here+"reverse", services+"gateway/cmd/gateway", services+"configstore/cmd/configstore")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, errors.Join(fmt.Errorf("go build: %w: %s", err, out), r.close())
+	}
+	if err := errors.Join(os.Chmod(r.dir, 0o755), r.certificate()); err != nil { // nginx changes its user
+		return nil, errors.Join(err, r.close())
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	r.backend, err = r.start(otherCPU, "backend", address, r.program("backend"), "-listen", address)
+	if err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+func (r *rig) close() error {
+	if r.backend != nil {
+		r.backend.end()
+	}
+	return os.RemoveAll(r.dir)
+}
+
+func (r *rig) program(name string) string { return filepath.Join(r.dir, name) }
+
+// certificate makes one for loopback: ECDSA, P-256.
+func (r *rig) certificate() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	r.cert, r.key = filepath.Join(r.dir, "cert.pem"), filepath.Join(r.dir, "key.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	secret := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
+	return errors.Join(
+		os.WriteFile(r.cert, certificate, 0o600), os.WriteFile(r.key, secret, 0o600),
+		os.WriteFile(filepath.Join(r.dir, "both.pem"), append(certificate, secret...), 0o600), // as HAProxy reads it
+	)
+}
+
+// proxy is a process under test.
+type proxy struct {
+	name, address string
+	token         string // for requests to the path with policies
+	cmd           *exec.Cmd
+	log           string
+	ended         chan error
+	beside        *proxy // ends with it
+}
+
+// start runs a program on a processor and waits until it listens.
+func (r *rig) start(cpu int, name, address, program string, args ...string) (*proxy, error) {
+	log, err := os.CreateTemp(r.dir, filepath.Base(name)+"-*.log")
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p := &proxy{name: name, address: address, log: log.Name(), ended: make(chan error, 1)}
+	p.cmd = exec.CommandContext(context.Background(), program, args...)
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = r.dir, log, log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := process.StartOn(cpu, p.cmd); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() { p.ended <- p.cmd.Wait() }()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			return p, conn.Close()
+		}
+		select {
+		case fault := <-p.ended:
+			p.ended <- fault
+			return nil, fmt.Errorf("%s ended: %v: %s", name, fault, p.tail())
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			p.end()
+			return nil, fmt.Errorf("%s does not listen: %w: %s", name, err, p.tail())
+		}
+	}
+}
+
+// end stops the process with its children, at once: nothing of it is kept.
+func (p *proxy) end() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(2 * time.Second):
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // its group is its own
+		<-p.ended
+	}
+	if p.beside != nil {
+		p.beside.end()
+	}
+}
+
+func (p *proxy) tail() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-8):], "\n")
+}
+
+// freeAddress is one on loopback.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
