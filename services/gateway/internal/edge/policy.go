@@ -120,6 +120,9 @@ type RateLimit struct {
 	// Global takes tokens from slices that the configstore leases to each
 	// gateway, so that the rate holds for all of them together.
 	Global bool
+	// Strict refuses, where Global is set, while the configstore is away;
+	// else this gateway gives out its share of the rate meanwhile.
+	Strict bool
 	// MaxKeys bounds the buckets kept; default 100,000, the oldest are dropped.
 	MaxKeys int
 }

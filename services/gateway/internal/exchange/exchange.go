@@ -4,6 +4,7 @@
 // and allocates nothing.
 //
 //	exchange.go  Exchange, Request, Response
+//	json.go      texts as JSON strings
 //	field.go     header fields, and the names that are known by number
 //	client.go    Client, the side of an exchange that an engine implements
 //	arena.go     bytes that live as long as an exchange
@@ -14,7 +15,6 @@ package exchange
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"io"
 	"net/netip"
 	"time"
@@ -145,19 +145,13 @@ func (x *Exchange) Reset() {
 func (x *Exchange) Refuse(status int, code, message, fault string) {
 	x.Response = Response{Status: status, Fields: x.Response.Fields[:0]}
 	x.Response.Fields.Add(ContentType, ContentType.Bytes(), jsonType)
-	x.Answer = x.Arena.Copy(appendError(nil, code, message))
+	var room [512]byte
+	body := append(room[:0], `{"code":`...)
+	body = AppendQuoted(body, code)
+	body = append(body, `,"message":`...)
+	body = AppendQuoted(body, message)
+	x.Answer = x.Arena.Copy(append(body, '}'))
 	x.Response.Length, x.Fault = int64(len(x.Answer)), fault
 }
 
 var jsonType = []byte("application/json")
-
-func appendError(to []byte, code, message string) []byte {
-	body, err := json.Marshal(struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	}{code, message})
-	if err != nil { // of two strings: cannot be
-		return to
-	}
-	return append(to, body...)
-}

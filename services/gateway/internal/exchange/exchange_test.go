@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -68,4 +69,37 @@ func TestResetForgetsTheRequestButNotTheClient(t *testing.T) {
 	if x.Attempts != 0 || len(x.Request.Fields) != 0 || x.Fault != "" || x.Answer != nil {
 		t.Errorf("something is left: %+v", x)
 	}
+}
+
+func TestRefusingAllocatesNothing(t *testing.T) {
+	x := &Exchange{}
+	refuse := func() {
+		x.Reset()
+		x.Refuse(429, "resource_exhausted", "too many requests; try again later", "rate_limit")
+	}
+	refuse()
+	if n := testing.AllocsPerRun(100, refuse); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzQuoted: a text is what the standard library reads back, but for what is
+// not UTF-8.
+func FuzzQuoted(f *testing.F) {
+	for _, seed := range []string{"", "plain", `"\`, "\x00\n\t\r\x1f\x7f", "\u2028 <&>", "\xff\xc3(", "日本"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted := AppendQuoted(nil, text)
+		var got string
+		if err := json.Unmarshal(quoted, &got); err != nil {
+			t.Fatalf("%q: %v", quoted, err)
+		}
+		if want := string([]rune(text)); got != want {
+			t.Errorf("%q is read back as %q", text, got)
+		}
+		if string(AppendQuoted(nil, []byte(text))) != string(quoted) {
+			t.Error("bytes are written in another way")
+		}
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/backlot-video/backlot/kit/identity"
 	identityv1 "github.com/backlot-video/backlot/proto/gen/backlot/identity/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
+	"github.com/backlot-video/backlot/services/gateway/internal/filter/bucket"
 )
 
 // Config is what an Env is made of. Keys, Clock, Log and Registerer are
@@ -30,6 +31,8 @@ type Config struct {
 	// TrustedHops is how many proxies before the gateway are believed in what
 	// X-Forwarded-For says; 0: none, what comes is replaced.
 	TrustedHops int
+	// Quota of limits that hold for all gateways together; nil: none.
+	Quota Quota
 }
 
 // keptGenerations is for how many configurations what no route asks for any
@@ -48,6 +51,8 @@ type Env struct {
 	generation uint64
 	verified   *tokens
 	routes     shelf[*series]
+	bearers    shelf[*bearers]
+	tables     shelf[*bucket.Table]
 }
 
 // NewEnv registers the metrics of filters.
@@ -66,6 +71,8 @@ func (e *Env) enter(config *edge.Config) {
 	e.last = config
 	e.generation++
 	e.routes.sweep(e.generation)
+	e.bearers.sweep(e.generation)
+	e.tables.sweep(e.generation)
 	if e.verified == nil || !slices.EqualFunc(e.verified.keys, config.Keys, sameKey) {
 		e.verified = newTokens(config.Keys, e)
 	}

@@ -41,10 +41,15 @@ const (
 type Chain struct {
 	env     *Env
 	route   *edge.Route
+	series  *series
+	cors    *cors
+	cert    *clientCert
+	keys    *apiKeys
+	bearers *bearers
 	tokens  *tokens
+	limits  []limit
 	request *Edits
 	answer  *Edits
-	series  *series
 }
 
 // Compile makes the chain of a route. An error names the field at fault.
@@ -61,6 +66,16 @@ func Compile(route *edge.Route, config *edge.Config, env *Env) (*Chain, error) {
 	}
 	var err error
 	c.series, _ = env.routes.take(route.Name, env.generation, func() (*series, error) { return env.metrics.series(route.Name), nil })
+	c.cors, err = compileCORS(route.Policy.CORS)
+	fault("cors", err)
+	c.cert, err = compileClientCert(route.Policy.ClientCert)
+	fault("client_cert", err)
+	c.keys, err = compileAPIKey(route.Policy.APIKey, config)
+	fault("api_key", err)
+	c.bearers, err = env.compileBearers(route.Policy.JWT, config)
+	fault("jwt", err)
+	c.limits, err = env.compileLimits(route)
+	fault("rate_limits", err)
 	c.request, err = CompileEdits(route.Policy.RequestHeaders)
 	fault("request_headers", err)
 	c.answer, err = CompileEdits(route.Policy.ResponseHeaders)
@@ -74,10 +89,8 @@ func Compile(route *edge.Route, config *edge.Config, env *Env) (*Chain, error) {
 // Method is the one by which a request finds its route: its own, and of a
 // CORS preflight the one that it asks about.
 func Method(r *exchange.Request) []byte {
-	if string(r.Method) == "OPTIONS" && r.Fields.Has(exchange.Origin) {
-		if asked := r.Fields.Get(exchange.AccessControlRequestMethod); asked != nil {
-			return asked
-		}
+	if isPreflight(r) {
+		return r.Fields.Get(exchange.AccessControlRequestMethod)
 	}
 	return r.Method
 }
@@ -86,8 +99,25 @@ func Method(r *exchange.Request) []byte {
 // and makes the header as the upstream is to see it, except that Host and the
 // path are the relay's. Watcher.Begin, x.Route and x.Config come before.
 func (c *Chain) Request(x *exchange.Exchange) Verdict {
-	credential := x.Request.Fields.Get(exchange.Authorization)
-	if !c.backlot(x, credential) || !c.authorise(x) {
+	if c.cors != nil && isPreflight(&x.Request) {
+		if !c.cors.allows(x.Request.Fields.Get(exchange.Origin)) {
+			c.refuse(x, 403, "permission_denied", "cors: the origin is not allowed", causeOrigin)
+			return Answered
+		}
+		c.cors.preflight(x)
+		return Answered
+	}
+	if c.cert != nil && !c.certificate(x) {
+		return Answered
+	}
+	if c.keys != nil && !c.apiKey(x) {
+		return Answered
+	}
+	credential, passed := x.Request.Fields.Get(exchange.Authorization), true
+	if c.bearers != nil {
+		credential, passed = c.bearer(x, credential)
+	}
+	if !passed || !c.backlot(x, credential) || !c.authorise(x) || !c.limited(x) {
 		return Answered
 	}
 	return c.finish(x)
@@ -115,6 +145,9 @@ func (c *Chain) Response(x *exchange.Exchange) {
 	fields.Set(exchange.XRequestID, x.ID)
 	*fields = append(*fields, x.Late...)
 	if c != nil {
+		if c.cors != nil {
+			c.cors.mark(x)
+		}
 		c.answer.Apply(x, fields)
 	}
 }
