@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/backlot-video/backlot/kit/urlpath"
 )
 
 // Check reports everything that keeps a configuration from being put in force,
@@ -119,7 +121,7 @@ func (k *checker) match(r *Route) {
 }
 
 func (k *checker) template(r *Route) {
-	parsed, err := ParseTemplate(r.Path)
+	parsed, err := urlpath.Parse(r.Path)
 	if err != nil {
 		k.addf("path", "template %q %v", r.Path, err)
 		return

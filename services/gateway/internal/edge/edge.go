@@ -9,8 +9,7 @@
 //	check.go    what must hold before a Config is put in force
 //	match.go    which route a request takes: router.go by host, tree.go by path,
 //	            condition.go by header and query
-//	template.go path templates and rewrites
-//	normal.go   the one form of a path that is matched
+//	template.go the path that the target sees
 package edge
 
 import (

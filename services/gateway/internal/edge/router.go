@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"sync"
+
+	"github.com/backlot-video/backlot/kit/urlpath"
 )
 
 // router is a configuration's hosts in the form in which requests are looked
@@ -65,7 +67,7 @@ func newTable(routes []Route) *table {
 		}
 		switch {
 		case route.Template:
-			if parsed, err := ParseTemplate(route.Path); err == nil {
+			if parsed, err := urlpath.Parse(route.Path); err == nil {
 				t.templates.add(parsed, one)
 				t.templated = true
 			}

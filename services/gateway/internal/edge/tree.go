@@ -2,7 +2,8 @@ package edge
 
 import (
 	"bytes"
-	"strings"
+
+	"github.com/backlot-video/backlot/kit/urlpath"
 )
 
 // prefixNode is a radix tree over the bytes of prefixes: as in xDS, a prefix
@@ -74,25 +75,25 @@ type segmentNode struct {
 	rest    []candidate  // whatever follows the next slash
 }
 
-func (n *segmentNode) add(t Template, one candidate) {
-	for _, segment := range t.segments {
-		switch segment.kind {
-		case literalSegment:
+func (n *segmentNode) add(t urlpath.Template, one candidate) {
+	for _, segment := range t.Segments {
+		switch segment.Kind {
+		case urlpath.Literal:
 			if n.literal == nil {
 				n.literal = map[string]*segmentNode{}
 			}
-			next := n.literal[segment.text]
+			next := n.literal[segment.Text]
 			if next == nil {
 				next = &segmentNode{}
-				n.literal[segment.text] = next
+				n.literal[segment.Text] = next
 			}
 			n = next
-		case captureSegment:
+		case urlpath.Capture:
 			if n.capture == nil {
 				n.capture = &segmentNode{}
 			}
 			n = n.capture
-		case restSegment:
+		case urlpath.Rest:
 			n.rest = append(n.rest, one)
 			return
 		}
@@ -125,6 +126,3 @@ func (n *segmentNode) follow(rest []byte, more bool, l *lookup) {
 }
 
 var slash = []byte{'/'}
-
-// segmentsOf splits a path that begins with a slash.
-func segmentsOf(path string) []string { return strings.Split(path[1:], "/") }

@@ -1,4 +1,12 @@
-package edge
+// Package urlpath knows the paths of URLs: their one normal form, and path
+// templates with the rewrites over what they capture. The configstore checks
+// routes by it, the gateway matches by it, so that both mean the same.
+//
+//	normal.go    Normal
+//	template.go  Template, its regular expression for xDS, rewrites
+//
+// It does no I/O and knows nothing of requests.
+package urlpath
 
 import "bytes"
 
@@ -62,6 +70,8 @@ func dropped(to []byte, start int, more bool) []byte {
 	}
 	return append(to[:start], '/')
 }
+
+var slash = []byte{'/'}
 
 // isNormal tells that nothing is to be changed or refused.
 func isNormal(path []byte) bool {
@@ -165,4 +175,27 @@ func decodeAll(text []byte) (c byte, used int) {
 		c, used = hex(rest[0])<<4|hex(rest[1]), used+2
 	}
 	return c, used
+}
+
+// escaped decodes `%2F` at the start of a text.
+func escaped(text []byte) (byte, bool) {
+	if len(text) < 3 {
+		return 0, false
+	}
+	high, low := hex(text[1]), hex(text[2])
+	return high<<4 | low, high < 16 && low < 16
+}
+
+// hex is the value of a digit, 255 for none.
+func hex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	default:
+		return 255
+	}
 }

@@ -1,4 +1,4 @@
-package edge_test
+package urlpath_test
 
 import (
 	"net/url"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/backlot-video/backlot/services/gateway/internal/edge"
+	"github.com/backlot-video/backlot/kit/urlpath"
 )
 
 func TestNormal(t *testing.T) {
@@ -59,7 +59,7 @@ func TestNormal(t *testing.T) {
 		"/x/%2e%2e%2fy":    "",
 		"/x/%252e%252e%2f": "",
 	} {
-		got, ok := edge.Normal(nil, []byte(from))
+		got, ok := urlpath.Normal(nil, []byte(from))
 		if !ok {
 			got = nil
 		}
@@ -76,11 +76,11 @@ func FuzzNormal(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, from []byte) {
-		got, ok := edge.Normal(nil, from)
+		got, ok := urlpath.Normal(nil, from)
 		if !ok {
 			return
 		}
-		again, ok := edge.Normal(nil, got)
+		again, ok := urlpath.Normal(nil, got)
 		if !ok || string(again) != string(got) {
 			t.Fatalf("%q became %q, and that %q, %v", from, got, again, ok)
 		}
@@ -111,7 +111,7 @@ func FuzzNormal(f *testing.F) {
 func TestNormalOfPlainPathsDoesNotCopy(t *testing.T) {
 	plain := []byte("/videos/7/parts/segment-1.m4s")
 	if n := testing.AllocsPerRun(100, func() {
-		if got, ok := edge.Normal(nil, plain); !ok || &got[0] != &plain[0] {
+		if got, ok := urlpath.Normal(nil, plain); !ok || &got[0] != &plain[0] {
 			t.Fatal("copied")
 		}
 	}); n != 0 {
