@@ -2,6 +2,7 @@
 //
 //	config.go    ConfigService
 //	registry.go  RegistryService
+//	secret.go    what readers see of secrets
 //	errors.go    errors of the domain to codes
 //
 // The caller's principal gives tenant and author. Access and the requests' own
@@ -65,7 +66,7 @@ func (c *Config) Apply(ctx context.Context, request *configstorev1.ApplyRequest)
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.ApplyResponse{Release: result.Release, Objects: result.Objects}, nil
+	return &configstorev1.ApplyResponse{Release: result.Release, Objects: shown(result.Objects)}, nil
 }
 
 // Get implements ConfigServiceServer.
@@ -77,7 +78,7 @@ func (c *Config) Get(ctx context.Context, request *configstorev1.GetRequest) (*c
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.GetResponse{Object: found}, nil
+	return &configstorev1.GetResponse{Object: shown([]*configstorev1.Object{found})[0]}, nil
 }
 
 // List implements ConfigServiceServer.
@@ -86,7 +87,7 @@ func (c *Config) List(ctx context.Context, request *configstorev1.ListRequest) (
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.ListResponse{Objects: objects, Revision: revision}, nil
+	return &configstorev1.ListResponse{Objects: shown(objects), Revision: revision}, nil
 }
 
 // Watch implements ConfigServiceStreamServer.
@@ -107,7 +108,7 @@ func (c *Config) Watch(
 		if err != nil {
 			return coded(err)
 		}
-		if err := stream.Send(&configstorev1.WatchResponse{Events: batch.Events, Revision: batch.Revision}); err != nil {
+		if err := stream.Send(&configstorev1.WatchResponse{Events: shownEvents(batch.Events), Revision: batch.Revision}); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,9 @@ import (
 var builtin = []proto.Message{
 	(*configstorev1.Instance)(nil),
 	(*gatewayv1.Cluster)(nil),
+	(*gatewayv1.Listener)(nil),
 	(*gatewayv1.Route)(nil),
+	(*gatewayv1.Secret)(nil),
 	(*identityv1.VerificationKey)(nil),
 	(*policyv1.CallPolicy)(nil),
 	(*recommenderv1alpha1.Blend)(nil),

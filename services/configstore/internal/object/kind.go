@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
@@ -39,14 +40,16 @@ func (k *Kind) Same(other *Kind) bool {
 
 // Kinds are the kinds that are registered.
 type Kinds struct {
+	now func() time.Time
+
 	mu    sync.RWMutex
 	kinds map[string]*Kind
 	files filePool
 }
 
-// NewKinds returns an empty set.
+// NewKinds returns an empty set. Certificates are checked against the clock.
 func NewKinds() *Kinds {
-	return &Kinds{kinds: make(map[string]*Kind), files: newFilePool()}
+	return &Kinds{now: time.Now, kinds: make(map[string]*Kind), files: newFilePool()}
 }
 
 // Prepare builds a kind from descriptors that hold the message's file and all
@@ -129,7 +132,7 @@ func (k *Kinds) Check(kindName string, spec *anypb.Any, path string) (proto.Mess
 	}
 	faults := unknownFields(message, "")
 	faults = append(faults, broken(message.Interface())...)
-	faults = append(faults, semantic(message.Interface())...)
+	faults = append(faults, semantic(message.Interface(), k.now())...)
 	return message.Interface(), faults.under(path)
 }
 

@@ -4,7 +4,8 @@
 //	object.go     Key, limits
 //	kind.go       Kinds: registering kinds by descriptors, checking specs
 //	descriptor.go descriptor sets to types, shared among kinds; compatibility
-//	semantic.go   what the schemas of Backlot's own kinds cannot say
+//	semantic.go   what the schemas of Backlot's own kinds cannot say; route.go,
+//	              policy.go, cluster.go and secret.go are its parts
 //	reference.go  which kinds refer to which
 //	fault.go      what is wrong with a release, by field path
 //	builtin.go    the kinds that Backlot's services use

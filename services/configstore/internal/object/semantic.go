@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -13,43 +14,38 @@ import (
 )
 
 // semantic finds what the schema's rules cannot say of Backlot's own kinds:
-// whatever passes can be rendered into xDS.
-func semantic(message proto.Message) (faults Faults) {
+// whatever passes can be rendered into xDS and put in force.
+func semantic(message proto.Message, now time.Time) Faults {
+	f := &finder{}
 	switch spec := message.(type) {
 	case *gatewayv1.Route:
-		for n, host := range spec.GetHosts() {
-			if !isHostPattern(host) {
-				faults = append(faults, faultf(ErrInvalid, fmt.Sprintf("hosts[%d]", n), "%q is no host name, nor one behind `*.`", host))
-			}
-		}
-		for _, field := range [][2]string{
-			{"path.exact", spec.GetPath().GetExact()},
-			{"path.prefix", spec.GetPath().GetPrefix()},
-			{"prefix_rewrite", spec.GetPrefixRewrite()},
-		} {
-			if strings.ContainsFunc(field[1], func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-				faults = append(faults, faultf(ErrInvalid, field[0], "must not hold spaces or control characters"))
-			}
-		}
+		f.route(spec)
 	case *gatewayv1.Cluster:
-		for n, address := range spec.GetStatic().GetAddresses() {
-			if !isAddress(address) {
-				faults = append(faults, notAnAddress(fmt.Sprintf("static.addresses[%d]", n), address))
-			}
-		}
+		f.cluster(spec)
+	case *gatewayv1.Listener:
+		f.listener(spec)
+	case *gatewayv1.Secret:
+		f.secret(spec, now)
 	case *configstorev1.Instance:
-		if !isAddress(spec.GetAddress()) {
-			faults = append(faults, notAnAddress("address", spec.GetAddress()))
-		}
-		if kitex := spec.GetKitexAddress(); kitex != "" && !isAddress(kitex) {
-			faults = append(faults, notAnAddress("kitex_address", kitex))
+		f.address("address", spec.GetAddress())
+		if kitex := spec.GetKitexAddress(); kitex != "" {
+			f.address("kitex_address", kitex)
 		}
 	}
-	return faults
+	return f.faults
 }
 
-func notAnAddress(path, address string) *Fault {
-	return faultf(ErrInvalid, path, "%q is neither host:port nor unix:/path", address)
+// finder collects the faults of one object.
+type finder struct{ faults Faults }
+
+func (f *finder) addf(path, format string, args ...any) {
+	f.faults = append(f.faults, faultf(ErrInvalid, path, format, args...))
+}
+
+func (f *finder) address(path, address string) {
+	if !isAddress(address) {
+		f.addf(path, "%q is neither host:port nor unix:/path", address)
+	}
 }
 
 // isAddress accepts `host:port` and `unix:/path`.
@@ -75,3 +71,19 @@ func isHost(host string) bool {
 		return !letter && r != '-' && r != '_' && r != '.'
 	})
 }
+
+// isToken accepts the characters of header names (RFC 9110).
+func isToken(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		letter := (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z') || (r >= '0' && r <= '9')
+		return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	})
+}
+
+// isText accepts what a header's value may hold.
+func isText(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return (r < ' ' && r != '\t') || r == 0x7f })
+}
+
+// at is the path of an element of a list.
+func at(list string, n int) string { return fmt.Sprintf("%s[%d]", list, n) }

@@ -29,6 +29,113 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Balance int32
+
+const (
+	Balance_BALANCE_UNSPECIFIED Balance = 0
+	// The less busy of two drawn at random.
+	Balance_BALANCE_LEAST_REQUEST Balance = 1
+	Balance_BALANCE_ROUND_ROBIN   Balance = 2
+	// By the key that the route's policy.hash gives.
+	Balance_BALANCE_RING_HASH Balance = 3
+	Balance_BALANCE_RANDOM    Balance = 4
+)
+
+// Enum value maps for Balance.
+var (
+	Balance_name = map[int32]string{
+		0: "BALANCE_UNSPECIFIED",
+		1: "BALANCE_LEAST_REQUEST",
+		2: "BALANCE_ROUND_ROBIN",
+		3: "BALANCE_RING_HASH",
+		4: "BALANCE_RANDOM",
+	}
+	Balance_value = map[string]int32{
+		"BALANCE_UNSPECIFIED":   0,
+		"BALANCE_LEAST_REQUEST": 1,
+		"BALANCE_ROUND_ROBIN":   2,
+		"BALANCE_RING_HASH":     3,
+		"BALANCE_RANDOM":        4,
+	}
+)
+
+func (x Balance) Enum() *Balance {
+	p := new(Balance)
+	*p = x
+	return p
+}
+
+func (x Balance) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Balance) Descriptor() protoreflect.EnumDescriptor {
+	return file_backlot_gateway_v1_gateway_proto_enumTypes[0].Descriptor()
+}
+
+func (Balance) Type() protoreflect.EnumType {
+	return &file_backlot_gateway_v1_gateway_proto_enumTypes[0]
+}
+
+func (x Balance) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Balance.Descriptor instead.
+func (Balance) EnumDescriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{0}
+}
+
+type UpstreamProtocol int32
+
+const (
+	UpstreamProtocol_UPSTREAM_PROTOCOL_UNSPECIFIED UpstreamProtocol = 0
+	UpstreamProtocol_UPSTREAM_PROTOCOL_HTTP1       UpstreamProtocol = 1
+	// Without TLS by prior knowledge.
+	UpstreamProtocol_UPSTREAM_PROTOCOL_HTTP2 UpstreamProtocol = 2
+)
+
+// Enum value maps for UpstreamProtocol.
+var (
+	UpstreamProtocol_name = map[int32]string{
+		0: "UPSTREAM_PROTOCOL_UNSPECIFIED",
+		1: "UPSTREAM_PROTOCOL_HTTP1",
+		2: "UPSTREAM_PROTOCOL_HTTP2",
+	}
+	UpstreamProtocol_value = map[string]int32{
+		"UPSTREAM_PROTOCOL_UNSPECIFIED": 0,
+		"UPSTREAM_PROTOCOL_HTTP1":       1,
+		"UPSTREAM_PROTOCOL_HTTP2":       2,
+	}
+)
+
+func (x UpstreamProtocol) Enum() *UpstreamProtocol {
+	p := new(UpstreamProtocol)
+	*p = x
+	return p
+}
+
+func (x UpstreamProtocol) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UpstreamProtocol) Descriptor() protoreflect.EnumDescriptor {
+	return file_backlot_gateway_v1_gateway_proto_enumTypes[1].Descriptor()
+}
+
+func (UpstreamProtocol) Type() protoreflect.EnumType {
+	return &file_backlot_gateway_v1_gateway_proto_enumTypes[1]
+}
+
+func (x UpstreamProtocol) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UpstreamProtocol.Descriptor instead.
+func (UpstreamProtocol) EnumDescriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{1}
+}
+
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -144,7 +251,8 @@ func (x *GetStatusResponse) GetRejected() string {
 }
 
 // Route is a configuration object (kind Route). The most specific route
-// wins: exact path, then longest prefix, then more header conditions.
+// wins: exact path, then template, then longest prefix; of equal ones that
+// with more conditions on header, query and method, then the first by name.
 type Route struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Host names, `*.example.com` allowed; empty means every host.
@@ -157,10 +265,25 @@ type Route struct {
 	//	*Route_Cluster
 	//	*Route_Media
 	//	*Route_Console
+	//	*Route_Split
+	//	*Route_Redirect
+	//	*Route_Answer
 	Target isRoute_Target `protobuf_oneof:"target"`
-	// Replaces the matched prefix; empty leaves the path as it is.
+	// Replaces the matched prefix, or the whole of an exact path; empty leaves
+	// the path as it is.
 	PrefixRewrite string       `protobuf:"bytes,7,opt,name=prefix_rewrite,json=prefixRewrite,proto3" json:"prefix_rewrite,omitempty"`
 	Policy        *RoutePolicy `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Conditions on header fields; all must hold.
+	Headers []*ValueMatch `protobuf:"bytes,12,rep,name=headers,proto3" json:"headers,omitempty"`
+	// Conditions on the query's parameters; all must hold.
+	Queries []*ValueMatch `protobuf:"bytes,13,rep,name=queries,proto3" json:"queries,omitempty"`
+	// Path that the upstream sees, over the names that path.template captures:
+	// `/v2/{id}`. Empty leaves the path as it is.
+	PathRewrite string `protobuf:"bytes,14,opt,name=path_rewrite,json=pathRewrite,proto3" json:"path_rewrite,omitempty"`
+	// Host that the upstream sees; empty means the client's.
+	HostRewrite string `protobuf:"bytes,15,opt,name=host_rewrite,json=hostRewrite,proto3" json:"host_rewrite,omitempty"`
+	// Clusters that get copies, whose answers nobody reads.
+	Mirrors       []*Mirror `protobuf:"bytes,16,rep,name=mirrors,proto3" json:"mirrors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -250,6 +373,33 @@ func (x *Route) GetConsole() *ConsoleTarget {
 	return nil
 }
 
+func (x *Route) GetSplit() *Split {
+	if x != nil {
+		if x, ok := x.Target.(*Route_Split); ok {
+			return x.Split
+		}
+	}
+	return nil
+}
+
+func (x *Route) GetRedirect() *Redirect {
+	if x != nil {
+		if x, ok := x.Target.(*Route_Redirect); ok {
+			return x.Redirect
+		}
+	}
+	return nil
+}
+
+func (x *Route) GetAnswer() *Answer {
+	if x != nil {
+		if x, ok := x.Target.(*Route_Answer); ok {
+			return x.Answer
+		}
+	}
+	return nil
+}
+
 func (x *Route) GetPrefixRewrite() string {
 	if x != nil {
 		return x.PrefixRewrite
@@ -260,6 +410,41 @@ func (x *Route) GetPrefixRewrite() string {
 func (x *Route) GetPolicy() *RoutePolicy {
 	if x != nil {
 		return x.Policy
+	}
+	return nil
+}
+
+func (x *Route) GetHeaders() []*ValueMatch {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Route) GetQueries() []*ValueMatch {
+	if x != nil {
+		return x.Queries
+	}
+	return nil
+}
+
+func (x *Route) GetPathRewrite() string {
+	if x != nil {
+		return x.PathRewrite
+	}
+	return ""
+}
+
+func (x *Route) GetHostRewrite() string {
+	if x != nil {
+		return x.HostRewrite
+	}
+	return ""
+}
+
+func (x *Route) GetMirrors() []*Mirror {
+	if x != nil {
+		return x.Mirrors
 	}
 	return nil
 }
@@ -283,11 +468,32 @@ type Route_Console struct {
 	Console *ConsoleTarget `protobuf:"bytes,6,opt,name=console,proto3,oneof"`
 }
 
+type Route_Split struct {
+	// Several clusters by weight, as for a canary.
+	Split *Split `protobuf:"bytes,9,opt,name=split,proto3,oneof"`
+}
+
+type Route_Redirect struct {
+	// Another address.
+	Redirect *Redirect `protobuf:"bytes,10,opt,name=redirect,proto3,oneof"`
+}
+
+type Route_Answer struct {
+	// A fixed answer.
+	Answer *Answer `protobuf:"bytes,11,opt,name=answer,proto3,oneof"`
+}
+
 func (*Route_Cluster) isRoute_Target() {}
 
 func (*Route_Media) isRoute_Target() {}
 
 func (*Route_Console) isRoute_Target() {}
+
+func (*Route_Split) isRoute_Target() {}
+
+func (*Route_Redirect) isRoute_Target() {}
+
+func (*Route_Answer) isRoute_Target() {}
 
 type PathMatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -295,6 +501,7 @@ type PathMatch struct {
 	//
 	//	*PathMatch_Exact
 	//	*PathMatch_Prefix
+	//	*PathMatch_Template
 	Match         isPathMatch_Match `protobuf_oneof:"match"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -355,6 +562,15 @@ func (x *PathMatch) GetPrefix() string {
 	return ""
 }
 
+func (x *PathMatch) GetTemplate() string {
+	if x != nil {
+		if x, ok := x.Match.(*PathMatch_Template); ok {
+			return x.Template
+		}
+	}
+	return ""
+}
+
 type isPathMatch_Match interface {
 	isPathMatch_Match()
 }
@@ -367,9 +583,497 @@ type PathMatch_Prefix struct {
 	Prefix string `protobuf:"bytes,2,opt,name=prefix,proto3,oneof"`
 }
 
+type PathMatch_Template struct {
+	// Segments that are text, `{name}` for one segment, last `{name...}` for
+	// all that follows: `/videos/{id}/parts/{rest...}`.
+	Template string `protobuf:"bytes,3,opt,name=template,proto3,oneof"`
+}
+
 func (*PathMatch_Exact) isPathMatch_Match() {}
 
 func (*PathMatch_Prefix) isPathMatch_Match() {}
+
+func (*PathMatch_Template) isPathMatch_Match() {}
+
+// ValueMatch is a condition on the value of a header field or of a query's
+// parameter. A missing one matches nothing, inverted or not, but for
+// `present`.
+type ValueMatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Types that are valid to be assigned to Match:
+	//
+	//	*ValueMatch_Exact
+	//	*ValueMatch_Prefix
+	//	*ValueMatch_Suffix
+	//	*ValueMatch_Regex
+	//	*ValueMatch_Present
+	Match isValueMatch_Match `protobuf_oneof:"match"`
+	// The opposite must hold; of headers only.
+	Invert        bool `protobuf:"varint,7,opt,name=invert,proto3" json:"invert,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValueMatch) Reset() {
+	*x = ValueMatch{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValueMatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValueMatch) ProtoMessage() {}
+
+func (x *ValueMatch) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValueMatch.ProtoReflect.Descriptor instead.
+func (*ValueMatch) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ValueMatch) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ValueMatch) GetMatch() isValueMatch_Match {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+func (x *ValueMatch) GetExact() string {
+	if x != nil {
+		if x, ok := x.Match.(*ValueMatch_Exact); ok {
+			return x.Exact
+		}
+	}
+	return ""
+}
+
+func (x *ValueMatch) GetPrefix() string {
+	if x != nil {
+		if x, ok := x.Match.(*ValueMatch_Prefix); ok {
+			return x.Prefix
+		}
+	}
+	return ""
+}
+
+func (x *ValueMatch) GetSuffix() string {
+	if x != nil {
+		if x, ok := x.Match.(*ValueMatch_Suffix); ok {
+			return x.Suffix
+		}
+	}
+	return ""
+}
+
+func (x *ValueMatch) GetRegex() string {
+	if x != nil {
+		if x, ok := x.Match.(*ValueMatch_Regex); ok {
+			return x.Regex
+		}
+	}
+	return ""
+}
+
+func (x *ValueMatch) GetPresent() bool {
+	if x != nil {
+		if x, ok := x.Match.(*ValueMatch_Present); ok {
+			return x.Present
+		}
+	}
+	return false
+}
+
+func (x *ValueMatch) GetInvert() bool {
+	if x != nil {
+		return x.Invert
+	}
+	return false
+}
+
+type isValueMatch_Match interface {
+	isValueMatch_Match()
+}
+
+type ValueMatch_Exact struct {
+	Exact string `protobuf:"bytes,2,opt,name=exact,proto3,oneof"`
+}
+
+type ValueMatch_Prefix struct {
+	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3,oneof"`
+}
+
+type ValueMatch_Suffix struct {
+	Suffix string `protobuf:"bytes,4,opt,name=suffix,proto3,oneof"`
+}
+
+type ValueMatch_Regex struct {
+	// RE2; must match all of the value.
+	Regex string `protobuf:"bytes,5,opt,name=regex,proto3,oneof"`
+}
+
+type ValueMatch_Present struct {
+	Present bool `protobuf:"varint,6,opt,name=present,proto3,oneof"`
+}
+
+func (*ValueMatch_Exact) isValueMatch_Match() {}
+
+func (*ValueMatch_Prefix) isValueMatch_Match() {}
+
+func (*ValueMatch_Suffix) isValueMatch_Match() {}
+
+func (*ValueMatch_Regex) isValueMatch_Match() {}
+
+func (*ValueMatch_Present) isValueMatch_Match() {}
+
+// Split divides a route's requests by weight. Where policy.hash gives a
+// request a key, that key goes to the same part each time.
+type Split struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Clusters      []*WeightedCluster     `protobuf:"bytes,1,rep,name=clusters,proto3" json:"clusters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Split) Reset() {
+	*x = Split{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Split) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Split) ProtoMessage() {}
+
+func (x *Split) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Split.ProtoReflect.Descriptor instead.
+func (*Split) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Split) GetClusters() []*WeightedCluster {
+	if x != nil {
+		return x.Clusters
+	}
+	return nil
+}
+
+type WeightedCluster struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of a Cluster.
+	Cluster string `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// Share of the sum of all weights; 0 gets nothing.
+	Weight uint32 `protobuf:"varint,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	// Made for this part alone, after the route's.
+	RequestHeaders  *HeaderEdits `protobuf:"bytes,3,opt,name=request_headers,json=requestHeaders,proto3" json:"request_headers,omitempty"`
+	ResponseHeaders *HeaderEdits `protobuf:"bytes,4,opt,name=response_headers,json=responseHeaders,proto3" json:"response_headers,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *WeightedCluster) Reset() {
+	*x = WeightedCluster{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WeightedCluster) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WeightedCluster) ProtoMessage() {}
+
+func (x *WeightedCluster) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WeightedCluster.ProtoReflect.Descriptor instead.
+func (*WeightedCluster) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *WeightedCluster) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *WeightedCluster) GetWeight() uint32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *WeightedCluster) GetRequestHeaders() *HeaderEdits {
+	if x != nil {
+		return x.RequestHeaders
+	}
+	return nil
+}
+
+func (x *WeightedCluster) GetResponseHeaders() *HeaderEdits {
+	if x != nil {
+		return x.ResponseHeaders
+	}
+	return nil
+}
+
+type Mirror struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of a Cluster.
+	Cluster string `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// Share of the requests that are copied; 1000000 means all.
+	PartsPerMillion uint32 `protobuf:"varint,2,opt,name=parts_per_million,json=partsPerMillion,proto3" json:"parts_per_million,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Mirror) Reset() {
+	*x = Mirror{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mirror) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mirror) ProtoMessage() {}
+
+func (x *Mirror) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mirror.ProtoReflect.Descriptor instead.
+func (*Mirror) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Mirror) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *Mirror) GetPartsPerMillion() uint32 {
+	if x != nil {
+		return x.PartsPerMillion
+	}
+	return 0
+}
+
+// Redirect answers with another address; what is empty stays the request's.
+type Redirect struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 301, 302, 303, 307 or 308; 0 means 301.
+	Status uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	Scheme string `protobuf:"bytes,2,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	Host   string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
+	Port   uint32 `protobuf:"varint,4,opt,name=port,proto3" json:"port,omitempty"`
+	// Whole path; not together with prefix_rewrite.
+	Path string `protobuf:"bytes,5,opt,name=path,proto3" json:"path,omitempty"`
+	// Replaces the matched prefix.
+	PrefixRewrite string `protobuf:"bytes,6,opt,name=prefix_rewrite,json=prefixRewrite,proto3" json:"prefix_rewrite,omitempty"`
+	StripQuery    bool   `protobuf:"varint,7,opt,name=strip_query,json=stripQuery,proto3" json:"strip_query,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Redirect) Reset() {
+	*x = Redirect{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Redirect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Redirect) ProtoMessage() {}
+
+func (x *Redirect) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Redirect.ProtoReflect.Descriptor instead.
+func (*Redirect) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Redirect) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Redirect) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
+}
+
+func (x *Redirect) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Redirect) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *Redirect) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Redirect) GetPrefixRewrite() string {
+	if x != nil {
+		return x.PrefixRewrite
+	}
+	return ""
+}
+
+func (x *Redirect) GetStripQuery() bool {
+	if x != nil {
+		return x.StripQuery
+	}
+	return false
+}
+
+// Answer is given without an upstream.
+type Answer struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Status uint32                 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	// Default `text/plain; charset=utf-8`.
+	ContentType   string `protobuf:"bytes,2,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	Body          string `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Answer) Reset() {
+	*x = Answer{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Answer) ProtoMessage() {}
+
+func (x *Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Answer.ProtoReflect.Descriptor instead.
+func (*Answer) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Answer) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Answer) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *Answer) GetBody() string {
+	if x != nil {
+		return x.Body
+	}
+	return ""
+}
 
 type MediaTarget struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -381,7 +1085,7 @@ type MediaTarget struct {
 
 func (x *MediaTarget) Reset() {
 	*x = MediaTarget{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[4]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -393,7 +1097,7 @@ func (x *MediaTarget) String() string {
 func (*MediaTarget) ProtoMessage() {}
 
 func (x *MediaTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[4]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -406,7 +1110,7 @@ func (x *MediaTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MediaTarget.ProtoReflect.Descriptor instead.
 func (*MediaTarget) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{4}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MediaTarget) GetBucket() string {
@@ -424,7 +1128,7 @@ type ConsoleTarget struct {
 
 func (x *ConsoleTarget) Reset() {
 	*x = ConsoleTarget{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[5]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -436,7 +1140,7 @@ func (x *ConsoleTarget) String() string {
 func (*ConsoleTarget) ProtoMessage() {}
 
 func (x *ConsoleTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[5]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -449,7 +1153,7 @@ func (x *ConsoleTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleTarget.ProtoReflect.Descriptor instead.
 func (*ConsoleTarget) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{5}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
 }
 
 // RoutePolicy is also the typed extension (per-route filter
@@ -464,14 +1168,33 @@ type RoutePolicy struct {
 	// Largest request body in bytes; 0 means the listener's default (8 MiB).
 	MaxRequestBytes uint64 `protobuf:"varint,3,opt,name=max_request_bytes,json=maxRequestBytes,proto3" json:"max_request_bytes,omitempty"`
 	// Tries in all for requests that may be repeated; 0 means 2.
-	MaxAttempts   uint32 `protobuf:"varint,4,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	MaxAttempts uint32 `protobuf:"varint,4,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	// One try, until the head of the answer; none means no limit of its own.
+	TryTimeout *durationpb.Duration `protobuf:"bytes,5,opt,name=try_timeout,json=tryTimeout,proto3" json:"try_timeout,omitempty"`
+	// No byte in either direction; default 5 min.
+	IdleTimeout *durationpb.Duration `protobuf:"bytes,6,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
+	Retry       *Retry               `protobuf:"bytes,7,opt,name=retry,proto3" json:"retry,omitempty"`
+	Hedge       *Hedge               `protobuf:"bytes,8,opt,name=hedge,proto3" json:"hedge,omitempty"`
+	// What ring hash and sticky splits go by; the first that a request has.
+	Hash                  []*HashKey             `protobuf:"bytes,9,rep,name=hash,proto3" json:"hash,omitempty"`
+	Cors                  *Cors                  `protobuf:"bytes,10,opt,name=cors,proto3" json:"cors,omitempty"`
+	Jwt                   *Jwt                   `protobuf:"bytes,11,opt,name=jwt,proto3" json:"jwt,omitempty"`
+	ApiKey                *ApiKey                `protobuf:"bytes,12,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
+	ClientCertificate     *ClientCertificate     `protobuf:"bytes,13,opt,name=client_certificate,json=clientCertificate,proto3" json:"client_certificate,omitempty"`
+	ExternalAuthorization *ExternalAuthorization `protobuf:"bytes,14,opt,name=external_authorization,json=externalAuthorization,proto3" json:"external_authorization,omitempty"`
+	RateLimits            []*RateLimit           `protobuf:"bytes,15,rep,name=rate_limits,json=rateLimits,proto3" json:"rate_limits,omitempty"`
+	Compression           *Compression           `protobuf:"bytes,16,opt,name=compression,proto3" json:"compression,omitempty"`
+	RequestHeaders        *HeaderEdits           `protobuf:"bytes,17,opt,name=request_headers,json=requestHeaders,proto3" json:"request_headers,omitempty"`
+	ResponseHeaders       *HeaderEdits           `protobuf:"bytes,18,opt,name=response_headers,json=responseHeaders,proto3" json:"response_headers,omitempty"`
+	// Leaves the route's requests out of the access log.
+	NoAccessLog   bool `protobuf:"varint,19,opt,name=no_access_log,json=noAccessLog,proto3" json:"no_access_log,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RoutePolicy) Reset() {
 	*x = RoutePolicy{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[6]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +1206,7 @@ func (x *RoutePolicy) String() string {
 func (*RoutePolicy) ProtoMessage() {}
 
 func (x *RoutePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[6]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +1219,7 @@ func (x *RoutePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutePolicy.ProtoReflect.Descriptor instead.
 func (*RoutePolicy) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{6}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RoutePolicy) GetPrincipals() []v1.Principal {
@@ -527,6 +1250,1019 @@ func (x *RoutePolicy) GetMaxAttempts() uint32 {
 	return 0
 }
 
+func (x *RoutePolicy) GetTryTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.TryTimeout
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetIdleTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.IdleTimeout
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetRetry() *Retry {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetHedge() *Hedge {
+	if x != nil {
+		return x.Hedge
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetHash() []*HashKey {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetCors() *Cors {
+	if x != nil {
+		return x.Cors
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetJwt() *Jwt {
+	if x != nil {
+		return x.Jwt
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetApiKey() *ApiKey {
+	if x != nil {
+		return x.ApiKey
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetClientCertificate() *ClientCertificate {
+	if x != nil {
+		return x.ClientCertificate
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetExternalAuthorization() *ExternalAuthorization {
+	if x != nil {
+		return x.ExternalAuthorization
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetRateLimits() []*RateLimit {
+	if x != nil {
+		return x.RateLimits
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetCompression() *Compression {
+	if x != nil {
+		return x.Compression
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetRequestHeaders() *HeaderEdits {
+	if x != nil {
+		return x.RequestHeaders
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetResponseHeaders() *HeaderEdits {
+	if x != nil {
+		return x.ResponseHeaders
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetNoAccessLog() bool {
+	if x != nil {
+		return x.NoAccessLog
+	}
+	return false
+}
+
+// Retry says which failures are tried again, up to max_attempts and within
+// the cluster's retry budget. What reached nobody always may be.
+type Retry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the upstream's answers, as 502 or 503.
+	Statuses []uint32 `protobuf:"varint,1,rep,packed,name=statuses,proto3" json:"statuses,omitempty"`
+	// The connection broke before the head of the answer.
+	Reset_ bool `protobuf:"varint,2,opt,name=reset,proto3" json:"reset,omitempty"`
+	// POST, PATCH and the like as well: only where upstreams bear repeats.
+	NonIdempotent bool `protobuf:"varint,3,opt,name=non_idempotent,json=nonIdempotent,proto3" json:"non_idempotent,omitempty"`
+	// The wait before a try is drawn at random up to a bound that doubles from
+	// backoff_min (default 25 ms) to backoff_max (default 250 ms).
+	BackoffMin *durationpb.Duration `protobuf:"bytes,4,opt,name=backoff_min,json=backoffMin,proto3" json:"backoff_min,omitempty"`
+	BackoffMax *durationpb.Duration `protobuf:"bytes,5,opt,name=backoff_max,json=backoffMax,proto3" json:"backoff_max,omitempty"`
+	// Bytes of a body that are held for another try; default 64 KiB.
+	MaxBodyBytes  uint32 `protobuf:"varint,6,opt,name=max_body_bytes,json=maxBodyBytes,proto3" json:"max_body_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retry) Reset() {
+	*x = Retry{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retry) ProtoMessage() {}
+
+func (x *Retry) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retry.ProtoReflect.Descriptor instead.
+func (*Retry) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Retry) GetStatuses() []uint32 {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *Retry) GetReset_() bool {
+	if x != nil {
+		return x.Reset_
+	}
+	return false
+}
+
+func (x *Retry) GetNonIdempotent() bool {
+	if x != nil {
+		return x.NonIdempotent
+	}
+	return false
+}
+
+func (x *Retry) GetBackoffMin() *durationpb.Duration {
+	if x != nil {
+		return x.BackoffMin
+	}
+	return nil
+}
+
+func (x *Retry) GetBackoffMax() *durationpb.Duration {
+	if x != nil {
+		return x.BackoffMax
+	}
+	return nil
+}
+
+func (x *Retry) GetMaxBodyBytes() uint32 {
+	if x != nil {
+		return x.MaxBodyBytes
+	}
+	return 0
+}
+
+// Hedge sends a copy where there is no answer in time. Only for requests
+// that may be repeated, and within the retry budget.
+type Hedge struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	After *durationpb.Duration   `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	// Copies beyond the first request; default 1.
+	Max           uint32 `protobuf:"varint,2,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hedge) Reset() {
+	*x = Hedge{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hedge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hedge) ProtoMessage() {}
+
+func (x *Hedge) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hedge.ProtoReflect.Descriptor instead.
+func (*Hedge) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Hedge) GetAfter() *durationpb.Duration {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *Hedge) GetMax() uint32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+type HashKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*HashKey_Header
+	//	*HashKey_Cookie
+	//	*HashKey_SourceIp
+	//	*HashKey_Subject
+	Part          isHashKey_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HashKey) Reset() {
+	*x = HashKey{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HashKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HashKey) ProtoMessage() {}
+
+func (x *HashKey) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HashKey.ProtoReflect.Descriptor instead.
+func (*HashKey) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *HashKey) GetPart() isHashKey_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *HashKey) GetHeader() string {
+	if x != nil {
+		if x, ok := x.Part.(*HashKey_Header); ok {
+			return x.Header
+		}
+	}
+	return ""
+}
+
+func (x *HashKey) GetCookie() string {
+	if x != nil {
+		if x, ok := x.Part.(*HashKey_Cookie); ok {
+			return x.Cookie
+		}
+	}
+	return ""
+}
+
+func (x *HashKey) GetSourceIp() bool {
+	if x != nil {
+		if x, ok := x.Part.(*HashKey_SourceIp); ok {
+			return x.SourceIp
+		}
+	}
+	return false
+}
+
+func (x *HashKey) GetSubject() bool {
+	if x != nil {
+		if x, ok := x.Part.(*HashKey_Subject); ok {
+			return x.Subject
+		}
+	}
+	return false
+}
+
+type isHashKey_Part interface {
+	isHashKey_Part()
+}
+
+type HashKey_Header struct {
+	// Value of a header field.
+	Header string `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type HashKey_Cookie struct {
+	// Value of a cookie.
+	Cookie string `protobuf:"bytes,2,opt,name=cookie,proto3,oneof"`
+}
+
+type HashKey_SourceIp struct {
+	// Address of the client.
+	SourceIp bool `protobuf:"varint,3,opt,name=source_ip,json=sourceIp,proto3,oneof"`
+}
+
+type HashKey_Subject struct {
+	// Who calls, of whatever authentication the route has.
+	Subject bool `protobuf:"varint,4,opt,name=subject,proto3,oneof"`
+}
+
+func (*HashKey_Header) isHashKey_Part() {}
+
+func (*HashKey_Cookie) isHashKey_Part() {}
+
+func (*HashKey_SourceIp) isHashKey_Part() {}
+
+func (*HashKey_Subject) isHashKey_Part() {}
+
+// Cors answers preflights and marks answers.
+type Cors struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `https://shop.example.com`, `https://*.example.com`, or `*`.
+	Origins       []string `protobuf:"bytes,1,rep,name=origins,proto3" json:"origins,omitempty"`
+	Methods       []string `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
+	Headers       []string `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty"`
+	ExposeHeaders []string `protobuf:"bytes,4,rep,name=expose_headers,json=exposeHeaders,proto3" json:"expose_headers,omitempty"`
+	// Cookies and client certificates; not with origin `*`.
+	Credentials bool `protobuf:"varint,5,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	// How long a preflight's answer is good for.
+	MaxAge        *durationpb.Duration `protobuf:"bytes,6,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cors) Reset() {
+	*x = Cors{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cors) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cors) ProtoMessage() {}
+
+func (x *Cors) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cors.ProtoReflect.Descriptor instead.
+func (*Cors) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Cors) GetOrigins() []string {
+	if x != nil {
+		return x.Origins
+	}
+	return nil
+}
+
+func (x *Cors) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *Cors) GetHeaders() []string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Cors) GetExposeHeaders() []string {
+	if x != nil {
+		return x.ExposeHeaders
+	}
+	return nil
+}
+
+func (x *Cors) GetCredentials() bool {
+	if x != nil {
+		return x.Credentials
+	}
+	return false
+}
+
+func (x *Cors) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
+// Jwt verifies bearer tokens of other issuers than Backlot itself.
+type Jwt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of a Secret with a key set.
+	Secret string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	Issuer string `protobuf:"bytes,2,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// The token must be for one of them; none means that it is not looked at.
+	Audiences []string `protobuf:"bytes,3,rep,name=audiences,proto3" json:"audiences,omitempty"`
+	// A request without a token passes; one with a bad token never does.
+	Optional bool `protobuf:"varint,4,opt,name=optional,proto3" json:"optional,omitempty"`
+	// Claims that the upstream gets: claim to header name.
+	Forward map[string]string `protobuf:"bytes,5,rep,name=forward,proto3" json:"forward,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Tolerance of clocks; default 0 s.
+	Leeway        *durationpb.Duration `protobuf:"bytes,6,opt,name=leeway,proto3" json:"leeway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Jwt) Reset() {
+	*x = Jwt{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Jwt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Jwt) ProtoMessage() {}
+
+func (x *Jwt) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Jwt.ProtoReflect.Descriptor instead.
+func (*Jwt) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Jwt) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *Jwt) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *Jwt) GetAudiences() []string {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
+func (x *Jwt) GetOptional() bool {
+	if x != nil {
+		return x.Optional
+	}
+	return false
+}
+
+func (x *Jwt) GetForward() map[string]string {
+	if x != nil {
+		return x.Forward
+	}
+	return nil
+}
+
+func (x *Jwt) GetLeeway() *durationpb.Duration {
+	if x != nil {
+		return x.Leeway
+	}
+	return nil
+}
+
+// ApiKey looks a key up among the digests of a Secret.
+type ApiKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of a Secret with API keys.
+	Secret string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	// Default X-API-Key.
+	Header string `protobuf:"bytes,2,opt,name=header,proto3" json:"header,omitempty"`
+	// Parameter of the query; empty means that the query is not looked at.
+	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
+	// A request without a key passes; one with a bad key never does.
+	Optional      bool `protobuf:"varint,4,opt,name=optional,proto3" json:"optional,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApiKey) Reset() {
+	*x = ApiKey{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApiKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApiKey) ProtoMessage() {}
+
+func (x *ApiKey) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApiKey.ProtoReflect.Descriptor instead.
+func (*ApiKey) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ApiKey) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *ApiKey) GetHeader() string {
+	if x != nil {
+		return x.Header
+	}
+	return ""
+}
+
+func (x *ApiKey) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *ApiKey) GetOptional() bool {
+	if x != nil {
+		return x.Optional
+	}
+	return false
+}
+
+// ClientCertificate asks for a certificate that the listener has verified.
+type ClientCertificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Allowed names, of the subject's common name or of a DNS, URI or e-mail
+	// name, `*.example.com` allowed; none means every verified one.
+	Names         []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientCertificate) Reset() {
+	*x = ClientCertificate{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientCertificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientCertificate) ProtoMessage() {}
+
+func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientCertificate.ProtoReflect.Descriptor instead.
+func (*ClientCertificate) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ClientCertificate) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+// ExternalAuthorization asks another service, by Envoy's ext_authz v3 over
+// gRPC.
+type ExternalAuthorization struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of a Cluster.
+	Cluster string `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// Default 1 s.
+	Timeout *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Lets requests pass while the service does not answer.
+	AllowDown bool `protobuf:"varint,3,opt,name=allow_down,json=allowDown,proto3" json:"allow_down,omitempty"`
+	// Given to the service with each request.
+	Context map[string]string `protobuf:"bytes,4,rep,name=context,proto3" json:"context,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Bytes of the body that the service is given; 0 means none.
+	MaxBodyBytes  uint32 `protobuf:"varint,5,opt,name=max_body_bytes,json=maxBodyBytes,proto3" json:"max_body_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExternalAuthorization) Reset() {
+	*x = ExternalAuthorization{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExternalAuthorization) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExternalAuthorization) ProtoMessage() {}
+
+func (x *ExternalAuthorization) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExternalAuthorization.ProtoReflect.Descriptor instead.
+func (*ExternalAuthorization) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ExternalAuthorization) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *ExternalAuthorization) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *ExternalAuthorization) GetAllowDown() bool {
+	if x != nil {
+		return x.AllowDown
+	}
+	return false
+}
+
+func (x *ExternalAuthorization) GetContext() map[string]string {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *ExternalAuthorization) GetMaxBodyBytes() uint32 {
+	if x != nil {
+		return x.MaxBodyBytes
+	}
+	return 0
+}
+
+// RateLimit is a token bucket for each key.
+type RateLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the limit in metrics; unique within the route.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// All parts together; none means one bucket for the route.
+	Key []*HashKey `protobuf:"bytes,2,rep,name=key,proto3" json:"key,omitempty"`
+	// Requests per second.
+	Rate float64 `protobuf:"fixed64,3,opt,name=rate,proto3" json:"rate,omitempty"`
+	// Size of the bucket; 0 means rate, at least 1.
+	Burst float64 `protobuf:"fixed64,4,opt,name=burst,proto3" json:"burst,omitempty"`
+	// One rate for all gateways together, by slices leased from the
+	// configstore.
+	Global bool `protobuf:"varint,5,opt,name=global,proto3" json:"global,omitempty"`
+	// Buckets that are kept; default 100,000.
+	MaxKeys       uint32 `protobuf:"varint,6,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateLimit) Reset() {
+	*x = RateLimit{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateLimit) ProtoMessage() {}
+
+func (x *RateLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateLimit.ProtoReflect.Descriptor instead.
+func (*RateLimit) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RateLimit) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RateLimit) GetKey() []*HashKey {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *RateLimit) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *RateLimit) GetBurst() float64 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
+func (x *RateLimit) GetGlobal() bool {
+	if x != nil {
+		return x.Global
+	}
+	return false
+}
+
+func (x *RateLimit) GetMaxKeys() uint32 {
+	if x != nil {
+		return x.MaxKeys
+	}
+	return 0
+}
+
+// Compression of text answers by gzip, br or zstd, as the client accepts.
+type Compression struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bytes; default 1 KiB.
+	MinLength uint64 `protobuf:"varint,1,opt,name=min_length,json=minLength,proto3" json:"min_length,omitempty"`
+	// Default: text and the common textual ones.
+	ContentTypes  []string `protobuf:"bytes,2,rep,name=content_types,json=contentTypes,proto3" json:"content_types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Compression) Reset() {
+	*x = Compression{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Compression) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Compression) ProtoMessage() {}
+
+func (x *Compression) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Compression.ProtoReflect.Descriptor instead.
+func (*Compression) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Compression) GetMinLength() uint64 {
+	if x != nil {
+		return x.MinLength
+	}
+	return 0
+}
+
+func (x *Compression) GetContentTypes() []string {
+	if x != nil {
+		return x.ContentTypes
+	}
+	return nil
+}
+
+// HeaderEdits are made in this order: remove, set, add.
+type HeaderEdits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Remove        []string               `protobuf:"bytes,1,rep,name=remove,proto3" json:"remove,omitempty"`
+	Set           []*HeaderValue         `protobuf:"bytes,2,rep,name=set,proto3" json:"set,omitempty"`
+	Add           []*HeaderValue         `protobuf:"bytes,3,rep,name=add,proto3" json:"add,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeaderEdits) Reset() {
+	*x = HeaderEdits{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeaderEdits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeaderEdits) ProtoMessage() {}
+
+func (x *HeaderEdits) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeaderEdits.ProtoReflect.Descriptor instead.
+func (*HeaderEdits) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *HeaderEdits) GetRemove() []string {
+	if x != nil {
+		return x.Remove
+	}
+	return nil
+}
+
+func (x *HeaderEdits) GetSet() []*HeaderValue {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+func (x *HeaderEdits) GetAdd() []*HeaderValue {
+	if x != nil {
+		return x.Add
+	}
+	return nil
+}
+
+// HeaderValue is a line of a header. The value may hold %REQ(name)%,
+// %CLIENT_IP%, %REQUEST_ID%, %SUBJECT%, %ROUTE% and %PROTOCOL%.
+type HeaderValue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeaderValue) Reset() {
+	*x = HeaderValue{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeaderValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeaderValue) ProtoMessage() {}
+
+func (x *HeaderValue) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeaderValue.ProtoReflect.Descriptor instead.
+func (*HeaderValue) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *HeaderValue) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *HeaderValue) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // Cluster is a configuration object (kind Cluster): where a route sends.
 type Cluster struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -534,16 +2270,31 @@ type Cluster struct {
 	//
 	//	*Cluster_Service
 	//	*Cluster_Static
-	Endpoints      isCluster_Endpoints  `protobuf_oneof:"endpoints"`
+	Endpoints isCluster_Endpoints `protobuf_oneof:"endpoints"`
+	// Default 2 s.
 	ConnectTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=connect_timeout,json=connectTimeout,proto3" json:"connect_timeout,omitempty"`
 	Breaker        *CircuitBreaker      `protobuf:"bytes,4,opt,name=breaker,proto3" json:"breaker,omitempty"`
+	// Default: least request.
+	Balance Balance `protobuf:"varint,5,opt,name=balance,proto3,enum=backlot.gateway.v1.Balance" json:"balance,omitempty"`
+	// Default: HTTP/2 for gRPC, HTTP/1.1 for the rest.
+	Protocol UpstreamProtocol `protobuf:"varint,6,opt,name=protocol,proto3,enum=backlot.gateway.v1.UpstreamProtocol" json:"protocol,omitempty"`
+	// TLS to the cluster's endpoints; none means plain, but for instances that
+	// registered with the house's own TLS.
+	Tls              *ClusterTls       `protobuf:"bytes,7,opt,name=tls,proto3" json:"tls,omitempty"`
+	ErrorBreaker     *ErrorBreaker     `protobuf:"bytes,8,opt,name=error_breaker,json=errorBreaker,proto3" json:"error_breaker,omitempty"`
+	OutlierDetection *OutlierDetection `protobuf:"bytes,9,opt,name=outlier_detection,json=outlierDetection,proto3" json:"outlier_detection,omitempty"`
+	HealthCheck      *HealthCheck      `protobuf:"bytes,10,opt,name=health_check,json=healthCheck,proto3" json:"health_check,omitempty"`
+	Pool             *ConnectionPool   `protobuf:"bytes,11,opt,name=pool,proto3" json:"pool,omitempty"`
+	// With a smaller share of the endpoints healthy, all are used; default 0.5,
+	// 0 never.
+	PanicThreshold *float64 `protobuf:"fixed64,12,opt,name=panic_threshold,json=panicThreshold,proto3,oneof" json:"panic_threshold,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[7]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +2306,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[7]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +2319,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{7}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Cluster) GetEndpoints() isCluster_Endpoints {
@@ -610,6 +2361,62 @@ func (x *Cluster) GetBreaker() *CircuitBreaker {
 	return nil
 }
 
+func (x *Cluster) GetBalance() Balance {
+	if x != nil {
+		return x.Balance
+	}
+	return Balance_BALANCE_UNSPECIFIED
+}
+
+func (x *Cluster) GetProtocol() UpstreamProtocol {
+	if x != nil {
+		return x.Protocol
+	}
+	return UpstreamProtocol_UPSTREAM_PROTOCOL_UNSPECIFIED
+}
+
+func (x *Cluster) GetTls() *ClusterTls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *Cluster) GetErrorBreaker() *ErrorBreaker {
+	if x != nil {
+		return x.ErrorBreaker
+	}
+	return nil
+}
+
+func (x *Cluster) GetOutlierDetection() *OutlierDetection {
+	if x != nil {
+		return x.OutlierDetection
+	}
+	return nil
+}
+
+func (x *Cluster) GetHealthCheck() *HealthCheck {
+	if x != nil {
+		return x.HealthCheck
+	}
+	return nil
+}
+
+func (x *Cluster) GetPool() *ConnectionPool {
+	if x != nil {
+		return x.Pool
+	}
+	return nil
+}
+
+func (x *Cluster) GetPanicThreshold() float64 {
+	if x != nil && x.PanicThreshold != nil {
+		return *x.PanicThreshold
+	}
+	return 0
+}
+
 type isCluster_Endpoints interface {
 	isCluster_Endpoints()
 }
@@ -627,17 +2434,611 @@ func (*Cluster_Service) isCluster_Endpoints() {}
 
 func (*Cluster_Static) isCluster_Endpoints() {}
 
+// ClusterTls of connections to endpoints.
+type ClusterTls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name that the certificate must bear, and that is sent as SNI.
+	ServerName string `protobuf:"bytes,1,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	// Name of a Secret with authorities; empty means the system's.
+	Authority string `protobuf:"bytes,2,opt,name=authority,proto3" json:"authority,omitempty"`
+	// Name of a Secret with the gateway's certificate; empty means none.
+	Certificate   string `protobuf:"bytes,3,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterTls) Reset() {
+	*x = ClusterTls{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterTls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterTls) ProtoMessage() {}
+
+func (x *ClusterTls) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterTls.ProtoReflect.Descriptor instead.
+func (*ClusterTls) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ClusterTls) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
+func (x *ClusterTls) GetAuthority() string {
+	if x != nil {
+		return x.Authority
+	}
+	return ""
+}
+
+func (x *ClusterTls) GetCertificate() string {
+	if x != nil {
+		return x.Certificate
+	}
+	return ""
+}
+
+// ErrorBreaker opens where too large a share of the answers fails, and
+// closes by probes.
+type ErrorBreaker struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Share of failures that opens it.
+	Share float64 `protobuf:"fixed64,1,opt,name=share,proto3" json:"share,omitempty"`
+	// What the share is of; default 10 s.
+	Window *durationpb.Duration `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
+	// Requests in the window before it judges; default 20.
+	Minimum uint32 `protobuf:"varint,3,opt,name=minimum,proto3" json:"minimum,omitempty"`
+	// First time that it stays open, doubled up to 1 min; default 5 s.
+	OpenFor *durationpb.Duration `protobuf:"bytes,4,opt,name=open_for,json=openFor,proto3" json:"open_for,omitempty"`
+	// Requests let through half open; default 3.
+	Probes uint32 `protobuf:"varint,5,opt,name=probes,proto3" json:"probes,omitempty"`
+	// That are failures; none means 500 to 599.
+	Statuses      []uint32 `protobuf:"varint,6,rep,packed,name=statuses,proto3" json:"statuses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErrorBreaker) Reset() {
+	*x = ErrorBreaker{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErrorBreaker) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErrorBreaker) ProtoMessage() {}
+
+func (x *ErrorBreaker) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErrorBreaker.ProtoReflect.Descriptor instead.
+func (*ErrorBreaker) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ErrorBreaker) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+func (x *ErrorBreaker) GetWindow() *durationpb.Duration {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+func (x *ErrorBreaker) GetMinimum() uint32 {
+	if x != nil {
+		return x.Minimum
+	}
+	return 0
+}
+
+func (x *ErrorBreaker) GetOpenFor() *durationpb.Duration {
+	if x != nil {
+		return x.OpenFor
+	}
+	return nil
+}
+
+func (x *ErrorBreaker) GetProbes() uint32 {
+	if x != nil {
+		return x.Probes
+	}
+	return 0
+}
+
+func (x *ErrorBreaker) GetStatuses() []uint32 {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+// OutlierDetection ejects endpoints by their answers.
+type OutlierDetection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Failures in a row that eject; default 5.
+	Consecutive uint32 `protobuf:"varint,1,opt,name=consecutive,proto3" json:"consecutive,omitempty"`
+	// Of judging success rates; default 10 s.
+	Interval *durationpb.Duration `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	// First ejection, growing; default 30 s.
+	BaseEject *durationpb.Duration `protobuf:"bytes,3,opt,name=base_eject,json=baseEject,proto3" json:"base_eject,omitempty"`
+	// Default 5 min.
+	MaxEject *durationpb.Duration `protobuf:"bytes,4,opt,name=max_eject,json=maxEject,proto3" json:"max_eject,omitempty"`
+	// Of the endpoints; default 10, and at least one.
+	MaxEjectPercent uint32 `protobuf:"varint,5,opt,name=max_eject_percent,json=maxEjectPercent,proto3" json:"max_eject_percent,omitempty"`
+	// Standard deviations below the mean success rate that eject; 0 means that
+	// success rates are not judged.
+	SuccessRate   float64 `protobuf:"fixed64,6,opt,name=success_rate,json=successRate,proto3" json:"success_rate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutlierDetection) Reset() {
+	*x = OutlierDetection{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutlierDetection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutlierDetection) ProtoMessage() {}
+
+func (x *OutlierDetection) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutlierDetection.ProtoReflect.Descriptor instead.
+func (*OutlierDetection) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *OutlierDetection) GetConsecutive() uint32 {
+	if x != nil {
+		return x.Consecutive
+	}
+	return 0
+}
+
+func (x *OutlierDetection) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *OutlierDetection) GetBaseEject() *durationpb.Duration {
+	if x != nil {
+		return x.BaseEject
+	}
+	return nil
+}
+
+func (x *OutlierDetection) GetMaxEject() *durationpb.Duration {
+	if x != nil {
+		return x.MaxEject
+	}
+	return nil
+}
+
+func (x *OutlierDetection) GetMaxEjectPercent() uint32 {
+	if x != nil {
+		return x.MaxEjectPercent
+	}
+	return 0
+}
+
+func (x *OutlierDetection) GetSuccessRate() float64 {
+	if x != nil {
+		return x.SuccessRate
+	}
+	return 0
+}
+
+// HealthCheck asks endpoints actively.
+type HealthCheck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to How:
+	//
+	//	*HealthCheck_Http
+	//	*HealthCheck_Grpc
+	//	*HealthCheck_Tcp
+	How isHealthCheck_How `protobuf_oneof:"how"`
+	// Default 5 s.
+	Interval *durationpb.Duration `protobuf:"bytes,4,opt,name=interval,proto3" json:"interval,omitempty"`
+	// Default 2 s.
+	Timeout *durationpb.Duration `protobuf:"bytes,5,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Successes in a row; default 2.
+	Healthy uint32 `protobuf:"varint,6,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	// Failures in a row; default 3.
+	Unhealthy     uint32 `protobuf:"varint,7,opt,name=unhealthy,proto3" json:"unhealthy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthCheck) Reset() {
+	*x = HealthCheck{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthCheck) ProtoMessage() {}
+
+func (x *HealthCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
+func (*HealthCheck) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *HealthCheck) GetHow() isHealthCheck_How {
+	if x != nil {
+		return x.How
+	}
+	return nil
+}
+
+func (x *HealthCheck) GetHttp() *HttpCheck {
+	if x != nil {
+		if x, ok := x.How.(*HealthCheck_Http); ok {
+			return x.Http
+		}
+	}
+	return nil
+}
+
+func (x *HealthCheck) GetGrpc() *GrpcCheck {
+	if x != nil {
+		if x, ok := x.How.(*HealthCheck_Grpc); ok {
+			return x.Grpc
+		}
+	}
+	return nil
+}
+
+func (x *HealthCheck) GetTcp() *TcpCheck {
+	if x != nil {
+		if x, ok := x.How.(*HealthCheck_Tcp); ok {
+			return x.Tcp
+		}
+	}
+	return nil
+}
+
+func (x *HealthCheck) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *HealthCheck) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *HealthCheck) GetHealthy() uint32 {
+	if x != nil {
+		return x.Healthy
+	}
+	return 0
+}
+
+func (x *HealthCheck) GetUnhealthy() uint32 {
+	if x != nil {
+		return x.Unhealthy
+	}
+	return 0
+}
+
+type isHealthCheck_How interface {
+	isHealthCheck_How()
+}
+
+type HealthCheck_Http struct {
+	Http *HttpCheck `protobuf:"bytes,1,opt,name=http,proto3,oneof"`
+}
+
+type HealthCheck_Grpc struct {
+	// grpc.health.v1.
+	Grpc *GrpcCheck `protobuf:"bytes,2,opt,name=grpc,proto3,oneof"`
+}
+
+type HealthCheck_Tcp struct {
+	// A connection is enough.
+	Tcp *TcpCheck `protobuf:"bytes,3,opt,name=tcp,proto3,oneof"`
+}
+
+func (*HealthCheck_Http) isHealthCheck_How() {}
+
+func (*HealthCheck_Grpc) isHealthCheck_How() {}
+
+func (*HealthCheck_Tcp) isHealthCheck_How() {}
+
+type HttpCheck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Default: the cluster's name.
+	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// That are healthy; none means 200.
+	Statuses      []uint32 `protobuf:"varint,3,rep,packed,name=statuses,proto3" json:"statuses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HttpCheck) Reset() {
+	*x = HttpCheck{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HttpCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HttpCheck) ProtoMessage() {}
+
+func (x *HttpCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HttpCheck.ProtoReflect.Descriptor instead.
+func (*HttpCheck) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *HttpCheck) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *HttpCheck) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *HttpCheck) GetStatuses() []uint32 {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+type GrpcCheck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrpcCheck) Reset() {
+	*x = GrpcCheck{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrpcCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrpcCheck) ProtoMessage() {}
+
+func (x *GrpcCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrpcCheck.ProtoReflect.Descriptor instead.
+func (*GrpcCheck) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
+}
+
+type TcpCheck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TcpCheck) Reset() {
+	*x = TcpCheck{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TcpCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TcpCheck) ProtoMessage() {}
+
+func (x *TcpCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TcpCheck.ProtoReflect.Descriptor instead.
+func (*TcpCheck) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
+}
+
+// ConnectionPool keeps connections to endpoints for later requests.
+type ConnectionPool struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kept per endpoint; default 1,000.
+	MaxIdle uint32 `protobuf:"varint,1,opt,name=max_idle,json=maxIdle,proto3" json:"max_idle,omitempty"`
+	// Default 30 s.
+	IdleTimeout *durationpb.Duration `protobuf:"bytes,2,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
+	// Default 10 s.
+	TlsHandshakeTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=tls_handshake_timeout,json=tlsHandshakeTimeout,proto3" json:"tls_handshake_timeout,omitempty"`
+	// Requests over one connection; 0 means any number.
+	MaxUses       uint32 `protobuf:"varint,4,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectionPool) Reset() {
+	*x = ConnectionPool{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionPool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionPool) ProtoMessage() {}
+
+func (x *ConnectionPool) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionPool.ProtoReflect.Descriptor instead.
+func (*ConnectionPool) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ConnectionPool) GetMaxIdle() uint32 {
+	if x != nil {
+		return x.MaxIdle
+	}
+	return 0
+}
+
+func (x *ConnectionPool) GetIdleTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.IdleTimeout
+	}
+	return nil
+}
+
+func (x *ConnectionPool) GetTlsHandshakeTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.TlsHandshakeTimeout
+	}
+	return nil
+}
+
+func (x *ConnectionPool) GetMaxUses() uint32 {
+	if x != nil {
+		return x.MaxUses
+	}
+	return 0
+}
+
 type StaticEndpoints struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `host:port` or `unix:/path`.
-	Addresses     []string `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Addresses []string `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// Endpoints with more to say than their address.
+	Endpoints     []*StaticEndpoint `protobuf:"bytes,2,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StaticEndpoints) Reset() {
 	*x = StaticEndpoints{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[8]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +3050,7 @@ func (x *StaticEndpoints) String() string {
 func (*StaticEndpoints) ProtoMessage() {}
 
 func (x *StaticEndpoints) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[8]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +3063,7 @@ func (x *StaticEndpoints) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaticEndpoints.ProtoReflect.Descriptor instead.
 func (*StaticEndpoints) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StaticEndpoints) GetAddresses() []string {
@@ -670,6 +3071,84 @@ func (x *StaticEndpoints) GetAddresses() []string {
 		return x.Addresses
 	}
 	return nil
+}
+
+func (x *StaticEndpoints) GetEndpoints() []*StaticEndpoint {
+	if x != nil {
+		return x.Endpoints
+	}
+	return nil
+}
+
+type StaticEndpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `host:port` or `unix:/path`.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// Share beside the others; 0 means 1.
+	Weight uint32 `protobuf:"varint,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	Zone   string `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
+	// Finishes what it has and gets nothing new.
+	Draining      bool `protobuf:"varint,4,opt,name=draining,proto3" json:"draining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StaticEndpoint) Reset() {
+	*x = StaticEndpoint{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StaticEndpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StaticEndpoint) ProtoMessage() {}
+
+func (x *StaticEndpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StaticEndpoint.ProtoReflect.Descriptor instead.
+func (*StaticEndpoint) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *StaticEndpoint) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *StaticEndpoint) GetWeight() uint32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *StaticEndpoint) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *StaticEndpoint) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
 }
 
 // CircuitBreaker bounds what a cluster is given; 0 means the default.
@@ -682,14 +3161,17 @@ type CircuitBreaker struct {
 	// Default 4096.
 	MaxRequests uint32 `protobuf:"varint,3,opt,name=max_requests,json=maxRequests,proto3" json:"max_requests,omitempty"`
 	// Retries in flight; default 32.
-	MaxRetries    uint32 `protobuf:"varint,4,opt,name=max_retries,json=maxRetries,proto3" json:"max_retries,omitempty"`
+	MaxRetries uint32 `protobuf:"varint,4,opt,name=max_retries,json=maxRetries,proto3" json:"max_retries,omitempty"`
+	// And at most this share of the requests in flight; 0 means 0.2. For no
+	// retries at all give routes max_attempts: 1.
+	RetryBudget   float64 `protobuf:"fixed64,5,opt,name=retry_budget,json=retryBudget,proto3" json:"retry_budget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CircuitBreaker) Reset() {
 	*x = CircuitBreaker{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[9]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +3183,7 @@ func (x *CircuitBreaker) String() string {
 func (*CircuitBreaker) ProtoMessage() {}
 
 func (x *CircuitBreaker) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[9]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +3196,7 @@ func (x *CircuitBreaker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CircuitBreaker.ProtoReflect.Descriptor instead.
 func (*CircuitBreaker) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{9}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CircuitBreaker) GetMaxConnections() uint32 {
@@ -745,6 +3227,490 @@ func (x *CircuitBreaker) GetMaxRetries() uint32 {
 	return 0
 }
 
+func (x *CircuitBreaker) GetRetryBudget() float64 {
+	if x != nil {
+		return x.RetryBudget
+	}
+	return 0
+}
+
+// Listener is a configuration object (kind Listener): a public address
+// beside the one that a gateway's own settings name.
+type Listener struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// host:port.
+	Address       string       `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Tls           *ListenerTls `protobuf:"bytes,2,opt,name=tls,proto3" json:"tls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Listener) Reset() {
+	*x = Listener{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Listener) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Listener) ProtoMessage() {}
+
+func (x *Listener) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Listener.ProtoReflect.Descriptor instead.
+func (*Listener) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Listener) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Listener) GetTls() *ListenerTls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+type ListenerTls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of Secrets with certificates, chosen by SNI; the first is the
+	// default.
+	Certificates []string `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	// Name of a Secret with authorities that verifies clients' certificates;
+	// empty means that none are asked for.
+	ClientAuthority string `protobuf:"bytes,2,opt,name=client_authority,json=clientAuthority,proto3" json:"client_authority,omitempty"`
+	// Refuses clients without a certificate.
+	RequireClientCertificate bool `protobuf:"varint,3,opt,name=require_client_certificate,json=requireClientCertificate,proto3" json:"require_client_certificate,omitempty"`
+	unknownFields            protoimpl.UnknownFields
+	sizeCache                protoimpl.SizeCache
+}
+
+func (x *ListenerTls) Reset() {
+	*x = ListenerTls{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerTls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerTls) ProtoMessage() {}
+
+func (x *ListenerTls) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerTls.ProtoReflect.Descriptor instead.
+func (*ListenerTls) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ListenerTls) GetCertificates() []string {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+func (x *ListenerTls) GetClientAuthority() string {
+	if x != nil {
+		return x.ClientAuthority
+	}
+	return ""
+}
+
+func (x *ListenerTls) GetRequireClientCertificate() bool {
+	if x != nil {
+		return x.RequireClientCertificate
+	}
+	return false
+}
+
+// Secret is a configuration object (kind Secret). Its material is either in
+// the object or in a file on the gateways' machines, which they read again
+// when it changes.
+type Secret struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Material:
+	//
+	//	*Secret_Certificate
+	//	*Secret_Authority
+	//	*Secret_Jwks
+	//	*Secret_ApiKeys
+	Material      isSecret_Material `protobuf_oneof:"material"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Secret) Reset() {
+	*x = Secret{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Secret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Secret) ProtoMessage() {}
+
+func (x *Secret) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Secret.ProtoReflect.Descriptor instead.
+func (*Secret) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Secret) GetMaterial() isSecret_Material {
+	if x != nil {
+		return x.Material
+	}
+	return nil
+}
+
+func (x *Secret) GetCertificate() *Certificate {
+	if x != nil {
+		if x, ok := x.Material.(*Secret_Certificate); ok {
+			return x.Certificate
+		}
+	}
+	return nil
+}
+
+func (x *Secret) GetAuthority() *Material {
+	if x != nil {
+		if x, ok := x.Material.(*Secret_Authority); ok {
+			return x.Authority
+		}
+	}
+	return nil
+}
+
+func (x *Secret) GetJwks() *Material {
+	if x != nil {
+		if x, ok := x.Material.(*Secret_Jwks); ok {
+			return x.Jwks
+		}
+	}
+	return nil
+}
+
+func (x *Secret) GetApiKeys() *ApiKeys {
+	if x != nil {
+		if x, ok := x.Material.(*Secret_ApiKeys); ok {
+			return x.ApiKeys
+		}
+	}
+	return nil
+}
+
+type isSecret_Material interface {
+	isSecret_Material()
+}
+
+type Secret_Certificate struct {
+	Certificate *Certificate `protobuf:"bytes,1,opt,name=certificate,proto3,oneof"`
+}
+
+type Secret_Authority struct {
+	// Certificates of authorities.
+	Authority *Material `protobuf:"bytes,2,opt,name=authority,proto3,oneof"`
+}
+
+type Secret_Jwks struct {
+	// JSON Web Key Set (RFC 7517).
+	Jwks *Material `protobuf:"bytes,3,opt,name=jwks,proto3,oneof"`
+}
+
+type Secret_ApiKeys struct {
+	ApiKeys *ApiKeys `protobuf:"bytes,4,opt,name=api_keys,json=apiKeys,proto3,oneof"`
+}
+
+func (*Secret_Certificate) isSecret_Material() {}
+
+func (*Secret_Authority) isSecret_Material() {}
+
+func (*Secret_Jwks) isSecret_Material() {}
+
+func (*Secret_ApiKeys) isSecret_Material() {}
+
+type Certificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PEM: the certificate, then its chain.
+	Chain *Material `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`
+	// PEM.
+	Key           *Material `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Certificate) Reset() {
+	*x = Certificate{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Certificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Certificate) ProtoMessage() {}
+
+func (x *Certificate) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
+func (*Certificate) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Certificate) GetChain() *Material {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *Certificate) GetKey() *Material {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+// Material of a secret.
+type Material struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Source:
+	//
+	//	*Material_Inline
+	//	*Material_File
+	Source        isMaterial_Source `protobuf_oneof:"source"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Material) Reset() {
+	*x = Material{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Material) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Material) ProtoMessage() {}
+
+func (x *Material) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Material.ProtoReflect.Descriptor instead.
+func (*Material) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Material) GetSource() isMaterial_Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Material) GetInline() string {
+	if x != nil {
+		if x, ok := x.Source.(*Material_Inline); ok {
+			return x.Inline
+		}
+	}
+	return ""
+}
+
+func (x *Material) GetFile() string {
+	if x != nil {
+		if x, ok := x.Source.(*Material_File); ok {
+			return x.File
+		}
+	}
+	return ""
+}
+
+type isMaterial_Source interface {
+	isMaterial_Source()
+}
+
+type Material_Inline struct {
+	Inline string `protobuf:"bytes,1,opt,name=inline,proto3,oneof"`
+}
+
+type Material_File struct {
+	// File on the gateways' machines.
+	File string `protobuf:"bytes,2,opt,name=file,proto3,oneof"`
+}
+
+func (*Material_Inline) isMaterial_Source() {}
+
+func (*Material_File) isMaterial_Source() {}
+
+type ApiKeys struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of each key, 64 hexadecimal digits in lower case, by the name of
+	// who holds it. The keys themselves are stored nowhere.
+	Digests       map[string]string `protobuf:"bytes,1,rep,name=digests,proto3" json:"digests,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApiKeys) Reset() {
+	*x = ApiKeys{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApiKeys) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApiKeys) ProtoMessage() {}
+
+func (x *ApiKeys) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApiKeys.ProtoReflect.Descriptor instead.
+func (*ApiKeys) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ApiKeys) GetDigests() map[string]string {
+	if x != nil {
+		return x.Digests
+	}
+	return nil
+}
+
+// ClusterExtension is the typed extension (filter metadata
+// `backlot.gateway.cluster` of a cluster) with what Envoy's clusters lack.
+type ClusterExtension struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ErrorBreaker  *ErrorBreaker          `protobuf:"bytes,1,opt,name=error_breaker,json=errorBreaker,proto3" json:"error_breaker,omitempty"`
+	Pool          *ConnectionPool        `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterExtension) Reset() {
+	*x = ClusterExtension{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterExtension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterExtension) ProtoMessage() {}
+
+func (x *ClusterExtension) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterExtension.ProtoReflect.Descriptor instead.
+func (*ClusterExtension) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ClusterExtension) GetErrorBreaker() *ErrorBreaker {
+	if x != nil {
+		return x.ErrorBreaker
+	}
+	return nil
+}
+
+func (x *ClusterExtension) GetPool() *ConnectionPool {
+	if x != nil {
+		return x.Pool
+	}
+	return nil
+}
+
 // EdgeIdentity is the typed extension (HTTP filter
 // `backlot.gateway.identity`) that tells the gateway which keys verify
 // tokens and media addresses.
@@ -757,7 +3723,7 @@ type EdgeIdentity struct {
 
 func (x *EdgeIdentity) Reset() {
 	*x = EdgeIdentity{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +3735,7 @@ func (x *EdgeIdentity) String() string {
 func (*EdgeIdentity) ProtoMessage() {}
 
 func (x *EdgeIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +3748,7 @@ func (x *EdgeIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeIdentity.ProtoReflect.Descriptor instead.
 func (*EdgeIdentity) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *EdgeIdentity) GetKeys() []*v11.VerificationKey {
@@ -807,7 +3773,7 @@ type RouteTarget struct {
 
 func (x *RouteTarget) Reset() {
 	*x = RouteTarget{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +3785,7 @@ func (x *RouteTarget) String() string {
 func (*RouteTarget) ProtoMessage() {}
 
 func (x *RouteTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +3798,7 @@ func (x *RouteTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteTarget.ProtoReflect.Descriptor instead.
 func (*RouteTarget) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RouteTarget) GetTarget() isRouteTarget_Target {
@@ -888,7 +3854,7 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x06routes\x18\x02 \x01(\rR\x06routes\x12\x1a\n" +
 	"\bclusters\x18\x03 \x01(\rR\bclusters\x12\x1c\n" +
 	"\tendpoints\x18\x04 \x01(\rR\tendpoints\x12\x1a\n" +
-	"\brejected\x18\x05 \x01(\tR\brejected\"\xbd\x03\n" +
+	"\brejected\x18\x05 \x01(\tR\brejected\"\x84\a\n" +
 	"\x05Route\x12'\n" +
 	"\x05hosts\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\xfd\x01R\x05hosts\x129\n" +
 	"\x04path\x18\x02 \x01(\v2\x1d.backlot.gateway.v1.PathMatchB\x06\xbaH\x03\xc8\x01\x01R\x04path\x125\n" +
@@ -896,17 +3862,68 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\acluster\x18\x04 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01H\x00R\acluster\x127\n" +
 	"\x05media\x18\x05 \x01(\v2\x1f.backlot.gateway.v1.MediaTargetH\x00R\x05media\x12=\n" +
-	"\aconsole\x18\x06 \x01(\v2!.backlot.gateway.v1.ConsoleTargetH\x00R\aconsole\x12/\n" +
+	"\aconsole\x18\x06 \x01(\v2!.backlot.gateway.v1.ConsoleTargetH\x00R\aconsole\x121\n" +
+	"\x05split\x18\t \x01(\v2\x19.backlot.gateway.v1.SplitH\x00R\x05split\x12:\n" +
+	"\bredirect\x18\n" +
+	" \x01(\v2\x1c.backlot.gateway.v1.RedirectH\x00R\bredirect\x124\n" +
+	"\x06answer\x18\v \x01(\v2\x1a.backlot.gateway.v1.AnswerH\x00R\x06answer\x12/\n" +
 	"\x0eprefix_rewrite\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\rprefixRewrite\x127\n" +
-	"\x06policy\x18\b \x01(\v2\x1f.backlot.gateway.v1.RoutePolicyR\x06policyB\x0f\n" +
-	"\x06target\x12\x05\xbaH\x02\b\x01\"g\n" +
+	"\x06policy\x18\b \x01(\v2\x1f.backlot.gateway.v1.RoutePolicyR\x06policy\x12B\n" +
+	"\aheaders\x18\f \x03(\v2\x1e.backlot.gateway.v1.ValueMatchB\b\xbaH\x05\x92\x01\x02\x10\x10R\aheaders\x12B\n" +
+	"\aqueries\x18\r \x03(\v2\x1e.backlot.gateway.v1.ValueMatchB\b\xbaH\x05\x92\x01\x02\x10\x10R\aqueries\x12+\n" +
+	"\fpath_rewrite\x18\x0e \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\vpathRewrite\x12+\n" +
+	"\fhost_rewrite\x18\x0f \x01(\tB\b\xbaH\x05r\x03\x18\xfd\x01R\vhostRewrite\x12>\n" +
+	"\amirrors\x18\x10 \x03(\v2\x1a.backlot.gateway.v1.MirrorB\b\xbaH\x05\x92\x01\x02\x10\x04R\amirrorsB\x0f\n" +
+	"\x06target\x12\x05\xbaH\x02\b\x01\"\x92\x01\n" +
 	"\tPathMatch\x12#\n" +
 	"\x05exact\x18\x01 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/H\x00R\x05exact\x12%\n" +
-	"\x06prefix\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/H\x00R\x06prefixB\x0e\n" +
-	"\x05match\x12\x05\xbaH\x02\b\x01\".\n" +
+	"\x06prefix\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/H\x00R\x06prefix\x12)\n" +
+	"\btemplate\x18\x03 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/H\x00R\btemplateB\x0e\n" +
+	"\x05match\x12\x05\xbaH\x02\b\x01\"\x8d\x02\n" +
+	"\n" +
+	"ValueMatch\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04name\x12\"\n" +
+	"\x05exact\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bH\x00R\x05exact\x12$\n" +
+	"\x06prefix\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bH\x00R\x06prefix\x12$\n" +
+	"\x06suffix\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bH\x00R\x06suffix\x12\"\n" +
+	"\x05regex\x18\x05 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bH\x00R\x05regex\x12#\n" +
+	"\apresent\x18\x06 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\apresent\x12\x16\n" +
+	"\x06invert\x18\a \x01(\bR\x06invertB\x0e\n" +
+	"\x05match\x12\x05\xbaH\x02\b\x01\"T\n" +
+	"\x05Split\x12K\n" +
+	"\bclusters\x18\x01 \x03(\v2#.backlot.gateway.v1.WeightedClusterB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10 R\bclusters\"\xf0\x01\n" +
+	"\x0fWeightedCluster\x12$\n" +
+	"\acluster\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\acluster\x12!\n" +
+	"\x06weight\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\x06weight\x12H\n" +
+	"\x0frequest_headers\x18\x03 \x01(\v2\x1f.backlot.gateway.v1.HeaderEditsR\x0erequestHeaders\x12J\n" +
+	"\x10response_headers\x18\x04 \x01(\v2\x1f.backlot.gateway.v1.HeaderEditsR\x0fresponseHeaders\"g\n" +
+	"\x06Mirror\x12$\n" +
+	"\acluster\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\acluster\x127\n" +
+	"\x11parts_per_million\x18\x02 \x01(\rB\v\xbaH\b*\x06\x18\xc0\x84=(\x01R\x0fpartsPerMillion\"\x95\x02\n" +
+	"\bRedirect\x12.\n" +
+	"\x06status\x18\x01 \x01(\rB\x16\xbaH\x13*\x110\x000\xad\x020\xae\x020\xaf\x020\xb3\x020\xb4\x02R\x06status\x12,\n" +
+	"\x06scheme\x18\x02 \x01(\tB\x14\xbaH\x11r\x0fR\x00R\x04httpR\x05httpsR\x06scheme\x12\x1c\n" +
+	"\x04host\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xfd\x01R\x04host\x12\x1d\n" +
+	"\x04port\x18\x04 \x01(\rB\t\xbaH\x06*\x04\x18\xff\xff\x03R\x04port\x12\x1c\n" +
+	"\x04path\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x04path\x12/\n" +
+	"\x0eprefix_rewrite\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\rprefixRewrite\x12\x1f\n" +
+	"\vstrip_query\x18\a \x01(\bR\n" +
+	"stripQuery\"y\n" +
+	"\x06Answer\x12#\n" +
+	"\x06status\x18\x01 \x01(\rB\v\xbaH\b*\x06\x18\xd7\x04(\xc8\x01R\x06status\x12+\n" +
+	"\fcontent_type\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\vcontentType\x12\x1d\n" +
+	"\x04body\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\x04body\".\n" +
 	"\vMediaTarget\x12\x1f\n" +
 	"\x06bucket\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06bucket\"\x0f\n" +
-	"\rConsoleTarget\"\xf3\x01\n" +
+	"\rConsoleTarget\"\xbf\t\n" +
 	"\vRoutePolicy\x12G\n" +
 	"\n" +
 	"principals\x18\x01 \x03(\x0e2\x1d.backlot.options.v1.PrincipalB\b\xbaH\x05\x92\x01\x02\x10\bR\n" +
@@ -914,27 +3931,228 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\atimeout\x12*\n" +
 	"\x11max_request_bytes\x18\x03 \x01(\x04R\x0fmaxRequestBytes\x12*\n" +
 	"\fmax_attempts\x18\x04 \x01(\rB\a\xbaH\x04*\x02\x18\n" +
-	"R\vmaxAttempts\"\x99\x02\n" +
+	"R\vmaxAttempts\x12N\n" +
+	"\vtry_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x04\b\x80\xa3\x052\x04\x10\xc0\x84=R\n" +
+	"tryTimeout\x12P\n" +
+	"\fidle_timeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x04\b\x80\xa3\x052\x04\x10\xc0\x84=R\vidleTimeout\x12/\n" +
+	"\x05retry\x18\a \x01(\v2\x19.backlot.gateway.v1.RetryR\x05retry\x12/\n" +
+	"\x05hedge\x18\b \x01(\v2\x19.backlot.gateway.v1.HedgeR\x05hedge\x129\n" +
+	"\x04hash\x18\t \x03(\v2\x1b.backlot.gateway.v1.HashKeyB\b\xbaH\x05\x92\x01\x02\x10\bR\x04hash\x12,\n" +
+	"\x04cors\x18\n" +
+	" \x01(\v2\x18.backlot.gateway.v1.CorsR\x04cors\x12)\n" +
+	"\x03jwt\x18\v \x01(\v2\x17.backlot.gateway.v1.JwtR\x03jwt\x123\n" +
+	"\aapi_key\x18\f \x01(\v2\x1a.backlot.gateway.v1.ApiKeyR\x06apiKey\x12T\n" +
+	"\x12client_certificate\x18\r \x01(\v2%.backlot.gateway.v1.ClientCertificateR\x11clientCertificate\x12`\n" +
+	"\x16external_authorization\x18\x0e \x01(\v2).backlot.gateway.v1.ExternalAuthorizationR\x15externalAuthorization\x12H\n" +
+	"\vrate_limits\x18\x0f \x03(\v2\x1d.backlot.gateway.v1.RateLimitB\b\xbaH\x05\x92\x01\x02\x10\bR\n" +
+	"rateLimits\x12A\n" +
+	"\vcompression\x18\x10 \x01(\v2\x1f.backlot.gateway.v1.CompressionR\vcompression\x12H\n" +
+	"\x0frequest_headers\x18\x11 \x01(\v2\x1f.backlot.gateway.v1.HeaderEditsR\x0erequestHeaders\x12J\n" +
+	"\x10response_headers\x18\x12 \x01(\v2\x1f.backlot.gateway.v1.HeaderEditsR\x0fresponseHeaders\x12\"\n" +
+	"\rno_access_log\x18\x13 \x01(\bR\vnoAccessLog\"\xc1\x02\n" +
+	"\x05Retry\x12.\n" +
+	"\bstatuses\x18\x01 \x03(\rB\x12\xbaH\x0f\x92\x01\f\x10 \"\b*\x06\x18\xd7\x04(\x90\x03R\bstatuses\x12\x14\n" +
+	"\x05reset\x18\x02 \x01(\bR\x05reset\x12%\n" +
+	"\x0enon_idempotent\x18\x03 \x01(\bR\rnonIdempotent\x12L\n" +
+	"\vbackoff_min\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x02\b<2\x04\x10\xc0\x84=R\n" +
+	"backoffMin\x12L\n" +
+	"\vbackoff_max\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x02\b<2\x04\x10\xc0\x84=R\n" +
+	"backoffMax\x12/\n" +
+	"\x0emax_body_bytes\x18\x06 \x01(\rB\t\xbaH\x06*\x04\x18\x80\x80@R\fmaxBodyBytes\"h\n" +
+	"\x05Hedge\x12D\n" +
+	"\x05after\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
+	"\"\x02\b<2\x04\x10\xc0\x84=R\x05after\x12\x19\n" +
+	"\x03max\x18\x02 \x01(\rB\a\xbaH\x04*\x02\x18\x03R\x03max\"\xb1\x01\n" +
+	"\aHashKey\x12$\n" +
+	"\x06header\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01H\x00R\x06header\x12$\n" +
+	"\x06cookie\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01H\x00R\x06cookie\x12&\n" +
+	"\tsource_ip\x18\x03 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\bsourceIp\x12#\n" +
+	"\asubject\x18\x04 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\asubjectB\r\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xb9\x02\n" +
+	"\x04Cors\x12-\n" +
+	"\aorigins\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\b\x01\x10@\"\ar\x05\x10\x01\x18\xfd\x01R\aorigins\x125\n" +
+	"\amethods\x18\x02 \x03(\tB\x1b\xbaH\x18\x92\x01\x15\x10\x10\"\x11r\x0f2\r^[A-Z]{1,16}$R\amethods\x12+\n" +
+	"\aheaders\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x01R\aheaders\x128\n" +
+	"\x0eexpose_headers\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x01R\rexposeHeaders\x12 \n" +
+	"\vcredentials\x18\x05 \x01(\bR\vcredentials\x12B\n" +
+	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x06maxAge\"\xf4\x02\n" +
+	"\x03Jwt\x12\"\n" +
+	"\x06secret\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06secret\x12\"\n" +
+	"\x06issuer\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x06issuer\x12/\n" +
+	"\taudiences\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10 \"\ar\x05\x10\x01\x18\x80\x04R\taudiences\x12\x1a\n" +
+	"\boptional\x18\x04 \x01(\bR\boptional\x12Z\n" +
+	"\aforward\x18\x05 \x03(\v2$.backlot.gateway.v1.Jwt.ForwardEntryB\x1a\xbaH\x17\x9a\x01\x14\x10\x10\"\ar\x05\x10\x01\x18\x80\x01*\ar\x05\x10\x01\x18\x80\x01R\aforward\x12@\n" +
+	"\x06leeway\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\xac\x022\x00R\x06leeway\x1a:\n" +
+	"\fForwardEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8a\x01\n" +
+	"\x06ApiKey\x12\"\n" +
+	"\x06secret\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06secret\x12 \n" +
+	"\x06header\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x06header\x12\x1e\n" +
+	"\x05query\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x05query\x12\x1a\n" +
+	"\boptional\x18\x04 \x01(\bR\boptional\"<\n" +
+	"\x11ClientCertificate\x12'\n" +
+	"\x05names\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x04R\x05names\"\xfc\x02\n" +
+	"\x15ExternalAuthorization\x12$\n" +
+	"\acluster\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\acluster\x12E\n" +
+	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x02\b<2\x04\x10\xc0\x84=R\atimeout\x12\x1d\n" +
+	"\n" +
+	"allow_down\x18\x03 \x01(\bR\tallowDown\x12j\n" +
+	"\acontext\x18\x04 \x03(\v26.backlot.gateway.v1.ExternalAuthorization.ContextEntryB\x18\xbaH\x15\x9a\x01\x12\x10\x10\"\ar\x05\x10\x01\x18\x80\x01*\x05r\x03\x18\x80\bR\acontext\x12/\n" +
+	"\x0emax_body_bytes\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\x80\x80@R\fmaxBodyBytes\x1a:\n" +
+	"\fContextEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x02\n" +
+	"\tRateLimit\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,62}$R\x04name\x127\n" +
+	"\x03key\x18\x02 \x03(\v2\x1b.backlot.gateway.v1.HashKeyB\b\xbaH\x05\x92\x01\x02\x10\x04R\x03key\x12+\n" +
+	"\x04rate\x18\x03 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x80\x84.A!\x00\x00\x00\x00\x00\x00\x00\x00R\x04rate\x12-\n" +
+	"\x05burst\x18\x04 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\xd0\x12cA)\x00\x00\x00\x00\x00\x00\x00\x00R\x05burst\x12\x16\n" +
+	"\x06global\x18\x05 \x01(\bR\x06global\x12$\n" +
+	"\bmax_keys\x18\x06 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\amaxKeys\"q\n" +
+	"\vCompression\x12*\n" +
+	"\n" +
+	"min_length\x18\x01 \x01(\x04B\v\xbaH\b2\x06\x18\x80\x80\x80\x80\x04R\tminLength\x126\n" +
+	"\rcontent_types\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x01R\fcontentTypes\"\xb2\x01\n" +
+	"\vHeaderEdits\x12)\n" +
+	"\x06remove\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10 \"\ar\x05\x10\x01\x18\x80\x01R\x06remove\x12;\n" +
+	"\x03set\x18\x02 \x03(\v2\x1f.backlot.gateway.v1.HeaderValueB\b\xbaH\x05\x92\x01\x02\x10 R\x03set\x12;\n" +
+	"\x03add\x18\x03 \x03(\v2\x1f.backlot.gateway.v1.HeaderValueB\b\xbaH\x05\x92\x01\x02\x10 R\x03add\"M\n" +
+	"\vHeaderValue\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04name\x12\x1e\n" +
+	"\x05value\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x05value\"\xd7\x06\n" +
 	"\aCluster\x129\n" +
 	"\aservice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,62}$H\x00R\aservice\x12=\n" +
-	"\x06static\x18\x02 \x01(\v2#.backlot.gateway.v1.StaticEndpointsH\x00R\x06static\x12B\n" +
-	"\x0fconnect_timeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0econnectTimeout\x12<\n" +
-	"\abreaker\x18\x04 \x01(\v2\".backlot.gateway.v1.CircuitBreakerR\abreakerB\x12\n" +
-	"\tendpoints\x12\x05\xbaH\x02\b\x01\"E\n" +
-	"\x0fStaticEndpoints\x122\n" +
-	"\taddresses\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10\xe8\a\"\ar\x05\x10\x01\x18\x80\x04R\taddresses\"\xaf\x01\n" +
+	"\x06static\x18\x02 \x01(\v2#.backlot.gateway.v1.StaticEndpointsH\x00R\x06static\x12P\n" +
+	"\x0fconnect_timeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x0econnectTimeout\x12<\n" +
+	"\abreaker\x18\x04 \x01(\v2\".backlot.gateway.v1.CircuitBreakerR\abreaker\x12?\n" +
+	"\abalance\x18\x05 \x01(\x0e2\x1b.backlot.gateway.v1.BalanceB\b\xbaH\x05\x82\x01\x02\x10\x01R\abalance\x12J\n" +
+	"\bprotocol\x18\x06 \x01(\x0e2$.backlot.gateway.v1.UpstreamProtocolB\b\xbaH\x05\x82\x01\x02\x10\x01R\bprotocol\x120\n" +
+	"\x03tls\x18\a \x01(\v2\x1e.backlot.gateway.v1.ClusterTlsR\x03tls\x12E\n" +
+	"\rerror_breaker\x18\b \x01(\v2 .backlot.gateway.v1.ErrorBreakerR\ferrorBreaker\x12Q\n" +
+	"\x11outlier_detection\x18\t \x01(\v2$.backlot.gateway.v1.OutlierDetectionR\x10outlierDetection\x12B\n" +
+	"\fhealth_check\x18\n" +
+	" \x01(\v2\x1f.backlot.gateway.v1.HealthCheckR\vhealthCheck\x126\n" +
+	"\x04pool\x18\v \x01(\v2\".backlot.gateway.v1.ConnectionPoolR\x04pool\x12E\n" +
+	"\x0fpanic_threshold\x18\f \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x0epanicThreshold\x88\x01\x01B\x12\n" +
+	"\tendpoints\x12\x05\xbaH\x02\b\x01B\x12\n" +
+	"\x10_panic_threshold\"\x8d\x01\n" +
+	"\n" +
+	"ClusterTls\x12+\n" +
+	"\vserver_name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xfd\x01R\n" +
+	"serverName\x12&\n" +
+	"\tauthority\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\tauthority\x12*\n" +
+	"\vcertificate\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\vcertificate\"\xc0\x02\n" +
+	"\fErrorBreaker\x12-\n" +
+	"\x05share\x18\x01 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00R\x05share\x12B\n" +
+	"\x06window\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xd8\x042\x02\b\x01R\x06window\x12#\n" +
+	"\aminimum\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\aminimum\x12G\n" +
+	"\bopen_for\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b<2\x05\x10\x80\xc2\xd7/R\aopenFor\x12\x1f\n" +
+	"\x06probes\x18\x05 \x01(\rB\a\xbaH\x04*\x02\x18dR\x06probes\x12.\n" +
+	"\bstatuses\x18\x06 \x03(\rB\x12\xbaH\x0f\x92\x01\f\x10 \"\b*\x06\x18\xd7\x04(\x90\x03R\bstatuses\"\x95\x03\n" +
+	"\x10OutlierDetection\x12*\n" +
+	"\vconsecutive\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\vconsecutive\x12I\n" +
+	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xc2\xd7/R\binterval\x12L\n" +
+	"\n" +
+	"base_eject\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xc2\xd7/R\tbaseEject\x12K\n" +
+	"\tmax_eject\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xc2\xd7/R\bmaxEject\x123\n" +
+	"\x11max_eject_percent\x18\x05 \x01(\rB\a\xbaH\x04*\x02\x18dR\x0fmaxEjectPercent\x12:\n" +
+	"\fsuccess_rate\x18\x06 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00R\vsuccessRate\"\x94\x03\n" +
+	"\vHealthCheck\x123\n" +
+	"\x04http\x18\x01 \x01(\v2\x1d.backlot.gateway.v1.HttpCheckH\x00R\x04http\x123\n" +
+	"\x04grpc\x18\x02 \x01(\v2\x1d.backlot.gateway.v1.GrpcCheckH\x00R\x04grpc\x120\n" +
+	"\x03tcp\x18\x03 \x01(\v2\x1c.backlot.gateway.v1.TcpCheckH\x00R\x03tcp\x12I\n" +
+	"\binterval\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xc2\xd7/R\binterval\x12F\n" +
+	"\atimeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b<2\x05\x10\x80\xad\xe2\x04R\atimeout\x12!\n" +
+	"\ahealthy\x18\x06 \x01(\rB\a\xbaH\x04*\x02\x18dR\ahealthy\x12%\n" +
+	"\tunhealthy\x18\a \x01(\rB\a\xbaH\x04*\x02\x18dR\tunhealthyB\f\n" +
+	"\x03how\x12\x05\xbaH\x02\b\x01\"y\n" +
+	"\tHttpCheck\x12\x1f\n" +
+	"\x04path\x18\x01 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/R\x04path\x12\x1c\n" +
+	"\x04host\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xfd\x01R\x04host\x12-\n" +
+	"\bstatuses\x18\x03 \x03(\rB\x11\xbaH\x0e\x92\x01\v\x10 \"\a*\x05\x18\xd7\x04(dR\bstatuses\"\v\n" +
+	"\tGrpcCheck\"\n" +
+	"\n" +
+	"\bTcpCheck\"\x86\x02\n" +
+	"\x0eConnectionPool\x12$\n" +
+	"\bmax_idle\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06R\amaxIdle\x12Q\n" +
+	"\fidle_timeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xc2\xd7/R\vidleTimeout\x12`\n" +
+	"\x15tls_handshake_timeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b<2\x05\x10\x80\xc2\xd7/R\x13tlsHandshakeTimeout\x12\x19\n" +
+	"\bmax_uses\x18\x04 \x01(\rR\amaxUses\"\xad\x02\n" +
+	"\x0fStaticEndpoints\x120\n" +
+	"\taddresses\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10\xe8\a\"\ar\x05\x10\x01\x18\x80\x04R\taddresses\x12K\n" +
+	"\tendpoints\x18\x02 \x03(\v2\".backlot.gateway.v1.StaticEndpointB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\tendpoints:\x9a\x01\xbaH\x96\x01\x1a\x93\x01\n" +
+	"\x15static_endpoints.some\x12Igive addresses or endpoints: a cluster without either could serve nothing\x1a/size(this.addresses) + size(this.endpoints) > 0\"\x92\x01\n" +
+	"\x0eStaticEndpoint\x12$\n" +
+	"\aaddress\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\aaddress\x12 \n" +
+	"\x06weight\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x06weight\x12\x1c\n" +
+	"\x04zone\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04zone\x12\x1a\n" +
+	"\bdraining\x18\x04 \x01(\bR\bdraining\"\xeb\x01\n" +
 	"\x0eCircuitBreaker\x12'\n" +
 	"\x0fmax_connections\x18\x01 \x01(\rR\x0emaxConnections\x120\n" +
 	"\x14max_pending_requests\x18\x02 \x01(\rR\x12maxPendingRequests\x12!\n" +
 	"\fmax_requests\x18\x03 \x01(\rR\vmaxRequests\x12\x1f\n" +
 	"\vmax_retries\x18\x04 \x01(\rR\n" +
-	"maxRetries\"H\n" +
+	"maxRetries\x12:\n" +
+	"\fretry_budget\x18\x05 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00R\vretryBudget\"c\n" +
+	"\bListener\x12$\n" +
+	"\aaddress\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\aaddress\x121\n" +
+	"\x03tls\x18\x02 \x01(\v2\x1f.backlot.gateway.v1.ListenerTlsR\x03tls\"\xbc\x01\n" +
+	"\vListenerTls\x12:\n" +
+	"\fcertificates\x18\x01 \x03(\tB\x16\xbaH\x13\x92\x01\x10\b\x01\x10\x80\x02\x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\fcertificates\x123\n" +
+	"\x10client_authority\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x0fclientAuthority\x12<\n" +
+	"\x1arequire_client_certificate\x18\x03 \x01(\bR\x18requireClientCertificate\"\x8c\x02\n" +
+	"\x06Secret\x12C\n" +
+	"\vcertificate\x18\x01 \x01(\v2\x1f.backlot.gateway.v1.CertificateH\x00R\vcertificate\x12<\n" +
+	"\tauthority\x18\x02 \x01(\v2\x1c.backlot.gateway.v1.MaterialH\x00R\tauthority\x122\n" +
+	"\x04jwks\x18\x03 \x01(\v2\x1c.backlot.gateway.v1.MaterialH\x00R\x04jwks\x128\n" +
+	"\bapi_keys\x18\x04 \x01(\v2\x1b.backlot.gateway.v1.ApiKeysH\x00R\aapiKeysB\x11\n" +
+	"\bmaterial\x12\x05\xbaH\x02\b\x01\"\x81\x01\n" +
+	"\vCertificate\x12:\n" +
+	"\x05chain\x18\x01 \x01(\v2\x1c.backlot.gateway.v1.MaterialB\x06\xbaH\x03\xc8\x01\x01R\x05chain\x126\n" +
+	"\x03key\x18\x02 \x01(\v2\x1c.backlot.gateway.v1.MaterialB\x06\xbaH\x03\xc8\x01\x01R\x03key\"h\n" +
+	"\bMaterial\x12(\n" +
+	"\x06inline\x18\x01 \x01(\tB\x0e\xbaH\br\x06\x10\x01(\x80\x80\x10\x80\x01\x01H\x00R\x06inline\x12!\n" +
+	"\x04file\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/H\x00R\x04fileB\x0f\n" +
+	"\x06source\x12\x05\xbaH\x02\b\x01\"\xb3\x01\n" +
+	"\aApiKeys\x12l\n" +
+	"\adigests\x18\x01 \x03(\v2(.backlot.gateway.v1.ApiKeys.DigestsEntryB(\xbaH%\x9a\x01\"\b\x01\x10\x80 \"\ar\x05\x10\x01\x18\x80\x01*\x12r\x102\x0e^[0-9a-f]{64}$R\adigests\x1a:\n" +
+	"\fDigestsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x01\n" +
+	"\x10ClusterExtension\x12E\n" +
+	"\rerror_breaker\x18\x01 \x01(\v2 .backlot.gateway.v1.ErrorBreakerR\ferrorBreaker\x126\n" +
+	"\x04pool\x18\x02 \x01(\v2\".backlot.gateway.v1.ConnectionPoolR\x04pool\"H\n" +
 	"\fEdgeIdentity\x128\n" +
 	"\x04keys\x18\x01 \x03(\v2$.backlot.identity.v1.VerificationKeyR\x04keys\"\x8f\x01\n" +
 	"\vRouteTarget\x127\n" +
 	"\x05media\x18\x01 \x01(\v2\x1f.backlot.gateway.v1.MediaTargetH\x00R\x05media\x12=\n" +
 	"\aconsole\x18\x02 \x01(\v2!.backlot.gateway.v1.ConsoleTargetH\x00R\aconsoleB\b\n" +
-	"\x06target2w\n" +
+	"\x06target*\x81\x01\n" +
+	"\aBalance\x12\x17\n" +
+	"\x13BALANCE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15BALANCE_LEAST_REQUEST\x10\x01\x12\x17\n" +
+	"\x13BALANCE_ROUND_ROBIN\x10\x02\x12\x15\n" +
+	"\x11BALANCE_RING_HASH\x10\x03\x12\x12\n" +
+	"\x0eBALANCE_RANDOM\x10\x04*o\n" +
+	"\x10UpstreamProtocol\x12!\n" +
+	"\x1dUPSTREAM_PROTOCOL_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17UPSTREAM_PROTOCOL_HTTP1\x10\x01\x12\x1b\n" +
+	"\x17UPSTREAM_PROTOCOL_HTTP2\x10\x022w\n" +
 	"\x0eGatewayService\x12e\n" +
 	"\tGetStatus\x12$.backlot.gateway.v1.GetStatusRequest\x1a%.backlot.gateway.v1.GetStatusResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x04\x05\x90\x02\x01B\xd9\x01\n" +
@@ -952,44 +4170,148 @@ func file_backlot_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 	return file_backlot_gateway_v1_gateway_proto_rawDescData
 }
 
-var file_backlot_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_backlot_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_backlot_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_backlot_gateway_v1_gateway_proto_goTypes = []any{
-	(*GetStatusRequest)(nil),    // 0: backlot.gateway.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),   // 1: backlot.gateway.v1.GetStatusResponse
-	(*Route)(nil),               // 2: backlot.gateway.v1.Route
-	(*PathMatch)(nil),           // 3: backlot.gateway.v1.PathMatch
-	(*MediaTarget)(nil),         // 4: backlot.gateway.v1.MediaTarget
-	(*ConsoleTarget)(nil),       // 5: backlot.gateway.v1.ConsoleTarget
-	(*RoutePolicy)(nil),         // 6: backlot.gateway.v1.RoutePolicy
-	(*Cluster)(nil),             // 7: backlot.gateway.v1.Cluster
-	(*StaticEndpoints)(nil),     // 8: backlot.gateway.v1.StaticEndpoints
-	(*CircuitBreaker)(nil),      // 9: backlot.gateway.v1.CircuitBreaker
-	(*EdgeIdentity)(nil),        // 10: backlot.gateway.v1.EdgeIdentity
-	(*RouteTarget)(nil),         // 11: backlot.gateway.v1.RouteTarget
-	(v1.Principal)(0),           // 12: backlot.options.v1.Principal
-	(*durationpb.Duration)(nil), // 13: google.protobuf.Duration
-	(*v11.VerificationKey)(nil), // 14: backlot.identity.v1.VerificationKey
+	(Balance)(0),                  // 0: backlot.gateway.v1.Balance
+	(UpstreamProtocol)(0),         // 1: backlot.gateway.v1.UpstreamProtocol
+	(*GetStatusRequest)(nil),      // 2: backlot.gateway.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 3: backlot.gateway.v1.GetStatusResponse
+	(*Route)(nil),                 // 4: backlot.gateway.v1.Route
+	(*PathMatch)(nil),             // 5: backlot.gateway.v1.PathMatch
+	(*ValueMatch)(nil),            // 6: backlot.gateway.v1.ValueMatch
+	(*Split)(nil),                 // 7: backlot.gateway.v1.Split
+	(*WeightedCluster)(nil),       // 8: backlot.gateway.v1.WeightedCluster
+	(*Mirror)(nil),                // 9: backlot.gateway.v1.Mirror
+	(*Redirect)(nil),              // 10: backlot.gateway.v1.Redirect
+	(*Answer)(nil),                // 11: backlot.gateway.v1.Answer
+	(*MediaTarget)(nil),           // 12: backlot.gateway.v1.MediaTarget
+	(*ConsoleTarget)(nil),         // 13: backlot.gateway.v1.ConsoleTarget
+	(*RoutePolicy)(nil),           // 14: backlot.gateway.v1.RoutePolicy
+	(*Retry)(nil),                 // 15: backlot.gateway.v1.Retry
+	(*Hedge)(nil),                 // 16: backlot.gateway.v1.Hedge
+	(*HashKey)(nil),               // 17: backlot.gateway.v1.HashKey
+	(*Cors)(nil),                  // 18: backlot.gateway.v1.Cors
+	(*Jwt)(nil),                   // 19: backlot.gateway.v1.Jwt
+	(*ApiKey)(nil),                // 20: backlot.gateway.v1.ApiKey
+	(*ClientCertificate)(nil),     // 21: backlot.gateway.v1.ClientCertificate
+	(*ExternalAuthorization)(nil), // 22: backlot.gateway.v1.ExternalAuthorization
+	(*RateLimit)(nil),             // 23: backlot.gateway.v1.RateLimit
+	(*Compression)(nil),           // 24: backlot.gateway.v1.Compression
+	(*HeaderEdits)(nil),           // 25: backlot.gateway.v1.HeaderEdits
+	(*HeaderValue)(nil),           // 26: backlot.gateway.v1.HeaderValue
+	(*Cluster)(nil),               // 27: backlot.gateway.v1.Cluster
+	(*ClusterTls)(nil),            // 28: backlot.gateway.v1.ClusterTls
+	(*ErrorBreaker)(nil),          // 29: backlot.gateway.v1.ErrorBreaker
+	(*OutlierDetection)(nil),      // 30: backlot.gateway.v1.OutlierDetection
+	(*HealthCheck)(nil),           // 31: backlot.gateway.v1.HealthCheck
+	(*HttpCheck)(nil),             // 32: backlot.gateway.v1.HttpCheck
+	(*GrpcCheck)(nil),             // 33: backlot.gateway.v1.GrpcCheck
+	(*TcpCheck)(nil),              // 34: backlot.gateway.v1.TcpCheck
+	(*ConnectionPool)(nil),        // 35: backlot.gateway.v1.ConnectionPool
+	(*StaticEndpoints)(nil),       // 36: backlot.gateway.v1.StaticEndpoints
+	(*StaticEndpoint)(nil),        // 37: backlot.gateway.v1.StaticEndpoint
+	(*CircuitBreaker)(nil),        // 38: backlot.gateway.v1.CircuitBreaker
+	(*Listener)(nil),              // 39: backlot.gateway.v1.Listener
+	(*ListenerTls)(nil),           // 40: backlot.gateway.v1.ListenerTls
+	(*Secret)(nil),                // 41: backlot.gateway.v1.Secret
+	(*Certificate)(nil),           // 42: backlot.gateway.v1.Certificate
+	(*Material)(nil),              // 43: backlot.gateway.v1.Material
+	(*ApiKeys)(nil),               // 44: backlot.gateway.v1.ApiKeys
+	(*ClusterExtension)(nil),      // 45: backlot.gateway.v1.ClusterExtension
+	(*EdgeIdentity)(nil),          // 46: backlot.gateway.v1.EdgeIdentity
+	(*RouteTarget)(nil),           // 47: backlot.gateway.v1.RouteTarget
+	nil,                           // 48: backlot.gateway.v1.Jwt.ForwardEntry
+	nil,                           // 49: backlot.gateway.v1.ExternalAuthorization.ContextEntry
+	nil,                           // 50: backlot.gateway.v1.ApiKeys.DigestsEntry
+	(v1.Principal)(0),             // 51: backlot.options.v1.Principal
+	(*durationpb.Duration)(nil),   // 52: google.protobuf.Duration
+	(*v11.VerificationKey)(nil),   // 53: backlot.identity.v1.VerificationKey
 }
 var file_backlot_gateway_v1_gateway_proto_depIdxs = []int32{
-	3,  // 0: backlot.gateway.v1.Route.path:type_name -> backlot.gateway.v1.PathMatch
-	4,  // 1: backlot.gateway.v1.Route.media:type_name -> backlot.gateway.v1.MediaTarget
-	5,  // 2: backlot.gateway.v1.Route.console:type_name -> backlot.gateway.v1.ConsoleTarget
-	6,  // 3: backlot.gateway.v1.Route.policy:type_name -> backlot.gateway.v1.RoutePolicy
-	12, // 4: backlot.gateway.v1.RoutePolicy.principals:type_name -> backlot.options.v1.Principal
-	13, // 5: backlot.gateway.v1.RoutePolicy.timeout:type_name -> google.protobuf.Duration
-	8,  // 6: backlot.gateway.v1.Cluster.static:type_name -> backlot.gateway.v1.StaticEndpoints
-	13, // 7: backlot.gateway.v1.Cluster.connect_timeout:type_name -> google.protobuf.Duration
-	9,  // 8: backlot.gateway.v1.Cluster.breaker:type_name -> backlot.gateway.v1.CircuitBreaker
-	14, // 9: backlot.gateway.v1.EdgeIdentity.keys:type_name -> backlot.identity.v1.VerificationKey
-	4,  // 10: backlot.gateway.v1.RouteTarget.media:type_name -> backlot.gateway.v1.MediaTarget
-	5,  // 11: backlot.gateway.v1.RouteTarget.console:type_name -> backlot.gateway.v1.ConsoleTarget
-	0,  // 12: backlot.gateway.v1.GatewayService.GetStatus:input_type -> backlot.gateway.v1.GetStatusRequest
-	1,  // 13: backlot.gateway.v1.GatewayService.GetStatus:output_type -> backlot.gateway.v1.GetStatusResponse
-	13, // [13:14] is the sub-list for method output_type
-	12, // [12:13] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	5,  // 0: backlot.gateway.v1.Route.path:type_name -> backlot.gateway.v1.PathMatch
+	12, // 1: backlot.gateway.v1.Route.media:type_name -> backlot.gateway.v1.MediaTarget
+	13, // 2: backlot.gateway.v1.Route.console:type_name -> backlot.gateway.v1.ConsoleTarget
+	7,  // 3: backlot.gateway.v1.Route.split:type_name -> backlot.gateway.v1.Split
+	10, // 4: backlot.gateway.v1.Route.redirect:type_name -> backlot.gateway.v1.Redirect
+	11, // 5: backlot.gateway.v1.Route.answer:type_name -> backlot.gateway.v1.Answer
+	14, // 6: backlot.gateway.v1.Route.policy:type_name -> backlot.gateway.v1.RoutePolicy
+	6,  // 7: backlot.gateway.v1.Route.headers:type_name -> backlot.gateway.v1.ValueMatch
+	6,  // 8: backlot.gateway.v1.Route.queries:type_name -> backlot.gateway.v1.ValueMatch
+	9,  // 9: backlot.gateway.v1.Route.mirrors:type_name -> backlot.gateway.v1.Mirror
+	8,  // 10: backlot.gateway.v1.Split.clusters:type_name -> backlot.gateway.v1.WeightedCluster
+	25, // 11: backlot.gateway.v1.WeightedCluster.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	25, // 12: backlot.gateway.v1.WeightedCluster.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	51, // 13: backlot.gateway.v1.RoutePolicy.principals:type_name -> backlot.options.v1.Principal
+	52, // 14: backlot.gateway.v1.RoutePolicy.timeout:type_name -> google.protobuf.Duration
+	52, // 15: backlot.gateway.v1.RoutePolicy.try_timeout:type_name -> google.protobuf.Duration
+	52, // 16: backlot.gateway.v1.RoutePolicy.idle_timeout:type_name -> google.protobuf.Duration
+	15, // 17: backlot.gateway.v1.RoutePolicy.retry:type_name -> backlot.gateway.v1.Retry
+	16, // 18: backlot.gateway.v1.RoutePolicy.hedge:type_name -> backlot.gateway.v1.Hedge
+	17, // 19: backlot.gateway.v1.RoutePolicy.hash:type_name -> backlot.gateway.v1.HashKey
+	18, // 20: backlot.gateway.v1.RoutePolicy.cors:type_name -> backlot.gateway.v1.Cors
+	19, // 21: backlot.gateway.v1.RoutePolicy.jwt:type_name -> backlot.gateway.v1.Jwt
+	20, // 22: backlot.gateway.v1.RoutePolicy.api_key:type_name -> backlot.gateway.v1.ApiKey
+	21, // 23: backlot.gateway.v1.RoutePolicy.client_certificate:type_name -> backlot.gateway.v1.ClientCertificate
+	22, // 24: backlot.gateway.v1.RoutePolicy.external_authorization:type_name -> backlot.gateway.v1.ExternalAuthorization
+	23, // 25: backlot.gateway.v1.RoutePolicy.rate_limits:type_name -> backlot.gateway.v1.RateLimit
+	24, // 26: backlot.gateway.v1.RoutePolicy.compression:type_name -> backlot.gateway.v1.Compression
+	25, // 27: backlot.gateway.v1.RoutePolicy.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	25, // 28: backlot.gateway.v1.RoutePolicy.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	52, // 29: backlot.gateway.v1.Retry.backoff_min:type_name -> google.protobuf.Duration
+	52, // 30: backlot.gateway.v1.Retry.backoff_max:type_name -> google.protobuf.Duration
+	52, // 31: backlot.gateway.v1.Hedge.after:type_name -> google.protobuf.Duration
+	52, // 32: backlot.gateway.v1.Cors.max_age:type_name -> google.protobuf.Duration
+	48, // 33: backlot.gateway.v1.Jwt.forward:type_name -> backlot.gateway.v1.Jwt.ForwardEntry
+	52, // 34: backlot.gateway.v1.Jwt.leeway:type_name -> google.protobuf.Duration
+	52, // 35: backlot.gateway.v1.ExternalAuthorization.timeout:type_name -> google.protobuf.Duration
+	49, // 36: backlot.gateway.v1.ExternalAuthorization.context:type_name -> backlot.gateway.v1.ExternalAuthorization.ContextEntry
+	17, // 37: backlot.gateway.v1.RateLimit.key:type_name -> backlot.gateway.v1.HashKey
+	26, // 38: backlot.gateway.v1.HeaderEdits.set:type_name -> backlot.gateway.v1.HeaderValue
+	26, // 39: backlot.gateway.v1.HeaderEdits.add:type_name -> backlot.gateway.v1.HeaderValue
+	36, // 40: backlot.gateway.v1.Cluster.static:type_name -> backlot.gateway.v1.StaticEndpoints
+	52, // 41: backlot.gateway.v1.Cluster.connect_timeout:type_name -> google.protobuf.Duration
+	38, // 42: backlot.gateway.v1.Cluster.breaker:type_name -> backlot.gateway.v1.CircuitBreaker
+	0,  // 43: backlot.gateway.v1.Cluster.balance:type_name -> backlot.gateway.v1.Balance
+	1,  // 44: backlot.gateway.v1.Cluster.protocol:type_name -> backlot.gateway.v1.UpstreamProtocol
+	28, // 45: backlot.gateway.v1.Cluster.tls:type_name -> backlot.gateway.v1.ClusterTls
+	29, // 46: backlot.gateway.v1.Cluster.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
+	30, // 47: backlot.gateway.v1.Cluster.outlier_detection:type_name -> backlot.gateway.v1.OutlierDetection
+	31, // 48: backlot.gateway.v1.Cluster.health_check:type_name -> backlot.gateway.v1.HealthCheck
+	35, // 49: backlot.gateway.v1.Cluster.pool:type_name -> backlot.gateway.v1.ConnectionPool
+	52, // 50: backlot.gateway.v1.ErrorBreaker.window:type_name -> google.protobuf.Duration
+	52, // 51: backlot.gateway.v1.ErrorBreaker.open_for:type_name -> google.protobuf.Duration
+	52, // 52: backlot.gateway.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
+	52, // 53: backlot.gateway.v1.OutlierDetection.base_eject:type_name -> google.protobuf.Duration
+	52, // 54: backlot.gateway.v1.OutlierDetection.max_eject:type_name -> google.protobuf.Duration
+	32, // 55: backlot.gateway.v1.HealthCheck.http:type_name -> backlot.gateway.v1.HttpCheck
+	33, // 56: backlot.gateway.v1.HealthCheck.grpc:type_name -> backlot.gateway.v1.GrpcCheck
+	34, // 57: backlot.gateway.v1.HealthCheck.tcp:type_name -> backlot.gateway.v1.TcpCheck
+	52, // 58: backlot.gateway.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	52, // 59: backlot.gateway.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	52, // 60: backlot.gateway.v1.ConnectionPool.idle_timeout:type_name -> google.protobuf.Duration
+	52, // 61: backlot.gateway.v1.ConnectionPool.tls_handshake_timeout:type_name -> google.protobuf.Duration
+	37, // 62: backlot.gateway.v1.StaticEndpoints.endpoints:type_name -> backlot.gateway.v1.StaticEndpoint
+	40, // 63: backlot.gateway.v1.Listener.tls:type_name -> backlot.gateway.v1.ListenerTls
+	42, // 64: backlot.gateway.v1.Secret.certificate:type_name -> backlot.gateway.v1.Certificate
+	43, // 65: backlot.gateway.v1.Secret.authority:type_name -> backlot.gateway.v1.Material
+	43, // 66: backlot.gateway.v1.Secret.jwks:type_name -> backlot.gateway.v1.Material
+	44, // 67: backlot.gateway.v1.Secret.api_keys:type_name -> backlot.gateway.v1.ApiKeys
+	43, // 68: backlot.gateway.v1.Certificate.chain:type_name -> backlot.gateway.v1.Material
+	43, // 69: backlot.gateway.v1.Certificate.key:type_name -> backlot.gateway.v1.Material
+	50, // 70: backlot.gateway.v1.ApiKeys.digests:type_name -> backlot.gateway.v1.ApiKeys.DigestsEntry
+	29, // 71: backlot.gateway.v1.ClusterExtension.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
+	35, // 72: backlot.gateway.v1.ClusterExtension.pool:type_name -> backlot.gateway.v1.ConnectionPool
+	53, // 73: backlot.gateway.v1.EdgeIdentity.keys:type_name -> backlot.identity.v1.VerificationKey
+	12, // 74: backlot.gateway.v1.RouteTarget.media:type_name -> backlot.gateway.v1.MediaTarget
+	13, // 75: backlot.gateway.v1.RouteTarget.console:type_name -> backlot.gateway.v1.ConsoleTarget
+	2,  // 76: backlot.gateway.v1.GatewayService.GetStatus:input_type -> backlot.gateway.v1.GetStatusRequest
+	3,  // 77: backlot.gateway.v1.GatewayService.GetStatus:output_type -> backlot.gateway.v1.GetStatusResponse
+	77, // [77:78] is the sub-list for method output_type
+	76, // [76:77] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_backlot_gateway_v1_gateway_proto_init() }
@@ -1001,16 +4323,48 @@ func file_backlot_gateway_v1_gateway_proto_init() {
 		(*Route_Cluster)(nil),
 		(*Route_Media)(nil),
 		(*Route_Console)(nil),
+		(*Route_Split)(nil),
+		(*Route_Redirect)(nil),
+		(*Route_Answer)(nil),
 	}
 	file_backlot_gateway_v1_gateway_proto_msgTypes[3].OneofWrappers = []any{
 		(*PathMatch_Exact)(nil),
 		(*PathMatch_Prefix)(nil),
+		(*PathMatch_Template)(nil),
 	}
-	file_backlot_gateway_v1_gateway_proto_msgTypes[7].OneofWrappers = []any{
+	file_backlot_gateway_v1_gateway_proto_msgTypes[4].OneofWrappers = []any{
+		(*ValueMatch_Exact)(nil),
+		(*ValueMatch_Prefix)(nil),
+		(*ValueMatch_Suffix)(nil),
+		(*ValueMatch_Regex)(nil),
+		(*ValueMatch_Present)(nil),
+	}
+	file_backlot_gateway_v1_gateway_proto_msgTypes[15].OneofWrappers = []any{
+		(*HashKey_Header)(nil),
+		(*HashKey_Cookie)(nil),
+		(*HashKey_SourceIp)(nil),
+		(*HashKey_Subject)(nil),
+	}
+	file_backlot_gateway_v1_gateway_proto_msgTypes[25].OneofWrappers = []any{
 		(*Cluster_Service)(nil),
 		(*Cluster_Static)(nil),
 	}
-	file_backlot_gateway_v1_gateway_proto_msgTypes[11].OneofWrappers = []any{
+	file_backlot_gateway_v1_gateway_proto_msgTypes[29].OneofWrappers = []any{
+		(*HealthCheck_Http)(nil),
+		(*HealthCheck_Grpc)(nil),
+		(*HealthCheck_Tcp)(nil),
+	}
+	file_backlot_gateway_v1_gateway_proto_msgTypes[39].OneofWrappers = []any{
+		(*Secret_Certificate)(nil),
+		(*Secret_Authority)(nil),
+		(*Secret_Jwks)(nil),
+		(*Secret_ApiKeys)(nil),
+	}
+	file_backlot_gateway_v1_gateway_proto_msgTypes[41].OneofWrappers = []any{
+		(*Material_Inline)(nil),
+		(*Material_File)(nil),
+	}
+	file_backlot_gateway_v1_gateway_proto_msgTypes[45].OneofWrappers = []any{
 		(*RouteTarget_Media)(nil),
 		(*RouteTarget_Console)(nil),
 	}
@@ -1019,13 +4373,14 @@ func file_backlot_gateway_v1_gateway_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_gateway_v1_gateway_proto_rawDesc), len(file_backlot_gateway_v1_gateway_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   12,
+			NumEnums:      2,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_backlot_gateway_v1_gateway_proto_goTypes,
 		DependencyIndexes: file_backlot_gateway_v1_gateway_proto_depIdxs,
+		EnumInfos:         file_backlot_gateway_v1_gateway_proto_enumTypes,
 		MessageInfos:      file_backlot_gateway_v1_gateway_proto_msgTypes,
 	}.Build()
 	File_backlot_gateway_v1_gateway_proto = out.File
