@@ -82,7 +82,7 @@ func (c *Conn) unlend() {
 func (c *Conn) Keep() {
 	e := c.endpoint
 	settings := &e.group.newest.Load().settings
-	if c.once || e.gone.Load() || e.draining.Load() || c.stale(settings.Pool.MaxUses) ||
+	if c.once || e.draining.Load() || c.stale(settings.Pool.MaxUses) ||
 		e.group.queue.open.Load() > int64(settings.MaxConnections) || !c.untimed() {
 		c.Close()
 		return
