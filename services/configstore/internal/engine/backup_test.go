@@ -65,6 +65,7 @@ func TestSnapshotIsRestoredAndRevisionsGoOnAbove(t *testing.T) {
 }
 
 func TestFullDatabaseMakesRoomByItself(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "etcd")
 	e, err := engine.Start(t.Context(), engine.Config{DataDir: dir, QuotaBytes: 16 << 20, NoSync: true})
 	if err != nil {
@@ -127,6 +128,7 @@ func certify(t *testing.T, dir string) engine.Files {
 }
 
 func TestMembersTalkByMutualTLSAndRefuseStrangers(t *testing.T) {
+	t.Parallel()
 	files, strangers := certify(t, t.TempDir()), certify(t, t.TempDir())
 	c := newTrio(t, "a", "b")
 	var list []string

@@ -185,6 +185,7 @@ func tryPut(ctx context.Context, e *engine.Engine, key, value string, limit time
 }
 
 func TestAnyMemberTakesWritesAndAllGetThem(t *testing.T) {
+	t.Parallel()
 	c := found(t)
 	for i, name := range c.names {
 		put(t, c.members[name], "/key", fmt.Sprint(i))
@@ -214,6 +215,7 @@ func TestAnyMemberTakesWritesAndAllGetThem(t *testing.T) {
 }
 
 func TestLeaderThatIsCutOffStepsDownAndOthersGoOn(t *testing.T) {
+	t.Parallel()
 	c := found(t)
 	old := c.leader(c.names...)
 	put(t, c.members[old], "/key", "before")
@@ -234,8 +236,65 @@ func TestLeaderThatIsCutOffStepsDownAndOthersGoOn(t *testing.T) {
 	c.leader(c.names...)
 }
 
+// What the leader knows of followers is told of the last engine started in a
+// process only, so this test runs alone.
+func TestLeaderShowsHowFarFollowersAre(t *testing.T) {
+	c := newTrio(t, "a", "b", "c")
+	var list []string
+	for _, name := range c.names {
+		c.configs[name] = c.config(name)
+		list = append(list, name+"="+c.configs[name].Cluster.PeerURL)
+	}
+	for name, config := range c.configs {
+		config.Cluster.Members = list
+		c.configs[name] = config
+	}
+	c.start("a", "b", "c")
+	c.members["c"].Close() // and again, as the last one
+	delete(c.members, "c")
+	c.start("c")
+	if leader := c.leader(c.names...); leader != "c" {
+		c.until("c's lead", func() bool {
+			_ = c.members[leader].MoveLeader(t.Context(), c.members["c"].Status().ID)
+			return c.leader(c.names...) == "c"
+		})
+	}
+	progress := func(of string) engine.Progress {
+		for _, m := range c.members["c"].Status().Members {
+			if m.Name == of && m.Progress != nil {
+				return *m.Progress
+			}
+		}
+		return engine.Progress{}
+	}
+	put(t, c.members["c"], "/key", "1")
+	for _, of := range []string{"a", "b"} {
+		c.until(of+"'s replication", func() bool {
+			p := progress(of)
+			return p.State == "replicate" && p.Active && p.Match == c.members["c"].Status().CommittedIndex
+		})
+	}
+	c.network.Isolate("a", "b", "c")
+	put(t, c.members["c"], "/key", "2")
+	c.until("a's silence", func() bool {
+		p := progress("a")
+		return !p.Active && p.Match < c.members["c"].Status().CommittedIndex
+	})
+	if p := progress("b"); p.State != "replicate" || !p.Active {
+		t.Errorf("b, which is not cut off, is in %+v", p)
+	}
+	c.network.Heal()
+	c.until("a's catching up", func() bool {
+		return progress("a").Active && c.value("a", "/key") == "2"
+	})
+	c.members["a"].Close() // connections are refused, of which the leader is told
+	delete(c.members, "a")
+	c.until("probing for a", func() bool { return progress("a").State == "probe" })
+}
+
 // With one direction cut the leader hears nobody, or nobody hears it.
 func TestAsymmetricPartitionEndsInOneLeader(t *testing.T) {
+	t.Parallel()
 	c := found(t)
 	for _, outgoing := range []bool{true, false} {
 		old := c.leader(c.names...)
@@ -256,6 +315,7 @@ func TestAsymmetricPartitionEndsInOneLeader(t *testing.T) {
 }
 
 func TestLoneMemberGrowsToThreeAndShrinks(t *testing.T) {
+	t.Parallel()
 	c := newTrio(t, "a", "b", "c")
 	// At first it is alone and listens nowhere.
 	config := c.config("a")
