@@ -34,7 +34,6 @@ type Host struct {
 	DataDir    string // the service's own folder, absolute
 	Registerer prometheus.Registerer
 	Tracer     trace.Tracer
-	TraceRatio float64        // of the traces begun here that are sampled; 0 where tracing is off
 	Keys       *identity.Keys // signs and verifies principals
 
 	name    string
@@ -70,8 +69,7 @@ func (p *process) newHost(ctx context.Context, name string) (*Host, error) {
 	h := &Host{
 		Log: p.log.With("service", name), Clock: p.clock, DataDir: dir,
 		Registerer: p.registry, Tracer: p.tracing.Tracer(name), Keys: p.keys,
-		TraceRatio: p.tracing.Ratio,
-		name:       name, process: p,
+		name: name, process: p,
 		ready: make(chan struct{}), done: make(chan struct{}),
 		closers: []func() error{unlock},
 		checks:  map[string]func(context.Context) error{},

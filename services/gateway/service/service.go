@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"path/filepath"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/api"
-	"github.com/backlot-video/backlot/services/gateway/internal/media"
+	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 	"github.com/backlot-video/backlot/services/gateway/internal/relay"
 	"github.com/backlot-video/backlot/services/gateway/internal/xds"
 )
@@ -34,6 +33,16 @@ type Config struct {
 	MaxHeader int64
 	// HeaderTimeout is the longest time for a request's header; default 10 s.
 	HeaderTimeout time.Duration
+	// BodyTimeout and WriteTimeout are how long a client may send or take no
+	// byte in the middle of a request or answer; default 1 min each.
+	BodyTimeout, WriteTimeout time.Duration
+	// DrainTime is what requests in flight get at a stop; default 10 s.
+	DrainTime time.Duration
+	// MaxConnections of clients at once; default 65,536.
+	MaxConnections int
+	// TrustedHops is how many proxies before the gateway are believed in what
+	// they say of where a request came from; default 0.
+	TrustedHops int
 	// IdleTimeout is how long a connection is kept without requests; default
 	// 2 min.
 	IdleTimeout time.Duration
@@ -63,6 +72,11 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Size(&c.MaxHeader, "max-header", 64<<10, "most `bytes` of a request's header")
 	set.Duration(&c.HeaderTimeout, "header-timeout", 10*time.Second, "longest `time` for a request's header")
 	set.Duration(&c.IdleTimeout, "idle-timeout", 2*time.Minute, "how `long` a connection is kept without requests")
+	set.Duration(&c.BodyTimeout, "body-timeout", time.Minute, "longest `time` without a byte of a request's body")
+	set.Duration(&c.WriteTimeout, "write-timeout", time.Minute, "longest `time` in which a client takes no byte of an answer")
+	set.Duration(&c.DrainTime, "drain-time", 10*time.Second, "`time` that requests in flight get at a stop")
+	set.Int(&c.MaxConnections, "max-connections", 65536, "most `connections` of clients at once")
+	set.Int(&c.TrustedHops, "trusted-hops", 0, "`number` of proxies before the gateway that are believed in X-Forwarded-For")
 	set.Bool(&c.DefaultRoutes, "default-routes", true, "make the house's routes at the first start")
 }
 
@@ -81,25 +95,34 @@ func (s *Service) Validate() error {
 	if s.config.HeaderTimeout <= 0 || s.config.IdleTimeout <= 0 {
 		faults = append(faults, errors.New("gateway.header-timeout, gateway.idle-timeout: must be above 0"))
 	}
+	if s.config.BodyTimeout <= 0 || s.config.WriteTimeout <= 0 || s.config.DrainTime <= 0 {
+		faults = append(faults, errors.New("gateway.body-timeout, gateway.write-timeout, gateway.drain-time: must be above 0"))
+	}
+	if s.config.MaxConnections < 1 {
+		faults = append(faults, errors.New("gateway.max-connections: must be at least 1"))
+	}
+	if s.config.TrustedHops < 0 || s.config.TrustedHops > 16 {
+		faults = append(faults, errors.New("gateway.trusted-hops: must be between 0 and 16"))
+	}
 	return errors.Join(faults...)
 }
 
 // Run implements lifecycle.Service.
 func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Listen)
+	front, err := s.open(ctx, host)
 	if err != nil {
-		return lifecycle.ListenError(s.config.Listen, name+".listen", err)
+		return err
 	}
-	handler := s.handler(host)
-	client := s.controlPlane(host, handler)
+	defer front.close()
+	client := s.controlPlane(host, front.relay)
 	if loaded, err := client.Load(); err != nil {
 		host.Log.Warn("last good configuration cannot be used", "err", err)
 	} else if loaded {
 		host.Log.Info("serving by the last good configuration until the control plane answers")
 	}
-	host.Handle(gatewayv1.GatewayServiceDesc, &api.Status{Current: handler.Current, Rejected: client.Rejected})
+	host.Handle(gatewayv1.GatewayServiceDesc, &api.Status{Current: front.relay.Current, Rejected: client.Rejected})
 	host.Check("configuration", func(context.Context) error {
-		if current := handler.Current(); current == nil || current.Empty() {
+		if current := front.relay.Current(); current == nil || current.Empty() {
 			return errors.New("no routes from the control plane yet")
 		}
 		return nil
@@ -108,60 +131,23 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		host.EnsureObjects(defaultObjects()...)
 	}
 	host.Go("control plane", client.Run)
+	host.Go("upstreams", front.upstreams.Run)
 	host.Ready()
-	return s.serve(ctx, host, listener, handler)
-}
-
-func (s *Service) handler(host *lifecycle.Host) *relay.Handler {
-	_, clientTLS := host.TLS()
-	var console http.Handler
-	if s.console != nil {
-		console = http.FileServerFS(s.console)
-	}
-	return relay.NewHandler(relay.Config{
-		Keys: host.Keys, Media: media.New(host, host.Log), Console: console, TLS: clientTLS,
-		Tracer: host.Tracer, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
-	})
-}
-
-func (s *Service) controlPlane(host *lifecycle.Host, handler *relay.Handler) *xds.Client {
-	client, base := host.StreamClient("configstore")
-	return xds.New(xds.Config{
-		HTTP: client, BaseURL: base, Node: "gateway/" + s.config.Listen,
-		SnapshotFile: filepath.Join(host.DataDir, "xds.snapshot"),
-		Apply:        handler.Swap, Log: host.Log, Registerer: host.Registerer,
-	})
-}
-
-// serve answers on the public listener until ctx ends, and then lets the
-// requests in flight end.
-func (s *Service) serve(ctx context.Context, host *lifecycle.Host, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: s.config.HeaderTimeout, IdleTimeout: s.config.IdleTimeout,
-		MaxHeaderBytes: int(s.config.MaxHeader), ErrorLog: quiet(host.Log),
-	}
-	failed := make(chan error, 1)
-	go func() {
-		if s.config.TLSCert != "" {
-			failed <- server.ServeTLS(listener, s.config.TLSCert, s.config.TLSKey)
-			return
-		}
-		failed <- server.Serve(listener)
-	}()
-	host.Log.Info("listening", "address", listener.Addr().String(), "tls", s.config.TLSCert != "")
-	select {
-	case err := <-failed:
-		return fmt.Errorf("public listener: %w", err)
-	case <-ctx.Done():
-	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	if err := server.Shutdown(stop); err != nil {
-		host.Log.Warn("connections were cut at the end of the drain", "err", err)
-		return server.Close()
-	}
+	<-ctx.Done()
+	front.drain(context.WithoutCancel(ctx), s.config.DrainTime)
 	return nil
 }
 
-// drainTime is what requests in flight get at a stop.
-const drainTime = 10 * time.Second
+func (s *Service) controlPlane(host *lifecycle.Host, to *relay.Relay) *xds.Client {
+	client, base := host.StreamClient("configstore")
+	apply := func(config *edge.Config) {
+		if err := to.Swap(config); err != nil {
+			host.Log.Error("configuration cannot be put in force; the old one stays", "err", err)
+		}
+	}
+	return xds.New(xds.Config{
+		HTTP: client, BaseURL: base, Node: "gateway/" + s.config.Listen,
+		SnapshotFile: filepath.Join(host.DataDir, "xds.snapshot"),
+		Apply:        apply, Log: host.Log, Registerer: host.Registerer,
+	})
+}

@@ -14,19 +14,21 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/token"
 	identityv1 "github.com/backlot-video/backlot/proto/gen/backlot/identity/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
+	"github.com/backlot-video/backlot/services/gateway/internal/engine"
+	"github.com/backlot-video/backlot/services/gateway/internal/filter"
 	"github.com/backlot-video/backlot/services/gateway/internal/relay"
+	"github.com/backlot-video/backlot/services/gateway/internal/upstream"
 )
 
 // bench is a gateway in front of a server that echoes what it is sent.
 type bench struct {
-	gateway  *httptest.Server
-	handler  *relay.Handler
+	url      string
+	handler  *relay.Relay
 	keys     *identity.Keys
 	signer   *token.Signer
 	config   *edge.Config
@@ -49,12 +51,18 @@ func newBench(t *testing.T) *bench {
 	if b.keys, err = identity.ParseKeys([]byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), time.Now); err != nil {
 		t.Fatal(err)
 	}
-	b.handler = relay.NewHandler(relay.Config{
-		Keys: b.keys, Media: shelf{}, Tracer: noop.NewTracerProvider().Tracer("test"), Clock: time.Now,
-		Log: slog.New(slog.DiscardHandler), Registerer: b.registry,
+	log := slog.New(slog.DiscardHandler)
+	b.handler = relay.New(relay.Config{
+		Upstreams: upstream.New(upstream.Config{Log: log, Registerer: b.registry}),
+		Filters:   filter.NewEnv(filter.Config{Keys: b.keys, Clock: time.Now, Log: log, Registerer: b.registry}),
+		Media:     shelf{}, Log: log, Registerer: b.registry,
 	})
-	b.gateway = httptest.NewServer(b.handler)
-	t.Cleanup(b.gateway.Close)
+	server := engine.New(engine.Config{Handler: b.handler, Log: log, Registerer: b.registry})
+	t.Cleanup(server.Close)
+	if err := server.SetListeners(t.Context(), []engine.Listener{{Address: "127.0.0.1:0"}}); err != nil {
+		t.Fatal(err)
+	}
+	b.url = "http://" + server.Addresses()["127.0.0.1:0"].String()
 	upstream := httptest.NewServer(http.HandlerFunc(b.echo))
 	t.Cleanup(upstream.Close)
 	policy := edge.Policy{Timeout: 2 * time.Second, MaxRequest: 64, MaxAttempts: 2}
@@ -79,6 +87,13 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
+func (b *bench) swap(t *testing.T, config *edge.Config) {
+	t.Helper()
+	if err := b.handler.Swap(config); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // echo answers who the gateway says is calling, and where.
 func (b *bench) echo(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/slow" {
@@ -97,7 +112,7 @@ func (b *bench) echo(w http.ResponseWriter, r *http.Request) {
 
 func (b *bench) do(t *testing.T, method, path, body string, header map[string]string) (int, string, http.Header) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, b.gateway.URL+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), method, b.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +149,7 @@ func TestWithoutConfigurationTheGatewaySaysSo(t *testing.T) {
 
 func TestThePrincipalIsTheGatewaysWordOnly(t *testing.T) {
 	b := newBench(t)
-	b.handler.Swap(b.config)
+	b.swap(t, b.config)
 	forged := map[string]string{identity.Header: "forged"}
 	status, text, header := b.do(t, http.MethodPost, "/api/x", "hello", forged)
 	if status != http.StatusOK || text != "/v1/x PRINCIPAL_ANONYMOUS  hello " {
@@ -150,26 +165,27 @@ func TestThePrincipalIsTheGatewaysWordOnly(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	b := newBench(t)
-	b.handler.Swap(b.config)
+	b.swap(t, b.config)
 	for name, c := range map[string]struct {
 		method, path, body string
 		header             map[string]string
 		status             int
 		text               string
 	}{
-		"forged token":     {"GET", "/api/x", "", map[string]string{"Authorization": "Bearer a.b.c"}, 401, "sign in again"},
-		"expired token":    {"GET", "/api/x", "", b.bearer(t, identity.Viewer, -time.Minute), 401, "expired"},
-		"other scheme":     {"GET", "/api/x", "", map[string]string{"Authorization": "Basic x"}, 401, "Bearer"},
-		"not signed in":    {"GET", "/creators/x", "", nil, 401, "sign in first"},
-		"wrong kind":       {"GET", "/creators/x", "", b.bearer(t, identity.Viewer, time.Hour), 403, "not open"},
-		"no route":         {"GET", "/nowhere", "", nil, 404, "no route"},
-		"no endpoint":      {"GET", "/empty", "", nil, 503, "no endpoint"},
-		"too large":        {"POST", "/api/x", strings.Repeat("x", 65), nil, 413, "64 bytes"},
-		"too slow":         {"GET", "/slow", "", nil, 504, "in time"},
-		"forged media":     {"GET", "/media/AAAA/master.m3u8", "", nil, 403, "media address"},
-		"media is read":    {"POST", "/media/AAAA/master.m3u8", "", nil, 405, "GET and HEAD"},
-		"climbing path":    {"GET", "/api/%2e%2e/secret", "", nil, 400, "must not contain"},
-		"media without it": {"GET", "/media/", "", nil, 403, "media address"},
+		"forged token":            {"GET", "/api/x", "", map[string]string{"Authorization": "Bearer a.b.c"}, 401, "sign in again"},
+		"expired token":           {"GET", "/api/x", "", b.bearer(t, identity.Viewer, -time.Minute), 401, "expired"},
+		"other scheme":            {"GET", "/api/x", "", map[string]string{"Authorization": "Basic x"}, 401, "Bearer"},
+		"not signed in":           {"GET", "/creators/x", "", nil, 401, "sign in first"},
+		"wrong kind":              {"GET", "/creators/x", "", b.bearer(t, identity.Viewer, time.Hour), 403, "not open"},
+		"no route":                {"GET", "/nowhere", "", nil, 404, "no route"},
+		"no endpoint":             {"GET", "/empty", "", nil, 503, "no endpoint"},
+		"too large":               {"POST", "/api/x", strings.Repeat("x", 65), nil, 413, "64 bytes"},
+		"too slow":                {"GET", "/slow", "", nil, 504, "in time"},
+		"forged media":            {"GET", "/media/AAAA/master.m3u8", "", nil, 403, "media address"},
+		"media is read":           {"POST", "/media/AAAA/master.m3u8", "", nil, 405, "GET and HEAD"},
+		"climbing path":           {"GET", "/api/..%2fsecret", "", nil, 400, "must not contain"},
+		"path in its normal form": {"GET", "/api/%2e%2e/secret", "", nil, 404, "no route"},
+		"media without it":        {"GET", "/media/", "", nil, 403, "media address"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, text, _ := b.do(t, c.method, c.path, c.body, c.header)
@@ -182,7 +198,7 @@ func TestRefusals(t *testing.T) {
 
 func TestAMediaGrantOpensItsOwnPrefixOnly(t *testing.T) {
 	b := newBench(t)
-	b.handler.Swap(b.config)
+	b.swap(t, b.config)
 	signed, err := b.signer.Media(&identityv1.MediaGrant{
 		TenantId: "main", VideoId: "v", Prefix: "main/v/j/", ExpiresAt: time.Now().Add(time.Minute).UnixMicro(),
 	})
@@ -192,7 +208,7 @@ func TestAMediaGrantOpensItsOwnPrefixOnly(t *testing.T) {
 	if status, text, _ := b.do(t, http.MethodGet, "/media/"+signed+"/720p/1.m4s", "", nil); status != http.StatusOK || text != "media:main/v/j/720p/1.m4s" {
 		t.Errorf("got %d %s", status, text)
 	}
-	if status, _, _ := b.do(t, http.MethodGet, "/media/"+signed+"/%2e%2e/other/1.m4s", "", nil); status != http.StatusBadRequest {
+	if status, _, _ := b.do(t, http.MethodGet, "/media/"+signed+"/..%2fother/1.m4s", "", nil); status != http.StatusBadRequest {
 		t.Errorf("climbing out of the prefix: %d", status)
 	}
 }
@@ -210,7 +226,7 @@ func TestARequestGoesToAnotherEndpointWhereTheFirstIsGone(t *testing.T) {
 	shop := b.config.Clusters["shop"]
 	shop.Endpoints = append([]edge.Endpoint{{Address: address}}, shop.Endpoints...)
 	b.config.Clusters["shop"] = shop
-	b.handler.Swap(b.config)
+	b.swap(t, b.config)
 	for range 20 {
 		if status, text, _ := b.do(t, http.MethodPost, "/api/x", "body", nil); status != http.StatusOK || !strings.Contains(text, "body") {
 			t.Fatalf("got %d %s", status, text)
@@ -223,13 +239,13 @@ func TestARequestGoesToAnotherEndpointWhereTheFirstIsGone(t *testing.T) {
 
 func TestASwapIsInForceForTheNextRequest(t *testing.T) {
 	b := newBench(t)
-	b.handler.Swap(b.config)
+	b.swap(t, b.config)
 	b.do(t, http.MethodGet, "/api/x", "", nil)
 	next := &edge.Config{Release: "r2", Clusters: b.config.Clusters, Keys: b.config.Keys}
 	next.Hosts = []edge.Host{{Domains: []string{"*"}, Routes: []edge.Route{{
 		Name: "all", Path: "/", Cluster: "shop", Policy: b.config.Hosts[0].Routes[4].Policy,
 	}}}}
-	b.handler.Swap(next)
+	b.swap(t, next)
 	if status, text, _ := b.do(t, http.MethodGet, "/new", "", nil); status != http.StatusOK || !strings.HasPrefix(text, "/new ") {
 		t.Errorf("got %d %s", status, text)
 	}

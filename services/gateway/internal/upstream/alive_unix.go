@@ -12,7 +12,7 @@ import (
 // come on it, no end and no bytes that nobody asked for.
 type aliveness struct {
 	raw   syscall.RawConn // nil: cannot be told
-	read  func(fd uintptr) bool
+	read  func(fd uintptr)
 	alive bool
 }
 
@@ -27,19 +27,18 @@ func (a *aliveness) watch(conn net.Conn) {
 		return
 	}
 	a.raw = raw
-	a.read = func(fd uintptr) bool {
+	a.read = func(fd uintptr) {
 		var one [1]byte
 		_, err := syscall.Read(int(fd), one[:])
 		a.alive = errors.Is(err, syscall.EAGAIN)
-		return true
 	}
 }
 
-// look never waits. What it may read is lost: the connection is closed then.
+// look never waits, and does not mind deadlines. What it may read is lost: the connection is closed then.
 func (a *aliveness) look() bool {
 	if a.raw == nil {
 		return true
 	}
 	a.alive = false
-	return a.raw.Read(a.read) == nil && a.alive
+	return a.raw.Control(a.read) == nil && a.alive
 }

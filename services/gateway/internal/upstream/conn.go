@@ -24,6 +24,12 @@ type Conn struct {
 	// Buf is 16 KiB to read into, good until Keep or Close.
 	Buf []byte
 
+	// ReadBy and WriteBy are the deadlines in force on the net.Conn within, in
+	// Unix nanoseconds, 0: none, noted by who sets them there. Such deadlines
+	// stay in force for the next request, which leaves them alone where they
+	// are earlier than it needs and looks again when they fire.
+	ReadBy, WriteBy int64
+
 	endpoint    *Endpoint
 	credentials *credentials // that it was made with
 	buffer      *[bufferSize]byte

@@ -454,10 +454,8 @@ func TestEventLoopSharesTheBound(t *testing.T) {
 	if network, address, ok := e.TCP(); network != "tcp" || address != "10.0.0.1:80" || !ok {
 		t.Errorf("TCP gives %s %s %v", network, address, ok)
 	}
-	for n, free := range []bool{true, true, false} {
-		if e.Reserve() != free {
-			t.Errorf("reservation %d of two is wrong", n+1)
-		}
+	if !e.Reserve() || !e.Reserve() || e.Reserve() {
+		t.Error("two may be reserved, no more")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()

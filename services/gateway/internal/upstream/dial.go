@@ -14,18 +14,12 @@ import (
 // that nothing was sent; ctx's own. The connection is to be given back by Keep
 // or Close.
 func (e *Endpoint) Conn(ctx context.Context) (*Conn, error) {
+	if c := e.Kept(); c != nil {
+		return c, nil
+	}
 	q := &e.group.queue
-	if q.pending.Load() == 0 {
-		c, dropped := e.idle.take(e.group.set.config.Clock())
-		if dropped && q.pending.Load() > 0 {
-			q.match()
-		}
-		if c != nil {
-			return c.lend(), nil
-		}
-		if q.take() {
-			return e.dial(ctx, false, "http/1.1")
-		}
+	if q.pending.Load() == 0 && q.take() {
+		return e.dial(ctx, false, "http/1.1")
 	}
 	granted, err := q.wait(ctx, e)
 	if err != nil {
@@ -35,6 +29,23 @@ func (e *Endpoint) Conn(ctx context.Context) (*Conn, error) {
 		return granted.conn.lend(), nil
 	}
 	return e.dial(ctx, false, "http/1.1")
+}
+
+// Kept is Conn as far as it goes without waiting: nil where there is no kept
+// connection, or others wait for one.
+func (e *Endpoint) Kept() *Conn {
+	q := &e.group.queue
+	if q.pending.Load() != 0 {
+		return nil
+	}
+	c, dropped := e.idle.take(e.group.set.config.Clock())
+	if dropped && q.pending.Load() > 0 {
+		q.match()
+	}
+	if c == nil {
+		return nil
+	}
+	return c.lend()
 }
 
 // Dial makes a connection for a pool of the caller's own, such as HTTP/2's,
@@ -80,8 +91,8 @@ func (e *Endpoint) dial(ctx context.Context, once bool, protocols ...string) (*C
 // connect makes a connection with its handshake. raw is what is below TLS.
 func (e *Endpoint) connect(ctx context.Context, with *credentials, protocols []string) (conn, raw net.Conn, err error) {
 	settings := &e.group.newest.Load().settings
-	making, cancel := context.WithTimeout(ctx, settings.ConnectTimeout)
-	raw, err = e.group.set.config.Dial(making, e.network, e.target)
+	dialing, cancel := context.WithTimeout(ctx, settings.ConnectTimeout)
+	raw, err = e.group.set.config.Dial(dialing, e.network, e.target)
 	cancel()
 	if err != nil {
 		return nil, nil, err

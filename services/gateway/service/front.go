@@ -1,0 +1,97 @@
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/backlot-video/backlot/kit/lifecycle"
+	"github.com/backlot-video/backlot/services/gateway/internal/engine"
+	"github.com/backlot-video/backlot/services/gateway/internal/filter"
+	"github.com/backlot-video/backlot/services/gateway/internal/h2"
+	"github.com/backlot-video/backlot/services/gateway/internal/media"
+	"github.com/backlot-video/backlot/services/gateway/internal/relay"
+	"github.com/backlot-video/backlot/services/gateway/internal/upstream"
+)
+
+// front is the public side: the engines, and the relay that they serve by.
+type front struct {
+	host      *lifecycle.Host
+	upstreams *upstream.Set
+	relay     *relay.Relay
+	http1     *engine.Server
+	http2     *h2.Server
+}
+
+// open makes everything and opens the public listener.
+func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error) {
+	config, err := s.tls()
+	if err != nil {
+		return nil, err
+	}
+	f := &front{host: host}
+	_, clientTLS := host.TLS()
+	f.upstreams = upstream.New(upstream.Config{Clock: host.Clock, TLS: clientTLS, Log: host.Log, Registerer: host.Registerer})
+	filters := filter.NewEnv(filter.Config{
+		Keys: host.Keys, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer, Tracer: host.Tracer,
+		TrustedHops: s.config.TrustedHops,
+	})
+	var console http.Handler
+	if s.console != nil {
+		console = http.FileServerFS(s.console)
+	}
+	f.relay = relay.New(relay.Config{
+		Upstreams: f.upstreams, Filters: filters, Media: media.New(host, host.Log), Console: console,
+		Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
+	})
+	f.http2 = h2.NewServer(h2.Config{
+		Limits: h2.Limits{
+			MaxHeader: int(s.config.MaxHeader), HeaderTimeout: s.config.HeaderTimeout,
+			IdleTimeout: s.config.IdleTimeout, WriteTimeout: s.config.WriteTimeout,
+		},
+		Handler: f.relay, Log: host.Log, Metrics: h2.NewMetrics(host.Registerer),
+	})
+	f.http1 = engine.New(engine.Config{
+		Handler: f.relay, HTTP2: f.http2.Serve, HeaderTimeout: s.config.HeaderTimeout, IdleTimeout: s.config.IdleTimeout,
+		BodyTimeout: s.config.BodyTimeout, WriteTimeout: s.config.WriteTimeout, MaxHeader: int(s.config.MaxHeader),
+		MaxConnections: s.config.MaxConnections, Log: host.Log, Registerer: host.Registerer,
+	})
+	if err := f.http1.SetListeners(ctx, []engine.Listener{{Address: s.config.Listen, TLS: config}}); err != nil {
+		f.close()
+		return nil, lifecycle.ListenError(s.config.Listen, name+".listen", err)
+	}
+	return f, nil
+}
+
+// tls is that of the public listener, nil for plain HTTP.
+func (s *Service) tls() (*tls.Config, error) {
+	if s.config.TLSCert == "" {
+		return nil, nil //nolint:nilnil // plain HTTP
+	}
+	certificate, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("gateway.tls-cert, gateway.tls-key: %w", err)
+	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+	}, nil
+}
+
+// drain lets the requests in flight end, within a time.
+func (f *front) drain(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	f.http2.Drain()
+	if err := f.http1.Drain(ctx); err != nil {
+		f.host.Log.Warn("connections were cut at the end of the drain", "err", err)
+	}
+}
+
+// close ends what is left.
+func (f *front) close() {
+	f.http1.Close()
+	f.http2.Close()
+	f.relay.Wait()
+}
