@@ -65,6 +65,7 @@ func run(args []string) int {
 	}
 	tools := map[string]func(string, []string) (int, bool){
 		"rules": rules.Tool, "settlement": settlement.Tool, "coordinator": coordinator.Tool,
+		"configstore": configstore.Tool,
 	}
 	if tool, found := tools[verb]; found {
 		if code, ran := tool("backlot "+verb, args); ran {
@@ -119,6 +120,8 @@ const usage = `Backlot is the backend of a paid-video business.
                        backlot settlement help
   backlot coordinator VERB  list global transactions, retry and force them: see
                        backlot coordinator help
+  backlot configstore VERB  look after the members that keep the configuration:
+                       see backlot configstore help
   backlot mq           run the embedded message broker in a process of its own
   backlot mq parked V  list, show, replay and drop messages that no attempt of a
                        consumer took: see backlot mq parked help

@@ -34,6 +34,7 @@ type Host struct {
 	DataDir    string // the service's own folder, absolute
 	Registerer prometheus.Registerer
 	Tracer     trace.Tracer
+	TraceRatio float64        // of the traces begun here that are sampled; 0 where tracing is off
 	Keys       *identity.Keys // signs and verifies principals
 
 	name    string
@@ -69,7 +70,8 @@ func (p *process) newHost(ctx context.Context, name string) (*Host, error) {
 	h := &Host{
 		Log: p.log.With("service", name), Clock: p.clock, DataDir: dir,
 		Registerer: p.registry, Tracer: p.tracing.Tracer(name), Keys: p.keys,
-		name: name, process: p,
+		TraceRatio: p.tracing.Ratio,
+		name:       name, process: p,
 		ready: make(chan struct{}), done: make(chan struct{}),
 		closers: []func() error{unlock},
 		checks:  map[string]func(context.Context) error{},

@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/backlot-video/backlot/kit/telemetry"
 )
@@ -86,5 +88,38 @@ func TestSpansReachTheCollector(t *testing.T) {
 	}
 	if body := <-received; !strings.Contains(body, "a span of ours") {
 		t.Error("the collector did not get the span")
+	}
+}
+
+func TestSamplingIsToldBeforehand(t *testing.T) {
+	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer collector.Close()
+	for _, ratio := range []float64{0, 0.25, 1} {
+		tracing, err := telemetry.NewTracing(t.Context(),
+			telemetry.TraceConfig{Program: "test", Endpoint: collector.URL, Ratio: ratio}, prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sampled := 0
+		for range 1000 {
+			var id trace.TraceID
+			_, _ = rand.Read(id[:])
+			_, span := tracing.Tracer("t").Start(telemetry.WithTraceID(t.Context(), id), "x")
+			if span.SpanContext().TraceID() != id {
+				t.Fatal("the trace has another id")
+			}
+			if told := telemetry.Sampled(id, tracing.Ratio); told != span.SpanContext().IsSampled() {
+				t.Fatalf("ratio %v: told %t, sampled %t", ratio, told, span.SpanContext().IsSampled())
+			} else if told {
+				sampled++
+			}
+			span.End()
+		}
+		if share := float64(sampled) / 1000; share < ratio-0.07 || share > ratio+0.07 {
+			t.Errorf("ratio %v: %v were sampled", ratio, share)
+		}
+		if err := tracing.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -26,6 +26,8 @@ type TraceConfig struct {
 // Tracing gives tracers and must be shut down.
 type Tracing struct {
 	trace.TracerProvider
+	// Ratio of the traces begun here that are sampled; 0 where tracing is off.
+	Ratio    float64
 	shutdown func(context.Context) error
 }
 
@@ -36,7 +38,7 @@ const maxQueuedSpans = 4096
 // counted in backlot_telemetry_export_failures_total, not the start.
 func NewTracing(ctx context.Context, cfg TraceConfig, registerer prometheus.Registerer) (*Tracing, error) {
 	if cfg.Endpoint == "" {
-		return &Tracing{noop.NewTracerProvider(), func(context.Context) error { return nil }}, nil
+		return &Tracing{noop.NewTracerProvider(), 0, func(context.Context) error { return nil }}, nil
 	}
 	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(cfg.Endpoint))
 	if err != nil {
@@ -49,13 +51,14 @@ func NewTracing(ctx context.Context, cfg TraceConfig, registerer prometheus.Regi
 	registerer.MustRegister(failures)
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(countingExporter{exporter, failures}, sdktrace.WithMaxQueueSize(maxQueuedSpans)),
+		sdktrace.WithIDGenerator(idGenerator{}),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(cfg.Ratio))),
 		sdktrace.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", cfg.Program),
 			attribute.String("service.version", cfg.Version),
 		)),
 	)
-	return &Tracing{provider, provider.Shutdown}, nil
+	return &Tracing{provider, cfg.Ratio, provider.Shutdown}, nil
 }
 
 // Shutdown exports what is queued.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -29,6 +30,10 @@ type Config struct {
 	QuotaBytes int64
 	// HistoryRevisions are kept; older ones are compacted. Default 10,000.
 	HistoryRevisions int
+	// DefragEvery is the shortest time between two defragmentations. Default 1 h.
+	DefragEvery time.Duration
+	// Cluster has the other members; see setting.go.
+	Cluster membership
 	// XDSOpen lets callers without a service's principal read xDS, such as
 	// other proxies. Default false.
 	XDSOpen bool
@@ -48,6 +53,8 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	c := &s.config
 	set.Size(&c.QuotaBytes, "quota-bytes", 2<<30, "most `bytes` of the database; when it is full, writes are refused")
 	set.Int(&c.HistoryRevisions, "history-revisions", 10_000, "`revisions` that are kept; older ones are compacted")
+	set.Duration(&c.DefragEvery, "defrag-every", time.Hour, "shortest `time` between two rewrites of a file that is half free")
+	c.Cluster.register(set)
 	set.Bool(&c.XDSOpen, "xds-open", false, "serve xDS to callers that are no service of this installation too")
 }
 
@@ -61,15 +68,25 @@ func (s *Service) Validate() error {
 	if c.HistoryRevisions < 1000 {
 		faults = append(faults, fmt.Errorf("configstore.history-revisions: %d, must be at least 1000", c.HistoryRevisions))
 	}
+	if c.DefragEvery < time.Minute {
+		faults = append(faults, fmt.Errorf("configstore.defrag-every: %v, must be at least 1m", c.DefragEvery))
+	}
+	faults = append(faults, c.Cluster.validate())
 	return errors.Join(faults...)
 }
 
 // Run implements lifecycle.Service.
 func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
+	others, err := s.config.Cluster.engine()
+	if err != nil {
+		return err
+	}
 	etcd, err := engine.Start(ctx, engine.Config{
 		DataDir:          filepath.Join(host.DataDir, "etcd"),
 		QuotaBytes:       s.config.QuotaBytes,
 		HistoryRevisions: int64(s.config.HistoryRevisions),
+		DefragEvery:      s.config.DefragEvery,
+		Cluster:          others,
 		Log:              host.Log,
 	})
 	if err != nil {
@@ -90,6 +107,8 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 
 	host.Handle(configstorev1.ConfigServiceDesc, api.NewConfig(objects))
 	host.Handle(configstorev1.RegistryServiceDesc, api.NewRegistry(objects))
+	host.Handle(configstorev1.ClusterServiceDesc, api.NewCluster(etcd))
+	engine.Observe(etcd, host.Registerer)
 	host.HandleHTTP(xds.Procedure, plane.Handler(s.allowXDS))
 	host.Check("engine", func(context.Context) error {
 		select {

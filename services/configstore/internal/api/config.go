@@ -3,6 +3,7 @@
 //	config.go    ConfigService
 //	registry.go  RegistryService
 //	secret.go    what readers see of secrets
+//	cluster.go   ClusterService
 //	errors.go    errors of the domain to codes
 //
 // The caller's principal gives tenant and author. Access and the requests' own

@@ -32,6 +32,9 @@ var byError = []struct {
 	{store.ErrCompacted, connect.CodeOutOfRange},
 	{store.ErrBusy, connect.CodeUnavailable},
 	{engine.ErrClosed, connect.CodeUnavailable},
+	{engine.ErrMember, connect.CodeFailedPrecondition},
+	{engine.ErrQuorum, connect.CodeFailedPrecondition},
+	{engine.ErrNotReady, connect.CodeFailedPrecondition},
 	{context.Canceled, connect.CodeCanceled},
 	{context.DeadlineExceeded, connect.CodeDeadlineExceeded},
 }

@@ -1,9 +1,15 @@
 // Package engine runs one embedded etcd member and reaches it in process,
 // without a connection.
 //
-//	engine.go  Config, Engine: start, calls, close
-//	member.go  how the member is set up
-//	log.go     zap to slog
+//	engine.go      Config, Engine: start, calls, close
+//	member.go      how the member is set up
+//	cluster.go     Cluster: the other members, and etcd's own port
+//	profile.go     how patient members are with each other
+//	membership.go  members that come and go
+//	status.go      how the cluster is
+//	upkeep.go      promotion, free space, alarms
+//	snapshot.go    backup and restoring
+//	log.go         zap to slog
 //
 // It knows nothing of objects. All methods are safe for concurrent use.
 package engine
@@ -14,6 +20,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -33,6 +42,11 @@ type Config struct {
 	// HistoryRevisions are kept for resuming watches; default 10,000. Older
 	// ones are compacted within minutes.
 	HistoryRevisions int64
+	// Cluster has the other members; the zero value is a lone member.
+	Cluster Cluster
+	// DefragEvery is the shortest time between two defragmentations, which are
+	// made where half of the file is free; default 1 h.
+	DefragEvery time.Duration
 	// NoSync leaves writing to the disk to the operating system: quick, and
 	// lost when the machine fails. For tests.
 	NoSync bool
@@ -53,26 +67,41 @@ func (c Config) withDefaults() Config {
 	if c.HistoryRevisions <= 0 {
 		c.HistoryRevisions = 10_000
 	}
+	if c.DefragEvery <= 0 {
+		c.DefragEvery = time.Hour
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.Cluster.fill()
 	return c
 }
 
 // Engine is a running member.
 type Engine struct {
-	etcd  *embed.Etcd
-	kv    pb.KVServer
-	lease pb.LeaseServer
+	etcd     *embed.Etcd
+	kv       pb.KVServer
+	lease    pb.LeaseServer
+	config   Config
+	changes  struct{ leader, stepDowns atomic.Uint64 }
+	relieved int64 // revision at which room was made last; upkeep's own
+
+	stop context.CancelFunc
+	kept sync.WaitGroup // upkeep
 }
 
-// Start runs a member and returns when it can write.
+// Start runs a member and returns when it can write: with others, when there
+// is a leader.
 func Start(ctx context.Context, config Config) (*Engine, error) {
 	config = config.withDefaults()
 	if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
 		return nil, err
 	}
-	etcd, err := embed.StartEtcd(member(config))
+	set, err := member(config)
+	if err != nil {
+		return nil, err
+	}
+	etcd, err := embed.StartEtcd(set)
 	if err != nil {
 		return nil, fmt.Errorf("start etcd in %s: %w", config.DataDir, err)
 	}
@@ -85,15 +114,29 @@ func Start(ctx context.Context, config Config) (*Engine, error) {
 		etcd.Close()
 		return nil, context.Cause(ctx)
 	}
-	return &Engine{
-		etcd:  etcd,
-		kv:    v3rpc.NewQuotaKVServer(etcd.Server),
-		lease: v3rpc.NewQuotaLeaseServer(etcd.Server),
-	}, nil
+	e := &Engine{
+		etcd: etcd, config: config,
+		kv: v3rpc.NewQuotaKVServer(etcd.Server), lease: v3rpc.NewQuotaLeaseServer(etcd.Server),
+	}
+	if !config.Cluster.alone() {
+		if err := e.moved(ctx, config.Cluster.PeerURL); err != nil {
+			etcd.Close()
+			return nil, fmt.Errorf("tell members of the address %s: %w", config.Cluster.PeerURL, err)
+		}
+	}
+	kept, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stop = stop
+	e.kept.Go(func() { e.upkeep(kept) })
+	e.kept.Go(func() { e.watchLeader(kept) })
+	return e, nil
 }
 
-// Close stops the member after what it is doing.
-func (e *Engine) Close() { e.etcd.Close() }
+// Close stops the member after what it is doing. A leader hands over first.
+func (e *Engine) Close() {
+	e.stop()
+	e.kept.Wait()
+	e.etcd.Close()
+}
 
 // Stopped is closed when the member stops, whether asked or not.
 func (e *Engine) Stopped() <-chan struct{} { return e.etcd.Server.StopNotify() }

@@ -20,9 +20,9 @@ const (
 	electionMs = 100
 )
 
-// member sets etcd up as a cluster of one that listens nowhere: calls are in
-// process, so that any number of engines run on one machine.
-func member(config Config) *embed.Config {
+// member sets etcd up. A cluster of one listens nowhere: calls are in process,
+// so that any number of engines run on one machine.
+func member(config Config) (*embed.Config, error) {
 	c := embed.NewConfig()
 	c.Name = "backlot"
 	c.Dir = config.DataDir
@@ -50,7 +50,7 @@ func member(config Config) *embed.Config {
 	// in memory, 1,000 entries let a slow member catch up.
 	c.SnapshotCount = 10_000
 	c.SnapshotCatchUpEntries = 1_000
-	return c
+	return c, config.Cluster.apply(c)
 }
 
 var errLeaseNotFound = lease.ErrLeaseNotFound

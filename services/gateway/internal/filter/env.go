@@ -14,6 +14,7 @@ import (
 	"github.com/backlot-video/backlot/kit/identity"
 	identityv1 "github.com/backlot-video/backlot/proto/gen/backlot/identity/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
+	"github.com/backlot-video/backlot/services/gateway/internal/filter/accesslog"
 	"github.com/backlot-video/backlot/services/gateway/internal/filter/bucket"
 )
 
@@ -25,6 +26,10 @@ type Config struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Tracer     trace.Tracer // nil: no traces
+	// TraceRatio of the traces begun here that are sampled, as Tracer samples;
+	// 0: tracing is off, and contexts of callers go through as they came.
+	TraceRatio float64
+	AccessLog  *accesslog.Log // nil: none
 	// Transport gives the way to a cluster of the configuration in force, over
 	// HTTP/2, for calls of the gateway's own (external authorisation).
 	Transport func(cluster string) http.RoundTripper

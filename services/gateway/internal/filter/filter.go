@@ -5,6 +5,10 @@
 //	filter.go    Chain: the policies of one route, compiled
 //	env.go       Env: what policies share, over all configurations
 //	identity.go  Backlot's own tokens, principals, media grants
+//	cert.go, apikey.go, bearer.go  who calls by other means
+//	limit.go, quota.go  how often
+//	cors.go, edit.go, forward.go  what headers say
+//	watch.go, metrics.go, trace.go, span.go, id.go  what watches
 //
 // A Chain is made once for each route of a configuration and does not change.
 // What has to outlive a configuration (verified tokens, buckets, series of

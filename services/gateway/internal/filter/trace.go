@@ -75,7 +75,7 @@ func passTrace(x *exchange.Exchange) {
 	case x.Trace.ID == [16]byte{}:
 		fields.Remove(exchange.Traceparent)
 		fields.Remove(exchange.Tracestate)
-	case x.Trace.Sampled || !fields.Has(exchange.Traceparent):
+	case x.Span != nil || !fields.Has(exchange.Traceparent):
 		var room [64]byte
 		fields.Set(exchange.Traceparent, x.Arena.Copy(appendTraceparent(room[:0], &x.Trace)))
 	}

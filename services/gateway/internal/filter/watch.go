@@ -24,7 +24,7 @@ func (w *Watcher) Begin(x *exchange.Exchange) {
 		x.ID = newID(&x.Arena, x.Began)
 	}
 	x.From = from(x, e.config.TrustedHops)
-	x.Trace, _ = parseTraceparent(x.Request.Fields.Get(exchange.Traceparent))
+	e.beginTrace(x)
 }
 
 // End comes once the answer has been sent or given up. c is the chain of the
@@ -43,5 +43,12 @@ func (w *Watcher) End(x *exchange.Exchange, c *Chain) {
 	if x.Sent > 0 {
 		s.sent.Add(float64(x.Sent))
 	}
-	s.duration.Observe(e.config.Clock().Sub(x.Began).Seconds())
+	end := e.config.Clock()
+	s.duration.Observe(end.Sub(x.Began).Seconds())
+	if e.config.AccessLog != nil && (x.Route == nil || !x.Route.Policy.NoAccessLog) {
+		e.config.AccessLog.Append(x, end)
+	}
+	if x.Span != nil {
+		endSpan(x, end)
+	}
 }

@@ -80,8 +80,10 @@ func TestBreakerClosesByProbesAndOpensForLongerEachTime(t *testing.T) {
 		}
 	}
 	now.advance(time.Minute)
-	if c.Admit(now.now()) != nil || c.Admit(now.now()) != nil || c.Admit(now.now()) == nil {
-		t.Fatal("lets in more or fewer than its two probes")
+	for n, admitted := range []bool{true, true, false} {
+		if err := c.Admit(now.now()); (err == nil) != admitted {
+			t.Fatalf("probe %d of two: %v", n+1, err)
+		}
 	}
 	e := c.members[0].Endpoint
 	e.Begin()
@@ -94,8 +96,10 @@ func TestBreakerClosesByProbesAndOpensForLongerEachTime(t *testing.T) {
 	if c.breaker.state.Load() != closed {
 		t.Error("two good probes do not close it")
 	}
-	if !exchanged(c, now, Outcome{Status: 500}) || !exchanged(c, now, Outcome{Status: 500}) {
-		t.Error("failures of before count after it closed")
+	for range 2 {
+		if !exchanged(c, now, Outcome{Status: 500}) {
+			t.Error("failures of before count after it closed")
+		}
 	}
 }
 
@@ -119,8 +123,10 @@ func TestBreakerSurvivesLostProbesAndOldAnswers(t *testing.T) {
 		t.Error("lets in more than its probes")
 	}
 	now.advance(time.Second)
-	if !exchanged(c, now, Outcome{Status: 200}) || !exchanged(c, now, Outcome{Status: 200}) {
-		t.Error("lost probes keep it half open for good")
+	for range 2 {
+		if !exchanged(c, now, Outcome{Status: 200}) {
+			t.Error("lost probes keep it half open for good")
+		}
 	}
 	if c.breaker.state.Load() != closed {
 		t.Error("good probes do not close it")

@@ -91,8 +91,8 @@ func (e *Endpoint) dial(ctx context.Context, once bool, protocols ...string) (*C
 // connect makes a connection with its handshake. raw is what is below TLS.
 func (e *Endpoint) connect(ctx context.Context, with *credentials, protocols []string) (conn, raw net.Conn, err error) {
 	settings := &e.group.newest.Load().settings
-	dialing, cancel := context.WithTimeout(ctx, settings.ConnectTimeout)
-	raw, err = e.group.set.config.Dial(dialing, e.network, e.target)
+	making, cancel := context.WithTimeout(ctx, settings.ConnectTimeout)
+	raw, err = e.group.set.config.Dial(making, e.network, e.target)
 	cancel()
 	if err != nil {
 		return nil, nil, err

@@ -106,7 +106,7 @@ func keyOf(e edge.Endpoint, t *edge.ClusterTLS) endpointKey {
 func checkAddress(address string) error {
 	if path, found := strings.CutPrefix(address, "unix:"); found {
 		if path == "" {
-			return errors.New("names no socket after unix:")
+			return errors.New("names no socket")
 		}
 		return nil
 	}
@@ -123,29 +123,29 @@ func checkAddress(address string) error {
 // checkBounds finds numbers that mean nothing.
 func checkBounds(c *edge.Cluster) error {
 	var faults []error
-	within := func(field string, value, low, high float64) {
-		if !(low <= value && value <= high) { // NaN is not within
-			faults = append(faults, fmt.Errorf("%s: %v, must be %v to %v", field, value, low, high))
+	within := func(field string, value, most float64) {
+		if !(0 <= value && value <= most) { // NaN is not within
+			faults = append(faults, fmt.Errorf("%s: %v, must be 0 to %v", field, value, most))
 		}
 	}
 	const many = 1 << 30
-	within("max_connections", float64(c.MaxConnections), 0, many)
-	within("max_pending", float64(c.MaxPending), 0, many)
-	within("max_requests", float64(c.MaxRequests), 0, many)
-	within("max_retries", float64(c.MaxRetries), 0, many)
-	within("retry_budget", c.RetryBudget, 0, 1)
-	within("panic_threshold", c.PanicThreshold, 0, 1)
-	within("pool.max_idle", float64(c.Pool.MaxIdle), 0, many)
-	within("pool.max_uses", float64(c.Pool.MaxUses), 0, many)
+	within("max_connections", float64(c.MaxConnections), many)
+	within("max_pending", float64(c.MaxPending), many)
+	within("max_requests", float64(c.MaxRequests), many)
+	within("max_retries", float64(c.MaxRetries), many)
+	within("retry_budget", c.RetryBudget, 1)
+	within("panic_threshold", c.PanicThreshold, 1)
+	within("pool.max_idle", float64(c.Pool.MaxIdle), many)
+	within("pool.max_uses", float64(c.Pool.MaxUses), many)
 	if o := c.Outlier; o != nil {
-		within("outlier.max_eject_percent", float64(o.MaxEjectPercent), 0, 100)
-		within("outlier.consecutive", float64(o.Consecutive), 0, many)
-		within("outlier.success_rate", o.SuccessRate, 0, 100)
+		within("outlier.max_eject_percent", float64(o.MaxEjectPercent), 100)
+		within("outlier.consecutive", float64(o.Consecutive), many)
+		within("outlier.success_rate", o.SuccessRate, 100)
 	}
 	if b := c.Errors; b != nil {
-		within("errors.share", b.Share, 0, 1)
-		within("errors.minimum", float64(b.Minimum), 0, many)
-		within("errors.probes", float64(b.Probes), 0, many)
+		within("errors.share", b.Share, 1)
+		within("errors.minimum", float64(b.Minimum), many)
+		within("errors.probes", float64(b.Probes), many)
 	}
 	if h := c.Health; h != nil && h.Path != "" && !h.GRPC && !strings.HasPrefix(h.Path, "/") {
 		faults = append(faults, fmt.Errorf("health.path: %q, must begin with /", h.Path))

@@ -1,0 +1,69 @@
+// Package tool is the command line of configstore, for operators.
+//
+//	tool.go      the verbs, and what they share
+//	status.go    status, doctor
+//	member.go    member add|remove, lead
+//	snapshot.go  save, restore, defrag
+package tool
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/tool"
+	"github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1/configstorev1connect"
+)
+
+// About says what the tool is for.
+const About = "looks after the members that keep the configuration"
+
+// Verbs are configstore's, in the order in which the help lists them.
+func Verbs() []tool.Verb {
+	return []tool.Verb{statusVerb(), doctorVerb(), memberVerb(), leadVerb(), saveVerb(), restoreVerb(), defragVerb()}
+}
+
+// remote is a running Backlot, and how to show what it answers.
+type remote struct {
+	tool.Remote
+	json bool
+	std  *tool.Stdio
+}
+
+func (r *remote) register(set *config.Set, std *tool.Stdio) {
+	r.std = std
+	r.Register(set)
+	set.Bool(&r.json, "json", false, "print JSON by the API's names")
+}
+
+// cluster is the service, for calls that may take so much longer than others.
+func (r *remote) cluster(longer time.Duration) configstorev1connect.ClusterServiceClient {
+	client := *r.Client
+	client.Timeout += longer
+	return configstorev1connect.NewClusterServiceClient(&client, r.URL)
+}
+
+// online returns what runs fn once the operator is signed in; check looks at
+// the arguments before.
+func (r *remote) online(check func(args []string) error, fn func(ctx context.Context, args []string) error) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := check(args); err != nil {
+			return err
+		}
+		if err := r.SignIn(ctx); err != nil {
+			return err
+		}
+		return fn(ctx, args)
+	}
+}
+
+// want checks the number of arguments.
+func want(n int, what string) func(args []string) error {
+	return func(args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("want %s; try --help", what)
+		}
+		return nil
+	}
+}
