@@ -113,9 +113,9 @@ func hasLength(status int, r *exchange.Response) bool {
 	}
 }
 
-// appendRequest writes the head of a request. An Upgrade becomes an extended
-// CONNECT (RFC 8441).
-func appendRequest(to []byte, r *exchange.Request) []byte {
+// appendRequest writes the head of a request; secure says that it goes over
+// TLS. An Upgrade becomes an extended CONNECT (RFC 8441).
+func appendRequest(to []byte, r *exchange.Request, secure bool) []byte {
 	switch method := string(r.Method); {
 	case r.Upgrade != nil:
 		to = appendIndexed(to, staticGET, []byte("CONNECT"))
@@ -128,7 +128,7 @@ func appendRequest(to []byte, r *exchange.Request) []byte {
 		to = appendIndexed(to, staticGET, r.Method)
 	}
 	scheme := byte(staticHTTP)
-	if r.Secure {
+	if secure {
 		scheme = staticHTTPS
 	}
 	to = append(to, indexed|scheme)

@@ -20,8 +20,9 @@
 //	worker.go    goroutines that serve streams
 //	client.go    exchange.Client of a stream
 //	context.go   the context of a stream
-//	pool.go      Pool, connections to one upstream
-//	upstream.go  one of its connections
+//	transport.go Transport, which carries exchanges to upstreams
+//	pool.go      the connections to one upstream
+//	upstream.go  one of them
 //	call.go      Call, one request to an upstream
 //	metric.go    metrics
 //
@@ -131,6 +132,13 @@ func (e *StreamError) Error() string { return fmt.Sprintf("http/2 stream: %s (%s
 
 // errClosed is a connection whose peer has closed it.
 var errClosed = errors.New("http/2 connection: closed")
+
+// Unprocessed tells errors that say that the peer has not acted on a request,
+// which can be sent again, whatever it is.
+func Unprocessed(err error) bool {
+	var fault *StreamError
+	return errors.As(err, &fault) && fault.Remote && fault.Code == RefusedStream
+}
 
 func protocolError(reason string) error { return &ConnError{Code: ProtocolError, Reason: reason} }
 
