@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"slices"
 	"sync"
 
@@ -75,7 +76,21 @@ func (p *pool) dial(ctx context.Context) (*upstreamConn, error) {
 		_ = nc.Close()
 		return nil, &upstream.DialError{Address: p.endpoint.Address(), Err: errNotHTTP2}
 	}
-	return newUpstreamConn(p, nc), nil
+	return newUpstreamConn(p, &shared{Conn: nc.Conn, lent: nc}), nil
+}
+
+// shared is a connection that several goroutines use and may close, which an
+// upstream.Conn allows to one.
+type shared struct {
+	net.Conn
+	lent *upstream.Conn
+	once sync.Once
+}
+
+// Close implements net.Conn.
+func (s *shared) Close() error {
+	s.once.Do(func() { _ = s.lent.Close() })
+	return nil
 }
 
 // forget takes a connection out that has ended or takes no more calls.
