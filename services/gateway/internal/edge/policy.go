@@ -108,6 +108,8 @@ type ExtAuthz struct {
 	Context map[string]string
 	// MaxBody is how much of the body it is given; 0: none.
 	MaxBody int
+	// Headers are those of the request that it is given; none: all.
+	Headers []string
 }
 
 // RateLimit is a token bucket for each key.

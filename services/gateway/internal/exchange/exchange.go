@@ -84,6 +84,8 @@ type Exchange struct {
 
 	// What the relay and the filters found out.
 	Began     time.Time
+	AskedHost []byte             // authority and path before anything was made of them
+	AskedPath []byte
 	ID        []byte             // request id
 	From      netip.Addr         // who began it: Request.Remote, or who trusted proxies say
 	Trace     Trace              // position in a distributed trace
@@ -101,7 +103,6 @@ type Exchange struct {
 
 	// What filters leave for later.
 	Late    Fields     // lines to be added to the answer's head; filter.Chain.Response takes them
-	Coding  uint8      // coding that package filter applies to the answer's body; 0: none
 	Held    []byte     // start of the request's body, read already: ReadBody gives it first
 	HeldAll bool       // nothing comes after Held
 	Span    trace.Span // of a sampled exchange; nil: none

@@ -16,6 +16,7 @@ import (
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 	"github.com/backlot-video/backlot/services/gateway/internal/filter/accesslog"
 	"github.com/backlot-video/backlot/services/gateway/internal/filter/bucket"
+	"github.com/backlot-video/backlot/services/gateway/internal/filter/coding"
 )
 
 // Config is what an Env is made of. Keys, Clock, Log and Registerer are
@@ -30,8 +31,9 @@ type Config struct {
 	// 0: tracing is off, and contexts of callers go through as they came.
 	TraceRatio float64
 	AccessLog  *accesslog.Log // nil: none
-	// Transport gives the way to a cluster of the configuration in force, over
-	// HTTP/2, for calls of the gateway's own (external authorisation).
+	// Transport gives the way to a cluster for calls of the gateway's own
+	// (external authorisation), over HTTP/2 as gRPC wants it. What it gives
+	// serves under the configuration in force at each call.
 	Transport func(cluster string) http.RoundTripper
 	// TrustedHops is how many proxies before the gateway are believed in what
 	// X-Forwarded-For says; 0: none, what comes is replaced.
@@ -55,6 +57,7 @@ type Env struct {
 	last       *edge.Config
 	generation uint64
 	verified   *tokens
+	coders     *coding.Pool
 	routes     shelf[*series]
 	bearers    shelf[*bearers]
 	tables     shelf[*bucket.Table]
@@ -62,7 +65,7 @@ type Env struct {
 
 // NewEnv registers the metrics of filters.
 func NewEnv(config Config) *Env {
-	e := &Env{config: config, metrics: newMetrics(config.Registerer)}
+	e := &Env{config: config, metrics: newMetrics(config.Registerer), coders: coding.NewPool(maxCoders)}
 	e.none = e.metrics.series("none")
 	e.routes.drop = func(s *series) { e.metrics.forget(s.route) }
 	return e

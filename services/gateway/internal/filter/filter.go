@@ -7,7 +7,9 @@
 //	identity.go  Backlot's own tokens, principals, media grants
 //	cert.go, apikey.go, bearer.go  who calls by other means
 //	limit.go, quota.go  how often
+//	authz.go, check.go  another service's word
 //	cors.go, edit.go, forward.go  what headers say
+//	compress.go  how the answer's body is coded
 //	watch.go, metrics.go, trace.go, span.go, id.go  what watches
 //
 // A Chain is made once for each route of a configuration and does not change.
@@ -52,8 +54,10 @@ type Chain struct {
 	bearers *bearers
 	tokens  *tokens
 	limits  []limit
+	authz   *authz
 	request *Edits
 	answer  *Edits
+	coded   *compression
 }
 
 // Compile makes the chain of a route. An error names the field at fault.
@@ -73,13 +77,17 @@ func Compile(route *edge.Route, config *edge.Config, env *Env) (*Chain, error) {
 	c.cors, err = compileCORS(route.Policy.CORS)
 	fault("cors", err)
 	c.cert, err = compileClientCert(route.Policy.ClientCert)
-	fault("client_cert", err)
+	fault("client_certificate", err)
 	c.keys, err = compileAPIKey(route.Policy.APIKey, config)
 	fault("api_key", err)
 	c.bearers, err = env.compileBearers(route.Policy.JWT, config)
 	fault("jwt", err)
 	c.limits, err = env.compileLimits(route)
 	fault("rate_limits", err)
+	c.authz, err = env.compileAuthz(route.Policy.ExtAuthz, config)
+	fault("external_authorization", err)
+	c.coded, err = env.compileCompression(route.Policy.Compress)
+	fault("compression", err)
 	c.request, err = CompileEdits(route.Policy.RequestHeaders)
 	fault("request_headers", err)
 	c.answer, err = CompileEdits(route.Policy.ResponseHeaders)
@@ -124,17 +132,24 @@ func (c *Chain) Request(x *exchange.Exchange) Verdict {
 	if !passed || !c.backlot(x, credential) || !c.authorise(x) || !c.limited(x) {
 		return Answered
 	}
+	if c.authz != nil {
+		return Block
+	}
+	x.Request.Fields.Remove(exchange.Authorization)
 	return c.finish(x)
 }
 
-// Block does what Request could not do without waiting, and then the rest.
-func (c *Chain) Block(_ context.Context, x *exchange.Exchange) Verdict {
+// Block does what Request could not do without waiting, and then the rest. ctx
+// ends when the client goes away.
+func (c *Chain) Block(ctx context.Context, x *exchange.Exchange) Verdict {
+	if !c.externally(ctx, x) {
+		return Answered
+	}
 	return c.finish(x)
 }
 
 // finish makes the header that the upstream sees.
 func (c *Chain) finish(x *exchange.Exchange) Verdict {
-	x.Request.Fields.Remove(exchange.Authorization)
 	c.forward(x)
 	c.request.Apply(x, &x.Request.Fields)
 	return Next
@@ -142,7 +157,7 @@ func (c *Chain) finish(x *exchange.Exchange) Verdict {
 
 // Response edits the head of any answer but an interim one, be it the
 // upstream's or the gateway's own, and decides about its coding. It is called
-// once, before the head is sent.
+// once, before Encoder and before the head is sent.
 func (c *Chain) Response(x *exchange.Exchange) {
 	fields := &x.Response.Fields
 	fields.Remove(exchange.BacklotPrincipal)
@@ -155,20 +170,3 @@ func (c *Chain) Response(x *exchange.Exchange) {
 		c.answer.Apply(x, fields)
 	}
 }
-
-// Encoder codes the body of one answer and hands it to x.Client. One of Close
-// and Discard has to be called.
-type Encoder interface {
-	// Write takes some of the body.
-	Write(p []byte) (int, error)
-	// Flush sends all that was written so far.
-	Flush() error
-	// Close completes the coded body; it does not end the answer.
-	Close() error
-	// Discard gives the encoder up in the middle.
-	Discard()
-}
-
-// Encoder is that of an answer that Response has decided to code; nil on the
-// plain path.
-func (c *Chain) Encoder(*exchange.Exchange) Encoder { return nil }

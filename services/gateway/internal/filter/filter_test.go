@@ -382,7 +382,7 @@ func TestFaultsOfPoliciesNameTheField(t *testing.T) {
 		`route "r": jwt: secret: "gone" does not exist`:        {JWT: &edge.JWT{Secret: "gone"}},
 		`route "r": jwt: secret "keys": key set`:               {JWT: &edge.JWT{Secret: "keys"}},
 		`route "r": jwt: forward: header "Backlot-Principal"`:  {JWT: &edge.JWT{Secret: "issuer", Forward: map[string]string{"a": "Backlot-Principal"}}},
-		`route "r": client_cert: names: "*a"`:                  {ClientCert: &edge.ClientCert{Names: []string{"*a"}}},
+		`route "r": client_certificate: names: "*a"`:           {ClientCert: &edge.ClientCert{Names: []string{"*a"}}},
 		`route "r": rate_limits: [0]: rate`:                    {RateLimits: []edge.RateLimit{{}}},
 		`route "r": rate_limits: [0]: key: none of`:            {RateLimits: []edge.RateLimit{{Rate: 1, Key: []edge.HashKey{{}}}}},
 		`route "r": rate_limits: [0]: global`:                  {RateLimits: []edge.RateLimit{{Rate: 1, Global: true}}},

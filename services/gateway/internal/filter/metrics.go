@@ -12,6 +12,8 @@ type metrics struct {
 	sent     *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 	verified *prometheus.CounterVec
+	coded    *prometheus.CounterVec
+	authz    *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 }
 
@@ -34,11 +36,20 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "backlot_gateway_verifications_total",
 			Help: "Signatures checked or made, not found among those remembered, by kind of what they sign.",
 		}, []string{"kind"}),
+		coded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "backlot_gateway_compressed_answers_total",
+			Help: "Answers that could be compressed, by what was done: a coding, identity as the client asked, or full for want of a coder.",
+		}, []string{"coding"}),
+		authz: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "backlot_gateway_external_authorization_duration_seconds",
+			Help:    "Time until the answer about a request, by cluster asked.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
+		}, []string{"cluster"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "backlot_gateway_in_flight_requests", Help: "Requests being answered.",
 		}),
 	}
-	registerer.MustRegister(m.duration, m.requests, m.sent, m.refused, m.verified, m.inFlight)
+	registerer.MustRegister(m.duration, m.requests, m.sent, m.refused, m.verified, m.coded, m.authz, m.inFlight)
 	return m
 }
 

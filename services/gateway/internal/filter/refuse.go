@@ -27,13 +27,13 @@ const (
 	causeQuotaAway // the configstore did not answer for it
 	causeDenied    // by external authorisation
 	causeAuthzDown
-	causeBody // could not be read for external authorisation
+	causeAuthzBody // could not be read for external authorisation
 	causes
 )
 
 var causeWords = [causes]string{
 	"token", "principal", "anonymous", "kind", "origin", "no_certificate", "certificate", "no_api_key", "api_key",
-	"no_jwt", "jwt", "rate_limit", "quota", "quota_away", "denied", "authz_down", "body",
+	"no_jwt", "jwt", "rate_limit", "quota", "quota_away", "denied", "authz_down", "authz_body",
 }
 
 // refuse makes the answer and counts it.

@@ -11,13 +11,14 @@ type Watcher struct{ env *Env }
 func (e *Env) Watcher() *Watcher { return &Watcher{env: e} }
 
 // Begin comes before anything else is done with an exchange. It sets x.Began
-// where the engine has not, x.ID, x.From and x.Trace.
+// where the engine has not, x.AskedHost, x.AskedPath, x.ID, x.From and x.Trace.
 func (w *Watcher) Begin(x *exchange.Exchange) {
 	e := w.env
 	if x.Began.IsZero() {
 		x.Began = e.config.Clock()
 	}
 	e.metrics.inFlight.Inc()
+	x.AskedHost, x.AskedPath = x.Request.Authority, x.Request.Path
 	if id := x.Request.Fields.Get(exchange.XRequestID); goodID(id) {
 		x.ID = id
 	} else {

@@ -28,7 +28,7 @@ func sample() *exchange.Exchange {
 		Began: began, ID: []byte("request-1"), From: netip.MustParseAddr("192.0.2.7"), Route: &edge.Route{Name: "shop", Path: "/"},
 		Cluster: "shop", Upstream: "127.0.0.1:9000", Attempts: 2, Sent: 128, Received: 3,
 	}
-	x.Request.Method, x.Request.Authority, x.Request.Path = []byte("GET"), []byte("shop.example"), []byte("/a\"b")
+	x.Request.Method, x.AskedHost, x.AskedPath, x.Request.Path = []byte("GET"), []byte("shop.example"), []byte("/a\"b"), []byte("/rewritten")
 	x.Request.Query, x.Request.HasQuery = []byte("token=secret"), true
 	x.Request.Protocol = exchange.HTTP11
 	x.Request.Fields.Add(exchange.UserAgent, []byte("user-agent"), []byte("me/1.0"))
@@ -56,7 +56,7 @@ func TestGrantsOfMediaAreNotWritten(t *testing.T) {
 	for path, want := range map[string]string{
 		"/media/GRANT/720p/1.m4s": `"path":"/media/-/720p/1.m4s"`, "/media/GRANT": `"path":"/media/-/"`, "/media/": `"path":"/media/-/"`,
 	} {
-		x.Request.Path = []byte(path)
+		x.Request.Path, x.AskedPath = []byte(path), []byte("/GRANT/../"+path)
 		line := string(appendLine(nil, x, began))
 		if !strings.Contains(line, want) || strings.Contains(line, "GRANT") || !json.Valid([]byte(line)) {
 			t.Errorf("%s: %s", path, line)
@@ -68,7 +68,7 @@ func FuzzLine(f *testing.F) {
 	f.Add([]byte("/a\x00\xff"), []byte(`"`), "r\\")
 	f.Fuzz(func(t *testing.T, path, agent []byte, route string) {
 		x := sample()
-		x.Request.Path, x.Route.Name = path, route
+		x.AskedPath, x.Route.Name = path, route
 		x.Request.Fields[0].Value = agent
 		line := appendLine(nil, x, began)
 		if !json.Valid(line) || bytes.IndexByte(line, '\n') != len(line)-1 {

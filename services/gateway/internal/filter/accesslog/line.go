@@ -33,7 +33,7 @@ func appendLine(to []byte, x *exchange.Exchange, end time.Time) []byte {
 	to = append(to, `","method":`...)
 	to = exchange.AppendQuoted(to, cut(x.Request.Method, 32))
 	to = append(to, `,"host":`...)
-	to = exchange.AppendQuoted(to, cut(x.Request.Authority, maxAgent))
+	to = exchange.AppendQuoted(to, cut(x.AskedHost, maxAgent))
 	to = append(to, `,"path":`...)
 	to = appendPath(to, x)
 	to = append(to, `,"protocol":"`...)
@@ -80,11 +80,14 @@ func appendTarget(to []byte, x *exchange.Exchange) []byte {
 // appendPath writes the path; that of media without the grant in it, which
 // opens what it names to everybody who reads it.
 func appendPath(to []byte, x *exchange.Exchange) []byte {
-	path := x.Request.Path
-	if x.Route == nil || x.Route.Target != edge.ToMedia || len(path) < len(x.Route.Path) {
-		return exchange.AppendQuoted(to, cut(path, maxPath))
+	if x.Route == nil || x.Route.Target != edge.ToMedia {
+		return exchange.AppendQuoted(to, cut(x.AskedPath, maxPath))
 	}
-	_, object, _ := bytes.Cut(path[len(x.Route.Path):], []byte{'/'})
+	// The path by which the route was found: what came may be written in
+	// another way, and hide the grant elsewhere.
+	path := x.Request.Path
+	path = path[min(len(x.Route.Path), len(path)):]
+	_, object, _ := bytes.Cut(path, []byte{'/'})
 	to = exchange.AppendQuoted(to, x.Route.Path)
 	to = append(to[:len(to)-1], `-/`...)
 	at := len(to)
