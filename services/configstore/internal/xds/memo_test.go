@@ -23,13 +23,13 @@ func TestOnlyWhatChangedIsRenderedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.listener != second.listener || first.clusters["a"] != second.clusters["a"] || first.endpoints["b"] != second.endpoints["b"] {
+	if first.listeners[edge] != second.listeners[edge] || first.clusters["a"] != second.clusters["a"] || first.endpoints["b"] != second.endpoints["b"] {
 		t.Error("what has not changed was rendered again")
 	}
 	if len(second.endpoints["a"].GetEndpoints()) != 1 {
 		t.Errorf("endpoints of a = %v", second.endpoints["a"])
 	}
-	before, after := first.routes.GetVirtualHosts()[0].GetRoutes(), second.routes.GetVirtualHosts()[0].GetRoutes()
+	before, after := first.routes[edge].GetVirtualHosts()[0].GetRoutes(), second.routes[edge].GetVirtualHosts()[0].GetRoutes()
 	if before[0] != after[0] || after[1].GetMatch().GetPrefix() != "/c" {
 		t.Errorf("routes = %v", after)
 	}

@@ -246,16 +246,17 @@ func TestClientGetsAClosedSetOfOneRelease(t *testing.T) {
 	}
 
 	routes := unpack(t, got[xds.RouteType].GetResources()[0], new(routev3.RouteConfiguration)).GetVirtualHosts()[0].GetRoutes()
-	if len(routes) != 3 {
-		t.Fatalf("%d routes, want one for each method and one for media", len(routes))
+	if len(routes) != 2 {
+		t.Fatalf("%d routes, want one to a cluster and one for media", len(routes))
 	}
-	policy := unpack(t, routes[0].GetTypedPerFilterConfig()["backlot.gateway.policy"], new(gatewayv1.RoutePolicy))
+	config := unpack(t, routes[0].GetTypedPerFilterConfig()["backlot.gateway.policy"], new(routev3.FilterConfig))
+	policy := unpack(t, config.GetConfig(), new(gatewayv1.RoutePolicy))
 	if routes[0].GetName() != "api" || routes[0].GetRoute().GetCluster() != "storefront" || len(policy.GetPrincipals()) != 1 {
 		t.Errorf("first route = %v", routes[0])
 	}
-	target := unpack(t, routes[2].GetMetadata().GetTypedFilterMetadata()["backlot.gateway.target"], new(gatewayv1.RouteTarget))
-	if target.GetMedia().GetBucket() != "media" || routes[2].GetNonForwardingAction() == nil {
-		t.Errorf("media route = %v", routes[2])
+	target := unpack(t, routes[1].GetMetadata().GetTypedFilterMetadata()["backlot.gateway.target"], new(gatewayv1.RouteTarget))
+	if target.GetMedia().GetBucket() != "media" || routes[1].GetNonForwardingAction() == nil {
+		t.Errorf("media route = %v", routes[1])
 	}
 
 	endpoints := unpack(t, got[xds.EndpointType].GetResources()[0], new(endpointv3.ClusterLoadAssignment)).GetEndpoints()

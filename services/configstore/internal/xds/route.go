@@ -2,26 +2,16 @@ package xds
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/backlot-video/backlot/kit/urlpath"
 
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
-)
-
-// The names of our typed extensions on routes.
-const (
-	// policyConfig is the per-filter configuration of a route: a
-	// gateway.v1.RoutePolicy.
-	policyConfig = "backlot.gateway.policy"
-	// targetMetadata is the typed filter metadata of a route without cluster:
-	// a gateway.v1.RouteTarget.
-	targetMetadata = "backlot.gateway.target"
 )
 
 // anyHost is the domain of requests that no other domain fits.
@@ -46,18 +36,18 @@ func (r *renderer) renderRoutes(name string, routes map[id]*gatewayv1.Route) (*r
 	slices.SortFunc(all, compareRoutes)
 	slices.Sort(domains)
 
-	configuration := &routev3.RouteConfiguration{Name: name}
+	configuration := &routev3.RouteConfiguration{Name: name, IgnorePortInHostMatching: true}
 	for _, domain := range slices.Compact(domains) {
 		host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}}
 		for _, one := range all {
 			if !fits(one.route.GetHosts(), domain) {
 				continue
 			}
-			rendered, err := r.routes.of(one.id.resource(), [2]any{one.route}, func() ([]*routev3.Route, error) { return renderRoute(one) })
+			rendered, err := r.routes.of(one.id.resource(), [2]any{one.route}, func() (*routev3.Route, error) { return renderRoute(one) })
 			if err != nil {
 				return nil, err
 			}
-			host.Routes = append(host.Routes, rendered...)
+			host.Routes = append(host.Routes, rendered)
 		}
 		configuration.VirtualHosts = append(configuration.VirtualHosts, host)
 	}
@@ -75,97 +65,132 @@ func fits(hosts []string, domain string) bool {
 	})
 }
 
-// compareRoutes puts the more specific first: exact path, longest prefix, some
-// methods rather than all, some hosts rather than all; then by name.
+// compareRoutes puts the more specific first: exact path, template with the
+// most text, longest prefix; more conditions on header and query, some methods
+// rather than all, some hosts rather than all; then by name.
 func compareRoutes(a, b namedRoute) int {
 	return cmp.Or(
 		cmp.Compare(len(b.route.GetPath().GetExact()), len(a.route.GetPath().GetExact())),
+		cmp.Compare(templateText(b.route), templateText(a.route)),
 		cmp.Compare(len(b.route.GetPath().GetPrefix()), len(a.route.GetPath().GetPrefix())),
+		cmp.Compare(conditions(b.route), conditions(a.route)),
 		cmp.Compare(len(b.route.GetMethods()), len(a.route.GetMethods())),
 		cmp.Compare(len(b.route.GetHosts()), len(a.route.GetHosts())),
 		cmp.Compare(a.id.resource(), b.id.resource()),
 	)
 }
 
-// renderRoute makes one xDS route, or one for each method where there are
-// some, all of the same name.
-func renderRoute(one namedRoute) ([]*routev3.Route, error) {
-	policy := one.route.GetPolicy()
-	if policy == nil {
-		policy = new(gatewayv1.RoutePolicy)
+// templateText is how specific a template is, 0 for other paths: two for each
+// byte of text, one more where the last segment is not `{name...}`.
+func templateText(r *gatewayv1.Route) int {
+	text := r.GetPath().GetTemplate()
+	if text == "" {
+		return 0
 	}
-	packed, err := typed(policy)
+	template, err := urlpath.Parse(text)
 	if err != nil {
+		return 1
+	}
+	score := 2
+	for _, segment := range template.Segments {
+		switch segment.Kind {
+		case urlpath.Literal:
+			score += 2 * (len(segment.Text) + 1)
+		case urlpath.Capture:
+			score += 2
+		case urlpath.Rest:
+			score--
+		}
+	}
+	return score
+}
+
+func conditions(r *gatewayv1.Route) int { return len(r.GetHeaders()) + len(r.GetQueries()) }
+
+// renderRoute makes one xDS route.
+func renderRoute(one namedRoute) (*routev3.Route, error) {
+	match, err := renderMatch(one.route)
+	if err != nil {
+		return nil, fmt.Errorf("route %q: %w", one.id.resource(), err)
+	}
+	route := &routev3.Route{Name: one.id.resource(), Match: match}
+	if err := setTarget(route, one); err != nil {
 		return nil, err
 	}
-	methods := one.route.GetMethods()
-	if len(methods) == 0 {
-		methods = []string{""}
-	}
-	rendered := make([]*routev3.Route, 0, len(methods))
-	for _, method := range methods {
-		route := &routev3.Route{
-			Name:                 one.id.resource(),
-			Match:                renderMatch(one.route.GetPath(), method),
-			TypedPerFilterConfig: map[string]*anypb.Any{policyConfig: packed},
-		}
-		if err := setTarget(route, one); err != nil {
+	setPolicy(route, one.route.GetPolicy())
+	route.TypedPerFilterConfig, err = filterConfigs(one.route.GetPolicy())
+	return route, err
+}
+
+func renderMatch(r *gatewayv1.Route) (*routev3.RouteMatch, error) {
+	match := new(routev3.RouteMatch)
+	switch path := r.GetPath().GetMatch().(type) {
+	case *gatewayv1.PathMatch_Exact:
+		match.PathSpecifier = &routev3.RouteMatch_Path{Path: path.Exact}
+	case *gatewayv1.PathMatch_Template:
+		template, err := urlpath.Parse(path.Template)
+		if err != nil {
 			return nil, err
 		}
-		rendered = append(rendered, route)
+		// A regular expression of one shape, because gRPC clients refuse
+		// Envoy's own templates.
+		match.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: regex(template.Regexp())}
+	default:
+		match.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: r.GetPath().GetPrefix()}
 	}
-	return rendered, nil
+	if methods := r.GetMethods(); len(methods) == 1 {
+		match.Headers = append(match.Headers, headerMatcher(":method", exactly(methods[0])))
+	} else if len(methods) > 1 {
+		all := &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(strings.Join(methods, "|"))}
+		match.Headers = append(match.Headers, headerMatcher(":method", &matcherv3.StringMatcher{MatchPattern: all}))
+	}
+	for _, condition := range r.GetHeaders() {
+		matcher := headerMatcher(strings.ToLower(condition.GetName()), stringMatcher(condition))
+		if condition.GetPresent() {
+			matcher.HeaderMatchSpecifier = &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}
+		}
+		matcher.InvertMatch = condition.GetInvert()
+		match.Headers = append(match.Headers, matcher)
+	}
+	for _, condition := range r.GetQueries() {
+		matcher := &routev3.QueryParameterMatcher{
+			Name:                         condition.GetName(),
+			QueryParameterMatchSpecifier: &routev3.QueryParameterMatcher_StringMatch{StringMatch: stringMatcher(condition)},
+		}
+		if condition.GetPresent() {
+			matcher.QueryParameterMatchSpecifier = &routev3.QueryParameterMatcher_PresentMatch{PresentMatch: true}
+		}
+		match.QueryParameters = append(match.QueryParameters, matcher)
+	}
+	return match, nil
 }
 
-func renderMatch(path *gatewayv1.PathMatch, method string) *routev3.RouteMatch {
-	match := new(routev3.RouteMatch)
-	if exact := path.GetExact(); exact != "" {
-		match.PathSpecifier = &routev3.RouteMatch_Path{Path: exact}
-	} else {
-		match.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: path.GetPrefix()}
+func headerMatcher(name string, text *matcherv3.StringMatcher) *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{
+		Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: text},
 	}
-	if method != "" {
-		match.Headers = []*routev3.HeaderMatcher{{
-			Name: ":method",
-			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: method},
-			}},
-		}}
-	}
-	return match
 }
 
-func setTarget(route *routev3.Route, one namedRoute) error {
-	target := new(gatewayv1.RouteTarget)
-	switch to := one.route.GetTarget().(type) {
-	case *gatewayv1.Route_Cluster:
-		route.Action = &routev3.Route_Route{Route: renderAction(one)}
+// stringMatcher is nil for a condition of presence.
+func stringMatcher(c *gatewayv1.ValueMatch) *matcherv3.StringMatcher {
+	switch match := c.GetMatch().(type) {
+	case *gatewayv1.ValueMatch_Exact:
+		return exactly(match.Exact)
+	case *gatewayv1.ValueMatch_Prefix:
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: match.Prefix}}
+	case *gatewayv1.ValueMatch_Suffix:
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Suffix{Suffix: match.Suffix}}
+	case *gatewayv1.ValueMatch_Regex:
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(match.Regex)}}
+	default:
 		return nil
-	case *gatewayv1.Route_Media:
-		target.Target = &gatewayv1.RouteTarget_Media{Media: to.Media}
-	case *gatewayv1.Route_Console:
-		target.Target = &gatewayv1.RouteTarget_Console{Console: to.Console}
 	}
-	packed, err := typed(target)
-	if err != nil {
-		return err
-	}
-	route.Action = &routev3.Route_NonForwardingAction{NonForwardingAction: &routev3.NonForwardingAction{}}
-	route.Metadata = &corev3.Metadata{TypedFilterMetadata: map[string]*anypb.Any{targetMetadata: packed}}
-	return nil
 }
 
-func renderAction(one namedRoute) *routev3.RouteAction {
-	policy := one.route.GetPolicy()
-	action := &routev3.RouteAction{
-		ClusterSpecifier: &routev3.RouteAction_Cluster{
-			Cluster: id{one.id.namespace, one.route.GetCluster()}.resource(),
-		},
-		PrefixRewrite: one.route.GetPrefixRewrite(),
-		Timeout:       policy.GetTimeout(),
-	}
-	if tries := policy.GetMaxAttempts(); tries > 1 {
-		action.RetryPolicy = &routev3.RetryPolicy{NumRetries: wrapperspb.UInt32(tries - 1)}
-	}
-	return action
+func exactly(text string) *matcherv3.StringMatcher {
+	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: text}}
+}
+
+func regex(expression string) *matcherv3.RegexMatcher {
+	return &matcherv3.RegexMatcher{Regex: expression}
 }

@@ -8,10 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -21,13 +17,14 @@ const typePrefix = "type.googleapis.com/"
 // The types of resources, in the order in which they are sent: what is
 // referred to comes before what refers to it.
 const (
+	SecretType   = typePrefix + "envoy.extensions.transport_sockets.tls.v3.Secret"
 	ClusterType  = typePrefix + "envoy.config.cluster.v3.Cluster"
 	EndpointType = typePrefix + "envoy.config.endpoint.v3.ClusterLoadAssignment"
 	ListenerType = typePrefix + "envoy.config.listener.v3.Listener"
 	RouteType    = typePrefix + "envoy.config.route.v3.RouteConfiguration"
 )
 
-var order = []string{ClusterType, EndpointType, ListenerType, RouteType}
+var order = []string{SecretType, ClusterType, EndpointType, ListenerType, RouteType}
 
 // resource is marshalled once for all subscribers.
 type resource struct {
@@ -114,48 +111,4 @@ func newGroup(messages map[string]validated) (*group, error) {
 	}
 	g.digest = sha256.Sum256(content.Bytes())
 	return g, nil
-}
-
-// rendering is resources by name, before they are sealed.
-type rendering struct {
-	clusters  map[string]*clusterv3.Cluster
-	endpoints map[string]*endpointv3.ClusterLoadAssignment
-	listener  *listenerv3.Listener
-	routes    *routev3.RouteConfiguration
-}
-
-func (r *rendering) resources(kind string) map[string]validated {
-	all := make(map[string]validated)
-	switch kind {
-	case ClusterType:
-		for name, message := range r.clusters {
-			all[name] = message
-		}
-	case EndpointType:
-		for name, message := range r.endpoints {
-			all[name] = message
-		}
-	case ListenerType:
-		all[r.listener.GetName()] = r.listener
-	case RouteType:
-		all[r.routes.GetName()] = r.routes
-	}
-	return all
-}
-
-// closed makes sure that every reference is to a resource of the same set.
-func (r *rendering) closed() error {
-	for name := range r.clusters {
-		if r.endpoints[name] == nil {
-			return fmt.Errorf("cluster %q has no endpoints resource", name)
-		}
-	}
-	for _, host := range r.routes.GetVirtualHosts() {
-		for _, route := range host.GetRoutes() {
-			if name := route.GetRoute().GetCluster(); name != "" && r.clusters[name] == nil {
-				return fmt.Errorf("route %q refers to cluster %q, which does not exist", route.GetName(), name)
-			}
-		}
-	}
-	return nil
 }

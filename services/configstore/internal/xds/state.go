@@ -30,6 +30,8 @@ type state struct {
 	revision  int64  // of that release
 	routes    map[id]*gatewayv1.Route
 	clusters  map[id]*gatewayv1.Cluster
+	listeners map[id]*gatewayv1.Listener
+	secrets   map[id]*gatewayv1.Secret
 	keys      map[id]*identityv1.VerificationKey
 	keyring   int // counts changes of keys
 	instances map[id]*configstorev1.Instance
@@ -48,6 +50,8 @@ func newState() *state {
 		release:   initialRelease,
 		routes:    make(map[id]*gatewayv1.Route),
 		clusters:  make(map[id]*gatewayv1.Cluster),
+		listeners: make(map[id]*gatewayv1.Listener),
+		secrets:   make(map[id]*gatewayv1.Secret),
 		keys:      make(map[id]*identityv1.VerificationKey),
 		instances: make(map[id]*configstorev1.Instance),
 		rosters:   make(map[string]*roster),
@@ -56,7 +60,11 @@ func newState() *state {
 
 // rendered tells whether objects of a kind make a release of xDS.
 func rendered(kind string) bool {
-	return kind == "Route" || kind == "Cluster" || kind == "VerificationKey"
+	switch kind {
+	case "Route", "Cluster", "Listener", object.SecretKind, "VerificationKey":
+		return true
+	}
+	return false
 }
 
 // apply takes one change over and tells whether it matters.
@@ -69,6 +77,10 @@ func (s *state) apply(event *configstorev1.Event) (matters bool, err error) {
 		err = take(s.routes, key, o, gone, new(gatewayv1.Route))
 	case "Cluster":
 		err = take(s.clusters, key, o, gone, new(gatewayv1.Cluster))
+	case "Listener":
+		err = take(s.listeners, key, o, gone, new(gatewayv1.Listener))
+	case object.SecretKind:
+		err = take(s.secrets, key, o, gone, new(gatewayv1.Secret))
 	case "VerificationKey":
 		s.keyring++
 		err = take(s.keys, key, o, gone, new(identityv1.VerificationKey))

@@ -3,7 +3,9 @@
 //
 //	client.go    the stream: ask, take, acknowledge or refuse
 //	set.go       the newest resources, and when they make a whole
-//	decode.go    Envoy's messages to package edge's
+//	decode.go    Envoy's messages to package edge's: listeners; route.go,
+//	             policy.go, cluster.go and secret.go are its parts
+//	only.go      refuses what is not understood
 //	snapshot.go  the last good set on disk, used while the control plane is down
 //
 // Only a set of one release that is closed under its references is taken;
@@ -127,7 +129,7 @@ func (c *Client) follow(ctx context.Context) error {
 	defer cancel()
 
 	f := &follower{client: c, stream: stream, received: set{}, accepted: map[string]string{}}
-	for _, kind := range []string{clusterType, listenerType} {
+	for _, kind := range []string{secretType, clusterType, listenerType} {
 		if err := f.ask(kind, "", nil, nil); err != nil {
 			return err
 		}

@@ -1,19 +1,18 @@
 package xds
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
-	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 )
@@ -24,190 +23,127 @@ const (
 	policyFilter     = "backlot.gateway.policy"
 	targetMetadata   = "backlot.gateway.target"
 	instanceMetadata = "backlot.gateway.instance"
+	clusterMetadata  = "backlot.gateway.cluster"
 )
 
-// manager finds the HTTP connection manager of a listener.
-func manager(l *listenerv3.Listener) (*hcmv3.HttpConnectionManager, error) {
-	for _, chain := range l.GetFilterChains() {
-		for _, filter := range chain.GetFilters() {
-			m := new(hcmv3.HttpConnectionManager)
-			if filter.GetTypedConfig().MessageIs(m) {
-				return m, filter.GetTypedConfig().UnmarshalTo(m)
-			}
-		}
-	}
-	return nil, fmt.Errorf("listener %q has no HTTP connection manager", l.GetName())
+// Names of Envoy's filters that are understood.
+const (
+	routerFilter    = "envoy.filters.http.router"
+	corsFilter      = "envoy.filters.http.cors"
+	rbacFilter      = "envoy.filters.http.rbac"
+	rateLimitFilter = "envoy.filters.http.local_ratelimit"
+)
+
+// publicPrefix begins the names of listeners that are objects.
+const publicPrefix = "listener/"
+
+// front is what a listener says beside its address.
+type front struct {
+	routes   string // name of the route configuration
+	identity *gatewayv1.EdgeIdentity
 }
 
-func decodeIdentity(m *hcmv3.HttpConnectionManager) (*gatewayv1.EdgeIdentity, error) {
-	identity := new(gatewayv1.EdgeIdentity)
+// decodeListener reads a listener with an address of its own; that of the edge
+// is told by the gateway's settings.
+func decodeListener(l *listenerv3.Listener) (listener edge.Listener, f front, err error) {
+	if err := only(l, "name address filter_chains stat_prefix"); err != nil {
+		return listener, f, err
+	}
+	if len(l.GetFilterChains()) != 1 {
+		return listener, f, fmt.Errorf("filter_chains: %d, must be one", len(l.GetFilterChains()))
+	}
+	chain := l.GetFilterChains()[0]
+	if err := only(chain, "name filters transport_socket"); err != nil {
+		return listener, f, err
+	}
+	listener.Name = strings.TrimPrefix(l.GetName(), publicPrefix)
+	if l.GetName() != edgeName {
+		if listener.Address, err = socketAddress(l.GetAddress()); err != nil {
+			return listener, f, fmt.Errorf("address: %w", err)
+		}
+	}
+	if listener.TLS, err = downstreamTLS(chain.GetTransportSocket()); err != nil {
+		return listener, f, fmt.Errorf("transport_socket: %w", err)
+	}
+	f, err = decodeFront(chain)
+	return listener, f, err
+}
+
+func socketAddress(address *corev3.Address) (string, error) {
+	socket := address.GetSocketAddress()
+	if socket == nil {
+		return "", errors.New("is no socket address")
+	}
+	if err := only(socket, "address port_value protocol"); err != nil {
+		return "", err
+	}
+	if _, err := netip.ParseAddr(socket.GetAddress()); err != nil || socket.GetProtocol() != corev3.SocketAddress_TCP {
+		return "", fmt.Errorf("%q is no IP address of TCP", socket.GetAddress())
+	}
+	return joinHostPort(socket.GetAddress(), strconv.FormatUint(uint64(socket.GetPortValue()), 10)), nil
+}
+
+func decodeFront(chain *listenerv3.FilterChain) (f front, err error) {
+	if len(chain.GetFilters()) != 1 {
+		return f, fmt.Errorf("filters: %d, must be one HTTP connection manager", len(chain.GetFilters()))
+	}
+	m := new(hcmv3.HttpConnectionManager)
+	err = unpack(chain.GetFilters()[0].GetTypedConfig(), m,
+		"codec_type stat_prefix rds http_filters upgrade_configs normalize_path merge_slashes")
+	if err != nil {
+		return f, fmt.Errorf("HTTP connection manager: %w", err)
+	}
+	f.routes = m.GetRds().GetRouteConfigName()
+	for _, upgrade := range m.GetUpgradeConfigs() {
+		if upgrade.GetUpgradeType() != "websocket" {
+			return f, fmt.Errorf("upgrade_configs: %q is not supported", upgrade.GetUpgradeType())
+		}
+	}
+	f.identity = new(gatewayv1.EdgeIdentity)
 	for _, filter := range m.GetHttpFilters() {
-		if filter.GetName() == identityFilter {
-			return identity, filter.GetTypedConfig().UnmarshalTo(identity)
+		if err := decodeHTTPFilter(filter, f.identity); err != nil {
+			return f, fmt.Errorf("filter %s: %w", filter.GetName(), err)
 		}
 	}
-	return identity, nil
+	return f, nil
 }
 
-func decodeRoutes(rc *routev3.RouteConfiguration) ([]edge.Host, error) {
-	hosts := make([]edge.Host, 0, len(rc.GetVirtualHosts()))
-	for _, vh := range rc.GetVirtualHosts() {
-		host := edge.Host{}
-		for _, domain := range vh.GetDomains() {
-			host.Domains = append(host.Domains, strings.ToLower(domain))
-		}
-		for _, r := range vh.GetRoutes() {
-			route, err := decodeRoute(r)
-			if err != nil {
-				return nil, fmt.Errorf("route %q: %w", r.GetName(), err)
-			}
-			host.Routes = append(host.Routes, route)
-		}
-		hosts = append(hosts, host)
+func decodeHTTPFilter(filter *hcmv3.HttpFilter, identity *gatewayv1.EdgeIdentity) error {
+	switch filter.GetName() {
+	case identityFilter:
+		return filter.GetTypedConfig().UnmarshalTo(identity)
+	case routerFilter, corsFilter, rateLimitFilter:
+		return nil
+	case rbacFilter:
+		return unpack(filter.GetTypedConfig(), new(rbacv3.RBAC), "")
 	}
-	return hosts, nil
-}
-
-func decodeRoute(r *routev3.Route) (edge.Route, error) {
-	route := edge.Route{Name: r.GetName()}
-	switch match := r.GetMatch().GetPathSpecifier().(type) {
-	case *routev3.RouteMatch_Path:
-		route.Path, route.Exact = match.Path, true
-	case *routev3.RouteMatch_Prefix:
-		route.Path = match.Prefix
-	case *routev3.RouteMatch_PathSeparatedPrefix:
-		route.Path = match.PathSeparatedPrefix
-	default:
-		return route, fmt.Errorf("path match %T is not supported", match)
-	}
-	for _, header := range r.GetMatch().GetHeaders() {
-		methods, err := decodeMethods(header)
-		if err != nil {
-			return route, err
-		}
-		route.Methods = append(route.Methods, methods...)
-	}
-	if err := decodeTarget(r, &route); err != nil {
-		return route, err
-	}
-	policy := new(gatewayv1.RoutePolicy)
-	if raw, found := r.GetTypedPerFilterConfig()[policyFilter]; found {
-		if err := raw.UnmarshalTo(policy); err != nil {
-			return route, err
-		}
-	}
-	route.Policy = decodePolicy(policy)
-	return route, nil
-}
-
-// decodeMethods reads the only header condition that is understood, the
-// method: one, or `^(GET|HEAD)$`.
-func decodeMethods(h *routev3.HeaderMatcher) ([]string, error) {
-	if h.GetName() != ":method" {
-		return nil, fmt.Errorf("match on header %q is not supported", h.GetName())
-	}
-	text := h.GetStringMatch()
-	if exact := text.GetExact(); exact != "" {
-		return []string{exact}, nil
-	}
-	regex := strings.Trim(text.GetSafeRegex().GetRegex(), "^$()")
-	if regex == "" || strings.ContainsFunc(regex, func(c rune) bool { return (c < 'A' || c > 'Z') && c != '|' }) {
-		return nil, fmt.Errorf("method match %v is not supported", text)
-	}
-	return strings.Split(regex, "|"), nil
-}
-
-func decodeTarget(r *routev3.Route, route *edge.Route) error {
-	if raw, found := r.GetMetadata().GetTypedFilterMetadata()[targetMetadata]; found {
-		target := new(gatewayv1.RouteTarget)
-		if err := raw.UnmarshalTo(target); err != nil {
-			return err
-		}
-		switch t := target.GetTarget().(type) {
-		case *gatewayv1.RouteTarget_Media:
-			route.Target, route.Bucket = edge.ToMedia, t.Media.GetBucket()
-			if route.Bucket == "" {
-				route.Bucket = "media"
-			}
-		case *gatewayv1.RouteTarget_Console:
-			route.Target = edge.ToConsole
-		default:
-			return fmt.Errorf("target %T is not supported", t)
-		}
+	if filter.GetIsOptional() {
 		return nil
 	}
-	action := r.GetRoute()
-	if action.GetCluster() == "" {
-		return fmt.Errorf("action %T is not supported", r.GetAction())
-	}
-	route.Cluster, route.PrefixRewrite = action.GetCluster(), action.GetPrefixRewrite()
-	return nil
+	return errors.New("is not supported, and not optional")
 }
 
-func decodePolicy(p *gatewayv1.RoutePolicy) edge.Policy {
-	policy := edge.Policy{
-		Principals: p.GetPrincipals(), Timeout: edge.DefaultTimeout,
-		MaxRequest: edge.DefaultMaxRequest, MaxAttempts: edge.DefaultMaxAttempts,
+// downstreamTLS is nil without a transport socket.
+func downstreamTLS(socket *corev3.TransportSocket) (*edge.ListenerTLS, error) {
+	if socket == nil {
+		return nil, nil //nolint:nilnil // a listener without TLS
 	}
-	if p.GetTimeout() != nil {
-		policy.Timeout = p.GetTimeout().AsDuration()
+	context := new(tlsv3.DownstreamTlsContext)
+	if err := unpack(socket.GetTypedConfig(), context, "common_tls_context require_client_certificate"); err != nil {
+		return nil, err
 	}
-	if p.GetMaxRequestBytes() > 0 {
-		policy.MaxRequest = int64(min(p.GetMaxRequestBytes(), 1<<62))
+	common := context.GetCommonTlsContext()
+	err := only(common, "alpn_protocols tls_certificate_sds_secret_configs validation_context_sds_secret_config")
+	if err != nil {
+		return nil, err
 	}
-	if p.GetMaxAttempts() > 0 {
-		policy.MaxAttempts = int(p.GetMaxAttempts())
+	settings := &edge.ListenerTLS{
+		ClientCA: common.GetValidationContextSdsSecretConfig().GetName(), RequireClient: context.GetRequireClientCertificate().GetValue(),
 	}
-	return policy
-}
-
-func decodeCluster(c *clusterv3.Cluster, endpoints *endpointv3.ClusterLoadAssignment) (edge.Cluster, error) {
-	cluster := edge.Cluster{
-		Name: c.GetName(), ConnectTimeout: edge.DefaultConnectTimeout,
-		MaxRequests: edge.DefaultMaxRequests, MaxRetries: edge.DefaultMaxRetries,
+	for _, one := range common.GetTlsCertificateSdsSecretConfigs() {
+		settings.Certificates = append(settings.Certificates, one.GetName())
 	}
-	if d := c.GetConnectTimeout(); d != nil && d.AsDuration() > 0 {
-		cluster.ConnectTimeout = min(d.AsDuration(), time.Minute)
-	}
-	for _, threshold := range c.GetCircuitBreakers().GetThresholds() {
-		if threshold.GetMaxRequests() != nil {
-			cluster.MaxRequests = int(threshold.GetMaxRequests().GetValue())
-		}
-		if threshold.GetMaxRetries() != nil {
-			cluster.MaxRetries = int(threshold.GetMaxRetries().GetValue())
-		}
-	}
-	for _, locality := range endpoints.GetEndpoints() {
-		for _, lb := range locality.GetLbEndpoints() {
-			endpoint, err := decodeEndpoint(lb)
-			if err != nil {
-				return cluster, fmt.Errorf("cluster %q: %w", c.GetName(), err)
-			}
-			cluster.Endpoints = append(cluster.Endpoints, endpoint)
-		}
-	}
-	return cluster, nil
-}
-
-func decodeEndpoint(lb *endpointv3.LbEndpoint) (edge.Endpoint, error) {
-	endpoint := edge.Endpoint{}
-	if raw, found := lb.GetMetadata().GetTypedFilterMetadata()[instanceMetadata]; found {
-		instance := new(configstorev1.Instance)
-		if err := raw.UnmarshalTo(instance); err != nil {
-			return endpoint, err
-		}
-		endpoint.TLS = instance.GetTls()
-	}
-	switch address := lb.GetEndpoint().GetAddress().GetAddress().(type) {
-	case *corev3.Address_Pipe:
-		endpoint.Address = "unix:" + address.Pipe.GetPath()
-	case *corev3.Address_SocketAddress:
-		port := strconv.FormatUint(uint64(address.SocketAddress.GetPortValue()), 10)
-		endpoint.Address = joinHostPort(address.SocketAddress.GetAddress(), port)
-	default:
-		return endpoint, fmt.Errorf("endpoint address %T is not supported", address)
-	}
-	return endpoint, nil
+	return settings, nil
 }
 
 func joinHostPort(host, port string) string {
