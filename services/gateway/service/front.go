@@ -9,6 +9,7 @@ import (
 
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	"github.com/backlot-video/backlot/services/gateway/internal/engine"
+	"github.com/backlot-video/backlot/services/gateway/internal/epoll"
 	"github.com/backlot-video/backlot/services/gateway/internal/filter"
 	"github.com/backlot-video/backlot/services/gateway/internal/h2"
 	"github.com/backlot-video/backlot/services/gateway/internal/media"
@@ -22,6 +23,7 @@ type front struct {
 	upstreams *upstream.Set
 	relay     *relay.Relay
 	http1     *engine.Server
+	loops     *epoll.Set // nil: goroutines serve everything
 	http2     *h2.Server
 }
 
@@ -58,11 +60,31 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 		BodyTimeout: s.config.BodyTimeout, WriteTimeout: s.config.WriteTimeout, MaxHeader: int(s.config.MaxHeader),
 		MaxConnections: s.config.MaxConnections, Log: host.Log, Registerer: host.Registerer,
 	})
+	if err := f.openLoops(&s.config); err != nil {
+		f.close()
+		return nil, err
+	}
 	if err := f.http1.SetListeners(ctx, []engine.Listener{{Address: s.config.Listen, TLS: config}}); err != nil {
 		f.close()
 		return nil, lifecycle.ListenError(s.config.Listen, name+".listen", err)
 	}
 	return f, nil
+}
+
+// openLoops makes event loops of plain HTTP/1.1, where they are asked for.
+func (f *front) openLoops(c *Config) (err error) {
+	if c.Engine != "epoll" {
+		return nil
+	}
+	f.loops, err = epoll.New(epoll.Config{
+		Relay: f.relay, Engine: f.http1, HeaderTimeout: c.HeaderTimeout, IdleTimeout: c.IdleTimeout,
+		BodyTimeout: c.BodyTimeout, WriteTimeout: c.WriteTimeout, MaxHeader: int(c.MaxHeader), Log: f.host.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("gateway.engine: %w", err)
+	}
+	f.http1.SetLoops(f.loops)
+	return nil
 }
 
 // tls is that of the public listener, nil for plain HTTP.
@@ -91,6 +113,9 @@ func (f *front) drain(ctx context.Context, limit time.Duration) {
 
 // close ends what is left.
 func (f *front) close() {
+	if f.loops != nil {
+		f.loops.Close()
+	}
 	f.http1.Close()
 	f.http2.Close()
 	f.relay.Wait()

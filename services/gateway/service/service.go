@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
@@ -40,6 +41,10 @@ type Config struct {
 	DrainTime time.Duration
 	// MaxConnections of clients at once; default 65,536.
 	MaxConnections int
+	// Engine serves plain HTTP/1.1: goroutine, one for each connection; epoll,
+	// event loops (Linux only), which cost less for small requests; auto, the
+	// default, is goroutine.
+	Engine string
 	// TrustedHops is how many proxies before the gateway are believed in what
 	// they say of where a request came from; default 0.
 	TrustedHops int
@@ -76,6 +81,7 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Duration(&c.WriteTimeout, "write-timeout", time.Minute, "longest `time` in which a client takes no byte of an answer")
 	set.Duration(&c.DrainTime, "drain-time", 10*time.Second, "`time` that requests in flight get at a stop")
 	set.Int(&c.MaxConnections, "max-connections", 65536, "most `connections` of clients at once")
+	set.String(&c.Engine, "engine", "auto", "`engine` of plain HTTP/1.1: auto, epoll or goroutine")
 	set.Int(&c.TrustedHops, "trusted-hops", 0, "`number` of proxies before the gateway that are believed in X-Forwarded-For")
 	set.Bool(&c.DefaultRoutes, "default-routes", true, "make the house's routes at the first start")
 }
@@ -100,6 +106,9 @@ func (s *Service) Validate() error {
 	}
 	if s.config.MaxConnections < 1 {
 		faults = append(faults, errors.New("gateway.max-connections: must be at least 1"))
+	}
+	if !slices.Contains([]string{"auto", "epoll", "goroutine"}, s.config.Engine) {
+		faults = append(faults, errors.New("gateway.engine: must be auto, epoll or goroutine"))
 	}
 	if s.config.TrustedHops < 0 || s.config.TrustedHops > 16 {
 		faults = append(faults, errors.New("gateway.trusted-hops: must be between 0 and 16"))

@@ -70,13 +70,20 @@ var conns = sync.Pool{New: func() any {
 // serve runs the exchanges of a connection until it ends.
 func (s *Server) serve(nc net.Conn, state *tls.ConnectionState, read []byte) {
 	c := conns.Get().(*conn) //nolint:forcetypeassert // the pool's own
-	ctx, cancel := context.WithCancel(s.base)
-	c.server, c.net, c.cancel, c.first = s, nc, cancel, true
-	c.tcp, _ = nc.(*net.TCPConn)
-	c.x.Client, c.x.Request.TLS, c.x.Request.Remote = c, state, remote(nc)
+	c.first = true
+	c.x.Request.TLS = state
 	c.w = c.push(read)
+	c.live(s, nc, c.exchanges)
+}
+
+// live is the life of a connection, in which run has the exchanges served.
+func (c *conn) live(s *Server, nc net.Conn, run func(ctx context.Context) (linger bool)) {
+	ctx, cancel := context.WithCancel(s.base)
+	c.server, c.net, c.cancel = s, nc, cancel
+	c.tcp, _ = nc.(*net.TCPConn)
+	c.x.Client, c.x.Request.Remote = c, remote(nc)
 	s.track(c)
-	over := c.exchanges(ctx)
+	over := run(ctx)
 	s.untrack(c)
 	cancel()
 	if over {
@@ -130,16 +137,21 @@ func (c *conn) exchanges(ctx context.Context) (linger bool) {
 			return linger
 		}
 		c.begin()
-		err := c.server.config.Handler.Serve(ctx, &c.x)
-		if err != nil || !c.answer.ended || c.answer.broken {
-			return false
+		if over, linger := c.served(c.server.config.Handler.Serve(ctx, &c.x)); over {
+			return linger
 		}
-		if !c.rest() {
-			return true
-		}
-		if c.answer.last {
-			return c.w > c.r
-		}
+	}
+}
+
+// served tells whether the connection ends after the exchange that was served.
+func (c *conn) served(err error) (over, linger bool) {
+	switch {
+	case err != nil || !c.answer.ended || c.answer.broken:
+		return true, false
+	case !c.rest():
+		return true, true
+	default:
+		return c.answer.last, c.w > c.r
 	}
 }
 

@@ -11,6 +11,7 @@
 //	splice_*.go bodies moved by the kernel
 //	upgrade.go  connections that change their protocol
 //	sweep.go    clients that have gone, and drain
+//	loops.go    what event loops serve in its place, and hand back
 //	metrics.go  connections by state
 //
 // It decides nothing about requests; that is the Handler's. What speaks
@@ -63,6 +64,7 @@ type Server struct {
 	config  Config
 	limits  h1.Limits
 	metrics *metrics
+	loops   Loops           // nil: there are none
 	base    context.Context //nolint:containedctx // parent of connections' contexts, which outlive calls
 	cut     context.CancelFunc
 

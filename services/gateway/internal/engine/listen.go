@@ -113,6 +113,7 @@ func (s *Server) acceptAll(l *listener) {
 	for {
 		nc, err := l.Accept()
 		switch {
+		case err == nil && l.tls.Load() == nil && s.delegate(nc):
 		case err == nil:
 			go s.ServeConn(nc, nil, l.tls.Load())
 		case isTimeout(err) || errors.Is(err, net.ErrClosed) || s.ended():

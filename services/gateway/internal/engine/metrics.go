@@ -40,6 +40,12 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	}
 	foreign := len(m.server.foreign)
 	m.server.mu.Unlock()
+	if loops := m.server.loops; loops != nil {
+		n := loops.Counts()
+		count[idle] += n.Idle
+		count[heading] += n.Heading
+		count[serving] += n.Serving
+	}
 	for p, n := range count {
 		to <- prometheus.MustNewConstMetric(m.states, prometheus.GaugeValue, float64(n), phase(p).String())
 	}

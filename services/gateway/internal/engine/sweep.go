@@ -78,6 +78,9 @@ func (s *Server) track(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conns[c] = struct{}{}
+	if s.ended() { // after Close has closed those it found
+		_ = c.net.Close()
+	}
 }
 
 func (s *Server) untrack(c *conn) {

@@ -110,7 +110,7 @@ func (f *flight) run() error {
 // cutShort ends a client's connection after an answer that comes before its
 // request's body has: it may never stop sending.
 func (f *flight) cutShort() {
-	if u := f.try.upload; u != nil && !u.taken.Load() && f.x.Request.Protocol <= exchange.HTTP11 {
+	if u := f.try.upload; u != nil && f.x.Request.Protocol <= exchange.HTTP11 && !u.whole() {
 		f.x.Request.ServerEnd = true
 	}
 }

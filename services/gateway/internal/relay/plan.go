@@ -142,7 +142,7 @@ func rewrite(x *exchange.Exchange, r *edge.Route) {
 // known, nothing that is held, copied or sent twice, and HTTP/1.1 behind.
 func plain(q *exchange.Request, plan *Plan) bool {
 	p := &plan.route.Policy
-	return q.Length >= 0 && q.Upgrade == nil && !q.Expect && p.Retry == nil && p.Hedge == nil &&
+	return q.Length >= 0 && q.Upgrade == nil && !q.Expect && p.Retry == nil && p.Hedge == nil && p.Compress == nil &&
 		len(plan.route.mirrors) == 0 && !overHTTP2(q, plan.part.cluster)
 }
 

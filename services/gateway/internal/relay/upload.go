@@ -59,6 +59,24 @@ func (u *upload) wait() { <-u.done }
 
 func (u *upload) complete() bool { return u.finished.Load() }
 
+// almost is how long an answer waits for an upload that may be over already:
+// the upstream has the last byte before we know that it was sent.
+const almost = 5 * time.Millisecond
+
+// whole tells whether the whole body has come from the client.
+func (u *upload) whole() bool {
+	if u.taken.Load() {
+		return true
+	}
+	timer := time.NewTimer(almost)
+	defer timer.Stop()
+	select {
+	case <-u.done:
+	case <-timer.C:
+	}
+	return u.taken.Load()
+}
+
 func (u *upload) run() {
 	defer close(u.done)
 	client, err := u.send()
