@@ -25,6 +25,7 @@ type front struct {
 	http1     *engine.Server
 	loops     *epoll.Set // nil: goroutines serve everything
 	http2     *h2.Server
+	access    access
 }
 
 // open makes everything and opens the public listener.
@@ -36,9 +37,13 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 	f := &front{host: host}
 	_, clientTLS := host.TLS()
 	f.upstreams = upstream.New(upstream.Config{Clock: host.Clock, TLS: clientTLS, Log: host.Log, Registerer: host.Registerer})
+	if err := f.access.open(s.config, host); err != nil {
+		return nil, err
+	}
 	filters := filter.NewEnv(filter.Config{
-		Keys: host.Keys, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer, Tracer: host.Tracer,
-		TrustedHops: s.config.TrustedHops,
+		Keys: host.Keys, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
+		Tracer: host.Tracer, TraceRatio: host.TraceRatio, AccessLog: f.access.log, TrustedHops: s.config.TrustedHops,
+		Transport: func(cluster string) http.RoundTripper { return f.relay.Caller(cluster) },
 	})
 	var console http.Handler
 	if s.console != nil {
@@ -119,4 +124,5 @@ func (f *front) close() {
 	f.http1.Close()
 	f.http2.Close()
 	f.relay.Wait()
+	f.access.close()
 }

@@ -51,6 +51,11 @@ type Config struct {
 	// IdleTimeout is how long a connection is kept without requests; default
 	// 2 min.
 	IdleTimeout time.Duration
+	// AccessLog is a file that gets a line of JSON for each exchange, `-` is
+	// standard output; default none. AccessLogSize is where the next file
+	// begins; default 256 MiB.
+	AccessLog     string
+	AccessLogSize int64
 	// DefaultRoutes makes the house's routes at the first start; default yes.
 	DefaultRoutes bool
 }
@@ -83,6 +88,8 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Int(&c.MaxConnections, "max-connections", 65536, "most `connections` of clients at once")
 	set.String(&c.Engine, "engine", "auto", "`engine` of plain HTTP/1.1: auto, epoll or goroutine")
 	set.Int(&c.TrustedHops, "trusted-hops", 0, "`number` of proxies before the gateway that are believed in X-Forwarded-For")
+	set.String(&c.AccessLog, "access-log", "", "`file` for a line of JSON about each request, - for standard output; empty: none")
+	set.Size(&c.AccessLogSize, "access-log-size", 256<<20, "`bytes` at which the access log's next file begins; 0: never")
 	set.Bool(&c.DefaultRoutes, "default-routes", true, "make the house's routes at the first start")
 }
 
@@ -112,6 +119,9 @@ func (s *Service) Validate() error {
 	}
 	if s.config.TrustedHops < 0 || s.config.TrustedHops > 16 {
 		faults = append(faults, errors.New("gateway.trusted-hops: must be between 0 and 16"))
+	}
+	if s.config.AccessLogSize < 0 || s.config.AccessLogSize > 0 && s.config.AccessLogSize < 1<<20 {
+		faults = append(faults, errors.New("gateway.access-log-size: must be 0 or at least 1MiB"))
 	}
 	return errors.Join(faults...)
 }

@@ -84,7 +84,7 @@ type Exchange struct {
 
 	// What the relay and the filters found out.
 	Began     time.Time
-	AskedHost []byte             // authority and path before anything was made of them
+	AskedHost []byte // authority and path before anything was made of them
 	AskedPath []byte
 	ID        []byte             // request id
 	From      netip.Addr         // who began it: Request.Remote, or who trusted proxies say

@@ -139,7 +139,7 @@ func rewrite(x *exchange.Exchange, r *edge.Route) {
 }
 
 // plain tells what an event loop may forward: no body or one whose length is
-// known, nothing that is held, copied or sent twice, and HTTP/1.1 behind.
+// known, nothing that is held, copied, sent twice or coded, and HTTP/1.1 behind.
 func plain(q *exchange.Request, plan *Plan) bool {
 	p := &plan.route.Policy
 	return q.Length >= 0 && q.Upgrade == nil && !q.Expect && p.Retry == nil && p.Hedge == nil && p.Compress == nil &&

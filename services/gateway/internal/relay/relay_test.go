@@ -54,8 +54,11 @@ func newBench(t *testing.T) *bench {
 	log := slog.New(slog.DiscardHandler)
 	b.handler = relay.New(relay.Config{
 		Upstreams: upstream.New(upstream.Config{Log: log, Registerer: b.registry}),
-		Filters:   filter.NewEnv(filter.Config{Keys: b.keys, Clock: time.Now, Log: log, Registerer: b.registry}),
-		Media:     shelf{}, Log: log, Registerer: b.registry,
+		Filters: filter.NewEnv(filter.Config{
+			Keys: b.keys, Clock: time.Now, Log: log, Registerer: b.registry,
+			Transport: func(cluster string) http.RoundTripper { return b.handler.Caller(cluster) },
+		}),
+		Media: shelf{}, Other: over2(t), Log: log, Registerer: b.registry,
 	})
 	server := engine.New(engine.Config{Handler: b.handler, Log: log, Registerer: b.registry})
 	t.Cleanup(server.Close)
