@@ -32,6 +32,9 @@ type Config struct {
 	HistoryRevisions int
 	// DefragEvery is the shortest time between two defragmentations. Default 1 h.
 	DefragEvery time.Duration
+	// Approvals is how many people have to approve what an operator releases:
+	// above 0 releases by people go through drafts. Default 0.
+	Approvals int
 	// Cluster has the other members; see setting.go.
 	Cluster membership
 	// XDSOpen lets callers without a service's principal read xDS, such as
@@ -54,6 +57,7 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Size(&c.QuotaBytes, "quota-bytes", 2<<30, "most `bytes` of the database; when it is full, writes are refused")
 	set.Int(&c.HistoryRevisions, "history-revisions", 10_000, "`revisions` that are kept; older ones are compacted")
 	set.Duration(&c.DefragEvery, "defrag-every", time.Hour, "shortest `time` between two rewrites of a file that is half free")
+	set.Int(&c.Approvals, "approvals", 0, "how many `people` have to approve a release of an operator; above 0 they go through drafts")
 	c.Cluster.register(set)
 	set.Bool(&c.XDSOpen, "xds-open", false, "serve xDS to callers that are no service of this installation too")
 }
@@ -70,6 +74,9 @@ func (s *Service) Validate() error {
 	}
 	if c.DefragEvery < time.Minute {
 		faults = append(faults, fmt.Errorf("configstore.defrag-every: %v, must be at least 1m", c.DefragEvery))
+	}
+	if c.Approvals < 0 || c.Approvals > 10 {
+		faults = append(faults, fmt.Errorf("configstore.approvals: %d, must be from 0 to 10", c.Approvals))
 	}
 	faults = append(faults, c.Cluster.validate())
 	return errors.Join(faults...)
@@ -105,8 +112,9 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	go func() { rendered <- plane.Run(rendering) }()
 	defer func() { stop(); <-rendered }()
 
-	host.Handle(configstorev1.ConfigServiceDesc, api.NewConfig(objects))
+	host.Handle(configstorev1.ConfigServiceDesc, api.NewConfig(objects, s.config.Approvals > 0))
 	host.Handle(configstorev1.RegistryServiceDesc, api.NewRegistry(objects))
+	host.Handle(configstorev1.DraftServiceDesc, api.NewDrafts(objects, s.config.Approvals))
 	host.Handle(configstorev1.ClusterServiceDesc, api.NewCluster(etcd))
 	engine.Observe(etcd, host.Registerer)
 	host.HandleHTTP(xds.Procedure, plane.Handler(s.allowXDS))

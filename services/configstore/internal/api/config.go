@@ -2,6 +2,7 @@
 //
 //	config.go    ConfigService
 //	registry.go  RegistryService
+//	draft.go     DraftService
 //	secret.go    what readers see of secrets
 //	cluster.go   ClusterService
 //	errors.go    errors of the domain to codes
@@ -12,6 +13,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -25,11 +27,21 @@ import (
 // defaultPageSize is that of ListReleases.
 const defaultPageSize = 50
 
-// Config serves configstore.v1.ConfigService.
-type Config struct{ store *store.Store }
+// defaultVersions is that of GetHistory.
+const defaultVersions = 20
 
-// NewConfig returns the service over a store.
-func NewConfig(s *store.Store) *Config { return &Config{s} }
+// errReviewed is what operators get who release past the reviews.
+var errReviewed = errors.New("releases by people go through drafts here: make one (`backlot config apply --draft`) and have it approved")
+
+// Config serves configstore.v1.ConfigService.
+type Config struct {
+	store    *store.Store
+	reviewed bool
+}
+
+// NewConfig returns the service over a store. reviewed keeps operators from
+// releasing what nobody reviewed; a rollback they may always make.
+func NewConfig(s *store.Store, reviewed bool) *Config { return &Config{s, reviewed} }
 
 // RegisterKind implements ConfigServiceServer.
 func (c *Config) RegisterKind(ctx context.Context, request *configstorev1.RegisterKindRequest) (*configstorev1.RegisterKindResponse, error) {
@@ -57,6 +69,9 @@ func (c *Config) ListKinds(context.Context, *configstorev1.ListKindsRequest) (*c
 
 // Apply implements ConfigServiceServer.
 func (c *Config) Apply(ctx context.Context, request *configstorev1.ApplyRequest) (*configstorev1.ApplyResponse, error) {
+	if p, found := identity.From(ctx); c.reviewed && !request.GetDryRun() && found && p.Kind == identity.Operator {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errReviewed)
+	}
 	result, err := c.store.Apply(ctx, store.Request{
 		Tenant:  tenant(ctx),
 		Author:  author(ctx),
@@ -72,14 +87,55 @@ func (c *Config) Apply(ctx context.Context, request *configstorev1.ApplyRequest)
 
 // Get implements ConfigServiceServer.
 func (c *Config) Get(ctx context.Context, request *configstorev1.GetRequest) (*configstorev1.GetResponse, error) {
-	key := request.GetKey()
-	found, err := c.store.Get(ctx, object.Key{
-		Tenant: tenant(ctx), Kind: key.GetKind(), Namespace: key.GetNamespace(), Name: key.GetName(),
-	})
+	var found *configstorev1.Object
+	var err error
+	if key, at := keyOf(ctx, request.GetKey()), request.GetRevision(); at > 0 {
+		found, err = c.store.GetAt(ctx, key, at)
+	} else {
+		found, err = c.store.Get(ctx, key)
+	}
 	if err != nil {
 		return nil, coded(err)
 	}
 	return &configstorev1.GetResponse{Object: shown([]*configstorev1.Object{found})[0]}, nil
+}
+
+func keyOf(ctx context.Context, key *configstorev1.Key) object.Key {
+	return object.Key{Tenant: tenant(ctx), Kind: key.GetKind(), Namespace: key.GetNamespace(), Name: key.GetName()}
+}
+
+// GetHistory implements ConfigServiceServer.
+func (c *Config) GetHistory(ctx context.Context, request *configstorev1.GetHistoryRequest) (*configstorev1.GetHistoryResponse, error) {
+	limit := int(request.GetLimit())
+	if limit == 0 {
+		limit = defaultVersions
+	}
+	versions, truncated, err := c.store.History(ctx, keyOf(ctx, request.GetKey()), limit)
+	if err != nil {
+		return nil, coded(err)
+	}
+	for _, version := range versions {
+		if version.GetObject() != nil {
+			version.Object = shownObject(version.GetObject())
+		}
+	}
+	return &configstorev1.GetHistoryResponse{Versions: versions, Truncated: truncated}, nil
+}
+
+// Rollback implements ConfigServiceServer.
+func (c *Config) Rollback(ctx context.Context, request *configstorev1.RollbackRequest) (*configstorev1.RollbackResponse, error) {
+	undo := store.Rollback{
+		Tenant: tenant(ctx), Author: author(ctx), Reason: request.GetReason(), ReleaseID: request.GetReleaseId(),
+		OverLater: request.GetOverLater(), DryRun: request.GetDryRun(),
+	}
+	if at := request.GetObject(); at != nil {
+		undo.Key, undo.Revision = keyOf(ctx, at.GetKey()), at.GetRevision()
+	}
+	result, err := c.store.Rollback(ctx, undo)
+	if err != nil {
+		return nil, coded(err)
+	}
+	return &configstorev1.RollbackResponse{Release: result.Release, Objects: shown(result.Objects)}, nil
 }
 
 // List implements ConfigServiceServer.

@@ -30,6 +30,8 @@ var byError = []struct {
 	{object.ErrConflict, connect.CodeAborted},
 	{store.ErrNotFound, connect.CodeNotFound},
 	{store.ErrCompacted, connect.CodeOutOfRange},
+	{store.ErrReview, connect.CodeFailedPrecondition},
+	{store.ErrDrafts, connect.CodeResourceExhausted},
 	{store.ErrBusy, connect.CodeUnavailable},
 	{engine.ErrClosed, connect.CodeUnavailable},
 	{engine.ErrMember, connect.CodeFailedPrecondition},

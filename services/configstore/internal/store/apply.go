@@ -24,6 +24,8 @@ type Request struct {
 	Reason  string
 	Changes []*configstorev1.Change
 	DryRun  bool
+
+	with *companion // written together with the release
 }
 
 // Result is a release, and the objects as they are after it, in order of the
@@ -110,6 +112,9 @@ func (s *Store) try(ctx context.Context, request Request, changes []*change) (Re
 	txn, err := s.transaction(request.Tenant, changes, release, guard)
 	if err != nil {
 		return Result{}, false, err
+	}
+	if request.with != nil {
+		txn.Compare, txn.Success = append(txn.Compare, request.with.compare), append(txn.Success, request.with.op)
 	}
 	beforeApply.Hit()
 	written, err := s.engine.Txn(ctx, txn)

@@ -5,6 +5,8 @@
 //	apply.go    Apply: a whole release or nothing, in one transaction
 //	check.go    what is checked of a release before it is written
 //	release.go  what was released
+//	history.go  what objects were, and taking back what was released
+//	draft.go    releases that are prepared and reviewed first
 //	register.go instances under leases
 //	hub.go      one watch of the engine fans out to any number of subscribers
 //	journal.go  the recent changes of one topic
@@ -13,7 +15,8 @@
 //	metrics.go
 //
 // Keys: /backlot/v1/<tenant>/<kind>/<namespace>/<name> are objects,
-// /backlot/releases/<tenant>/<id> releases, /backlot/kinds/<kind> kinds,
+// /backlot/releases/<tenant>/<id> releases,
+// /backlot/drafts/<tenant>/<id> drafts, /backlot/kinds/<kind> kinds,
 // /backlot/guard/<tenant> a revision that orders releases of kinds that refer
 // to each other. Every write is below /backlot/. It does not know who may do
 // what. All of it is safe for concurrent use.

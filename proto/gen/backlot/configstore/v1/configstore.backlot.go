@@ -22,6 +22,12 @@ type ConfigServiceServer interface {
 	Apply(context.Context, *ApplyRequest) (*ApplyResponse, error)
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	List(context.Context, *ListRequest) (*ListResponse, error)
+	// GetHistory gives what an object was, newest first, as far back as
+	// revisions are kept.
+	GetHistory(context.Context, *GetHistoryRequest) (*GetHistoryResponse, error)
+	// Rollback takes back a release, or brings one object back to what it
+	// was, by a new release.
+	Rollback(context.Context, *RollbackRequest) (*RollbackResponse, error)
 	// ListReleases gives who changed what, when and why, newest first.
 	ListReleases(context.Context, *ListReleasesRequest) (*ListReleasesResponse, error)
 }
@@ -91,6 +97,23 @@ var ConfigServiceDesc = rpcdesc.Service{
 		}, ConfigServiceStreamServer.Watch),
 		rpcdesc.Unary(rpcdesc.Method{
 			Service: "backlot.configstore.v1.ConfigService",
+			Name:    "GetHistory",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_SERVICE,
+				v1.Principal_PRINCIPAL_OPERATOR,
+			},
+			Idempotency: connect.IdempotencyNoSideEffects,
+		}, ConfigServiceServer.GetHistory),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.configstore.v1.ConfigService",
+			Name:    "Rollback",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_SERVICE,
+				v1.Principal_PRINCIPAL_OPERATOR,
+			},
+		}, ConfigServiceServer.Rollback),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.configstore.v1.ConfigService",
 			Name:    "ListReleases",
 			Access: []rpcdesc.Principal{
 				v1.Principal_PRINCIPAL_SERVICE,
@@ -156,10 +179,28 @@ func (c ConfigServiceClient) List(ctx context.Context, req *ListRequest) (*ListR
 	return res, nil
 }
 
+// GetHistory calls backlot.configstore.v1.ConfigService.GetHistory.
+func (c ConfigServiceClient) GetHistory(ctx context.Context, req *GetHistoryRequest) (*GetHistoryResponse, error) {
+	res := new(GetHistoryResponse)
+	if err := c.conn.Call(ctx, &ConfigServiceDesc.Methods[6], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// Rollback calls backlot.configstore.v1.ConfigService.Rollback.
+func (c ConfigServiceClient) Rollback(ctx context.Context, req *RollbackRequest) (*RollbackResponse, error) {
+	res := new(RollbackResponse)
+	if err := c.conn.Call(ctx, &ConfigServiceDesc.Methods[7], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
 // ListReleases calls backlot.configstore.v1.ConfigService.ListReleases.
 func (c ConfigServiceClient) ListReleases(ctx context.Context, req *ListReleasesRequest) (*ListReleasesResponse, error) {
 	res := new(ListReleasesResponse)
-	if err := c.conn.Call(ctx, &ConfigServiceDesc.Methods[6], req, res); err != nil {
+	if err := c.conn.Call(ctx, &ConfigServiceDesc.Methods[8], req, res); err != nil {
 		return nil, err
 	}
 	return res, nil

@@ -749,8 +749,11 @@ func (x *Release) GetKeys() []*Key {
 }
 
 type GetRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// As it was at this revision; 0 means now. OUT_OF_RANGE when it is
+	// compacted.
+	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -790,6 +793,13 @@ func (x *GetRequest) GetKey() *Key {
 		return x.Key
 	}
 	return nil
+}
+
+func (x *GetRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 type GetResponse struct {
@@ -1114,6 +1124,337 @@ func (x *Event) GetObject() *Object {
 	return nil
 }
 
+type GetHistoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Default 20.
+	Limit         int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHistoryRequest) Reset() {
+	*x = GetHistoryRequest{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHistoryRequest) ProtoMessage() {}
+
+func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
+func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetHistoryRequest) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *GetHistoryRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type GetHistoryResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Versions []*Version             `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	// Older ones are no longer kept.
+	Truncated     bool `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHistoryResponse) Reset() {
+	*x = GetHistoryResponse{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHistoryResponse) ProtoMessage() {}
+
+func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
+func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetHistoryResponse) GetVersions() []*Version {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+// Version is what an object became by one release.
+type Version struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Revision int64                  `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Without the other keys of the release.
+	Release *Release `protobuf:"bytes,2,opt,name=release,proto3" json:"release,omitempty"`
+	// Not set where the release deleted it.
+	Object        *Object `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Version) Reset() {
+	*x = Version{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Version) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Version) ProtoMessage() {}
+
+func (x *Version) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Version.ProtoReflect.Descriptor instead.
+func (*Version) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Version) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Version) GetRelease() *Release {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+func (x *Version) GetObject() *Object {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+type RollbackRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to What:
+	//
+	//	*RollbackRequest_ReleaseId
+	//	*RollbackRequest_Object
+	What isRollbackRequest_What `protobuf_oneof:"what"`
+	// Why; kept in the release that this makes.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Take back objects also where later releases changed them again.
+	OverLater bool `protobuf:"varint,4,opt,name=over_later,json=overLater,proto3" json:"over_later,omitempty"`
+	// Check only.
+	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackRequest) Reset() {
+	*x = RollbackRequest{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackRequest) ProtoMessage() {}
+
+func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
+func (*RollbackRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RollbackRequest) GetWhat() isRollbackRequest_What {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
+func (x *RollbackRequest) GetReleaseId() string {
+	if x != nil {
+		if x, ok := x.What.(*RollbackRequest_ReleaseId); ok {
+			return x.ReleaseId
+		}
+	}
+	return ""
+}
+
+func (x *RollbackRequest) GetObject() *RollbackRequest_ObjectAt {
+	if x != nil {
+		if x, ok := x.What.(*RollbackRequest_Object); ok {
+			return x.Object
+		}
+	}
+	return nil
+}
+
+func (x *RollbackRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RollbackRequest) GetOverLater() bool {
+	if x != nil {
+		return x.OverLater
+	}
+	return false
+}
+
+func (x *RollbackRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type isRollbackRequest_What interface {
+	isRollbackRequest_What()
+}
+
+type RollbackRequest_ReleaseId struct {
+	// Every object of this release becomes what it was before.
+	ReleaseId string `protobuf:"bytes,1,opt,name=release_id,json=releaseId,proto3,oneof"`
+}
+
+type RollbackRequest_Object struct {
+	Object *RollbackRequest_ObjectAt `protobuf:"bytes,2,opt,name=object,proto3,oneof"`
+}
+
+func (*RollbackRequest_ReleaseId) isRollbackRequest_What() {}
+
+func (*RollbackRequest_Object) isRollbackRequest_What() {}
+
+type RollbackResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       *Release               `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	Objects       []*Object              `protobuf:"bytes,2,rep,name=objects,proto3" json:"objects,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackResponse) Reset() {
+	*x = RollbackResponse{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackResponse) ProtoMessage() {}
+
+func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackResponse.ProtoReflect.Descriptor instead.
+func (*RollbackResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RollbackResponse) GetRelease() *Release {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+func (x *RollbackResponse) GetObjects() []*Object {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
 type ListReleasesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PageSize      int32                  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -1124,7 +1465,7 @@ type ListReleasesRequest struct {
 
 func (x *ListReleasesRequest) Reset() {
 	*x = ListReleasesRequest{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[18]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1477,7 @@ func (x *ListReleasesRequest) String() string {
 func (*ListReleasesRequest) ProtoMessage() {}
 
 func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[18]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1490,7 @@ func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesRequest.ProtoReflect.Descriptor instead.
 func (*ListReleasesRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{18}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListReleasesRequest) GetPageSize() int32 {
@@ -1176,7 +1517,7 @@ type ListReleasesResponse struct {
 
 func (x *ListReleasesResponse) Reset() {
 	*x = ListReleasesResponse{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[19]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1529,7 @@ func (x *ListReleasesResponse) String() string {
 func (*ListReleasesResponse) ProtoMessage() {}
 
 func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[19]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1542,7 @@ func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesResponse.ProtoReflect.Descriptor instead.
 func (*ListReleasesResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{19}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListReleasesResponse) GetReleases() []*Release {
@@ -1239,7 +1580,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[20]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1592,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[20]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1605,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{20}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Instance) GetId() string {
@@ -1334,7 +1675,7 @@ type RegisterRequest struct {
 
 func (x *RegisterRequest) Reset() {
 	*x = RegisterRequest{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[21]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1687,7 @@ func (x *RegisterRequest) String() string {
 func (*RegisterRequest) ProtoMessage() {}
 
 func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[21]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1700,7 @@ func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterRequest.ProtoReflect.Descriptor instead.
 func (*RegisterRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{21}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RegisterRequest) GetInstance() *Instance {
@@ -1385,7 +1726,7 @@ type RegisterResponse struct {
 
 func (x *RegisterResponse) Reset() {
 	*x = RegisterResponse{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[22]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1738,7 @@ func (x *RegisterResponse) String() string {
 func (*RegisterResponse) ProtoMessage() {}
 
 func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[22]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1751,7 @@ func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterResponse.ProtoReflect.Descriptor instead.
 func (*RegisterResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{22}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RegisterResponse) GetRevision() int64 {
@@ -1429,7 +1770,7 @@ type DeregisterRequest struct {
 
 func (x *DeregisterRequest) Reset() {
 	*x = DeregisterRequest{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[23]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1782,7 @@ func (x *DeregisterRequest) String() string {
 func (*DeregisterRequest) ProtoMessage() {}
 
 func (x *DeregisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[23]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1795,7 @@ func (x *DeregisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeregisterRequest.ProtoReflect.Descriptor instead.
 func (*DeregisterRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{23}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DeregisterRequest) GetId() string {
@@ -1472,7 +1813,7 @@ type DeregisterResponse struct {
 
 func (x *DeregisterResponse) Reset() {
 	*x = DeregisterResponse{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[24]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1825,7 @@ func (x *DeregisterResponse) String() string {
 func (*DeregisterResponse) ProtoMessage() {}
 
 func (x *DeregisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[24]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1838,60 @@ func (x *DeregisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeregisterResponse.ProtoReflect.Descriptor instead.
 func (*DeregisterResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{24}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{29}
+}
+
+type RollbackRequest_ObjectAt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// It becomes what it was at this revision; perhaps nothing.
+	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackRequest_ObjectAt) Reset() {
+	*x = RollbackRequest_ObjectAt{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackRequest_ObjectAt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackRequest_ObjectAt) ProtoMessage() {}
+
+func (x *RollbackRequest_ObjectAt) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackRequest_ObjectAt.ProtoReflect.Descriptor instead.
+func (*RollbackRequest_ObjectAt) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{21, 0}
+}
+
+func (x *RollbackRequest_ObjectAt) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *RollbackRequest_ObjectAt) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 var File_backlot_configstore_v1_configstore_proto protoreflect.FileDescriptor
@@ -1551,10 +1945,11 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1d\n" +
 	"\n" +
 	"created_at\x18\x05 \x01(\x03R\tcreatedAt\x12/\n" +
-	"\x04keys\x18\x06 \x03(\v2\x1b.backlot.configstore.v1.KeyR\x04keys\"C\n" +
+	"\x04keys\x18\x06 \x03(\v2\x1b.backlot.configstore.v1.KeyR\x04keys\"h\n" +
 	"\n" +
 	"GetRequest\x125\n" +
-	"\x03key\x18\x01 \x01(\v2\x1b.backlot.configstore.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\"E\n" +
+	"\x03key\x18\x01 \x01(\v2\x1b.backlot.configstore.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12#\n" +
+	"\brevision\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\brevision\"E\n" +
 	"\vGetResponse\x126\n" +
 	"\x06object\x18\x01 \x01(\v2\x1e.backlot.configstore.v1.ObjectR\x06object\"i\n" +
 	"\vListRequest\x123\n" +
@@ -1576,7 +1971,33 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x04Type\x12\x14\n" +
 	"\x10TYPE_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bTYPE_PUT\x10\x01\x12\x0f\n" +
-	"\vTYPE_DELETE\x10\x02\"g\n" +
+	"\vTYPE_DELETE\x10\x02\"l\n" +
+	"\x11GetHistoryRequest\x125\n" +
+	"\x03key\x18\x01 \x01(\v2\x1b.backlot.configstore.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12 \n" +
+	"\x05limit\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xc8\x01(\x00R\x05limit\"o\n" +
+	"\x12GetHistoryResponse\x12;\n" +
+	"\bversions\x18\x01 \x03(\v2\x1f.backlot.configstore.v1.VersionR\bversions\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\x98\x01\n" +
+	"\aVersion\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x129\n" +
+	"\arelease\x18\x02 \x01(\v2\x1f.backlot.configstore.v1.ReleaseR\arelease\x126\n" +
+	"\x06object\x18\x03 \x01(\v2\x1e.backlot.configstore.v1.ObjectR\x06object\"\xda\x02\n" +
+	"\x0fRollbackRequest\x12*\n" +
+	"\n" +
+	"release_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00R\treleaseId\x12J\n" +
+	"\x06object\x18\x02 \x01(\v20.backlot.configstore.v1.RollbackRequest.ObjectAtH\x00R\x06object\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06reason\x12\x1d\n" +
+	"\n" +
+	"over_later\x18\x04 \x01(\bR\toverLater\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x1af\n" +
+	"\bObjectAt\x125\n" +
+	"\x03key\x18\x01 \x01(\v2\x1b.backlot.configstore.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12#\n" +
+	"\brevision\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\brevisionB\r\n" +
+	"\x04what\x12\x05\xbaH\x02\b\x01\"\x87\x01\n" +
+	"\x10RollbackResponse\x129\n" +
+	"\arelease\x18\x01 \x01(\v2\x1f.backlot.configstore.v1.ReleaseR\arelease\x128\n" +
+	"\aobjects\x18\x02 \x03(\v2\x1e.backlot.configstore.v1.ObjectR\aobjects\"g\n" +
 	"\x13ListReleasesRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
@@ -1604,7 +2025,7 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x11DeregisterRequest\x12\x1a\n" +
 	"\x02id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x02id\"\x14\n" +
-	"\x12DeregisterResponse2\xf0\x05\n" +
+	"\x12DeregisterResponse2\xcb\a\n" +
 	"\rConfigService\x12v\n" +
 	"\fRegisterKind\x12+.backlot.configstore.v1.RegisterKindRequest\x1a,.backlot.configstore.v1.RegisterKindResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x05\x04\x90\x02\x02\x12m\n" +
@@ -1617,7 +2038,12 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x04List\x12#.backlot.configstore.v1.ListRequest\x1a$.backlot.configstore.v1.ListResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x05\x04\x90\x02\x01\x12`\n" +
 	"\x05Watch\x12$.backlot.configstore.v1.WatchRequest\x1a%.backlot.configstore.v1.WatchResponse\"\b\xea\xe0\x18\x04\n" +
-	"\x02\x05\x040\x01\x12v\n" +
+	"\x02\x05\x040\x01\x12p\n" +
+	"\n" +
+	"GetHistory\x12).backlot.configstore.v1.GetHistoryRequest\x1a*.backlot.configstore.v1.GetHistoryResponse\"\v\xea\xe0\x18\x04\n" +
+	"\x02\x05\x04\x90\x02\x01\x12g\n" +
+	"\bRollback\x12'.backlot.configstore.v1.RollbackRequest\x1a(.backlot.configstore.v1.RollbackResponse\"\b\xea\xe0\x18\x04\n" +
+	"\x02\x05\x04\x12v\n" +
 	"\fListReleases\x12+.backlot.configstore.v1.ListReleasesRequest\x1a,.backlot.configstore.v1.ListReleasesResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x05\x04\x90\x02\x012\xed\x01\n" +
 	"\x0fRegistryService\x12i\n" +
@@ -1643,7 +2069,7 @@ func file_backlot_configstore_v1_configstore_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_configstore_v1_configstore_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_backlot_configstore_v1_configstore_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_backlot_configstore_v1_configstore_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_backlot_configstore_v1_configstore_proto_goTypes = []any{
 	(Event_Type)(0),                        // 0: backlot.configstore.v1.Event.Type
 	(*Kind)(nil),                           // 1: backlot.configstore.v1.Kind
@@ -1664,22 +2090,28 @@ var file_backlot_configstore_v1_configstore_proto_goTypes = []any{
 	(*WatchRequest)(nil),                   // 16: backlot.configstore.v1.WatchRequest
 	(*WatchResponse)(nil),                  // 17: backlot.configstore.v1.WatchResponse
 	(*Event)(nil),                          // 18: backlot.configstore.v1.Event
-	(*ListReleasesRequest)(nil),            // 19: backlot.configstore.v1.ListReleasesRequest
-	(*ListReleasesResponse)(nil),           // 20: backlot.configstore.v1.ListReleasesResponse
-	(*Instance)(nil),                       // 21: backlot.configstore.v1.Instance
-	(*RegisterRequest)(nil),                // 22: backlot.configstore.v1.RegisterRequest
-	(*RegisterResponse)(nil),               // 23: backlot.configstore.v1.RegisterResponse
-	(*DeregisterRequest)(nil),              // 24: backlot.configstore.v1.DeregisterRequest
-	(*DeregisterResponse)(nil),             // 25: backlot.configstore.v1.DeregisterResponse
-	nil,                                    // 26: backlot.configstore.v1.Object.LabelsEntry
-	(*descriptorpb.FileDescriptorSet)(nil), // 27: google.protobuf.FileDescriptorSet
-	(*anypb.Any)(nil),                      // 28: google.protobuf.Any
+	(*GetHistoryRequest)(nil),              // 19: backlot.configstore.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),             // 20: backlot.configstore.v1.GetHistoryResponse
+	(*Version)(nil),                        // 21: backlot.configstore.v1.Version
+	(*RollbackRequest)(nil),                // 22: backlot.configstore.v1.RollbackRequest
+	(*RollbackResponse)(nil),               // 23: backlot.configstore.v1.RollbackResponse
+	(*ListReleasesRequest)(nil),            // 24: backlot.configstore.v1.ListReleasesRequest
+	(*ListReleasesResponse)(nil),           // 25: backlot.configstore.v1.ListReleasesResponse
+	(*Instance)(nil),                       // 26: backlot.configstore.v1.Instance
+	(*RegisterRequest)(nil),                // 27: backlot.configstore.v1.RegisterRequest
+	(*RegisterResponse)(nil),               // 28: backlot.configstore.v1.RegisterResponse
+	(*DeregisterRequest)(nil),              // 29: backlot.configstore.v1.DeregisterRequest
+	(*DeregisterResponse)(nil),             // 30: backlot.configstore.v1.DeregisterResponse
+	nil,                                    // 31: backlot.configstore.v1.Object.LabelsEntry
+	(*RollbackRequest_ObjectAt)(nil),       // 32: backlot.configstore.v1.RollbackRequest.ObjectAt
+	(*descriptorpb.FileDescriptorSet)(nil), // 33: google.protobuf.FileDescriptorSet
+	(*anypb.Any)(nil),                      // 34: google.protobuf.Any
 }
 var file_backlot_configstore_v1_configstore_proto_depIdxs = []int32{
-	27, // 0: backlot.configstore.v1.Kind.descriptors:type_name -> google.protobuf.FileDescriptorSet
+	33, // 0: backlot.configstore.v1.Kind.descriptors:type_name -> google.protobuf.FileDescriptorSet
 	2,  // 1: backlot.configstore.v1.Object.key:type_name -> backlot.configstore.v1.Key
-	26, // 2: backlot.configstore.v1.Object.labels:type_name -> backlot.configstore.v1.Object.LabelsEntry
-	28, // 3: backlot.configstore.v1.Object.spec:type_name -> google.protobuf.Any
+	31, // 2: backlot.configstore.v1.Object.labels:type_name -> backlot.configstore.v1.Object.LabelsEntry
+	34, // 3: backlot.configstore.v1.Object.spec:type_name -> google.protobuf.Any
 	3,  // 4: backlot.configstore.v1.Change.put:type_name -> backlot.configstore.v1.Object
 	2,  // 5: backlot.configstore.v1.Change.delete:type_name -> backlot.configstore.v1.Key
 	1,  // 6: backlot.configstore.v1.RegisterKindRequest.kind:type_name -> backlot.configstore.v1.Kind
@@ -1694,31 +2126,43 @@ var file_backlot_configstore_v1_configstore_proto_depIdxs = []int32{
 	18, // 15: backlot.configstore.v1.WatchResponse.events:type_name -> backlot.configstore.v1.Event
 	0,  // 16: backlot.configstore.v1.Event.type:type_name -> backlot.configstore.v1.Event.Type
 	3,  // 17: backlot.configstore.v1.Event.object:type_name -> backlot.configstore.v1.Object
-	11, // 18: backlot.configstore.v1.ListReleasesResponse.releases:type_name -> backlot.configstore.v1.Release
-	21, // 19: backlot.configstore.v1.RegisterRequest.instance:type_name -> backlot.configstore.v1.Instance
-	5,  // 20: backlot.configstore.v1.ConfigService.RegisterKind:input_type -> backlot.configstore.v1.RegisterKindRequest
-	7,  // 21: backlot.configstore.v1.ConfigService.ListKinds:input_type -> backlot.configstore.v1.ListKindsRequest
-	9,  // 22: backlot.configstore.v1.ConfigService.Apply:input_type -> backlot.configstore.v1.ApplyRequest
-	12, // 23: backlot.configstore.v1.ConfigService.Get:input_type -> backlot.configstore.v1.GetRequest
-	14, // 24: backlot.configstore.v1.ConfigService.List:input_type -> backlot.configstore.v1.ListRequest
-	16, // 25: backlot.configstore.v1.ConfigService.Watch:input_type -> backlot.configstore.v1.WatchRequest
-	19, // 26: backlot.configstore.v1.ConfigService.ListReleases:input_type -> backlot.configstore.v1.ListReleasesRequest
-	22, // 27: backlot.configstore.v1.RegistryService.Register:input_type -> backlot.configstore.v1.RegisterRequest
-	24, // 28: backlot.configstore.v1.RegistryService.Deregister:input_type -> backlot.configstore.v1.DeregisterRequest
-	6,  // 29: backlot.configstore.v1.ConfigService.RegisterKind:output_type -> backlot.configstore.v1.RegisterKindResponse
-	8,  // 30: backlot.configstore.v1.ConfigService.ListKinds:output_type -> backlot.configstore.v1.ListKindsResponse
-	10, // 31: backlot.configstore.v1.ConfigService.Apply:output_type -> backlot.configstore.v1.ApplyResponse
-	13, // 32: backlot.configstore.v1.ConfigService.Get:output_type -> backlot.configstore.v1.GetResponse
-	15, // 33: backlot.configstore.v1.ConfigService.List:output_type -> backlot.configstore.v1.ListResponse
-	17, // 34: backlot.configstore.v1.ConfigService.Watch:output_type -> backlot.configstore.v1.WatchResponse
-	20, // 35: backlot.configstore.v1.ConfigService.ListReleases:output_type -> backlot.configstore.v1.ListReleasesResponse
-	23, // 36: backlot.configstore.v1.RegistryService.Register:output_type -> backlot.configstore.v1.RegisterResponse
-	25, // 37: backlot.configstore.v1.RegistryService.Deregister:output_type -> backlot.configstore.v1.DeregisterResponse
-	29, // [29:38] is the sub-list for method output_type
-	20, // [20:29] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	2,  // 18: backlot.configstore.v1.GetHistoryRequest.key:type_name -> backlot.configstore.v1.Key
+	21, // 19: backlot.configstore.v1.GetHistoryResponse.versions:type_name -> backlot.configstore.v1.Version
+	11, // 20: backlot.configstore.v1.Version.release:type_name -> backlot.configstore.v1.Release
+	3,  // 21: backlot.configstore.v1.Version.object:type_name -> backlot.configstore.v1.Object
+	32, // 22: backlot.configstore.v1.RollbackRequest.object:type_name -> backlot.configstore.v1.RollbackRequest.ObjectAt
+	11, // 23: backlot.configstore.v1.RollbackResponse.release:type_name -> backlot.configstore.v1.Release
+	3,  // 24: backlot.configstore.v1.RollbackResponse.objects:type_name -> backlot.configstore.v1.Object
+	11, // 25: backlot.configstore.v1.ListReleasesResponse.releases:type_name -> backlot.configstore.v1.Release
+	26, // 26: backlot.configstore.v1.RegisterRequest.instance:type_name -> backlot.configstore.v1.Instance
+	2,  // 27: backlot.configstore.v1.RollbackRequest.ObjectAt.key:type_name -> backlot.configstore.v1.Key
+	5,  // 28: backlot.configstore.v1.ConfigService.RegisterKind:input_type -> backlot.configstore.v1.RegisterKindRequest
+	7,  // 29: backlot.configstore.v1.ConfigService.ListKinds:input_type -> backlot.configstore.v1.ListKindsRequest
+	9,  // 30: backlot.configstore.v1.ConfigService.Apply:input_type -> backlot.configstore.v1.ApplyRequest
+	12, // 31: backlot.configstore.v1.ConfigService.Get:input_type -> backlot.configstore.v1.GetRequest
+	14, // 32: backlot.configstore.v1.ConfigService.List:input_type -> backlot.configstore.v1.ListRequest
+	16, // 33: backlot.configstore.v1.ConfigService.Watch:input_type -> backlot.configstore.v1.WatchRequest
+	19, // 34: backlot.configstore.v1.ConfigService.GetHistory:input_type -> backlot.configstore.v1.GetHistoryRequest
+	22, // 35: backlot.configstore.v1.ConfigService.Rollback:input_type -> backlot.configstore.v1.RollbackRequest
+	24, // 36: backlot.configstore.v1.ConfigService.ListReleases:input_type -> backlot.configstore.v1.ListReleasesRequest
+	27, // 37: backlot.configstore.v1.RegistryService.Register:input_type -> backlot.configstore.v1.RegisterRequest
+	29, // 38: backlot.configstore.v1.RegistryService.Deregister:input_type -> backlot.configstore.v1.DeregisterRequest
+	6,  // 39: backlot.configstore.v1.ConfigService.RegisterKind:output_type -> backlot.configstore.v1.RegisterKindResponse
+	8,  // 40: backlot.configstore.v1.ConfigService.ListKinds:output_type -> backlot.configstore.v1.ListKindsResponse
+	10, // 41: backlot.configstore.v1.ConfigService.Apply:output_type -> backlot.configstore.v1.ApplyResponse
+	13, // 42: backlot.configstore.v1.ConfigService.Get:output_type -> backlot.configstore.v1.GetResponse
+	15, // 43: backlot.configstore.v1.ConfigService.List:output_type -> backlot.configstore.v1.ListResponse
+	17, // 44: backlot.configstore.v1.ConfigService.Watch:output_type -> backlot.configstore.v1.WatchResponse
+	20, // 45: backlot.configstore.v1.ConfigService.GetHistory:output_type -> backlot.configstore.v1.GetHistoryResponse
+	23, // 46: backlot.configstore.v1.ConfigService.Rollback:output_type -> backlot.configstore.v1.RollbackResponse
+	25, // 47: backlot.configstore.v1.ConfigService.ListReleases:output_type -> backlot.configstore.v1.ListReleasesResponse
+	28, // 48: backlot.configstore.v1.RegistryService.Register:output_type -> backlot.configstore.v1.RegisterResponse
+	30, // 49: backlot.configstore.v1.RegistryService.Deregister:output_type -> backlot.configstore.v1.DeregisterResponse
+	39, // [39:50] is the sub-list for method output_type
+	28, // [28:39] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_backlot_configstore_v1_configstore_proto_init() }
@@ -1730,13 +2174,17 @@ func file_backlot_configstore_v1_configstore_proto_init() {
 		(*Change_Put)(nil),
 		(*Change_Delete)(nil),
 	}
+	file_backlot_configstore_v1_configstore_proto_msgTypes[21].OneofWrappers = []any{
+		(*RollbackRequest_ReleaseId)(nil),
+		(*RollbackRequest_Object)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_configstore_v1_configstore_proto_rawDesc), len(file_backlot_configstore_v1_configstore_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

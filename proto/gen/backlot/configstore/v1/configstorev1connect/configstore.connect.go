@@ -50,6 +50,11 @@ const (
 	ConfigServiceListProcedure = "/backlot.configstore.v1.ConfigService/List"
 	// ConfigServiceWatchProcedure is the fully-qualified name of the ConfigService's Watch RPC.
 	ConfigServiceWatchProcedure = "/backlot.configstore.v1.ConfigService/Watch"
+	// ConfigServiceGetHistoryProcedure is the fully-qualified name of the ConfigService's GetHistory
+	// RPC.
+	ConfigServiceGetHistoryProcedure = "/backlot.configstore.v1.ConfigService/GetHistory"
+	// ConfigServiceRollbackProcedure is the fully-qualified name of the ConfigService's Rollback RPC.
+	ConfigServiceRollbackProcedure = "/backlot.configstore.v1.ConfigService/Rollback"
 	// ConfigServiceListReleasesProcedure is the fully-qualified name of the ConfigService's
 	// ListReleases RPC.
 	ConfigServiceListReleasesProcedure = "/backlot.configstore.v1.ConfigService/ListReleases"
@@ -73,6 +78,12 @@ type ConfigServiceClient interface {
 	List(context.Context, *v1.ListRequest) (*v1.ListResponse, error)
 	// Watch sends every change after from_revision, in order of revision.
 	Watch(context.Context, *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error)
+	// GetHistory gives what an object was, newest first, as far back as
+	// revisions are kept.
+	GetHistory(context.Context, *v1.GetHistoryRequest) (*v1.GetHistoryResponse, error)
+	// Rollback takes back a release, or brings one object back to what it
+	// was, by a new release.
+	Rollback(context.Context, *v1.RollbackRequest) (*v1.RollbackResponse, error)
 	// ListReleases gives who changed what, when and why, newest first.
 	ListReleases(context.Context, *v1.ListReleasesRequest) (*v1.ListReleasesResponse, error)
 }
@@ -129,6 +140,19 @@ func NewConfigServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(configServiceMethods.ByName("Watch")),
 			connect.WithClientOptions(opts...),
 		),
+		getHistory: connect.NewClient[v1.GetHistoryRequest, v1.GetHistoryResponse](
+			httpClient,
+			baseURL+ConfigServiceGetHistoryProcedure,
+			connect.WithSchema(configServiceMethods.ByName("GetHistory")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		rollback: connect.NewClient[v1.RollbackRequest, v1.RollbackResponse](
+			httpClient,
+			baseURL+ConfigServiceRollbackProcedure,
+			connect.WithSchema(configServiceMethods.ByName("Rollback")),
+			connect.WithClientOptions(opts...),
+		),
 		listReleases: connect.NewClient[v1.ListReleasesRequest, v1.ListReleasesResponse](
 			httpClient,
 			baseURL+ConfigServiceListReleasesProcedure,
@@ -147,6 +171,8 @@ type configServiceClient struct {
 	get          *connect.Client[v1.GetRequest, v1.GetResponse]
 	list         *connect.Client[v1.ListRequest, v1.ListResponse]
 	watch        *connect.Client[v1.WatchRequest, v1.WatchResponse]
+	getHistory   *connect.Client[v1.GetHistoryRequest, v1.GetHistoryResponse]
+	rollback     *connect.Client[v1.RollbackRequest, v1.RollbackResponse]
 	listReleases *connect.Client[v1.ListReleasesRequest, v1.ListReleasesResponse]
 }
 
@@ -200,6 +226,24 @@ func (c *configServiceClient) Watch(ctx context.Context, req *v1.WatchRequest) (
 	return c.watch.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// GetHistory calls backlot.configstore.v1.ConfigService.GetHistory.
+func (c *configServiceClient) GetHistory(ctx context.Context, req *v1.GetHistoryRequest) (*v1.GetHistoryResponse, error) {
+	response, err := c.getHistory.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Rollback calls backlot.configstore.v1.ConfigService.Rollback.
+func (c *configServiceClient) Rollback(ctx context.Context, req *v1.RollbackRequest) (*v1.RollbackResponse, error) {
+	response, err := c.rollback.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListReleases calls backlot.configstore.v1.ConfigService.ListReleases.
 func (c *configServiceClient) ListReleases(ctx context.Context, req *v1.ListReleasesRequest) (*v1.ListReleasesResponse, error) {
 	response, err := c.listReleases.CallUnary(ctx, connect.NewRequest(req))
@@ -221,6 +265,12 @@ type ConfigServiceHandler interface {
 	List(context.Context, *v1.ListRequest) (*v1.ListResponse, error)
 	// Watch sends every change after from_revision, in order of revision.
 	Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error
+	// GetHistory gives what an object was, newest first, as far back as
+	// revisions are kept.
+	GetHistory(context.Context, *v1.GetHistoryRequest) (*v1.GetHistoryResponse, error)
+	// Rollback takes back a release, or brings one object back to what it
+	// was, by a new release.
+	Rollback(context.Context, *v1.RollbackRequest) (*v1.RollbackResponse, error)
 	// ListReleases gives who changed what, when and why, newest first.
 	ListReleases(context.Context, *v1.ListReleasesRequest) (*v1.ListReleasesResponse, error)
 }
@@ -273,6 +323,19 @@ func NewConfigServiceHandler(svc ConfigServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(configServiceMethods.ByName("Watch")),
 		connect.WithHandlerOptions(opts...),
 	)
+	configServiceGetHistoryHandler := connect.NewUnaryHandlerSimple(
+		ConfigServiceGetHistoryProcedure,
+		svc.GetHistory,
+		connect.WithSchema(configServiceMethods.ByName("GetHistory")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	configServiceRollbackHandler := connect.NewUnaryHandlerSimple(
+		ConfigServiceRollbackProcedure,
+		svc.Rollback,
+		connect.WithSchema(configServiceMethods.ByName("Rollback")),
+		connect.WithHandlerOptions(opts...),
+	)
 	configServiceListReleasesHandler := connect.NewUnaryHandlerSimple(
 		ConfigServiceListReleasesProcedure,
 		svc.ListReleases,
@@ -294,6 +357,10 @@ func NewConfigServiceHandler(svc ConfigServiceHandler, opts ...connect.HandlerOp
 			configServiceListHandler.ServeHTTP(w, r)
 		case ConfigServiceWatchProcedure:
 			configServiceWatchHandler.ServeHTTP(w, r)
+		case ConfigServiceGetHistoryProcedure:
+			configServiceGetHistoryHandler.ServeHTTP(w, r)
+		case ConfigServiceRollbackProcedure:
+			configServiceRollbackHandler.ServeHTTP(w, r)
 		case ConfigServiceListReleasesProcedure:
 			configServiceListReleasesHandler.ServeHTTP(w, r)
 		default:
@@ -327,6 +394,14 @@ func (UnimplementedConfigServiceHandler) List(context.Context, *v1.ListRequest) 
 
 func (UnimplementedConfigServiceHandler) Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("backlot.configstore.v1.ConfigService.Watch is not implemented"))
+}
+
+func (UnimplementedConfigServiceHandler) GetHistory(context.Context, *v1.GetHistoryRequest) (*v1.GetHistoryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.configstore.v1.ConfigService.GetHistory is not implemented"))
+}
+
+func (UnimplementedConfigServiceHandler) Rollback(context.Context, *v1.RollbackRequest) (*v1.RollbackResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.configstore.v1.ConfigService.Rollback is not implemented"))
 }
 
 func (UnimplementedConfigServiceHandler) ListReleases(context.Context, *v1.ListReleasesRequest) (*v1.ListReleasesResponse, error) {

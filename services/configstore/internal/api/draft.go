@@ -1,0 +1,88 @@
+package api
+
+import (
+	"context"
+
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/store"
+)
+
+// Drafts serves configstore.v1.DraftService.
+type Drafts struct {
+	store     *store.Store
+	approvals int
+}
+
+// NewDrafts returns the service over a store. approvals is how many have to
+// approve a draft before it is released.
+func NewDrafts(s *store.Store, approvals int) *Drafts { return &Drafts{s, approvals} }
+
+// CreateDraft implements DraftServiceServer.
+func (d *Drafts) CreateDraft(ctx context.Context, request *configstorev1.CreateDraftRequest) (*configstorev1.CreateDraftResponse, error) {
+	draft, err := d.store.CreateDraft(ctx, store.Request{
+		Tenant: tenant(ctx), Author: author(ctx), Reason: request.GetReason(), Changes: request.GetChanges(),
+	})
+	if err != nil {
+		return nil, coded(err)
+	}
+	return &configstorev1.CreateDraftResponse{Draft: shownDraft(draft)}, nil
+}
+
+// GetDraft implements DraftServiceServer.
+func (d *Drafts) GetDraft(ctx context.Context, request *configstorev1.GetDraftRequest) (*configstorev1.GetDraftResponse, error) {
+	draft, err := d.store.Draft(ctx, tenant(ctx), request.GetId())
+	if err != nil {
+		return nil, coded(err)
+	}
+	return &configstorev1.GetDraftResponse{Draft: shownDraft(draft)}, nil
+}
+
+// ListDrafts implements DraftServiceServer.
+func (d *Drafts) ListDrafts(ctx context.Context, _ *configstorev1.ListDraftsRequest) (*configstorev1.ListDraftsResponse, error) {
+	drafts, err := d.store.Drafts(ctx, tenant(ctx))
+	if err != nil {
+		return nil, coded(err)
+	}
+	for _, draft := range drafts {
+		draft.Changes = nil
+	}
+	return &configstorev1.ListDraftsResponse{Drafts: drafts}, nil
+}
+
+// ReviewDraft implements DraftServiceServer.
+func (d *Drafts) ReviewDraft(ctx context.Context, request *configstorev1.ReviewDraftRequest) (*configstorev1.ReviewDraftResponse, error) {
+	draft, err := d.store.ReviewDraft(ctx, tenant(ctx), request.GetId(), &configstorev1.Review{
+		Author: author(ctx), Approved: request.GetApprove(), Comment: request.GetComment(),
+	})
+	if err != nil {
+		return nil, coded(err)
+	}
+	return &configstorev1.ReviewDraftResponse{Draft: shownDraft(draft)}, nil
+}
+
+// ReleaseDraft implements DraftServiceServer.
+func (d *Drafts) ReleaseDraft(ctx context.Context, request *configstorev1.ReleaseDraftRequest) (*configstorev1.ReleaseDraftResponse, error) {
+	result, err := d.store.ReleaseDraft(ctx, tenant(ctx), request.GetId(), author(ctx), d.approvals)
+	if err != nil {
+		return nil, coded(err)
+	}
+	return &configstorev1.ReleaseDraftResponse{Release: result.Release, Objects: shown(result.Objects)}, nil
+}
+
+// DropDraft implements DraftServiceServer.
+func (d *Drafts) DropDraft(ctx context.Context, request *configstorev1.DropDraftRequest) (*configstorev1.DropDraftResponse, error) {
+	if err := d.store.DropDraft(ctx, tenant(ctx), request.GetId()); err != nil {
+		return nil, coded(err)
+	}
+	return &configstorev1.DropDraftResponse{}, nil
+}
+
+// shownDraft is a draft without the material of secrets.
+func shownDraft(draft *configstorev1.Draft) *configstorev1.Draft {
+	for _, change := range draft.GetChanges() {
+		if put := change.GetPut(); isSecret(put) {
+			change.Change = &configstorev1.Change_Put{Put: shownObject(put)}
+		}
+	}
+	return draft
+}

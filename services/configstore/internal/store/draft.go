@@ -1,0 +1,204 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/protobuf/proto"
+
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+)
+
+const (
+	draftsRoot = root + "drafts/"
+	// MaxDrafts bounds the drafts of a tenant.
+	MaxDrafts = 200
+	// maxReviews bounds those of one draft.
+	maxReviews = 50
+)
+
+var (
+	// ErrReview means that a draft may not be released, or not be reviewed by
+	// who asks.
+	ErrReview = errors.New("review")
+	// ErrDrafts means that there are too many drafts.
+	ErrDrafts = errors.New("too many drafts")
+)
+
+// CreateDraft keeps a release for later. Its changes are checked now, and get
+// the revisions that their objects have, so that nothing that changes until
+// the release goes unseen.
+func (s *Store) CreateDraft(ctx context.Context, request Request) (*configstorev1.Draft, error) {
+	changes, err := s.check(request)
+	if err != nil {
+		return nil, err
+	}
+	state, err := s.readState(ctx, request.Tenant, changes)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRevisions(changes); err != nil {
+		return nil, err
+	}
+	if state.needed {
+		if err := s.checkReferences(ctx, changes, state.readAt); err != nil {
+			return nil, err
+		}
+	}
+	drafts, err := s.Drafts(ctx, request.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	if len(drafts) >= MaxDrafts {
+		return nil, fmt.Errorf("%w: %d; release or drop some", ErrDrafts, len(drafts))
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("make draft id: %w", err)
+	}
+	draft := &configstorev1.Draft{
+		Id: id.String(), Author: request.Author, Reason: request.Reason, CreatedAt: s.clock().UnixMicro(),
+	}
+	for n, c := range changes {
+		kept := proto.CloneOf(request.Changes[n])
+		if kept.ExpectedRevision = c.presentRevision(); c.present == nil {
+			kept.ExpectedRevision = -1
+			if c.put == nil {
+				kept.ExpectedRevision = 0
+			}
+		}
+		draft.Changes = append(draft.Changes, kept)
+	}
+	return draft, s.saveDraft(ctx, request.Tenant, draft, 0)
+}
+
+// saveDraft writes a draft if it is still at a revision; 0: is new.
+func (s *Store) saveDraft(ctx context.Context, tenant string, draft *configstorev1.Draft, revision int64) error {
+	value, err := proto.Marshal(draft)
+	if err != nil {
+		return err
+	}
+	path := draftPath(tenant, draft.GetId())
+	return s.writeDraft(ctx, draft.GetId(), unchanged(path, revision), putOp(path, value, 0))
+}
+
+func (s *Store) writeDraft(ctx context.Context, id string, condition *pb.Compare, op *pb.RequestOp) error {
+	beforeApply.Hit()
+	written, err := s.engine.Txn(ctx, &pb.TxnRequest{Compare: []*pb.Compare{condition}, Success: []*pb.RequestOp{op}})
+	if err != nil {
+		return fmt.Errorf("write draft %s: %w", id, err)
+	}
+	afterApply.Hit()
+	if !written.GetSucceeded() {
+		return fmt.Errorf("write draft %s: %w", id, ErrBusy)
+	}
+	return nil
+}
+
+func draftPath(tenant, id string) string { return draftsRoot + tenant + "/" + id }
+
+// Draft reads one draft.
+func (s *Store) Draft(ctx context.Context, tenant, id string) (*configstorev1.Draft, error) {
+	draft, _, err := s.draft(ctx, tenant, id)
+	return draft, err
+}
+
+func (s *Store) draft(ctx context.Context, tenant, id string) (*configstorev1.Draft, int64, error) {
+	response, err := s.engine.Range(ctx, &pb.RangeRequest{Key: []byte(draftPath(tenant, id))})
+	if err != nil {
+		return nil, 0, fmt.Errorf("get draft %s: %w", id, err)
+	}
+	if len(response.GetKvs()) == 0 {
+		return nil, 0, fmt.Errorf("draft %s: %w", id, ErrNotFound)
+	}
+	draft := new(configstorev1.Draft)
+	if err := proto.Unmarshal(response.GetKvs()[0].GetValue(), draft); err != nil {
+		return nil, 0, fmt.Errorf("draft %s: %w", id, err)
+	}
+	return draft, response.GetKvs()[0].GetModRevision(), nil
+}
+
+// Drafts lists a tenant's drafts, newest first.
+func (s *Store) Drafts(ctx context.Context, tenant string) ([]*configstorev1.Draft, error) {
+	response, err := s.engine.Range(ctx, rangePrefix(draftsRoot+tenant+"/"))
+	if err != nil {
+		return nil, fmt.Errorf("list drafts: %w", err)
+	}
+	drafts := make([]*configstorev1.Draft, 0, len(response.GetKvs()))
+	for _, kv := range response.GetKvs() {
+		draft := new(configstorev1.Draft)
+		if err := proto.Unmarshal(kv.GetValue(), draft); err != nil {
+			return nil, fmt.Errorf("draft at %s: %w", kv.GetKey(), err)
+		}
+		drafts = append(drafts, draft)
+	}
+	slices.Reverse(drafts) // ids are UUIDv7
+	return drafts, nil
+}
+
+// ReviewDraft adds what somebody says of a draft; what the same one said before
+// counts no longer.
+func (s *Store) ReviewDraft(ctx context.Context, tenant, id string, review *configstorev1.Review) (*configstorev1.Draft, error) {
+	for range maxApplyTries {
+		draft, revision, err := s.draft(ctx, tenant, id)
+		if err != nil {
+			return nil, err
+		}
+		if draft.GetAuthor() == review.GetAuthor() {
+			return nil, fmt.Errorf("%w: %s made the draft and cannot review it", ErrReview, review.GetAuthor())
+		}
+		draft.Reviews = slices.DeleteFunc(draft.GetReviews(), func(r *configstorev1.Review) bool { return r.GetAuthor() == review.GetAuthor() })
+		if len(draft.GetReviews()) >= maxReviews {
+			return nil, fmt.Errorf("%w: there are %d already", ErrReview, maxReviews)
+		}
+		review.CreatedAt = s.clock().UnixMicro()
+		draft.Reviews = append(draft.Reviews, review)
+		if err := s.saveDraft(ctx, tenant, draft, revision); !errors.Is(err, ErrBusy) {
+			return draft, err
+		}
+	}
+	return nil, ErrBusy
+}
+
+// ReleaseDraft makes a draft's release. needed is how many have to have
+// approved it; one rejection is enough against it.
+func (s *Store) ReleaseDraft(ctx context.Context, tenant, id, author string, needed int) (Result, error) {
+	draft, revision, err := s.draft(ctx, tenant, id)
+	if err != nil {
+		return Result{}, err
+	}
+	approved := 0
+	for _, review := range draft.GetReviews() {
+		if !review.GetApproved() {
+			return Result{}, fmt.Errorf("%w: %s rejected it: %s", ErrReview, review.GetAuthor(), review.GetComment())
+		}
+		approved++
+	}
+	if approved < needed {
+		return Result{}, fmt.Errorf("%w: %d of %d have approved it", ErrReview, approved, needed)
+	}
+	path := draftPath(tenant, id)
+	return s.Apply(ctx, Request{
+		Tenant: tenant, Author: author, Reason: draft.GetReason(), Changes: draft.GetChanges(),
+		with: &companion{unchanged(path, revision), deleteOp(path)},
+	})
+}
+
+// DropDraft deletes a draft. One that is not there is no error.
+func (s *Store) DropDraft(ctx context.Context, tenant, id string) error {
+	_, err := s.engine.Txn(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{deleteOp(draftPath(tenant, id))}})
+	if err != nil {
+		return fmt.Errorf("drop draft %s: %w", id, err)
+	}
+	return nil
+}
+
+// companion is written with a release, in the same transaction.
+type companion struct {
+	compare *pb.Compare
+	op      *pb.RequestOp
+}
