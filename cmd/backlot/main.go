@@ -72,6 +72,9 @@ func run(args []string) int {
 			return code
 		}
 	}
+	if verb == "config" {
+		return configuration(args)
+	}
 	for _, service := range services() {
 		if service.Name() == verb {
 			return lifecycle.Execute(verb, args, service)
@@ -79,6 +82,15 @@ func run(args []string) int {
 	}
 	fmt.Fprintf(os.Stderr, "backlot: verb %q is not known\n\n%s", verb, usage)
 	return 2
+}
+
+// configuration runs a verb about configuration.
+func configuration(args []string) int {
+	code, ran := configstore.ConfigTool("backlot config", args)
+	if !ran {
+		code, _ = configstore.ConfigTool("backlot config", []string{"help"})
+	}
+	return code
 }
 
 // parkedMessages runs a verb about parked messages.
@@ -120,6 +132,8 @@ const usage = `Backlot is the backend of a paid-video business.
                        backlot settlement help
   backlot coordinator VERB  list global transactions, retry and force them: see
                        backlot coordinator help
+  backlot config VERB  read, change and take back configuration, as YAML files:
+                       see backlot config help
   backlot configstore VERB  look after the members that keep the configuration:
                        see backlot configstore help
   backlot mq           run the embedded message broker in a process of its own

@@ -10,3 +10,8 @@ import (
 func Tool(program string, args []string) (code int, ran bool) {
 	return kittool.Process(program, tool.About, args, tool.Verbs())
 }
+
+// ConfigTool is Tool for the verbs about objects.
+func ConfigTool(program string, args []string) (code int, ran bool) {
+	return kittool.Process(program, tool.AboutConfig, args, tool.ConfigVerbs())
+}

@@ -1,9 +1,16 @@
-// Package tool is the command line of configstore, for operators.
+// Package tool is the command lines of configstore, for operators: one about
+// the members that keep the configuration, one about the configuration.
 //
 //	tool.go      the verbs, and what they share
 //	status.go    status, doctor
 //	member.go    member add|remove, lead
 //	snapshot.go  save, restore, defrag
+//	config.go    what verbs about objects share
+//	get.go       get, kinds
+//	apply.go     apply, diff
+//	edit.go      edit
+//	history.go   history, rollback
+//	draft.go     draft
 package tool
 
 import (

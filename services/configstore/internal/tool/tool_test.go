@@ -19,7 +19,11 @@ import (
 	"github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1/storefrontv1connect"
 	"github.com/backlot-video/backlot/services/configstore/internal/api"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
+	objectstore "github.com/backlot-video/backlot/services/configstore/internal/store"
 )
+
+// What the tool reads from its input, and the editor that it opens.
+var fromInput, editor string
 
 // gate lets everybody in as operator.
 type gate struct {
@@ -58,15 +62,29 @@ func house(t *testing.T) (e *engine.Engine, run func(args ...string) (code int, 
 	mux := http.NewServeMux()
 	mux.Handle(storefrontv1connect.NewAccountServiceHandler(gate{}))
 	mux.Handle(configstorev1connect.NewClusterServiceHandler(api.NewCluster(e)))
+	objects, err := objectstore.Open(t.Context(), e, objectstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(objects.Close)
+	mux.Handle(configstorev1connect.NewConfigServiceHandler(api.NewConfig(objects, false)))
+	mux.Handle(configstorev1connect.NewDraftServiceHandler(api.NewDrafts(objects, 0)))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return e, func(args ...string) (int, string, string) {
 		var out, errs bytes.Buffer
-		std := &tool.Stdio{Out: &out, Err: &errs, Program: "backlot configstore", About: About}
+		verbs := Verbs()
+		if args[0] == "config" {
+			args, verbs = args[1:], ConfigVerbs()
+		}
+		std := &tool.Stdio{
+			Out: &out, Err: &errs, Program: "backlot configstore", About: About, In: strings.NewReader(fromInput),
+			Environ: []string{"EDITOR=" + editor},
+		}
 		if args[0] != "restore" {
 			args = append(args, "--gateway", server.URL, "--data-dir", dir)
 		}
-		code := tool.Main(t.Context(), args, Verbs(), std)
+		code := tool.Main(t.Context(), args, verbs, std)
 		return code, out.String(), errs.String()
 	}
 }
