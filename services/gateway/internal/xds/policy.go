@@ -107,7 +107,7 @@ func decodePolicy(p *gatewayv1.RoutePolicy, namespace string) edge.Policy {
 	for _, limit := range p.GetRateLimits() {
 		one := edge.RateLimit{
 			Name: limit.GetName(), Key: decodeKeys(limit.GetKey()), Rate: limit.GetRate(), Burst: limit.GetBurst(),
-			Global: limit.GetGlobal(), MaxKeys: orInt(limit.GetMaxKeys(), defaultMaxKeys),
+			Global: limit.GetGlobal(), Strict: limit.GetStrict(), MaxKeys: orInt(limit.GetMaxKeys(), defaultMaxKeys),
 		}
 		if one.Burst == 0 {
 			one.Burst = one.Rate
@@ -143,7 +143,7 @@ func decodeAuthentication(p *gatewayv1.RoutePolicy, policy *edge.Policy, namespa
 	if e := p.GetExternalAuthorization(); e != nil {
 		policy.ExtAuthz = &edge.ExtAuthz{
 			Cluster: namespace + e.GetCluster(), Timeout: orDuration(e.GetTimeout(), defaultAuthzTimeout), AllowDown: e.GetAllowDown(),
-			Context: e.GetContext(), MaxBody: int(e.GetMaxBodyBytes()),
+			Context: e.GetContext(), MaxBody: int(e.GetMaxBodyBytes()), Headers: e.GetHeaders(),
 		}
 	}
 }

@@ -1931,7 +1931,9 @@ type ExternalAuthorization struct {
 	// Given to the service with each request.
 	Context map[string]string `protobuf:"bytes,4,rep,name=context,proto3" json:"context,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Bytes of the body that the service is given; 0 means none.
-	MaxBodyBytes  uint32 `protobuf:"varint,5,opt,name=max_body_bytes,json=maxBodyBytes,proto3" json:"max_body_bytes,omitempty"`
+	MaxBodyBytes uint32 `protobuf:"varint,5,opt,name=max_body_bytes,json=maxBodyBytes,proto3" json:"max_body_bytes,omitempty"`
+	// Names of the request's headers that the service is given; none means all.
+	Headers       []string `protobuf:"bytes,6,rep,name=headers,proto3" json:"headers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2001,6 +2003,13 @@ func (x *ExternalAuthorization) GetMaxBodyBytes() uint32 {
 	return 0
 }
 
+func (x *ExternalAuthorization) GetHeaders() []string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
 // RateLimit is a token bucket for each key.
 type RateLimit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2016,7 +2025,10 @@ type RateLimit struct {
 	// configstore.
 	Global bool `protobuf:"varint,5,opt,name=global,proto3" json:"global,omitempty"`
 	// Buckets that are kept; default 100,000.
-	MaxKeys       uint32 `protobuf:"varint,6,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
+	MaxKeys uint32 `protobuf:"varint,6,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
+	// With global: refuses while the configstore is away, in place of giving out
+	// this gateway's share of the rate.
+	Strict        bool `protobuf:"varint,7,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2091,6 +2103,13 @@ func (x *RateLimit) GetMaxKeys() uint32 {
 		return x.MaxKeys
 	}
 	return 0
+}
+
+func (x *RateLimit) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
 }
 
 // Compression of text answers by gzip, br or zstd, as the client accepts.
@@ -4000,7 +4019,7 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x05query\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x05query\x12\x1a\n" +
 	"\boptional\x18\x04 \x01(\bR\boptional\"<\n" +
 	"\x11ClientCertificate\x12'\n" +
-	"\x05names\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x04R\x05names\"\xfc\x02\n" +
+	"\x05names\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x04R\x05names\"\xa9\x03\n" +
 	"\x15ExternalAuthorization\x12$\n" +
 	"\acluster\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\acluster\x12E\n" +
@@ -4009,17 +4028,19 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
 	"allow_down\x18\x03 \x01(\bR\tallowDown\x12j\n" +
 	"\acontext\x18\x04 \x03(\v26.backlot.gateway.v1.ExternalAuthorization.ContextEntryB\x18\xbaH\x15\x9a\x01\x12\x10\x10\"\ar\x05\x10\x01\x18\x80\x01*\x05r\x03\x18\x80\bR\acontext\x12/\n" +
-	"\x0emax_body_bytes\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\x80\x80@R\fmaxBodyBytes\x1a:\n" +
+	"\x0emax_body_bytes\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\x80\x80@R\fmaxBodyBytes\x12+\n" +
+	"\aheaders\x18\x06 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x01R\aheaders\x1a:\n" +
 	"\fContextEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa9\x02\n" +
 	"\tRateLimit\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,62}$R\x04name\x127\n" +
 	"\x03key\x18\x02 \x03(\v2\x1b.backlot.gateway.v1.HashKeyB\b\xbaH\x05\x92\x01\x02\x10\x04R\x03key\x12+\n" +
 	"\x04rate\x18\x03 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x80\x84.A!\x00\x00\x00\x00\x00\x00\x00\x00R\x04rate\x12-\n" +
 	"\x05burst\x18\x04 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\xd0\x12cA)\x00\x00\x00\x00\x00\x00\x00\x00R\x05burst\x12\x16\n" +
 	"\x06global\x18\x05 \x01(\bR\x06global\x12$\n" +
-	"\bmax_keys\x18\x06 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\amaxKeys\"q\n" +
+	"\bmax_keys\x18\x06 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\amaxKeys\x12\x16\n" +
+	"\x06strict\x18\a \x01(\bR\x06strict\"q\n" +
 	"\vCompression\x12*\n" +
 	"\n" +
 	"min_length\x18\x01 \x01(\x04B\v\xbaH\b2\x06\x18\x80\x80\x80\x80\x04R\tminLength\x126\n" +
