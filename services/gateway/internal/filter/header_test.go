@@ -3,6 +3,8 @@ package filter_test
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,4 +147,36 @@ func TestWhatTheClientSaysOfHopsIsReplaced(t *testing.T) {
 			t.Errorf("%d hops: Forwarded", c.hops)
 		}
 	}
+}
+
+// FuzzQuery: a key in the query goes no further, in whatever way it is
+// written, and the rest stays as it was.
+func FuzzQuery(f *testing.F) {
+	h := newHouse(f, nil)
+	c := h.compile(f, edge.Policy{APIKey: &edge.APIKey{Secret: "keys", Query: "key", Optional: true}})
+	for _, seed := range []string{"key=1", "a=1&k%65y=2&b", "%6bey", "key+=1", "&&key&=", "a=%zz&key=%"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		x := request("GET /x")
+		x.Request.Query, x.Request.HasQuery = []byte(query), true
+		h.run(c, x)
+		kept := []string{}
+		for _, pair := range strings.Split(query, "&") {
+			name, _, _ := strings.Cut(pair, "=")
+			if plain, err := url.QueryUnescape(name); err == nil && plain == "key" {
+				continue
+			}
+			kept = append(kept, pair)
+		}
+		left := string(x.Request.Query)
+		if values, _ := url.ParseQuery(left); values.Has("key") {
+			t.Errorf("%q goes on as %q", query, left)
+		}
+		for _, pair := range strings.Split(left, "&") {
+			if !slices.Contains(kept, pair) && pair != "" {
+				t.Errorf("%q goes on as %q", query, left)
+			}
+		}
+	})
 }

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -58,6 +59,7 @@ type Log struct {
 	hurry   chan struct{} // half of the buffer waits
 	lines   prometheus.Counter
 	dropped prometheus.Counter
+	second  atomic.Pointer[second]
 
 	mu      sync.Mutex
 	waiting []byte
@@ -94,7 +96,7 @@ func Open(config Config) (*Log, error) {
 // for the file.
 func (l *Log) Append(x *exchange.Exchange, end time.Time) {
 	var room [1 << 10]byte
-	line := appendLine(room[:0], x, end)
+	line := appendLine(room[:0], x, end, &l.second)
 	l.mu.Lock()
 	before := len(l.waiting)
 	if before+len(line) > l.config.Buffer {

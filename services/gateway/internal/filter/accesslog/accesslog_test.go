@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -38,7 +39,7 @@ func sample() *exchange.Exchange {
 
 func TestALineIsJSON(t *testing.T) {
 	x := sample()
-	line := appendLine(nil, x, began.Add(1500*time.Microsecond))
+	line := appendLine(nil, x, began.Add(1500*time.Microsecond), new(atomic.Pointer[second]))
 	want := `{"time":"2026-11-25T08:05:03.004567Z","id":"request-1","client":"192.0.2.7","method":"GET","host":"shop.example",` +
 		`"path":"/a\"b","protocol":"HTTP/1.1","status":200,"route":"shop","cluster":"shop","upstream":"127.0.0.1:9000","attempts":2,` +
 		`"received":3,"sent":128,"duration_us":1500,"agent":"me/1.0"}` + "\n"
@@ -50,6 +51,17 @@ func TestALineIsJSON(t *testing.T) {
 	}
 }
 
+func TestTimesFollowOneAnother(t *testing.T) {
+	var last atomic.Pointer[second]
+	for _, after := range []time.Duration{0, time.Microsecond, 999 * time.Millisecond, time.Hour, -time.Hour, 40 * 24 * time.Hour} {
+		at := began.Add(after)
+		want := at.UTC().Format("2006-01-02T15:04:05.000000Z")
+		if got := string(appendTime(nil, at, &last)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
 func TestGrantsOfMediaAreNotWritten(t *testing.T) {
 	x := sample()
 	x.Route = &edge.Route{Name: "media", Path: "/media/", Target: edge.ToMedia}
@@ -57,7 +69,7 @@ func TestGrantsOfMediaAreNotWritten(t *testing.T) {
 		"/media/GRANT/720p/1.m4s": `"path":"/media/-/720p/1.m4s"`, "/media/GRANT": `"path":"/media/-/"`, "/media/": `"path":"/media/-/"`,
 	} {
 		x.Request.Path, x.AskedPath = []byte(path), []byte("/GRANT/../"+path)
-		line := string(appendLine(nil, x, began))
+		line := string(appendLine(nil, x, began, new(atomic.Pointer[second])))
 		if !strings.Contains(line, want) || strings.Contains(line, "GRANT") || !json.Valid([]byte(line)) {
 			t.Errorf("%s: %s", path, line)
 		}
@@ -70,7 +82,7 @@ func FuzzLine(f *testing.F) {
 		x := sample()
 		x.AskedPath, x.Route.Name = path, route
 		x.Request.Fields[0].Value = agent
-		line := appendLine(nil, x, began)
+		line := appendLine(nil, x, began, new(atomic.Pointer[second]))
 		if !json.Valid(line) || bytes.IndexByte(line, '\n') != len(line)-1 {
 			t.Errorf("not one line of JSON: %q", line)
 		}

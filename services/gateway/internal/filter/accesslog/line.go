@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
@@ -16,9 +17,9 @@ const (
 )
 
 // appendLine writes an exchange as one JSON object and a line end.
-func appendLine(to []byte, x *exchange.Exchange, end time.Time) []byte {
+func appendLine(to []byte, x *exchange.Exchange, end time.Time, last *atomic.Pointer[second]) []byte {
 	to = append(to, `{"time":"`...)
-	to = appendTime(to, x.Began)
+	to = appendTime(to, x.Began, last)
 	to = append(to, `","id":`...)
 	to = exchange.AppendQuoted(to, x.ID)
 	if x.Trace.Sampled {
@@ -98,34 +99,28 @@ func appendPath(to []byte, x *exchange.Exchange) []byte {
 
 func cut(text []byte, most int) []byte { return text[:min(len(text), most)] }
 
-// appendTime writes RFC 3339 with microseconds, in UTC.
-func appendTime(to []byte, t time.Time) []byte {
-	year, month, day := t.UTC().Date()
-	hour, minute, second := t.UTC().Clock()
-	to = appendDigits(to, year, 4)
-	to = append(to, '-')
-	to = appendDigits(to, int(month), 2)
-	to = append(to, '-')
-	to = appendDigits(to, day, 2)
-	to = append(to, 'T')
-	to = appendDigits(to, hour, 2)
-	to = append(to, ':')
-	to = appendDigits(to, minute, 2)
-	to = append(to, ':')
-	to = appendDigits(to, second, 2)
-	to = append(to, '.')
-	to = appendDigits(to, t.Nanosecond()/1000, 6)
-	return append(to, 'Z')
+// second is a second as lines begin with it: RFC 3339 in UTC, without
+// fraction.
+type second struct {
+	unix int64
+	text [len("2006-01-02T15:04:05")]byte
 }
 
-func appendDigits(to []byte, n, width int) []byte {
-	start := len(to)
-	for range width {
-		to = append(to, '0')
+// appendTime writes RFC 3339 with microseconds, in UTC. A second is made a text
+// once: the calendar costs more than the rest of a line.
+func appendTime(to []byte, t time.Time, last *atomic.Pointer[second]) []byte {
+	now := last.Load()
+	if unix := t.Unix(); now == nil || now.unix != unix {
+		made := &second{unix: unix}
+		t.UTC().AppendFormat(made.text[:0], "2006-01-02T15:04:05")
+		last.Store(made)
+		now = made
 	}
-	for i := start + width - 1; i >= start; i-- {
-		to[i] = byte('0' + n%10)
-		n /= 10
+	to = append(to, now.text[:]...)
+	to = append(to, '.')
+	micros := t.Nanosecond() / 1000
+	for weight := 100_000; weight > 0; weight /= 10 {
+		to = append(to, byte('0'+micros/weight%10))
 	}
-	return to
+	return append(to, 'Z')
 }
