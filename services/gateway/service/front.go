@@ -2,18 +2,21 @@ package service
 
 import (
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/backlot-video/backlot/kit/lifecycle"
+	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 	"github.com/backlot-video/backlot/services/gateway/internal/engine"
 	"github.com/backlot-video/backlot/services/gateway/internal/epoll"
 	"github.com/backlot-video/backlot/services/gateway/internal/filter"
 	"github.com/backlot-video/backlot/services/gateway/internal/h2"
 	"github.com/backlot-video/backlot/services/gateway/internal/media"
 	"github.com/backlot-video/backlot/services/gateway/internal/relay"
+	"github.com/backlot-video/backlot/services/gateway/internal/secret"
 	"github.com/backlot-video/backlot/services/gateway/internal/upstream"
 )
 
@@ -22,19 +25,31 @@ type front struct {
 	host      *lifecycle.Host
 	upstreams *upstream.Set
 	relay     *relay.Relay
+	secrets   *secret.Store
 	http1     *engine.Server
 	loops     *epoll.Set // nil: goroutines serve everything
 	http2     *h2.Server
 	access    access
+	calls     *h2.Transport
+	address   string          // of the public listener
+	ctx       context.Context //nolint:containedctx // of listeners, which are opened by any swap
+
+	mu sync.Mutex // of swap
 }
 
 // open makes everything and opens the public listener.
 func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error) {
-	config, err := s.tls()
+	secrets, err := secret.New(secret.Config{
+		CertFile: s.config.TLSCert, KeyFile: s.config.TLSKey, Log: host.Log, Registerer: host.Registerer,
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("gateway.tls-cert, gateway.tls-key: %w", err)
 	}
-	f := &front{host: host}
+	metrics := h2.NewMetrics(host.Registerer)
+	f := &front{
+		host: host, secrets: secrets, address: s.config.Listen, ctx: context.WithoutCancel(ctx),
+		calls: h2.NewTransport(h2.TransportConfig{Log: host.Log, Metrics: metrics}),
+	}
 	_, clientTLS := host.TLS()
 	f.upstreams = upstream.New(upstream.Config{Clock: host.Clock, TLS: clientTLS, Log: host.Log, Registerer: host.Registerer})
 	if err := f.access.open(s.config, host); err != nil {
@@ -50,7 +65,7 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 		console = http.FileServerFS(s.console)
 	}
 	f.relay = relay.New(relay.Config{
-		Upstreams: f.upstreams, Filters: filters, Media: media.New(host, host.Log), Console: console,
+		Upstreams: f.upstreams, Filters: filters, Media: media.New(host, host.Log), Console: console, Other: http2{f.calls},
 		Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
 	})
 	f.http2 = h2.NewServer(h2.Config{
@@ -58,7 +73,7 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 			MaxHeader: int(s.config.MaxHeader), HeaderTimeout: s.config.HeaderTimeout,
 			IdleTimeout: s.config.IdleTimeout, WriteTimeout: s.config.WriteTimeout,
 		},
-		Handler: f.relay, Log: host.Log, Metrics: h2.NewMetrics(host.Registerer),
+		Handler: f.relay, Log: host.Log, Metrics: metrics,
 	})
 	f.http1 = engine.New(engine.Config{
 		Handler: f.relay, HTTP2: f.http2.Serve, HeaderTimeout: s.config.HeaderTimeout, IdleTimeout: s.config.IdleTimeout,
@@ -69,7 +84,7 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 		f.close()
 		return nil, err
 	}
-	if err := f.http1.SetListeners(ctx, []engine.Listener{{Address: s.config.Listen, TLS: config}}); err != nil {
+	if err := f.http1.SetListeners(ctx, f.listeners(&edge.Config{})); err != nil {
 		f.close()
 		return nil, lifecycle.ListenError(s.config.Listen, name+".listen", err)
 	}
@@ -92,18 +107,48 @@ func (f *front) openLoops(c *Config) (err error) {
 	return nil
 }
 
-// tls is that of the public listener, nil for plain HTTP.
-func (s *Service) tls() (*tls.Config, error) {
-	if s.config.TLSCert == "" {
-		return nil, nil //nolint:nilnil // plain HTTP
+// swap puts a configuration in force: certificates, then listeners, then what
+// requests go by. Where it cannot be, the old one stays and the error says why.
+func (f *front) swap(config *edge.Config) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.swapEdge(config)
+	if err == nil {
+		err = f.relay.Swap(config)
 	}
-	certificate, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("gateway.tls-cert, gateway.tls-key: %w", err)
+	if err == nil {
+		return nil
 	}
-	return &tls.Config{
-		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-	}, nil
+	old := f.relay.Current()
+	if old == nil {
+		old = &edge.Config{}
+	}
+	return errors.Join(err, f.swapEdge(old))
+}
+
+// swapEdge puts certificates and listeners in force.
+func (f *front) swapEdge(config *edge.Config) error {
+	if err := f.secrets.Swap(config); err != nil {
+		return err
+	}
+	return f.http1.SetListeners(f.ctx, f.listeners(config))
+}
+
+// listeners are the public one and those of a configuration.
+func (f *front) listeners(config *edge.Config) []engine.Listener {
+	public := engine.Listener{Address: f.address}
+	if f.secrets.HasFiles() {
+		public.TLS = f.secrets.Listener(secret.Public)
+	}
+	all := []engine.Listener{public}
+	for i := range config.Listeners {
+		l := engine.Listener{Address: config.Listeners[i].Address}
+		if config.Listeners[i].TLS != nil {
+			l.TLS = f.secrets.Listener(config.Listeners[i].Name)
+		}
+		all = append(all, l)
+	}
+	return all
 }
 
 // drain lets the requests in flight end, within a time.
@@ -124,5 +169,6 @@ func (f *front) close() {
 	f.http1.Close()
 	f.http2.Close()
 	f.relay.Wait()
+	f.calls.Close()
 	f.access.close()
 }

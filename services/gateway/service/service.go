@@ -17,7 +17,6 @@ import (
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/api"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
-	"github.com/backlot-video/backlot/services/gateway/internal/relay"
 	"github.com/backlot-video/backlot/services/gateway/internal/xds"
 )
 
@@ -133,7 +132,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return err
 	}
 	defer front.close()
-	client := s.controlPlane(host, front.relay)
+	client := s.controlPlane(host, front)
 	if loaded, err := client.Load(); err != nil {
 		host.Log.Warn("last good configuration cannot be used", "err", err)
 	} else if loaded {
@@ -151,16 +150,17 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	host.Go("control plane", client.Run)
 	host.Go("upstreams", front.upstreams.Run)
+	host.Go("certificates", front.secrets.Run)
 	host.Ready()
 	<-ctx.Done()
 	front.drain(context.WithoutCancel(ctx), s.config.DrainTime)
 	return nil
 }
 
-func (s *Service) controlPlane(host *lifecycle.Host, to *relay.Relay) *xds.Client {
+func (s *Service) controlPlane(host *lifecycle.Host, to *front) *xds.Client {
 	client, base := host.StreamClient("configstore")
 	apply := func(config *edge.Config) {
-		if err := to.Swap(config); err != nil {
+		if err := to.swap(config); err != nil {
 			host.Log.Error("configuration cannot be put in force; the old one stays", "err", err)
 		}
 	}

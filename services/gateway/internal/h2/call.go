@@ -73,6 +73,14 @@ func (c *Call) Head(r *exchange.Response) error {
 	return nil
 }
 
+// Ready tells whether Read would return at once.
+func (c *Call) Ready() bool {
+	conn := &c.owner.conn
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	return c.body.size > 0 || c.remoteEnd || c.err != nil
+}
+
 // Read reads of the answer's body; io.EOF ends it.
 func (c *Call) Read(p []byte) (int, error) {
 	n, err := c.stream.read(p)

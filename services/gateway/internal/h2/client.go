@@ -23,7 +23,7 @@ type served struct {
 	block     []byte
 	expecting bool // the client waits for 100 Continue
 	answered  bool // the answer's head is written
-	upgraded  bool
+	single    bool // no other goroutine can be using it after Serve
 }
 
 var servedPool = sync.Pool{New: func() any {
@@ -122,6 +122,7 @@ func (c *serverConn) open(f frame, s *served) error {
 	s.conn, s.expecting = c, x.Request.Expect
 	s.begin(&c.conn, f.stream, bodyLength(&x.Request))
 	s.remoteEnd = f.has(flagEndStream)
+	s.single = s.remoteEnd
 	s.ctx.parent = c.ctx
 	c.running++
 	c.mu.Unlock()
@@ -197,6 +198,10 @@ func (s *served) finish() {
 	if s.localEnd {
 		c.answers++
 	}
+	// Who reads to a known length is done with it; who waits for the end of the
+	// body may be about to ask for its trailers in a goroutine of his own, and
+	// finds the stream ended whenever he looks.
+	s.single = s.single || s.remoteEnd && s.declared > 0 && s.body.size == 0 && !s.eof
 	c.credit(s.body.clear())
 	c.kick()
 	c.running--
@@ -208,13 +213,17 @@ func (s *served) finish() {
 }
 
 func (s *served) recycle() {
-	ctx := s.ctx
-	if !ctx.end() {
-		ctx = new(streamContext)
+	ctx, unused := s.ctx, s.ctx.end()
+	if !s.single {
+		return
 	}
-	*ctx = streamContext{}
 	s.exchange.Reset()
 	s.exchange.Request.TLS, s.exchange.Request.Remote = nil, netip.AddrPort{}
+	if unused {
+		*ctx = streamContext{}
+	} else {
+		ctx = new(streamContext)
+	}
 	block, trailers, arena, chunkList := s.block[:0], s.trailers[:0], s.arena, s.body.chunks[:0]
 	x := s.exchange
 	*s = served{exchange: x, ctx: ctx, block: block}
@@ -266,6 +275,7 @@ func (s *served) WriteHead(r *exchange.Response) error {
 // WriteBody implements exchange.Client.
 func (s *served) WriteBody(p []byte) (int, error) {
 	n, err := s.stream.write(p)
+	s.exchange.Sent += int64(n)
 	if err != nil {
 		err = gone(err)
 	}
@@ -287,14 +297,28 @@ func (s *served) End(trailers exchange.Fields) error {
 		s.block = appendFields(s.block[:0], trailers)
 		block = s.block
 	}
-	if err := s.stream.end(block); err != nil {
+	err := s.stream.end(block)
+	s.count()
+	if err != nil {
 		return gone(err)
 	}
 	return nil
 }
 
 // Abort implements exchange.Client.
-func (s *served) Abort() { s.abort(InternalError, "aborted") }
+func (s *served) Abort() {
+	s.abort(InternalError, "aborted")
+	s.count()
+}
+
+// count tells the exchange how much of the body came. Who reads the body may
+// be another goroutine than who writes.
+func (s *served) count() {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.exchange.Received = s.counted
+}
 
 func (s *served) abort(code Code, reason string) {
 	c := s.conn
@@ -321,8 +345,21 @@ func (u upgraded) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements io.Closer.
-func (u upgraded) Close() error { return u.End(nil) }
+// CloseWrite ends our side.
+func (u upgraded) CloseWrite() error { return u.End(nil) }
+
+// Close implements io.Closer. Who waits in Read is woken.
+func (u upgraded) Close() error {
+	c := u.conn
+	err := u.End(nil)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !u.remoteEnd {
+		u.reset(&StreamError{Code: NoError, Reason: "closed"})
+		c.kick()
+	}
+	return err
+}
 
 // dates are the Date of answers, made once a second.
 type dates struct{ current atomic.Pointer[date] }

@@ -23,6 +23,7 @@ type stream struct {
 	declared  int64 // content-length; exchange.Unknown: none
 	counted   int64 // bytes that came
 	remoteEnd bool
+	eof       bool // the reader knows that the body has ended
 	trailers  exchange.Fields
 	arena     exchange.Arena // of trailers
 
@@ -58,6 +59,7 @@ func (s *stream) read(p []byte) (int, error) {
 			s.consumed(n)
 			return n, nil
 		case s.remoteEnd:
+			s.eof = true
 			return 0, io.EOF
 		case s.err != nil:
 			return 0, s.err

@@ -1,0 +1,251 @@
+package service
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/interop"
+	"google.golang.org/grpc/interop/grpc_testing"
+
+	"github.com/backlot-video/backlot/kit/identity"
+	"github.com/backlot-video/backlot/services/gateway/internal/edge"
+	"github.com/backlot-video/backlot/services/gateway/internal/engine"
+	"github.com/backlot-video/backlot/services/gateway/internal/filter"
+	"github.com/backlot-video/backlot/services/gateway/internal/h2"
+	"github.com/backlot-video/backlot/services/gateway/internal/relay"
+	"github.com/backlot-video/backlot/services/gateway/internal/secret"
+	"github.com/backlot-video/backlot/services/gateway/internal/upstream"
+)
+
+// pair is a certificate of 127.0.0.1 with its key, in PEM.
+func pair(t *testing.T) edge.Secret {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return edge.Secret{
+		CertificatePEM: cert, AuthorityPEM: cert,
+		KeyPEM: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+	}
+}
+
+// testGateway is a gateway in this process before one upstream.
+type testGateway struct {
+	plain, secure string // addresses
+	roots         *x509.CertPool
+	relay         *relay.Relay
+	http2         *h2.Server
+}
+
+// startGateway serves by one cluster whose endpoint speaks HTTP/2.
+func startGateway(t *testing.T, cluster edge.Cluster) *testGateway {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	keys, err := identity.ParseKeys([]byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := pair(t)
+	cluster.Name = "c"
+	config := &edge.Config{
+		Release: "r", Clusters: map[string]edge.Cluster{"c": cluster},
+		Secrets:   map[string]edge.Secret{"site": site},
+		Listeners: []edge.Listener{{Name: "secure", TLS: &edge.ListenerTLS{Certificates: []string{"site"}}}},
+		Hosts: []edge.Host{{Domains: []string{"*"}, Routes: []edge.Route{{
+			Name: "all", Path: "/", Cluster: "c", Policy: edge.Policy{MaxRequest: 64 << 20, MaxAttempts: 2},
+		}}}},
+	}
+	if cluster.TLS != nil {
+		config.Secrets["upstream"] = edge.Secret{AuthorityPEM: []byte(cluster.TLS.Authority)}
+		cluster.TLS = &edge.ClusterTLS{Authority: "upstream", ServerName: "localhost"}
+		config.Clusters["c"] = cluster
+	}
+	g := &testGateway{roots: x509.NewCertPool()}
+	g.roots.AppendCertsFromPEM(site.CertificatePEM)
+	secrets, err := secret.New(secret.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := secrets.Swap(config); err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	transport := h2.NewTransport(h2.TransportConfig{})
+	g.relay = relay.New(relay.Config{
+		Upstreams: upstream.New(upstream.Config{Log: log, Registerer: registry}), Other: http2{transport}, Log: log, Registerer: registry,
+		Filters: filter.NewEnv(filter.Config{Keys: keys, Clock: time.Now, Log: log, Registerer: registry}),
+	})
+	if err := g.relay.Swap(config); err != nil {
+		t.Fatal(err)
+	}
+	g.http2 = h2.NewServer(h2.Config{Handler: g.relay})
+	server := engine.New(engine.Config{Handler: g.relay, HTTP2: g.http2.Serve, Log: log, Registerer: registry})
+	t.Cleanup(func() {
+		server.Close()
+		g.http2.Close()
+		g.relay.Wait()
+		transport.Close()
+	})
+	listeners := []engine.Listener{{Address: "127.0.0.1:0"}, {Address: "localhost:0", TLS: secrets.Listener("secure")}}
+	if err := server.SetListeners(t.Context(), listeners); err != nil {
+		t.Fatal(err)
+	}
+	addresses := server.Addresses()
+	g.plain, g.secure = addresses["127.0.0.1:0"].String(), addresses["localhost:0"].String()
+	return g
+}
+
+// interopServer is gRPC's own test server.
+func interopServer(t *testing.T, options ...grpc.ServerOption) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(options...)
+	grpc_testing.RegisterTestServiceServer(server, interop.NewTestServer())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener)
+	}()
+	t.Cleanup(func() { server.Stop(); <-done })
+	return listener.Addr().String()
+}
+
+// TestGRPCInterop runs gRPC's interoperability cases through the gateway, in
+// plain text and over TLS on both sides. A case that fails ends the process:
+// that is how the suite is written.
+func TestGRPCInterop(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		t.Run(map[bool]string{false: "plain", true: "tls"}[secure], func(t *testing.T) {
+			site := pair(t)
+			cluster := edge.Cluster{Protocol: edge.UpstreamHTTP2}
+			var g *testGateway
+			var cc *grpc.ClientConn
+			var err error
+			if secure {
+				certificate, err := tls.X509KeyPair(site.CertificatePEM, site.KeyPEM)
+				if err != nil {
+					t.Fatal(err)
+				}
+				address := interopServer(t, grpc.Creds(credentials.NewServerTLSFromCert(&certificate)))
+				cluster.Endpoints = []edge.Endpoint{{Address: address, TLS: true}}
+				cluster.TLS = &edge.ClusterTLS{Authority: string(site.AuthorityPEM)}
+				g = startGateway(t, cluster)
+			} else {
+				cluster.Endpoints = []edge.Endpoint{{Address: interopServer(t)}}
+				g = startGateway(t, cluster)
+			}
+			if secure {
+				cc, err = grpc.NewClient(g.secure, grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(g.roots, "localhost")))
+			} else {
+				cc, err = grpc.NewClient(g.plain, grpc.WithTransportCredentials(insecure.NewCredentials()))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = cc.Close() }()
+			runInterop(t.Context(), t, cc)
+		})
+	}
+}
+
+func runInterop(ctx context.Context, t *testing.T, cc *grpc.ClientConn) {
+	t.Helper()
+	client := grpc_testing.NewTestServiceClient(cc)
+	for name, do := range map[string]func(context.Context, grpc_testing.TestServiceClient, ...grpc.CallOption){
+		"empty_unary": interop.DoEmptyUnaryCall, "large_unary": interop.DoLargeUnaryCall,
+		"client_streaming": interop.DoClientStreaming, "server_streaming": interop.DoServerStreaming,
+		"ping_pong": interop.DoPingPong, "empty_stream": interop.DoEmptyStream,
+		"timeout_on_sleeping_server":  interop.DoTimeoutOnSleepingServer,
+		"cancel_after_begin":          interop.DoCancelAfterBegin,
+		"cancel_after_first_response": interop.DoCancelAfterFirstResponse,
+		"custom_metadata":             interop.DoCustomMetadata,
+		"status_code_and_message":     interop.DoStatusCodeAndMessage,
+		"special_status_message":      interop.DoSpecialStatusMessage,
+	} {
+		t.Log(name)
+		do(ctx, client)
+	}
+	t.Log("unimplemented_service, unimplemented_method")
+	interop.DoUnimplementedService(ctx, grpc_testing.NewUnimplementedServiceClient(cc))
+	interop.DoUnimplementedMethod(ctx, cc)
+}
+
+// TestHTTP1ClientsReachUpstreamsOfHTTP2 goes from one protocol to the other.
+func TestHTTP1ClientsReachUpstreamsOfHTTP2(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Proto+" ")
+		_, _ = io.Copy(w, r.Body)
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	g := startGateway(t, edge.Cluster{
+		Protocol: edge.UpstreamHTTP2, Endpoints: []edge.Endpoint{{Address: listener.Addr().String()}},
+	})
+	for _, body := range []string{"", "small"} {
+		for _, known := range []bool{true, false} {
+			reader := io.Reader(io.MultiReader(stringReader(body)))
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+g.plain+"/x", reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if known {
+				request.ContentLength = int64(len(body))
+			}
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			if err != nil || string(got) != "HTTP/2.0 "+body {
+				t.Errorf("got %q, %v", got, err)
+			}
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+type stringReader string
+
+// Read implements io.Reader.
+func (s stringReader) Read(p []byte) (int, error) { return copy(p, s), io.EOF }
