@@ -19,10 +19,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop"
 	"google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
 
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
@@ -202,6 +204,48 @@ func runInterop(ctx context.Context, t *testing.T, cc *grpc.ClientConn) {
 	t.Log("unimplemented_service, unimplemented_method")
 	interop.DoUnimplementedService(ctx, grpc_testing.NewUnimplementedServiceClient(cc))
 	interop.DoUnimplementedMethod(ctx, cc)
+}
+
+// TestRefusalsReachGRPCClientsAsTheirCodes: also where nothing answered.
+func TestRefusalsReachGRPCClientsAsTheirCodes(t *testing.T) {
+	g := startGateway(t, edge.Cluster{
+		Protocol: edge.UpstreamHTTP2, Endpoints: []edge.Endpoint{{Address: interopServer(t)}},
+	})
+	cc, err := grpc.NewClient(g.plain, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cc.Close() }()
+	client := grpc_testing.NewTestServiceClient(cc)
+	call := func(t *testing.T, body int, want codes.Code) {
+		t.Helper()
+		request := &grpc_testing.SimpleRequest{Payload: &grpc_testing.Payload{Body: make([]byte, body)}}
+		if _, err := client.UnaryCall(t.Context(), request); status.Code(err) != want {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	change := func(t *testing.T, edit func(*edge.Route, *edge.Cluster)) {
+		t.Helper()
+		old := g.relay.Current()
+		route, cluster := old.Hosts[0].Routes[0], old.Clusters["c"]
+		edit(&route, &cluster)
+		config := &edge.Config{
+			Release: "next", Hosts: []edge.Host{{Domains: []string{"*"}, Routes: []edge.Route{route}}},
+			Clusters: map[string]edge.Cluster{"c": cluster},
+		}
+		if err := g.relay.Swap(config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call(t, 1, codes.OK)
+	change(t, func(r *edge.Route, _ *edge.Cluster) { r.Policy.MaxRequest = 1000 })
+	call(t, 2000, codes.ResourceExhausted)
+	change(t, func(_ *edge.Route, c *edge.Cluster) { c.Endpoints = []edge.Endpoint{{Address: "127.0.0.1:1"}} })
+	call(t, 1, codes.Unavailable)
+	change(t, func(_ *edge.Route, c *edge.Cluster) { c.Endpoints = nil })
+	call(t, 1, codes.Unavailable)
+	change(t, func(r *edge.Route, _ *edge.Cluster) { r.Path = "/elsewhere" })
+	call(t, 1, codes.Unimplemented)
 }
 
 // TestHTTP1ClientsReachUpstreamsOfHTTP2 goes from one protocol to the other.

@@ -167,6 +167,7 @@ func (s *served) tooLarge() {
 
 // serve runs the handler.
 func (s *served) serve() {
+	s.exchange.Began = time.Now()
 	if err := s.handle(); err != nil {
 		s.abort(InternalError, "not answered")
 	}

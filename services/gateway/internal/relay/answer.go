@@ -15,6 +15,7 @@ import (
 
 // answer sends an answer of the gateway's own.
 func (r *Relay) answer(x *exchange.Exchange, plan *Plan) error {
+	speakGRPC(x)
 	plan.chain().Response(x)
 	head := string(x.Request.Method) == http.MethodHead
 	x.Response.NoBody = x.Response.NoBody || head

@@ -51,6 +51,9 @@ func (f *flight) other() error {
 		f.failed(errNoTransport)
 		return f.relay.answer(f.x, f.plan)
 	}
+	if wait := grpcTimeout(&f.x.Request); wait > 0 && isGRPC(&f.x.Request) {
+		f.deadline = min(f.deadline, f.x.Began.Add(wait).UnixNano())
+	}
 	o := &outing{flight: f}
 	defer o.close()
 	err := o.tries()
@@ -186,6 +189,9 @@ func (o *outing) broken(err error) error {
 	case errors.Is(err, errTimeout):
 		t.finish(upstream.TimedOut, 0)
 		return err
+	case time.Now().UnixNano() >= f.deadline: // the endpoint knows it, too
+		t.finish(upstream.TimedOut, 0)
+		return errTimeout
 	case f.relay.config.Other.Unprocessed(err):
 		t.sent = false
 		t.finish(upstream.Aborted, 0)

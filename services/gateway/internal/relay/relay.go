@@ -11,6 +11,8 @@
 //	upload.go    the request's body, where it is not held
 //	upgrade.go   connections that change their protocol
 //	other.go     endpoints that speak something else than HTTP/1.1
+//	courier.go   the request's body to one of those
+//	grpc.go      statuses and timeouts of gRPC
 //	mirror.go    copies of requests
 //	hedge.go     second copies of requests that are slow
 //	answer.go    what the gateway itself answers
