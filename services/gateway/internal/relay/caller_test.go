@@ -33,6 +33,8 @@ func (t transport2) Open(ctx context.Context, x *exchange.Exchange, e *upstream.
 	return call, nil
 }
 
+func (transport2) Unprocessed(err error) bool { return h2.Unprocessed(err) }
+
 func over2(t *testing.T) relay.Transport {
 	t.Helper()
 	transport := h2.NewTransport(h2.TransportConfig{})
