@@ -99,6 +99,8 @@ func TestPoliciesThatCannotWorkAreRefused(t *testing.T) {
 		{`"jwt": {"issuer": "i"}`, "policy.jwt.secret"},
 		{`"api_key": {"secret": "s", "header": "a:", "query": "a&b"}`, "policy.api_key.header policy.api_key.query"},
 		{`"client_certificate": {"names": ["*.a", "a.*"]}`, "policy.client_certificate.names[1]"},
+		{`"external_authorization": {"cluster": "c", "headers": ["a", "b c"]}`, "policy.external_authorization.headers[1]"},
+		{`"rate_limits": [{"name": "a", "rate": 1, "strict": true}, {"name": "b", "rate": 1, "strict": true, "global": true}]`, "policy.rate_limits[0].strict"},
 		{`"external_authorization": {"cluster": "c", "timeout": "0s"}`, "policy.external_authorization.timeout"},
 		{`"rate_limits": [{"name": "a", "rate": 1}, {"name": "a", "rate": 1}, {"name": "b"}]`, "policy.rate_limits[1].name policy.rate_limits[2].rate"},
 		{`"compression": {"content_types": ["text/plain", "text"]}`, "policy.compression.content_types[1]"},

@@ -25,6 +25,9 @@ func (f *finder) policy(p *gatewayv1.RoutePolicy) {
 		}
 		names[limit.GetName()] = true
 		f.keys(at("policy.rate_limits", n)+".key", limit.GetKey())
+		if limit.GetStrict() && !limit.GetGlobal() {
+			f.addf(at("policy.rate_limits", n)+".strict", "is of global limits; a local one depends on nobody")
+		}
 	}
 	for n, one := range p.GetCompression().GetContentTypes() {
 		if kind, subtype, found := strings.Cut(one, "/"); !found || !isToken(kind) || !isToken(subtype) {
@@ -115,6 +118,7 @@ func (f *finder) authentication(p *gatewayv1.RoutePolicy) {
 			f.addf(at("policy.client_certificate.names", n), "%q: * stands in front only, as `*.example.com`", name)
 		}
 	}
+	f.tokens("policy.external_authorization.headers", p.GetExternalAuthorization().GetHeaders())
 	for name, value := range p.GetExternalAuthorization().GetContext() {
 		if !isText(name) || !isText(value) {
 			f.addf("policy.external_authorization.context", "must not hold control characters")

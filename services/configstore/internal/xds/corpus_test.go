@@ -461,12 +461,14 @@ func (g *maker) policy(r *gatewayv1.Route) {
 	if g.maybe() {
 		p.ExternalAuthorization = &gatewayv1.ExternalAuthorization{
 			Cluster: "b", Timeout: g.duration(time.Millisecond, time.Second), AllowDown: g.maybe(), MaxBodyBytes: g.number(1000),
-			Context: map[string]string{"a": "b"},
+			Context: map[string]string{"a": "b"}, Headers: g.some("cookie", "x-a"),
 		}
 	}
 	for n := range g.IntN(3) {
+		global := g.maybe()
 		p.RateLimits = append(p.RateLimits, &gatewayv1.RateLimit{
-			Name: fmt.Sprint("limit-", n), Key: g.keys(), Rate: float64(1+g.IntN(1000)) / 4, Burst: float64(g.IntN(100)), Global: g.maybe(), MaxKeys: g.number(1000),
+			Name: fmt.Sprint("limit-", n), Key: g.keys(), Rate: float64(1+g.IntN(1000)) / 4, Burst: float64(g.IntN(100)), MaxKeys: g.number(1000),
+			Global: global, Strict: global && g.maybe(),
 		})
 	}
 	if g.maybe() {
