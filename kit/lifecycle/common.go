@@ -29,7 +29,8 @@ type common struct {
 	advertise   string
 	stopTimeout time.Duration
 	// endpoints by service, in a process of one service only.
-	endpoints map[string]*endpoint
+	endpoints  map[string]*endpoint
+	succession succession
 }
 
 // endpoint is where a service of its own process listens.
@@ -73,6 +74,9 @@ func registerCommon(set *config.Set, services []Service) *common {
 	set.String(&c.tlsKey, "tls-key", "", "PEM `file` with its key")
 	set.String(&c.tlsCA, "tls-ca", "", "PEM `file` with the authority that signs the services' certificates")
 	set.Bool(&c.plaintext, "insecure-plaintext", false, "listen off loopback without TLS, where the network itself is trusted")
+	if replaceable(services) {
+		c.succession.register(set)
+	}
 	set.Duration(&c.stopTimeout, "stop-timeout", 30*time.Second, "longest `time` of a graceful stop")
 	return c
 }
@@ -81,6 +85,9 @@ func (c *common) validate() error {
 	var faults []error
 	if c.traceRatio < 0 || c.traceRatio > 1 {
 		faults = append(faults, fmt.Errorf("trace-ratio: %v is not between 0 and 1", c.traceRatio))
+	}
+	if c.succession.enabled && c.succession.drain <= 0 {
+		faults = append(faults, errors.New("takeover-drain: must be above 0"))
 	}
 	if c.stopTimeout <= 0 {
 		faults = append(faults, errors.New("stop-timeout: must be above 0"))

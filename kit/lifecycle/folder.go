@@ -79,14 +79,14 @@ func (f *folder) checkVersion() error {
 	return nil
 }
 
-// service makes and locks the folder of one service; a second process on
-// the same folder is refused.
-func (f *folder) service(name string) (path string, unlock func() error, err error) {
+// service makes the folder of one service and locks it by a file in it; a
+// second process on the same folder is refused.
+func (f *folder) service(name string, lock func(path string) (unlock func() error, err error)) (path string, unlock func() error, err error) {
 	path = filepath.Join(f.path, name)
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return "", nil, folderError(path, err)
 	}
-	unlock, err = lockFile(filepath.Join(path, "LOCK"))
+	unlock, err = lock(filepath.Join(path, "LOCK"))
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: another process uses %s: stop it, or choose another folder with --data-dir (%w)", name, path, err)
 	}

@@ -46,7 +46,7 @@ type Host struct {
 	registration               *registration
 	handles                    atomic.Bool // there is something to serve by Kitex
 
-	cancel    context.CancelFunc
+	cancel    context.CancelCauseFunc
 	ready     chan struct{}
 	readyOnce sync.Once
 	done      chan struct{} // closed after Run and all of Go ended
@@ -63,7 +63,7 @@ type Host struct {
 // newHost locks the service's folder and opens its listeners; they serve
 // once the service is ready.
 func (p *process) newHost(ctx context.Context, name string) (*Host, error) {
-	dir, unlock, err := p.folder.service(p.folderName(name))
+	dir, unlock, err := p.folder.service(p.folderName(name), p.settings.succession.lock)
 	if err != nil {
 		return nil, err
 	}
@@ -103,21 +103,36 @@ func (h *Host) listen(ctx context.Context) (err error) {
 	}
 	endpoint, alone := h.process.settings.endpoints[h.name]
 	if !alone {
-		h.rpcListener, err = listen(ctx, "unix:"+h.process.folder.socket(h.name), h.name)
+		h.rpcListener, err = h.Listen(ctx, "unix:"+h.process.folder.socket(h.name), h.name)
 		return err
 	}
-	if h.rpcListener, err = listen(ctx, endpoint.listen, h.name+".rpc-listen"); err != nil {
+	if h.rpcListener, err = h.Listen(ctx, endpoint.listen, h.name+".rpc-listen"); err != nil {
 		return err
 	}
 	h.closers = append(h.closers, ignoreClosed(h.rpcListener.Close))
 	if endpoint.kitexListen == "" {
 		return nil
 	}
-	if h.kitexListener, err = listen(ctx, endpoint.kitexListen, h.name+".kitex-listen"); err != nil {
+	if h.kitexListener, err = h.Listen(ctx, endpoint.kitexListen, h.name+".kitex-listen"); err != nil {
 		return err
 	}
 	h.closers = append(h.closers, ignoreClosed(h.kitexListener.Close))
 	return nil
+}
+
+// Listen opens `host:port` or `unix:/path`, or takes the socket of the process
+// that this one replaces. setting names the flag that changes the address.
+func (h *Host) Listen(ctx context.Context, address, setting string) (net.Listener, error) {
+	return h.process.settings.succession.listen(ctx, address, setting)
+}
+
+// DrainTime is how long connections may go on after the end of Run's context:
+// as usual at a stop, longer where the process has been replaced.
+func (h *Host) DrainTime(ctx context.Context, usual time.Duration) time.Duration {
+	if errors.Is(context.Cause(ctx), ErrReplaced) {
+		return h.process.settings.succession.drain
+	}
+	return usual
 }
 
 func ignoreClosed(closer func() error) func() error {
@@ -240,12 +255,12 @@ func (h *Host) onClose(fn func() error) {
 
 // run starts the service; done is closed when it and its workers ended.
 func (h *Host) run(ctx context.Context, service Service, failed chan<- error) {
-	h.workersUp, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	h.workersUp, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	go func() {
 		defer close(h.done)
 		err := service.Run(h.workersUp, h)
 		stopped := h.workersUp.Err() != nil
-		h.cancel()
+		h.cancel(nil)
 		h.workers.Wait()
 		h.mu.Lock()
 		h.failure = errors.Join(h.failure, err)
@@ -268,7 +283,7 @@ func (h *Host) fail(err error) {
 	h.mu.Lock()
 	h.failure = errors.Join(h.failure, err)
 	h.mu.Unlock()
-	h.cancel()
+	h.cancel(nil)
 }
 
 // serve opens the service to others.
@@ -317,15 +332,20 @@ func (h *Host) problem(ctx context.Context) error {
 
 // stop refuses new calls, waits for those in flight, ends the service and
 // closes what it opened.
-func (h *Host) stop(ctx context.Context) error {
+// cause is nil, or ErrReplaced.
+func (h *Host) stop(ctx context.Context, cause error) error {
 	if h.registration != nil {
-		h.registration.end(ctx)
+		h.registration.end(ctx, cause == nil)
 	}
 	faults := []error{h.server.Shutdown(ctx)}
-	h.cancel()
+	h.cancel(cause)
 	select {
 	case <-h.done:
 	case <-ctx.Done():
+		if cause != nil { // its connections had their time, or a signal says that it is over
+			h.Log.Warn("connections were cut in a process that has been replaced")
+			return nil
+		}
 		return errors.Join(append(faults, errors.New("did not end in time"))...)
 	}
 	h.process.links.remove(h)

@@ -11,6 +11,7 @@
 //	folder.go     the data folder: version, lock, sockets
 //	listen.go     listeners with errors that say what to change
 //	broker.go     the embedded message broker as a Service
+//	successor.go  a new process in place of one that runs
 //
 // A service runs alike alone and beside others: in one process, calls pass
 // the same chain without a network. It does not restart what fails: a
@@ -83,7 +84,9 @@ type usageError struct{ error }
 func Run(ctx context.Context, program string, args, environ []string, out io.Writer, services ...Service) error {
 	set := config.New(program)
 	common := registerCommon(set, services)
-	services = withBroker(services)
+	if !replaceable(services) {
+		services = withBroker(services)
+	}
 	for _, service := range services {
 		service.RegisterFlags(set.Sub(service.Name()))
 	}

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockFile holds an exclusive lock that ends with the process.
-func lockFile(path string) (unlock func() error, err error) {
+// lockFile holds an exclusive lock until the file is closed.
+func lockFile(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -17,5 +17,7 @@ func lockFile(path string) (unlock func() error, err error) {
 	if err := windows.LockFileEx(windows.Handle(file.Fd()), flags, 0, 1, 0, new(windows.Overlapped)); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return file.Close, nil
+	return file, nil
 }
+
+func duplicate(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }

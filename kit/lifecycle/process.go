@@ -44,6 +44,9 @@ func newProcess(ctx context.Context, program string, settings *common, out io.Wr
 	if p.folder, err = openFolder(settings.dataDir); err != nil {
 		return nil, err
 	}
+	if err := settings.succession.begin(ctx, p.folder.socket("takeover")); err != nil {
+		return nil, err
+	}
 	if p.keys, err = identity.OpenKeys(settings.clusterKeyFile(), p.clock); err != nil {
 		return nil, fmt.Errorf("cluster-key-file: %w", err)
 	}
@@ -80,14 +83,29 @@ func (p *process) run(ctx context.Context) error {
 			break
 		}
 	}
+	var cause error
 	if err == nil && ctx.Err() == nil {
 		p.log.Info("ready", "program", p.program, "version", Version, "duration_ms", p.clock().Sub(began).Milliseconds())
-		select {
-		case <-ctx.Done():
-		case err = <-failed:
-		}
+		cause, err = p.wait(ctx, failed)
 	}
-	return errors.Join(err, p.stop(ctx, hosts, ops), drain(failed))
+	return errors.Join(err, p.stop(ctx, hosts, ops, cause), drain(failed))
+}
+
+// wait returns when the process is to stop, with ErrReplaced as cause where
+// another one serves in its place.
+func (p *process) wait(ctx context.Context, failed <-chan error) (cause, err error) {
+	replaced, err := p.settings.succession.serving(ctx)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, nil
+	case err := <-failed:
+		return nil, err
+	case <-replaced:
+		return ErrReplaced, nil
+	}
 }
 
 // drain takes what services failed with while they were stopped.
@@ -119,18 +137,31 @@ func (p *process) start(ctx context.Context, service Service, failed chan<- erro
 	}
 }
 
-// stop ends services in reverse order within the stop timeout.
-func (p *process) stop(ctx context.Context, hosts []*Host, ops *http.Server) error {
-	p.log.Info("stopping", "program", p.program)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.stopTimeout)
+// stop ends services in reverse order within the stop timeout, or within that
+// of a process that has been replaced.
+func (p *process) stop(ctx context.Context, hosts []*Host, ops *http.Server, cause error) error {
+	limit := p.settings.stopTimeout
+	if cause != nil {
+		// A signal ends it as usual.
+		p.log.Info("replaced; connections go on until they end", "program", p.program, "limit", p.settings.succession.drain)
+		limit = p.settings.succession.drain + p.settings.stopTimeout
+	} else {
+		p.log.Info("stopping", "program", p.program)
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	faults := []error{p.settings.succession.end()}
+	if ops != nil && cause != nil {
+		faults = append(faults, ops.Shutdown(ctx)) // the successor's answers count from now on
+	}
 	p.links.unfollow()
-	var faults []error
 	for i := len(hosts) - 1; i >= 0; i-- {
-		if err := hosts[i].stop(ctx); err != nil {
+		if err := hosts[i].stop(ctx, cause); err != nil {
 			faults = append(faults, fmt.Errorf("%s: stop: %w", hosts[i].name, err))
 		}
 	}
+	ctx = context.WithoutCancel(ctx)
 	faults = append(faults, p.links.close(), p.tracing.Shutdown(ctx))
 	if ops != nil {
 		faults = append(faults, ops.Shutdown(ctx))
@@ -143,7 +174,7 @@ func (p *process) serveOperations(ctx context.Context) (*http.Server, error) {
 	if p.settings.opsListen == "" {
 		return nil, nil
 	}
-	listener, err := listen(ctx, p.settings.opsListen, "ops-listen")
+	listener, err := p.settings.succession.listen(ctx, p.settings.opsListen, "ops-listen")
 	if err != nil {
 		return nil, err
 	}

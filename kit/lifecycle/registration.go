@@ -113,10 +113,14 @@ func (r *registration) renew(ctx context.Context) error {
 	return err
 }
 
-// end takes the instance out of the register.
-func (r *registration) end(ctx context.Context) {
+// end takes the instance out of the register, unless it goes on in another
+// process.
+func (r *registration) end(ctx context.Context, gone bool) {
 	r.cancel()
 	r.done.Wait()
+	if !gone {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, deregisterTime)
 	defer cancel()
 	_, err := r.client.Deregister(ctx, &configstorev1.DeregisterRequest{Id: r.request.GetInstance().GetId()})
