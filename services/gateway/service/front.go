@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -34,10 +35,11 @@ type front struct {
 	address   string          // of the public listener
 	ctx       context.Context //nolint:containedctx // of listeners, which are opened by any swap
 
-	mu sync.Mutex // of swap
+	mu     sync.Mutex // of swap
+	opened bool       // listeners are open
 }
 
-// open makes everything and opens the public listener.
+// open makes everything but opens no listener.
 func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error) {
 	secrets, err := secret.New(secret.Config{
 		CertFile: s.config.TLSCert, KeyFile: s.config.TLSKey, Log: host.Log, Registerer: host.Registerer,
@@ -79,16 +81,31 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 		Handler: f.relay, HTTP2: f.http2.Serve, HeaderTimeout: s.config.HeaderTimeout, IdleTimeout: s.config.IdleTimeout,
 		BodyTimeout: s.config.BodyTimeout, WriteTimeout: s.config.WriteTimeout, MaxHeader: int(s.config.MaxHeader),
 		MaxConnections: s.config.MaxConnections, Log: host.Log, Registerer: host.Registerer,
+		Open: func(ctx context.Context, address string) (net.Listener, error) { // one that was taken over, or a new one
+			return host.Listen(ctx, address, name+".listen")
+		},
 	})
 	if err := f.openLoops(&s.config); err != nil {
 		f.close()
 		return nil, err
 	}
-	if err := f.http1.SetListeners(ctx, f.listeners(&edge.Config{})); err != nil {
-		f.close()
-		return nil, lifecycle.ListenError(s.config.Listen, name+".listen", err)
-	}
 	return f, nil
+}
+
+// listen opens the listeners. Until then swap leaves them shut, for who takes
+// over from another process has clients at once, and needs routes for them.
+func (f *front) listen() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opened = true
+	if current := f.relay.Current(); current != nil {
+		err := f.http1.SetListeners(f.ctx, f.listeners(current))
+		if err == nil {
+			return nil
+		}
+		f.host.Log.Error("listeners of the last good configuration cannot be opened", "err", err)
+	}
+	return f.http1.SetListeners(f.ctx, f.listeners(&edge.Config{}))
 }
 
 // openLoops makes event loops of plain HTTP/1.1, where they are asked for.
@@ -130,6 +147,9 @@ func (f *front) swap(config *edge.Config) error {
 func (f *front) swapEdge(config *edge.Config) error {
 	if err := f.secrets.Swap(config); err != nil {
 		return err
+	}
+	if !f.opened {
+		return nil
 	}
 	return f.http1.SetListeners(f.ctx, f.listeners(config))
 }

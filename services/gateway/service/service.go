@@ -72,6 +72,10 @@ func New(console fs.FS) *Service { return &Service{console: console} }
 // Name implements lifecycle.Service.
 func (s *Service) Name() string { return name }
 
+// Replaceable implements lifecycle.Replaceable: a new process takes over
+// while this one's connections go on.
+func (s *Service) Replaceable() {}
+
 // RegisterFlags implements lifecycle.Service.
 func (s *Service) RegisterFlags(set *config.Set) {
 	c := &s.config
@@ -138,6 +142,9 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	} else if loaded {
 		host.Log.Info("serving by the last good configuration until the control plane answers")
 	}
+	if err := front.listen(); err != nil {
+		return err
+	}
 	host.Handle(gatewayv1.GatewayServiceDesc, &api.Status{Current: front.relay.Current, Rejected: client.Rejected})
 	host.Check("configuration", func(context.Context) error {
 		if current := front.relay.Current(); current == nil || current.Empty() {
@@ -153,7 +160,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	host.Go("certificates", front.secrets.Run)
 	host.Ready()
 	<-ctx.Done()
-	front.drain(context.WithoutCancel(ctx), s.config.DrainTime)
+	front.drain(context.WithoutCancel(ctx), host.DrainTime(ctx, s.config.DrainTime))
 	return nil
 }
 
