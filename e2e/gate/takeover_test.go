@@ -1,0 +1,92 @@
+package gate_test
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/backlot-video/backlot/e2e/internal/cluster"
+	"github.com/backlot-video/backlot/e2e/internal/gate"
+	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
+
+// streaming is a route without an end.
+func streaming(prefix, cluster string) *gatewayv1.Route {
+	r := gate.Route(prefix, cluster)
+	r.Policy.Timeout = durationpb.New(0)
+	return r
+}
+
+// objects are a route for everything, and a cluster of some backends.
+func objects(backends ...*gate.Backend) map[string]proto.Message {
+	var addresses []string
+	for _, b := range backends {
+		addresses = append(addresses, b.Address)
+	}
+	return map[string]proto.Message{
+		"Cluster/backends": gate.Cluster(addresses...), "Route/all": streaming("/", "backends"),
+	}
+}
+
+// echo has every stream echo once.
+func echo(t *testing.T, streams map[string]*gate.Stream, when string) {
+	t.Helper()
+	for name, stream := range streams {
+		if err := stream.Echo(); err != nil {
+			t.Fatalf("%s was cut %s: %v", name, when, err)
+		}
+	}
+}
+
+func TestANewBinaryTakesOverUnderLoad(t *testing.T) {
+	g := gate.New(t, objects(gate.NewBackend(t, "a", "")))
+	streams := map[string]*gate.Stream{"WebSocket": gate.NewWebSocket(t, g.Address), "gRPC stream": gate.NewGRPC(t, g.Address)}
+	echo(t, streams, "at the start")
+	load := gate.NewLoad(t, g.Address, "/128", 16, time.Millisecond)
+	first := g.Process
+	last := first
+	for range 3 {
+		asked := load.Requests.Load()
+		last = g.Start()
+		for load.Requests.Load() < asked+500 {
+			<-time.After(time.Millisecond) // both work meanwhile
+		}
+		echo(t, streams, "by the new binary")
+	}
+	if failures, err := load.Stop(); failures > 0 {
+		t.Errorf("%d of %d requests failed, first: %v", failures, load.Requests.Load(), err)
+	}
+	t.Logf("%d requests, 3 new binaries, 0 failed", load.Requests.Load())
+	for _, stream := range streams {
+		stream.Close()
+	}
+	<-first.Ended() // its last streams have gone
+	if code := first.ExitCode(); code != 0 {
+		t.Errorf("the first binary ended with %d:\n%s", code, first.Tail())
+	}
+	last.Stop()
+}
+
+func TestABinaryThatFailsToStartChangesNothing(t *testing.T) {
+	g := gate.New(t, objects(gate.NewBackend(t, "a", "")))
+	load := gate.NewLoad(t, g.Address, "/128", 4, time.Millisecond)
+	for range 3 {
+		asked := load.Requests.Load()
+		failing := g.StartAnyway("--gateway.tls-cert", "/nowhere", "--gateway.tls-key", "/nowhere")
+		<-failing.Ended()
+		if failing.ExitCode() == 0 {
+			t.Fatal("it did not fail")
+		}
+		for load.Requests.Load() < asked+100 {
+			<-time.After(time.Millisecond)
+		}
+	}
+	if failures, err := load.Stop(); failures > 0 {
+		t.Errorf("%d of %d requests failed, first: %v", failures, load.Requests.Load(), err)
+	}
+}
