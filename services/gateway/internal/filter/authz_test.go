@@ -142,7 +142,7 @@ func TestTheServiceEditsWhatItAllows(t *testing.T) {
 		return &authv3.CheckResponse{Status: &status.Status{}, HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{
 			Headers: []*corev3.HeaderValueOption{
 				option("x-user", "ann", nil),
-				option("x-more", "2", func(o *corev3.HeaderValueOption) { o.Append = wrapperspb.Bool(true) }),
+				option("x-more", "2", func(o *corev3.HeaderValueOption) { o.Append = wrapperspb.Bool(true) }), //nolint:staticcheck // what older services say
 				option("x-absent", "new", func(o *corev3.HeaderValueOption) { o.AppendAction = corev3.HeaderValueOption_ADD_IF_ABSENT }),
 				option("x-more", "no", func(o *corev3.HeaderValueOption) { o.AppendAction = corev3.HeaderValueOption_ADD_IF_ABSENT }),
 				option("authorization", "Basic internal", nil),

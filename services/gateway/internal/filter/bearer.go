@@ -148,7 +148,7 @@ func (c *Chain) bearer(x *exchange.Exchange, credential []byte) (left []byte, pa
 	switch {
 	case err != nil && optional:
 		return credential, true
-	case err == errScheme:
+	case errors.Is(err, errScheme):
 		c.unauthenticated(x, err.Error(), causeJWT)
 		return nil, false
 	case err != nil:

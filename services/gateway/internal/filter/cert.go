@@ -28,7 +28,7 @@ func compileClientCert(policy *edge.ClientCert) (*clientCert, error) {
 		case name == "":
 			return nil, errors.New("names: one is empty")
 		case wild && (len(suffix) < 2 || suffix[0] != '.' || strings.Contains(suffix, "*")):
-			return nil, fmt.Errorf("names: %q: * stands only for the first labels, as *.", name)
+			return nil, fmt.Errorf("names: %q: * stands only for the first labels, as in *.example.com", name)
 		case wild:
 			c.suffixes = append(c.suffixes, suffix)
 		default:

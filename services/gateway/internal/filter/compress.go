@@ -105,6 +105,7 @@ func (c *compression) worth(r *exchange.Response) bool {
 			if isDigest(f.Name) {
 				return false
 			}
+		default: // says nothing about it
 		}
 	}
 	media, _, _ = bytes.Cut(media, []byte{';'})

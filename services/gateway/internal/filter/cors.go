@@ -49,7 +49,7 @@ func compileCORS(policy *edge.CORS) (*cors, error) {
 		case strings.HasPrefix(host, "*."):
 			c.wild = append(c.wild, originPattern{scheme: strings.ToLower(scheme) + "://", suffix: strings.ToLower(host[1:])})
 		case strings.Contains(host, "*"):
-			return nil, fmt.Errorf("origins: %q: * stands only for the first labels, as *.", origin)
+			return nil, fmt.Errorf("origins: %q: * stands only for the first labels, as in *.example.com", origin)
 		default:
 			c.exact[strings.ToLower(origin)] = struct{}{}
 		}

@@ -107,6 +107,7 @@ func mayEdit(name string) error {
 		return errors.New("belongs to the connection and cannot be edited")
 	case exchange.BacklotPrincipal:
 		return errors.New("is the gateway's own and cannot be edited")
+	default:
 	}
 	return nil
 }

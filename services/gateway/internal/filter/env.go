@@ -99,13 +99,13 @@ type item[V any] struct {
 	asked uint64 // generation that last asked for it
 }
 
-// take finds a thing, or makes it.
-func (s *shelf[V]) take(name string, generation uint64, make func() (V, error)) (V, error) {
+// take finds a thing, or has it made.
+func (s *shelf[V]) take(name string, generation uint64, made func() (V, error)) (V, error) {
 	if kept, found := s.items[name]; found {
 		kept.asked = generation
 		return kept.value, nil
 	}
-	value, err := make()
+	value, err := made()
 	if err != nil {
 		return value, err
 	}

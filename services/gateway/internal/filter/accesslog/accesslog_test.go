@@ -125,7 +125,7 @@ func TestLinesAreGatheredAndWritten(t *testing.T) {
 		if text := read(t, path); text != "" {
 			t.Errorf("written without waiting for others: %s", text)
 		}
-		time.Sleep(gatherTime) //nolint:forbidigo // the bubble's clock
+		time.Sleep(gatherTime)
 		synctest.Wait()
 		if n := strings.Count(read(t, path), "\n"); n != 3 {
 			t.Errorf("%d lines after the time to gather", n)
