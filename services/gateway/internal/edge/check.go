@@ -21,6 +21,9 @@ func (c *Config) Check() error {
 				faults = append(faults, fmt.Errorf("host %q appears twice", domain))
 			}
 			seen[domain] = true
+			if strings.Contains(strings.TrimPrefix(domain, "*."), "*") && domain != "*" {
+				faults = append(faults, fmt.Errorf("host %q is neither a name, nor one behind `*.`, nor *", domain))
+			}
 		}
 		for i := range host.Routes {
 			faults = append(faults, c.checkRoute(&host.Routes[i])...)
@@ -29,6 +32,10 @@ func (c *Config) Check() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
 		faults = append(faults, c.checkCluster(name)...)
 	}
+	return errors.Join(append(faults, c.checkListeners()...)...)
+}
+
+func (c *Config) checkListeners() (faults []error) {
 	names := map[string]bool{}
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
@@ -38,7 +45,7 @@ func (c *Config) Check() error {
 		names[l.Name] = true
 		faults = append(faults, c.checkListener(l)...)
 	}
-	return errors.Join(faults...)
+	return faults
 }
 
 // checker collects the faults of one object.

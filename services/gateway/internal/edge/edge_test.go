@@ -195,12 +195,13 @@ func TestCheckNamesEveryFault(t *testing.T) {
 				{Name: "11", Path: "/", Target: edge.ToRedirect, Redirect: &edge.Redirect{Status: 200}},
 				{Name: "12", Path: "/", Target: edge.ToAnswer, Answer: &edge.Answer{Status: 99}},
 			}},
-			{Domains: []string{"*"}},
+			{Domains: []string{"*", "a.*"}},
 		},
 	}
 	err := c.Check()
 	for _, want := range []string{
 		`host "*" appears twice`,
+		`host "a.*" is neither`,
 		`route "1": cluster: cluster "gone" does not exist`,
 		`route "2": path: "api" does not begin with /`,
 		`route "3": path: "/a/../b" never matches`,
