@@ -92,8 +92,10 @@ func TestPoliciesThatCannotWorkAreRefused(t *testing.T) {
 		{`"hash": [{"header": "a b"}, {"cookie": "="}, {"subject": true}]`, "policy.hash[0].header policy.hash[1].cookie"},
 		{`"cors": {"origins": ["*"], "credentials": true}`, "policy.cors.credentials"},
 		{`"cors": {"origins": ["*"], "headers": ["a b"]}`, "policy.cors.headers[0]"},
-		{`"cors": {"origins": ["https://a.b", "https://*.a.b:8443", "http://[::1]:1", "a.b", "https://a.b/", "null", "https://*", "ftp://a"]}`,
-			"policy.cors.origins[2] policy.cors.origins[3] policy.cors.origins[4] policy.cors.origins[5] policy.cors.origins[6] policy.cors.origins[7]"},
+		{
+			`"cors": {"origins": ["https://a.b", "https://*.a.b:8443", "http://[::1]:1", "a.b", "https://a.b/", "null", "https://*", "ftp://a"]}`,
+			"policy.cors.origins[2] policy.cors.origins[3] policy.cors.origins[4] policy.cors.origins[5] policy.cors.origins[6] policy.cors.origins[7]",
+		},
 		{`"jwt": {"secret": "s", "issuer": "i", "forward": {"sub": "X-Sub"}}`, ""},
 		{`"jwt": {"secret": "s", "issuer": "i", "forward": {"sub": "Backlot-Principal"}}`, "policy.jwt.forward[sub]"},
 		{`"jwt": {"issuer": "i"}`, "policy.jwt.secret"},
@@ -104,10 +106,14 @@ func TestPoliciesThatCannotWorkAreRefused(t *testing.T) {
 		{`"external_authorization": {"cluster": "c", "timeout": "0s"}`, "policy.external_authorization.timeout"},
 		{`"rate_limits": [{"name": "a", "rate": 1}, {"name": "a", "rate": 1}, {"name": "b"}]`, "policy.rate_limits[1].name policy.rate_limits[2].rate"},
 		{`"compression": {"content_types": ["text/plain", "text"]}`, "policy.compression.content_types[1]"},
-		{`"request_headers": {"remove": ["Host"], "set": [{"name": "X", "value": "%CLIENT_IP% %REQ(a)%"}], "add": [{"name": "X", "value": "100%"}]}`,
-			"policy.request_headers.add[0].value policy.request_headers.remove[0]"},
-		{`"response_headers": {"set": [{"name": "Connection"}, {"name": "X", "value": "a\nb"}, {"name": "X", "value": "%NO%"}]}`,
-			"policy.response_headers.set[0].name policy.response_headers.set[1].value policy.response_headers.set[2].value"},
+		{
+			`"request_headers": {"remove": ["Host"], "set": [{"name": "X", "value": "%CLIENT_IP% %REQ(a)%"}], "add": [{"name": "X", "value": "100%"}]}`,
+			"policy.request_headers.add[0].value policy.request_headers.remove[0]",
+		},
+		{
+			`"response_headers": {"set": [{"name": "Connection"}, {"name": "X", "value": "a\nb"}, {"name": "X", "value": "%NO%"}]}`,
+			"policy.response_headers.set[0].name policy.response_headers.set[1].value policy.response_headers.set[2].value",
+		},
 	} {
 		got := strings.Join(faultPaths(t, kinds, "Route", new(gatewayv1.Route),
 			`{"path": {"prefix": "/"}, "cluster": "c", "policy": {`+test.policy+"}}"), " ")
@@ -263,13 +269,17 @@ func TestReferencesOfEveryDepthAreFound(t *testing.T) {
 		text string
 		want string
 	}{
-		{"Route", new(gatewayv1.Route), `{"split": {"clusters": [{"cluster": "a"}, {"cluster": "b"}]}, "mirrors": [{"cluster": "c"}],
+		{
+			"Route", new(gatewayv1.Route), `{"split": {"clusters": [{"cluster": "a"}, {"cluster": "b"}]}, "mirrors": [{"cluster": "c"}],
 			"policy": {"external_authorization": {"cluster": "d"}, "jwt": {"secret": "e"}, "api_key": {"secret": "f"}}}`,
 			"split.clusters[0].cluster=Cluster default/a split.clusters[1].cluster=Cluster default/b mirrors[0].cluster=Cluster default/c " +
-				"policy.external_authorization.cluster=Cluster default/d policy.jwt.secret=Secret default/e policy.api_key.secret=Secret default/f"},
+				"policy.external_authorization.cluster=Cluster default/d policy.jwt.secret=Secret default/e policy.api_key.secret=Secret default/f",
+		},
 		{"Cluster", new(gatewayv1.Cluster), `{"tls": {"authority": "a", "certificate": "b"}}`, "tls.authority=Secret default/a tls.certificate=Secret default/b"},
-		{"Listener", new(gatewayv1.Listener), `{"tls": {"certificates": ["a", "b"], "client_authority": "c"}}`,
-			"tls.certificates[0]=Secret default/a tls.certificates[1]=Secret default/b tls.client_authority=Secret default/c"},
+		{
+			"Listener", new(gatewayv1.Listener), `{"tls": {"certificates": ["a", "b"], "client_authority": "c"}}`,
+			"tls.certificates[0]=Secret default/a tls.certificates[1]=Secret default/b tls.client_authority=Secret default/c",
+		},
 	} {
 		if err := protojson.Unmarshal([]byte(test.text), test.spec); err != nil {
 			t.Fatal(err)

@@ -27,8 +27,8 @@ const (
 	defaultTimeout     = 15 * time.Second
 	defaultIdleTimeout = 5 * time.Minute
 	defaultTries       = 2
-	defaultBackoffMin  = 25 * time.Millisecond
-	defaultBackoffMax  = 250 * time.Millisecond
+	shortestBackoff    = 25 * time.Millisecond
+	longestBackoff     = 250 * time.Millisecond
 	defaultContentType = "text/plain; charset=utf-8"
 )
 
@@ -189,8 +189,8 @@ func renderRetry(p *gatewayv1.RoutePolicy) *routev3.RetryPolicy {
 		RetryOn: strings.Join(on, ","), NumRetries: wrapperspb.UInt32(tries - 1), RetriableStatusCodes: retry.GetStatuses(),
 		PerTryTimeout: p.GetTryTimeout(),
 		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{
-			BaseInterval: orDuration(retry.GetBackoffMin(), defaultBackoffMin),
-			MaxInterval:  orDuration(retry.GetBackoffMax(), defaultBackoffMax),
+			BaseInterval: orDuration(retry.GetBackoffMin(), shortestBackoff),
+			MaxInterval:  orDuration(retry.GetBackoffMax(), longestBackoff),
 		},
 	}
 	if hedges(p) {

@@ -479,8 +479,10 @@ func (g *maker) policy(r *gatewayv1.Route) {
 
 func (g *maker) keys() []*gatewayv1.HashKey {
 	all := []*gatewayv1.HashKey{
-		{Part: &gatewayv1.HashKey_Header{Header: "x-user"}}, {Part: &gatewayv1.HashKey_Cookie{Cookie: "sid"}},
-		{Part: &gatewayv1.HashKey_SourceIp{SourceIp: true}}, {Part: &gatewayv1.HashKey_Subject{Subject: true}},
+		{Part: &gatewayv1.HashKey_Header{Header: "x-user"}},
+		{Part: &gatewayv1.HashKey_Cookie{Cookie: "sid"}},
+		{Part: &gatewayv1.HashKey_SourceIp{SourceIp: true}},
+		{Part: &gatewayv1.HashKey_Subject{Subject: true}},
 	}
 	return all[:g.IntN(len(all)+1)]
 }

@@ -80,10 +80,14 @@ func TestGRPCClientsGoByTheSameRoutes(t *testing.T) {
 			Clusters: []*gatewayv1.WeightedCluster{{Cluster: "one", Weight: 0}, {Cluster: "two", Weight: 1}},
 		}}}),
 		f.put("Route", "narrow", &gatewayv1.Route{Hosts: host, Path: all, Headers: when("x-narrow"), Target: &gatewayv1.Route_Cluster{Cluster: "narrow"}}),
-		f.put("Route", "template", &gatewayv1.Route{Hosts: host, Path: &gatewayv1.PathMatch{Match: &gatewayv1.PathMatch_Template{Template: "/{service}/Nowhere"}},
-			Target: &gatewayv1.Route_Answer{Answer: &gatewayv1.Answer{Status: 404}}}),
-		f.put("Route", "guarded", &gatewayv1.Route{Hosts: host, Path: &gatewayv1.PathMatch{Match: &gatewayv1.PathMatch_Prefix{Prefix: "/vault"}},
-			Target: &gatewayv1.Route_Cluster{Cluster: "one"}, Policy: &gatewayv1.RoutePolicy{ClientCertificate: &gatewayv1.ClientCertificate{}}}),
+		f.put("Route", "template", &gatewayv1.Route{
+			Hosts: host, Path: &gatewayv1.PathMatch{Match: &gatewayv1.PathMatch_Template{Template: "/{service}/Nowhere"}},
+			Target: &gatewayv1.Route_Answer{Answer: &gatewayv1.Answer{Status: 404}},
+		}),
+		f.put("Route", "guarded", &gatewayv1.Route{
+			Hosts: host, Path: &gatewayv1.PathMatch{Match: &gatewayv1.PathMatch_Prefix{Prefix: "/vault"}},
+			Target: &gatewayv1.Route_Cluster{Cluster: "one"}, Policy: &gatewayv1.RoutePolicy{ClientCertificate: &gatewayv1.ClientCertificate{}},
+		}),
 	)
 	client := f.dial("shop.test")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

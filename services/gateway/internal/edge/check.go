@@ -146,6 +146,7 @@ func (k *checker) template(r *Route) {
 
 func (k *checker) target(r *Route) {
 	switch r.Target {
+	case ToMedia, ToConsole:
 	case ToCluster:
 		k.split(r)
 		for i := range r.Mirrors {

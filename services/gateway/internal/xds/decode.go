@@ -89,7 +89,7 @@ func decodeFront(chain *listenerv3.FilterChain) (f front, err error) {
 	}
 	m := new(hcmv3.HttpConnectionManager)
 	err = unpack(chain.GetFilters()[0].GetTypedConfig(), m,
-		"codec_type stat_prefix rds http_filters upgrade_configs normalize_path merge_slashes")
+		"codec_type stat_prefix rds http_filters upgrade_configs normalize_path merge_slashes") //nolint:misspell // Envoy's spelling
 	if err != nil {
 		return f, fmt.Errorf("HTTP connection manager: %w", err)
 	}
