@@ -185,7 +185,7 @@ func (c *conn) flush() error {
 // write sends all of p.
 func (c *conn) write(p []byte) error {
 	c.stallBy()
-	_, err := c.net.Write(p)
+	_, err := c.sock.Write(p)
 	return c.wrote(err)
 }
 
@@ -200,7 +200,7 @@ func (c *conn) wrote(err error) error {
 // stallBy keeps a deadline in force that lies between one and two write
 // timeouts ahead, so that few writes have to set one.
 func (c *conn) stallBy() {
-	now, limit := c.server.tick.Load(), int64(c.server.config.WriteTimeout)
+	now, limit := time.Now().UnixNano(), int64(c.server.config.WriteTimeout)
 	if c.answer.writeBy < now+limit {
 		c.answer.writeBy = now + 2*limit
 		_ = c.net.SetWriteDeadline(time.Unix(0, c.answer.writeBy))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/backlot-video/backlot/services/gateway/internal/exchange"
 	"github.com/backlot-video/backlot/services/gateway/internal/h1"
+	"github.com/backlot-video/backlot/services/gateway/internal/socket"
 )
 
 // phase is what a connection is doing.
@@ -46,7 +47,8 @@ const (
 type conn struct {
 	server *Server
 	net    net.Conn
-	tcp    *net.TCPConn // net, where it is plain TCP
+	sock   socket.Socket // net, read and written
+	tcp    *net.TCPConn  // net, where it is plain TCP
 	cancel context.CancelFunc
 	x      exchange.Exchange
 	phase  atomic.Uint32
@@ -80,6 +82,7 @@ func (s *Server) serve(nc net.Conn, state *tls.ConnectionState, read []byte) {
 func (c *conn) live(s *Server, nc net.Conn, run func(ctx context.Context) (linger bool)) {
 	ctx, cancel := context.WithCancel(s.base)
 	c.server, c.net, c.cancel = s, nc, cancel
+	c.sock.Open(nc)
 	c.tcp, _ = nc.(*net.TCPConn)
 	c.x.Client, c.x.Request.Remote = c, remote(nc)
 	s.track(c)
@@ -271,7 +274,7 @@ func (c *conn) read(p []byte, by int64) (int, error) {
 		c.setReadBy(by)
 	}
 	for {
-		n, err := c.net.Read(p)
+		n, err := c.sock.Read(p)
 		if n > 0 || err == nil || !isTimeout(err) || c.stop.Load() || time.Now().UnixNano() >= by {
 			return n, err
 		}

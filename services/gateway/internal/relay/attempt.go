@@ -101,15 +101,42 @@ func (f *flight) write() error {
 		return nil
 	}
 	t.writeBy()
-	if len(f.held) > 0 && len(f.held) <= smallBody {
+	if len(f.held) <= smallBody {
 		f.out = append(f.out, f.held...)
+		return f.writeThenRead(f.out)
 	}
-	n, err := t.conn.Conn.Write(f.out)
+	n, err := t.conn.Socket.Write(f.out)
 	t.sent = n > 0
-	if err == nil && len(f.held) > smallBody {
-		_, err = t.conn.Conn.Write(f.held)
+	if err != nil {
+		return err
 	}
-	return err
+	return f.writeThenRead(f.held)
+}
+
+// writeThenRead sends the last of the request and reads the first that comes
+// back.
+func (f *flight) writeThenRead(p []byte) error {
+	t := &f.try
+	for {
+		f.arm(f.firstLook(f.deadline))
+		n, wrote, err := t.conn.Socket.WriteThenRead(p, t.conn.Buf)
+		t.w = n
+		t.sent = t.sent || wrote > 0
+		switch {
+		case wrote == 0 && isDeadline(err): // one of before
+			t.conn.ReadBy = 0
+			if f.ctx.Err() != nil {
+				return err
+			}
+		case isDeadline(err):
+			return nil // readHead goes on waiting
+		case err == nil && wrote < len(p):
+			_, err = t.conn.Socket.Write(p[wrote:])
+			return err
+		default:
+			return err
+		}
+	}
 }
 
 // noHost stands for a request of HTTP/1.0 that names none.
@@ -229,12 +256,12 @@ func (f *flight) broken(err error) error {
 // gone. The deadline in force is kept where it is earlier than needed.
 func (f *flight) read(p []byte, by int64) (int, error) {
 	t := &f.try
-	first := min(by, t.began.UnixNano()+int64(lookAfter))
-	if c := t.conn; c.ReadBy == 0 || c.ReadBy > first && t.unwatch == nil {
-		f.readBy(first)
+	first := f.firstLook(by)
+	if t.unwatch == nil {
+		f.arm(first)
 	}
 	for {
-		n, err := t.conn.Conn.Read(p)
+		n, err := t.conn.Socket.Read(p)
 		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || f.ctx.Err() != nil {
 			return n, err
 		}
@@ -248,6 +275,18 @@ func (f *flight) read(p []byte, by int64) (int, error) {
 			f.watch()
 			f.readBy(by)
 		}
+	}
+}
+
+// firstLook is when a read that waits is first looked after.
+func (f *flight) firstLook(by int64) int64 {
+	return min(by, f.try.began.UnixNano()+int64(lookAfter))
+}
+
+// arm puts a deadline of reading in force, where there is none that is earlier.
+func (f *flight) arm(by int64) {
+	if c := f.try.conn; c.ReadBy == 0 || c.ReadBy > by {
+		f.readBy(by)
 	}
 }
 

@@ -22,7 +22,7 @@ func (f *flight) relayAnswer() error {
 		return f.upgrade()
 	}
 	f.cutShort()
-	f.relay.Answered(x, f.plan)
+	f.relay.Answered(x, &f.plan)
 	err := f.relayBody()
 	t.finish(upstream.Answered, x.Response.Status)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *sink) end(trailers exchange.Fields) error {
 func (f *flight) relayBody() (err error) {
 	t, x := &f.try, f.x
 	length := x.Response.Length
-	to := sink{client: x.Client, encoder: f.relay.Encoder(x, f.plan)}
+	to := sink{client: x.Client, encoder: f.relay.Encoder(x, &f.plan)}
 	defer func() {
 		if to.encoder != nil {
 			to.encoder.Discard()

@@ -35,7 +35,7 @@ func (t transport2) Open(ctx context.Context, x *exchange.Exchange, e *upstream.
 
 func (transport2) Unprocessed(err error) bool { return h2.Unprocessed(err) }
 
-func over2(t *testing.T) relay.Transport {
+func over2(t testing.TB) relay.Transport {
 	t.Helper()
 	transport := h2.NewTransport(h2.TransportConfig{})
 	t.Cleanup(transport.Close)

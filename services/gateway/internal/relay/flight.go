@@ -28,7 +28,7 @@ type flight struct {
 	relay    *Relay
 	ctx      context.Context //nolint:containedctx // of the one call that owns the flight
 	x        *exchange.Exchange
-	plan     *Plan
+	plan     Plan
 	deadline int64 // Unix nanoseconds
 
 	out    []byte // what goes to the upstream in the first write
@@ -52,7 +52,7 @@ func (r *Relay) forward(ctx context.Context, x *exchange.Exchange, plan *Plan) e
 	}
 	defer cluster.Release()
 	f := flights.Get().(*flight) //nolint:forcetypeassert // the pool's own
-	f.relay, f.ctx, f.x, f.plan, f.deadline = r, ctx, x, plan, plan.route.deadline(x)
+	f.relay, f.ctx, f.x, f.plan, f.deadline = r, ctx, x, *plan, plan.route.deadline(x)
 	f.tried = f.room[:0]
 	err := f.run()
 	if u := f.try.upload; u != nil {
@@ -77,7 +77,7 @@ func (f *flight) recycle() {
 	if f.budget {
 		f.plan.part.cluster.EndRetry()
 	}
-	f.relay, f.ctx, f.x, f.plan = nil, nil, nil, nil
+	f.relay, f.ctx, f.x, f.plan = nil, nil, nil, Plan{}
 	f.room = [4]*upstream.Endpoint{}
 	f.tried, f.held, f.stale, f.budget, f.whole = nil, f.held[:0], 0, false, false
 	f.try = attempt{}
@@ -104,7 +104,7 @@ func (f *flight) run() error {
 	}
 	f.failed(err)
 	f.cutShort()
-	return f.relay.answer(f.x, f.plan)
+	return f.relay.answer(f.x, &f.plan)
 }
 
 // cutShort ends a client's connection after an answer that comes before its

@@ -49,7 +49,7 @@ type Call interface {
 func (f *flight) other() error {
 	if f.relay.config.Other == nil {
 		f.failed(errNoTransport)
-		return f.relay.answer(f.x, f.plan)
+		return f.relay.answer(f.x, &f.plan)
 	}
 	if wait := grpcTimeout(&f.x.Request); wait > 0 && isGRPC(&f.x.Request) {
 		f.deadline = min(f.deadline, f.x.Began.Add(wait).UnixNano())
@@ -66,7 +66,7 @@ func (f *flight) other() error {
 		return exchange.ErrGone
 	}
 	f.failed(err)
-	return f.relay.answer(f.x, f.plan)
+	return f.relay.answer(f.x, &f.plan)
 }
 
 var errNoTransport = errors.New("no transport for endpoints of this protocol")
@@ -209,7 +209,7 @@ func (o *outing) relayAnswer() error {
 	if o.courier != nil && !o.courier.taken.Load() && x.Request.Protocol <= exchange.HTTP11 {
 		x.Request.ServerEnd = true
 	}
-	f.relay.Answered(x, f.plan)
+	f.relay.Answered(x, &f.plan)
 	o.move()
 	o.limit(f.deadline, errTimeout)
 	err := o.relayBody()
@@ -228,7 +228,7 @@ func (o *outing) relayAnswer() error {
 func (o *outing) relayBody() error {
 	f := o.flight
 	x := f.x
-	to := sink{client: x.Client, encoder: f.relay.Encoder(x, f.plan)}
+	to := sink{client: x.Client, encoder: f.relay.Encoder(x, &f.plan)}
 	defer func() {
 		if to.encoder != nil {
 			to.encoder.Discard()

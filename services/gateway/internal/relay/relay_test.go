@@ -41,6 +41,30 @@ func (shelf) ServeMedia(w http.ResponseWriter, _ *http.Request, bucket, object s
 	_, _ = io.WriteString(w, bucket+":"+object)
 }
 
+func testKeys(tb testing.TB) *identity.Keys {
+	tb.Helper()
+	keys, err := identity.ParseKeys([]byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), time.Now)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
+}
+
+func newRelay(tb testing.TB, registry *prometheus.Registry) *relay.Relay {
+	tb.Helper()
+	log := slog.New(slog.DiscardHandler)
+	var r *relay.Relay
+	r = relay.New(relay.Config{
+		Upstreams: upstream.New(upstream.Config{Log: log, Registerer: registry}),
+		Filters: filter.NewEnv(filter.Config{
+			Keys: testKeys(tb), Clock: time.Now, Log: log, Registerer: registry,
+			Transport: func(cluster string) http.RoundTripper { return r.Caller(cluster) },
+		}),
+		Media: shelf{}, Other: over2(tb), Log: log, Registerer: registry,
+	})
+	return r
+}
+
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{registry: prometheus.NewRegistry()}
@@ -48,18 +72,9 @@ func newBench(t *testing.T) *bench {
 	if b.signer, err = token.OpenSigner(filepath.Join(t.TempDir(), "k"), "test", time.Now); err != nil {
 		t.Fatal(err)
 	}
-	if b.keys, err = identity.ParseKeys([]byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), time.Now); err != nil {
-		t.Fatal(err)
-	}
+	b.keys = testKeys(t)
 	log := slog.New(slog.DiscardHandler)
-	b.handler = relay.New(relay.Config{
-		Upstreams: upstream.New(upstream.Config{Log: log, Registerer: b.registry}),
-		Filters: filter.NewEnv(filter.Config{
-			Keys: b.keys, Clock: time.Now, Log: log, Registerer: b.registry,
-			Transport: func(cluster string) http.RoundTripper { return b.handler.Caller(cluster) },
-		}),
-		Media: shelf{}, Other: over2(t), Log: log, Registerer: b.registry,
-	})
+	b.handler = newRelay(t, b.registry)
 	server := engine.New(engine.Config{Handler: b.handler, Log: log, Registerer: b.registry})
 	t.Cleanup(server.Close)
 	if err := server.SetListeners(t.Context(), []engine.Listener{{Address: "127.0.0.1:0"}}); err != nil {

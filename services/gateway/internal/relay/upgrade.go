@@ -18,7 +18,7 @@ import (
 // time.
 func (f *flight) upgrade() error {
 	t, x := &f.try, f.x
-	f.relay.Answered(x, f.plan)
+	f.relay.Answered(x, &f.plan)
 	t.finish(upstream.Answered, x.Response.Status)
 	defer t.close()
 	if err := x.Client.WriteHead(&x.Response); err != nil {

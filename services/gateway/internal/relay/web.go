@@ -37,8 +37,9 @@ func (r *Relay) media(ctx context.Context, x *exchange.Exchange, plan *Plan) err
 		x.Refuse(http.StatusBadRequest, "invalid_argument", "media address: malformed escape", "path")
 		return r.answer(x, plan)
 	}
+	bucket := plan.route.Bucket
 	handler := http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		r.config.Media.ServeMedia(w, request, plan.route.Bucket, grant.GetPrefix()+name)
+		r.config.Media.ServeMedia(w, request, bucket, grant.GetPrefix()+name)
 	})
 	return r.web(ctx, x, plan, handler)
 }
@@ -58,5 +59,6 @@ func (r *Relay) web(ctx context.Context, x *exchange.Exchange, plan *Plan, handl
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
-	return adapt.Serve(ctx, x, handler, func() { r.Answered(x, plan) })
+	pinned := *plan
+	return adapt.Serve(ctx, x, handler, func() { r.Answered(x, &pinned) })
 }

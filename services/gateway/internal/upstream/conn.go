@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/backlot-video/backlot/services/gateway/internal/socket"
 )
 
 // bufferSize is how much is read at once.
@@ -29,6 +31,8 @@ type Conn struct {
 	// stay in force for the next request, which leaves them alone where they
 	// are earlier than it needs and looks again when they fire.
 	ReadBy, WriteBy int64
+	// Socket reads and writes the net.Conn within.
+	Socket socket.Socket
 
 	endpoint    *Endpoint
 	credentials *credentials // that it was made with
@@ -67,6 +71,9 @@ func (c *Conn) lend() *Conn {
 	if !c.once {
 		c.buffer = buffers.Get().(*[bufferSize]byte)
 		c.Buf = c.buffer[:]
+	}
+	if !c.Socket.Opened() {
+		c.Socket.Open(c.Conn)
 	}
 	c.Reused = c.uses > 0
 	c.uses++
