@@ -115,7 +115,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	host.Handle(configstorev1.ConfigServiceDesc, api.NewConfig(objects, s.config.Approvals > 0))
 	host.Handle(configstorev1.RegistryServiceDesc, api.NewRegistry(objects))
 	host.Handle(configstorev1.DraftServiceDesc, api.NewDrafts(objects, s.config.Approvals))
-	host.Handle(configstorev1.ClusterServiceDesc, api.NewCluster(etcd))
+	host.Handle(configstorev1.ClusterServiceDesc, api.NewCluster(etcd, objects))
 	engine.Observe(etcd, host.Registerer)
 	host.HandleHTTP(xds.Procedure, plane.Handler(s.allowXDS))
 	host.Check("engine", func(context.Context) error {

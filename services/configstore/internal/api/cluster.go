@@ -10,7 +10,10 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/access"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
+	"github.com/backlot-video/backlot/services/configstore/internal/object"
+	"github.com/backlot-video/backlot/services/configstore/internal/store"
 )
 
 // defaultMeasure is how long Measure looks where it is not told.
@@ -20,10 +23,18 @@ const defaultMeasure = 10 * time.Second
 const snapshotPiece = 256 << 10
 
 // Cluster serves configstore.v1.ClusterService.
-type Cluster struct{ engine *engine.Engine }
+type Cluster struct {
+	engine *engine.Engine
+	gate   gate
+}
 
-// NewCluster returns the service over an engine.
-func NewCluster(e *engine.Engine) *Cluster { return &Cluster{e} }
+// NewCluster returns the service over an engine, whose store has the grants.
+func NewCluster(e *engine.Engine, s *store.Store) *Cluster { return &Cluster{e, gate{s}} }
+
+// may tells whether the caller may look after members.
+func (c *Cluster) may(ctx context.Context) error {
+	return c.gate.check(ctx, access.Cluster, wanted{"cluster", object.Key{Tenant: tenant(ctx), Kind: "Member", Name: "any"}})
+}
 
 // GetStatus implements ClusterServiceServer.
 func (c *Cluster) GetStatus(context.Context, *configstorev1.GetStatusRequest) (*configstorev1.GetStatusResponse, error) {
@@ -64,6 +75,9 @@ func memberProto(m engine.Member) *configstorev1.Member {
 
 // AddMember implements ClusterServiceServer.
 func (c *Cluster) AddMember(ctx context.Context, request *configstorev1.AddMemberRequest) (*configstorev1.AddMemberResponse, error) {
+	if err := c.may(ctx); err != nil {
+		return nil, coded(err)
+	}
 	id, members, err := c.engine.AddMember(ctx, request.GetName(), request.GetPeerUrl())
 	if err != nil {
 		return nil, coded(err)
@@ -73,6 +87,9 @@ func (c *Cluster) AddMember(ctx context.Context, request *configstorev1.AddMembe
 
 // RemoveMember implements ClusterServiceServer.
 func (c *Cluster) RemoveMember(ctx context.Context, request *configstorev1.RemoveMemberRequest) (*configstorev1.RemoveMemberResponse, error) {
+	if err := c.may(ctx); err != nil {
+		return nil, coded(err)
+	}
 	id, err := engine.ParseID(request.GetMemberId())
 	if err == nil {
 		err = c.engine.RemoveMember(ctx, id)
@@ -85,6 +102,9 @@ func (c *Cluster) RemoveMember(ctx context.Context, request *configstorev1.Remov
 
 // MoveLeader implements ClusterServiceServer.
 func (c *Cluster) MoveLeader(ctx context.Context, request *configstorev1.MoveLeaderRequest) (*configstorev1.MoveLeaderResponse, error) {
+	if err := c.may(ctx); err != nil {
+		return nil, coded(err)
+	}
 	id, err := engine.ParseID(request.GetMemberId())
 	if err == nil {
 		err = c.engine.MoveLeader(ctx, id)
@@ -96,7 +116,10 @@ func (c *Cluster) MoveLeader(ctx context.Context, request *configstorev1.MoveLea
 }
 
 // Defragment implements ClusterServiceServer.
-func (c *Cluster) Defragment(context.Context, *configstorev1.DefragmentRequest) (*configstorev1.DefragmentResponse, error) {
+func (c *Cluster) Defragment(ctx context.Context, _ *configstorev1.DefragmentRequest) (*configstorev1.DefragmentResponse, error) {
+	if err := c.may(ctx); err != nil {
+		return nil, coded(err)
+	}
 	before := c.engine.Status().SizeBytes
 	if err := c.engine.Defragment(); err != nil {
 		return nil, coded(err)
@@ -108,6 +131,9 @@ func (c *Cluster) Defragment(context.Context, *configstorev1.DefragmentRequest) 
 func (c *Cluster) SaveSnapshot(
 	ctx context.Context, _ *configstorev1.SaveSnapshotRequest, stream *connect.ServerStream[configstorev1.SaveSnapshotResponse],
 ) error {
+	if err := c.may(ctx); err != nil {
+		return coded(err)
+	}
 	out := &pieces{stream: stream, total: c.engine.Status().SizeBytes}
 	if _, err := c.engine.Snapshot(ctx, out); err != nil {
 		return coded(err)
@@ -153,6 +179,9 @@ func (p *pieces) send(data []byte) error {
 
 // Measure implements ClusterServiceServer.
 func (c *Cluster) Measure(ctx context.Context, request *configstorev1.MeasureRequest) (*configstorev1.MeasureResponse, error) {
+	if err := c.may(ctx); err != nil {
+		return nil, coded(err)
+	}
 	d := defaultMeasure
 	if request.GetDuration() != nil {
 		d = request.GetDuration().AsDuration()

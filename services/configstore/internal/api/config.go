@@ -3,6 +3,7 @@
 //	config.go    ConfigService
 //	registry.go  RegistryService
 //	draft.go     DraftService
+//	gate.go      what grants let operators do
 //	secret.go    what readers see of secrets
 //	cluster.go   ClusterService
 //	errors.go    errors of the domain to codes
@@ -20,6 +21,7 @@ import (
 
 	"github.com/backlot-video/backlot/kit/identity"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/access"
 	"github.com/backlot-video/backlot/services/configstore/internal/object"
 	"github.com/backlot-video/backlot/services/configstore/internal/store"
 )
@@ -72,6 +74,9 @@ func (c *Config) Apply(ctx context.Context, request *configstorev1.ApplyRequest)
 	if p, found := identity.From(ctx); c.reviewed && !request.GetDryRun() && found && p.Kind == identity.Operator {
 		return nil, connect.NewError(connect.CodeFailedPrecondition, errReviewed)
 	}
+	if err := c.gate().changes(ctx, access.Write, request.GetChanges()); err != nil {
+		return nil, coded(err)
+	}
 	result, err := c.store.Apply(ctx, store.Request{
 		Tenant:  tenant(ctx),
 		Author:  author(ctx),
@@ -87,6 +92,9 @@ func (c *Config) Apply(ctx context.Context, request *configstorev1.ApplyRequest)
 
 // Get implements ConfigServiceServer.
 func (c *Config) Get(ctx context.Context, request *configstorev1.GetRequest) (*configstorev1.GetResponse, error) {
+	if err := c.gate().check(ctx, access.Read, wanted{"key", keyOf(ctx, request.GetKey())}); err != nil {
+		return nil, coded(err)
+	}
 	var found *configstorev1.Object
 	var err error
 	if key, at := keyOf(ctx, request.GetKey()), request.GetRevision(); at > 0 {
@@ -100,6 +108,8 @@ func (c *Config) Get(ctx context.Context, request *configstorev1.GetRequest) (*c
 	return &configstorev1.GetResponse{Object: shown([]*configstorev1.Object{found})[0]}, nil
 }
 
+func (c *Config) gate() gate { return gate{c.store} }
+
 func keyOf(ctx context.Context, key *configstorev1.Key) object.Key {
 	return object.Key{Tenant: tenant(ctx), Kind: key.GetKind(), Namespace: key.GetNamespace(), Name: key.GetName()}
 }
@@ -109,6 +119,9 @@ func (c *Config) GetHistory(ctx context.Context, request *configstorev1.GetHisto
 	limit := int(request.GetLimit())
 	if limit == 0 {
 		limit = defaultVersions
+	}
+	if err := c.gate().check(ctx, access.Read, wanted{"key", keyOf(ctx, request.GetKey())}); err != nil {
+		return nil, coded(err)
 	}
 	versions, truncated, err := c.store.History(ctx, keyOf(ctx, request.GetKey()), limit)
 	if err != nil {
@@ -131,16 +144,36 @@ func (c *Config) Rollback(ctx context.Context, request *configstorev1.RollbackRe
 	if at := request.GetObject(); at != nil {
 		undo.Key, undo.Revision = keyOf(ctx, at.GetKey()), at.GetRevision()
 	}
-	result, err := c.store.Rollback(ctx, undo)
+	result, err := c.rollback(ctx, undo)
 	if err != nil {
 		return nil, coded(err)
 	}
 	return &configstorev1.RollbackResponse{Release: result.Release, Objects: shown(result.Objects)}, nil
 }
 
+// rollback tries first what it would change, which the grants have to allow.
+func (c *Config) rollback(ctx context.Context, undo store.Rollback) (store.Result, error) {
+	if _, bound := operator(ctx); bound {
+		trial := undo
+		trial.DryRun = true
+		result, err := c.store.Rollback(ctx, trial)
+		if err != nil {
+			return store.Result{}, err
+		}
+		if err := c.gate().check(ctx, access.Write, wantedKeys(ctx, "release.keys", result.Release.GetKeys())...); err != nil {
+			return store.Result{}, err
+		}
+	}
+	return c.store.Rollback(ctx, undo)
+}
+
 // List implements ConfigServiceServer.
 func (c *Config) List(ctx context.Context, request *configstorev1.ListRequest) (*configstorev1.ListResponse, error) {
 	objects, revision, err := c.store.List(ctx, tenant(ctx), request.GetKind(), request.GetNamespace())
+	if err != nil {
+		return nil, coded(err)
+	}
+	objects, err = readable(ctx, c.gate(), objects, (*configstorev1.Object).GetKey)
 	if err != nil {
 		return nil, coded(err)
 	}
@@ -165,7 +198,11 @@ func (c *Config) Watch(
 		if err != nil {
 			return coded(err)
 		}
-		if err := stream.Send(&configstorev1.WatchResponse{Events: shownEvents(batch.Events), Revision: batch.Revision}); err != nil {
+		events, err := readable(ctx, c.gate(), batch.Events, func(e *configstorev1.Event) *configstorev1.Key { return e.GetObject().GetKey() })
+		if err != nil {
+			return coded(err)
+		}
+		if err := stream.Send(&configstorev1.WatchResponse{Events: shownEvents(events), Revision: batch.Revision}); err != nil {
 			return err
 		}
 	}
@@ -181,7 +218,18 @@ func (c *Config) ListReleases(ctx context.Context, request *configstorev1.ListRe
 	if err != nil {
 		return nil, coded(err)
 	}
-	response := &configstorev1.ListReleasesResponse{Releases: releases}
+	response := &configstorev1.ListReleasesResponse{}
+	for _, release := range releases {
+		// Of a release the caller sees the objects that it may read.
+		keys, err := readable(ctx, c.gate(), release.GetKeys(), func(key *configstorev1.Key) *configstorev1.Key { return key })
+		if err != nil {
+			return nil, coded(err)
+		}
+		if len(keys) > 0 {
+			release.Keys = keys
+			response.Releases = append(response.Releases, release)
+		}
+	}
 	if more {
 		response.NextPageToken = releases[len(releases)-1].GetId()
 	}

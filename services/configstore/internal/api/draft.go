@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/access"
 	"github.com/backlot-video/backlot/services/configstore/internal/store"
 )
 
@@ -19,6 +21,9 @@ func NewDrafts(s *store.Store, approvals int) *Drafts { return &Drafts{s, approv
 
 // CreateDraft implements DraftServiceServer.
 func (d *Drafts) CreateDraft(ctx context.Context, request *configstorev1.CreateDraftRequest) (*configstorev1.CreateDraftResponse, error) {
+	if err := d.gate().changes(ctx, access.Draft, request.GetChanges()); err != nil {
+		return nil, coded(err)
+	}
 	draft, err := d.store.CreateDraft(ctx, store.Request{
 		Tenant: tenant(ctx), Author: author(ctx), Reason: request.GetReason(), Changes: request.GetChanges(),
 	})
@@ -30,7 +35,7 @@ func (d *Drafts) CreateDraft(ctx context.Context, request *configstorev1.CreateD
 
 // GetDraft implements DraftServiceServer.
 func (d *Drafts) GetDraft(ctx context.Context, request *configstorev1.GetDraftRequest) (*configstorev1.GetDraftResponse, error) {
-	draft, err := d.store.Draft(ctx, tenant(ctx), request.GetId())
+	draft, err := d.allowed(ctx, access.Read, request.GetId())
 	if err != nil {
 		return nil, coded(err)
 	}
@@ -51,6 +56,9 @@ func (d *Drafts) ListDrafts(ctx context.Context, _ *configstorev1.ListDraftsRequ
 
 // ReviewDraft implements DraftServiceServer.
 func (d *Drafts) ReviewDraft(ctx context.Context, request *configstorev1.ReviewDraftRequest) (*configstorev1.ReviewDraftResponse, error) {
+	if _, err := d.allowed(ctx, access.Review, request.GetId()); err != nil {
+		return nil, coded(err)
+	}
 	draft, err := d.store.ReviewDraft(ctx, tenant(ctx), request.GetId(), &configstorev1.Review{
 		Author: author(ctx), Approved: request.GetApprove(), Comment: request.GetComment(),
 	})
@@ -62,6 +70,9 @@ func (d *Drafts) ReviewDraft(ctx context.Context, request *configstorev1.ReviewD
 
 // ReleaseDraft implements DraftServiceServer.
 func (d *Drafts) ReleaseDraft(ctx context.Context, request *configstorev1.ReleaseDraftRequest) (*configstorev1.ReleaseDraftResponse, error) {
+	if _, err := d.allowed(ctx, access.Write, request.GetId()); err != nil {
+		return nil, coded(err)
+	}
 	result, err := d.store.ReleaseDraft(ctx, tenant(ctx), request.GetId(), author(ctx), d.approvals)
 	if err != nil {
 		return nil, coded(err)
@@ -71,10 +82,31 @@ func (d *Drafts) ReleaseDraft(ctx context.Context, request *configstorev1.Releas
 
 // DropDraft implements DraftServiceServer.
 func (d *Drafts) DropDraft(ctx context.Context, request *configstorev1.DropDraftRequest) (*configstorev1.DropDraftResponse, error) {
+	switch draft, err := d.store.Draft(ctx, tenant(ctx), request.GetId()); {
+	case errors.Is(err, store.ErrNotFound):
+		return &configstorev1.DropDraftResponse{}, nil
+	case err != nil:
+		return nil, coded(err)
+	case draft.GetAuthor() != author(ctx): // one's own may always go
+		if _, err := d.allowed(ctx, access.Write, request.GetId()); err != nil {
+			return nil, coded(err)
+		}
+	}
 	if err := d.store.DropDraft(ctx, tenant(ctx), request.GetId()); err != nil {
 		return nil, coded(err)
 	}
 	return &configstorev1.DropDraftResponse{}, nil
+}
+
+func (d *Drafts) gate() gate { return gate{d.store} }
+
+// allowed reads a draft, if the caller may do this with all of its objects.
+func (d *Drafts) allowed(ctx context.Context, verb access.Verb, id string) (*configstorev1.Draft, error) {
+	draft, err := d.store.Draft(ctx, tenant(ctx), id)
+	if err != nil {
+		return nil, err
+	}
+	return draft, d.gate().changes(ctx, verb, draft.GetChanges())
 }
 
 // shownDraft is a draft without the material of secrets.

@@ -22,6 +22,7 @@ var byError = []struct {
 }{
 	{object.ErrInvalid, connect.CodeInvalidArgument},
 	{object.ErrTooLarge, connect.CodeInvalidArgument},
+	{errForbidden, connect.CodePermissionDenied},
 	{object.ErrReserved, connect.CodePermissionDenied},
 	{object.ErrUnknownKind, connect.CodeNotFound},
 	{object.ErrIncompatible, connect.CodeFailedPrecondition},
@@ -44,6 +45,9 @@ var byError = []struct {
 // coded gives an error of the domain its code; what has none stays as it is
 // and is an internal error.
 func coded(err error) error {
+	if done := new(connect.Error); errors.As(err, &done) {
+		return err
+	}
 	for _, row := range byError {
 		if errors.Is(err, row.of) {
 			shown := connect.NewError(row.code, err)

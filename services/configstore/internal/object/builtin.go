@@ -15,6 +15,7 @@ import (
 
 // builtin are the messages whose kinds are named like themselves.
 var builtin = []proto.Message{
+	(*configstorev1.Grant)(nil),
 	(*configstorev1.Instance)(nil),
 	(*gatewayv1.Cluster)(nil),
 	(*gatewayv1.Listener)(nil),

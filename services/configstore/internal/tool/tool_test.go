@@ -61,12 +61,12 @@ func house(t *testing.T) (e *engine.Engine, run func(args ...string) (code int, 
 	t.Cleanup(e.Close)
 	mux := http.NewServeMux()
 	mux.Handle(storefrontv1connect.NewAccountServiceHandler(gate{}))
-	mux.Handle(configstorev1connect.NewClusterServiceHandler(api.NewCluster(e)))
 	objects, err := objectstore.Open(t.Context(), e, objectstore.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(objects.Close)
+	mux.Handle(configstorev1connect.NewClusterServiceHandler(api.NewCluster(e, objects)))
 	mux.Handle(configstorev1connect.NewConfigServiceHandler(api.NewConfig(objects, false)))
 	mux.Handle(configstorev1connect.NewDraftServiceHandler(api.NewDrafts(objects, 0)))
 	server := httptest.NewServer(mux)
