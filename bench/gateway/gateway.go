@@ -40,6 +40,7 @@ type scenario struct {
 	connections int
 	streams     int // for each connection, HTTP/2 only
 	secure      bool
+	policed     bool // with an access log
 	volume      bool // what counts is CPU for each GB, not each request
 	rounds      int
 	lasts       time.Duration
@@ -53,6 +54,12 @@ type contender struct {
 	start  func(*rig, scenario) (*proxy, error)
 	prefix string
 	signed bool // requests carry a token
+}
+
+// startPoliced is the gateway with an access log.
+func startPoliced(r *rig, s scenario) (*proxy, error) {
+	s.policed = true
+	return startGateway(r, s)
 }
 
 var (
@@ -79,7 +86,7 @@ var (
 	policies = scenario{
 		name: "gateway/policies", mode: "http1", size: 128, connections: 64, rounds: 7, lasts: 1500 * time.Millisecond,
 		contenders: []contender{
-			{name: "gateway with policies", start: startGateway, prefix: "/policed", signed: true},
+			{name: "gateway with policies", start: startPoliced, prefix: "/policed", signed: true},
 			{name: "gateway without", start: startGateway},
 		},
 	}

@@ -57,6 +57,9 @@ func startGateway(r *rig, s scenario) (*proxy, error) {
 	if s.secure {
 		args = append(args, "--gateway.tls-cert", r.cert, "--gateway.tls-key", r.key)
 	}
+	if s.policed {
+		args = append(args, "--gateway.access-log", filepath.Join(dir, "access.log"))
+	}
 	p, err := r.start(proxyCPU, "gateway", public, r.program("gateway"), args...)
 	if err != nil {
 		configstore.end()
@@ -90,6 +93,10 @@ func configure(store, dir, key, backend string) (signed string, err error) {
 		"Cluster/bench": &gatewayv1.Cluster{
 			Endpoints: &gatewayv1.Cluster_Static{Static: &gatewayv1.StaticEndpoints{Addresses: []string{backend}}},
 		},
+		"Cluster/guarded": &gatewayv1.Cluster{
+			Endpoints:    &gatewayv1.Cluster_Static{Static: &gatewayv1.StaticEndpoints{Addresses: []string{backend}}},
+			ErrorBreaker: &gatewayv1.ErrorBreaker{Share: 0.5},
+		},
 		"Route/open":    route("/", &gatewayv1.RoutePolicy{}),
 		"Route/policed": policed(),
 	} {
@@ -117,10 +124,18 @@ func route(prefix string, policy *gatewayv1.RoutePolicy) *gatewayv1.Route {
 	}
 }
 
-// policed is the route with policies; its path loses the prefix.
+// policed is the route with policies: signed tokens, a rate limit by caller
+// that none reaches, edits of headers, an error breaker at its cluster. Its
+// path loses the prefix.
 func policed() *gatewayv1.Route {
-	r := route("/policed/", &gatewayv1.RoutePolicy{Principals: []optionsv1.Principal{optionsv1.Principal_PRINCIPAL_VIEWER}})
-	r.PrefixRewrite = "/"
+	r := route("/policed/", &gatewayv1.RoutePolicy{
+		Principals: []optionsv1.Principal{optionsv1.Principal_PRINCIPAL_VIEWER},
+		RateLimits: []*gatewayv1.RateLimit{{
+			Name: "calls", Rate: 1e6, Burst: 1e6, Key: []*gatewayv1.HashKey{{Part: &gatewayv1.HashKey_Subject{Subject: true}}},
+		}},
+		ResponseHeaders: &gatewayv1.HeaderEdits{Set: []*gatewayv1.HeaderValue{{Name: "X-Served-By", Value: "%ROUTE%"}}},
+	})
+	r.Target, r.PrefixRewrite = &gatewayv1.Route_Cluster{Cluster: "guarded"}, "/"
 	return r
 }
 
