@@ -41,6 +41,11 @@ var grpcUnits = map[byte]time.Duration{
 // longestWait is long enough for any call.
 const longestWait = 365 * 24 * time.Hour
 
+// grpcGrace is what upstreams get beyond the time that a client waits: they
+// are told it too, and end a call in the way that clients read best, by
+// trailers in the middle of what they stream.
+const grpcGrace = 250 * time.Millisecond
+
 // grpcTimeout is how long the client of a gRPC call waits; 0: it does not say.
 func grpcTimeout(q *exchange.Request) time.Duration {
 	value := q.Fields.Get(exchange.GRPCTimeout)
@@ -78,7 +83,8 @@ func speakGRPC(x *exchange.Exchange) {
 		code = grpcCodes["unknown"]
 	}
 	fields := &x.Response.Fields
-	fields.Set(exchange.ContentType, []byte("application/grpc"))
+	// With the codec that the client asked in: it looks for no other.
+	fields.Set(exchange.ContentType, x.Request.Fields.Get(exchange.ContentType))
 	fields.Set(exchange.GRPCStatus, x.Arena.Int(int64(code)))
 	fields.Add(exchange.Other, []byte("grpc-message"), grpcMessage(said.Message))
 	x.Response.Status, x.Response.Length, x.Answer = http.StatusOK, 0, nil

@@ -52,7 +52,7 @@ func (f *flight) other() error {
 		return f.relay.answer(f.x, &f.plan)
 	}
 	if wait := grpcTimeout(&f.x.Request); wait > 0 && isGRPC(&f.x.Request) {
-		f.deadline = min(f.deadline, f.x.Began.Add(wait).UnixNano())
+		f.deadline = min(f.deadline, f.x.Began.Add(wait+grpcGrace).UnixNano())
 	}
 	o := &outing{flight: f}
 	defer o.close()

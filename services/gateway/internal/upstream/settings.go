@@ -96,8 +96,8 @@ func (s *Set) planCluster(name string, c edge.Cluster, secrets map[string]edge.S
 }
 
 func keyOf(e edge.Endpoint, t *edge.ClusterTLS) endpointKey {
-	key := endpointKey{address: e.Address, secure: e.TLS}
-	if e.TLS && t != nil {
+	key := endpointKey{address: e.Address, secure: e.TLS || t != nil}
+	if t != nil {
 		key.serverName, key.authority, key.identity = t.ServerName, t.Authority, t.Certificate
 	}
 	return key
