@@ -31,7 +31,7 @@ type ClientConfig struct {
 	Timeout time.Duration    // of a call; 500 ms
 	Keys    int              // kept for each limit; 100,000
 	// Replicas is how many there are, as far as is known without the ledger; it
-	// is asked for every token; 1.
+	// is asked once each Lifetime; 1.
 	Replicas   func() int
 	Log        *slog.Logger          // discarded
 	Registerer prometheus.Registerer // not exposed
@@ -65,7 +65,8 @@ type Client struct {
 	config   ClientConfig
 	away     atomic.Bool  // the ledger has not answered for awayAfter
 	failing  time.Time    // since when calls fail; zero: they do not. Of the caller of Exchange
-	replicas atomic.Int64 // that the ledger knows; 0: not heard yet
+	replicas atomic.Int64 // that the ledger knows
+	known    atomic.Int64 // replicas that are known without it
 	wake     chan struct{}
 	counts   clientCounts
 
@@ -88,6 +89,7 @@ func NewClient(config ClientConfig) *Client {
 		config: config.withDefaults(), wake: make(chan struct{}, 1),
 		byName: map[string]*Limit{}, limits: map[*Limit]struct{}{},
 	}
+	c.known.Store(int64(c.config.Replicas()))
 	if config.Registerer != nil {
 		config.Registerer.MustRegister(newCollector(c))
 	}
@@ -222,7 +224,7 @@ func (c *Client) poke() {
 // count is how many replicas there are, at least 1: what the ledger said may be
 // old, or from before the others came.
 func (c *Client) count() float64 {
-	return float64(max(c.replicas.Load(), int64(c.config.Replicas()), 1))
+	return float64(max(c.replicas.Load(), c.known.Load(), 1))
 }
 
 func index(yes bool) int {

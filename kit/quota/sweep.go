@@ -8,6 +8,7 @@ const forgetAfter = 10 * time.Second
 // sweep gives back what was not used, reports what was spent, and forgets keys
 // that nobody takes of. It looks at one shard at a time.
 func (c *Client) sweep(now time.Time) {
+	c.known.Store(int64(c.config.Replicas()))
 	for _, l := range c.followed() {
 		kept := 0
 		for i := range l.shards {

@@ -116,6 +116,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	host.Handle(configstorev1.RegistryServiceDesc, api.NewRegistry(objects))
 	host.Handle(configstorev1.DraftServiceDesc, api.NewDrafts(objects, s.config.Approvals))
 	host.Handle(configstorev1.ClusterServiceDesc, api.NewCluster(etcd, objects))
+	host.Handle(configstorev1.QuotaServiceDesc, api.NewQuota(host.Clock, etcd.Members, host.Registerer))
 	engine.Observe(etcd, host.Registerer)
 	host.HandleHTTP(xds.Procedure, plane.Handler(s.allowXDS))
 	host.Check("engine", func(context.Context) error {

@@ -241,6 +241,34 @@ func TestInformerFollowsReleasesOverARestart(t *testing.T) {
 	}
 }
 
+func TestQuotaIsLeasedToServices(t *testing.T) {
+	p := run(t, t.TempDir())
+	client := func(kind identity.Kind) configstorev1connect.QuotaServiceClient {
+		return configstorev1connect.NewQuotaServiceClient(p.client, "http://configstore", p.as(kind))
+	}
+	request := &configstorev1.LeaseRequest{Replica: "gateway-1", Asks: []*configstorev1.QuotaAsk{
+		{Limit: "api/all", Rate: 0.001, Burst: 10, Key: []byte("a"), Want: 8, Demand: 8},
+		{Limit: "api/all", Rate: 0.001, Burst: 10, Key: []byte("b"), Spent: 3},
+	}}
+	for _, want := range [][2]int64{{8, 7}, {1, 4}} {
+		leased, err := client(identity.Service).Lease(t.Context(), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, second := leased.GetSlices()[0], leased.GetSlices()[1]
+		if first.GetTokens() != want[0] || int64(second.GetFree()) != want[1] || leased.GetReplicas() != 1 {
+			t.Errorf("leased %v, want %d tokens, and %d free", leased, want[0], want[1])
+		}
+	}
+	if _, err := client(identity.Operator).Lease(t.Context(), request); connect.CodeOf(err) != connect.CodePermissionDenied {
+		t.Errorf("an operator gets %v", err)
+	}
+	request.Asks[0].Rate = 0
+	if _, err := client(identity.Service).Lease(t.Context(), request); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("a limit without a rate gets %v", err)
+	}
+}
+
 func TestErrorsHaveCodeAndPath(t *testing.T) {
 	p := run(t, t.TempDir())
 	operator := p.config(identity.Operator)

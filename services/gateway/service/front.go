@@ -9,13 +9,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/backlot-video/backlot/kit/lifecycle"
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 	"github.com/backlot-video/backlot/services/gateway/internal/engine"
 	"github.com/backlot-video/backlot/services/gateway/internal/epoll"
 	"github.com/backlot-video/backlot/services/gateway/internal/filter"
 	"github.com/backlot-video/backlot/services/gateway/internal/h2"
 	"github.com/backlot-video/backlot/services/gateway/internal/media"
+	"github.com/backlot-video/backlot/services/gateway/internal/quota"
 	"github.com/backlot-video/backlot/services/gateway/internal/relay"
 	"github.com/backlot-video/backlot/services/gateway/internal/secret"
 	"github.com/backlot-video/backlot/services/gateway/internal/upstream"
@@ -25,6 +29,7 @@ import (
 type front struct {
 	host      *lifecycle.Host
 	upstreams *upstream.Set
+	quota     *quota.Quota
 	relay     *relay.Relay
 	secrets   *secret.Store
 	http1     *engine.Server
@@ -57,10 +62,12 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 	if err := f.access.open(s.config, host); err != nil {
 		return nil, err
 	}
+	f.quota = newQuota(host)
 	filters := filter.NewEnv(filter.Config{
 		Keys: host.Keys, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
 		Tracer: host.Tracer, TraceRatio: host.TraceRatio, AccessLog: f.access.log, TrustedHops: s.config.TrustedHops,
 		Transport: func(cluster string) http.RoundTripper { return f.relay.Caller(cluster) },
+		Quota:     f.quota,
 	})
 	var console http.Handler
 	if s.console != nil {
@@ -90,6 +97,20 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 		return nil, err
 	}
 	return f, nil
+}
+
+// newQuota takes limits that hold for all gateways together from the
+// configstore.
+func newQuota(host *lifecycle.Host) *quota.Quota {
+	return quota.New(quota.Config{
+		Service: configstorev1.NewQuotaServiceClient(host.Dial("configstore")),
+		Replica: uuid.NewString(),
+		Replicas: func() int {
+			_, all := host.Replicas()
+			return len(all)
+		},
+		Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
+	})
 }
 
 // listen opens the listeners. Until then swap leaves them shut, for who takes

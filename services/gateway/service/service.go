@@ -158,6 +158,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	host.Go("control plane", client.Run)
 	host.Go("upstreams", front.upstreams.Run)
 	host.Go("certificates", front.secrets.Run)
+	host.Go("quota", front.quota.Run)
 	host.Ready()
 	<-ctx.Done()
 	front.drain(context.WithoutCancel(ctx), host.DrainTime(ctx, s.config.DrainTime))

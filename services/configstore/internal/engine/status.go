@@ -94,6 +94,9 @@ func (e *Engine) Status() Status {
 	return status
 }
 
+// Members is how many there are, as this one knows it.
+func (e *Engine) Members() int { return len(e.etcd.Server.Cluster().Members()) }
+
 func compare(a, b string) int {
 	switch {
 	case a < b:

@@ -265,3 +265,45 @@ func (c RegistryServiceClient) Deregister(ctx context.Context, req *DeregisterRe
 	}
 	return res, nil
 }
+
+// QuotaServiceServer is what an implementation of backlot.configstore.v1.QuotaService has.
+// A method returns a *connect.Error.
+type QuotaServiceServer interface {
+	// Lease gives a replica slices of limits' tokens, which it may use for one
+	// second, and charges what it gave out without one. Limits are known by what
+	// replicas say of them: the newest rate and burst hold.
+	Lease(context.Context, *LeaseRequest) (*LeaseResponse, error)
+}
+
+// QuotaServiceDesc describes backlot.configstore.v1.QuotaService for those who serve or call it.
+var QuotaServiceDesc = rpcdesc.Service{
+	Name: "backlot.configstore.v1.QuotaService",
+	Methods: []rpcdesc.Method{
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.configstore.v1.QuotaService",
+			Name:    "Lease",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_SERVICE,
+			},
+		}, QuotaServiceServer.Lease),
+	},
+}
+
+// QuotaServiceClient calls backlot.configstore.v1.QuotaService over a Conn. It implements QuotaServiceServer.
+type QuotaServiceClient struct {
+	conn rpcdesc.Conn
+}
+
+// NewQuotaServiceClient returns a client whose calls go over conn.
+func NewQuotaServiceClient(conn rpcdesc.Conn) QuotaServiceClient {
+	return QuotaServiceClient{conn: conn}
+}
+
+// Lease calls backlot.configstore.v1.QuotaService.Lease.
+func (c QuotaServiceClient) Lease(ctx context.Context, req *LeaseRequest) (*LeaseResponse, error) {
+	res := new(LeaseResponse)
+	if err := c.conn.Call(ctx, &QuotaServiceDesc.Methods[0], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}

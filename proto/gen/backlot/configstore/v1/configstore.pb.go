@@ -1841,6 +1841,284 @@ func (*DeregisterResponse) Descriptor() ([]byte, []int) {
 	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{29}
 }
 
+type LeaseRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The same for all calls of one process, another for each.
+	Replica       string      `protobuf:"bytes,1,opt,name=replica,proto3" json:"replica,omitempty"`
+	Asks          []*QuotaAsk `protobuf:"bytes,2,rep,name=asks,proto3" json:"asks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseRequest) Reset() {
+	*x = LeaseRequest{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseRequest) ProtoMessage() {}
+
+func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
+func (*LeaseRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *LeaseRequest) GetReplica() string {
+	if x != nil {
+		return x.Replica
+	}
+	return ""
+}
+
+func (x *LeaseRequest) GetAsks() []*QuotaAsk {
+	if x != nil {
+		return x.Asks
+	}
+	return nil
+}
+
+// QuotaAsk is what a replica says of one key of a limit.
+type QuotaAsk struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Limit string                 `protobuf:"bytes,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Tokens per second.
+	Rate float64 `protobuf:"fixed64,2,opt,name=rate,proto3" json:"rate,omitempty"`
+	// Tokens that a full bucket holds.
+	Burst float64 `protobuf:"fixed64,3,opt,name=burst,proto3" json:"burst,omitempty"`
+	// Which bucket of the limit; a digest, for nothing is made of it here.
+	Key []byte `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	// Tokens for the next slice.
+	Want int64 `protobuf:"varint,5,opt,name=want,proto3" json:"want,omitempty"`
+	// Tokens per second that the replica could use.
+	Demand float64 `protobuf:"fixed64,6,opt,name=demand,proto3" json:"demand,omitempty"`
+	// Tokens given out without a slice.
+	Spent int64 `protobuf:"varint,7,opt,name=spent,proto3" json:"spent,omitempty"`
+	// Tokens of slices that were not used and come back.
+	Unused        int64 `protobuf:"varint,8,opt,name=unused,proto3" json:"unused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuotaAsk) Reset() {
+	*x = QuotaAsk{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuotaAsk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuotaAsk) ProtoMessage() {}
+
+func (x *QuotaAsk) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuotaAsk.ProtoReflect.Descriptor instead.
+func (*QuotaAsk) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *QuotaAsk) GetLimit() string {
+	if x != nil {
+		return x.Limit
+	}
+	return ""
+}
+
+func (x *QuotaAsk) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *QuotaAsk) GetBurst() float64 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
+func (x *QuotaAsk) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *QuotaAsk) GetWant() int64 {
+	if x != nil {
+		return x.Want
+	}
+	return 0
+}
+
+func (x *QuotaAsk) GetDemand() float64 {
+	if x != nil {
+		return x.Demand
+	}
+	return 0
+}
+
+func (x *QuotaAsk) GetSpent() int64 {
+	if x != nil {
+		return x.Spent
+	}
+	return 0
+}
+
+func (x *QuotaAsk) GetUnused() int64 {
+	if x != nil {
+		return x.Unused
+	}
+	return 0
+}
+
+type LeaseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of the asks.
+	Slices []*QuotaSlice `protobuf:"bytes,1,rep,name=slices,proto3" json:"slices,omitempty"`
+	// That have asked lately.
+	Replicas      int32 `protobuf:"varint,2,opt,name=replicas,proto3" json:"replicas,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseResponse) Reset() {
+	*x = LeaseResponse{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseResponse) ProtoMessage() {}
+
+func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
+func (*LeaseResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *LeaseResponse) GetSlices() []*QuotaSlice {
+	if x != nil {
+		return x.Slices
+	}
+	return nil
+}
+
+func (x *LeaseResponse) GetReplicas() int32 {
+	if x != nil {
+		return x.Replicas
+	}
+	return 0
+}
+
+type QuotaSlice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most what was wanted; good for one second.
+	Tokens int64 `protobuf:"varint,1,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Tokens that the replica may give out by itself, to be charged with its
+	// next ask, and by how many a second these grow.
+	Free          float64 `protobuf:"fixed64,2,opt,name=free,proto3" json:"free,omitempty"`
+	Growth        float64 `protobuf:"fixed64,3,opt,name=growth,proto3" json:"growth,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuotaSlice) Reset() {
+	*x = QuotaSlice{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuotaSlice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuotaSlice) ProtoMessage() {}
+
+func (x *QuotaSlice) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuotaSlice.ProtoReflect.Descriptor instead.
+func (*QuotaSlice) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *QuotaSlice) GetTokens() int64 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *QuotaSlice) GetFree() float64 {
+	if x != nil {
+		return x.Free
+	}
+	return 0
+}
+
+func (x *QuotaSlice) GetGrowth() float64 {
+	if x != nil {
+		return x.Growth
+	}
+	return 0
+}
+
 type RollbackRequest_ObjectAt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -1852,7 +2130,7 @@ type RollbackRequest_ObjectAt struct {
 
 func (x *RollbackRequest_ObjectAt) Reset() {
 	*x = RollbackRequest_ObjectAt{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[31]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1864,7 +2142,7 @@ func (x *RollbackRequest_ObjectAt) String() string {
 func (*RollbackRequest_ObjectAt) ProtoMessage() {}
 
 func (x *RollbackRequest_ObjectAt) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[31]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2303,29 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x11DeregisterRequest\x12\x1a\n" +
 	"\x02id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x02id\"\x14\n" +
-	"\x12DeregisterResponse2\xcb\a\n" +
+	"\x12DeregisterResponse\"u\n" +
+	"\fLeaseRequest\x12$\n" +
+	"\areplica\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\areplica\x12?\n" +
+	"\x04asks\x18\x02 \x03(\v2 .backlot.configstore.v1.QuotaAskB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\x04asks\"\xc6\x02\n" +
+	"\bQuotaAsk\x12 \n" +
+	"\x05limit\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05limit\x12+\n" +
+	"\x04rate\x18\x02 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00e\xcd\xcdA!\x00\x00\x00\x00\x00\x00\x00\x00R\x04rate\x12-\n" +
+	"\x05burst\x18\x03 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\xa2\x94\x1amB)\x00\x00\x00\x00\x00\x00\xf0?R\x05burst\x12\x19\n" +
+	"\x03key\x18\x04 \x01(\fB\a\xbaH\x04z\x02\x18 R\x03key\x12\"\n" +
+	"\x04want\x18\x05 \x01(\x03B\x0e\xbaH\v\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00R\x04want\x12/\n" +
+	"\x06demand\x18\x06 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\xa2\x94\x1amB)\x00\x00\x00\x00\x00\x00\x00\x00R\x06demand\x12$\n" +
+	"\x05spent\x18\a \x01(\x03B\x0e\xbaH\v\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00R\x05spent\x12&\n" +
+	"\x06unused\x18\b \x01(\x03B\x0e\xbaH\v\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00R\x06unused\"g\n" +
+	"\rLeaseResponse\x12:\n" +
+	"\x06slices\x18\x01 \x03(\v2\".backlot.configstore.v1.QuotaSliceR\x06slices\x12\x1a\n" +
+	"\breplicas\x18\x02 \x01(\x05R\breplicas\"P\n" +
+	"\n" +
+	"QuotaSlice\x12\x16\n" +
+	"\x06tokens\x18\x01 \x01(\x03R\x06tokens\x12\x12\n" +
+	"\x04free\x18\x02 \x01(\x01R\x04free\x12\x16\n" +
+	"\x06growth\x18\x03 \x01(\x01R\x06growth2\xcb\a\n" +
 	"\rConfigService\x12v\n" +
 	"\fRegisterKind\x12+.backlot.configstore.v1.RegisterKindRequest\x1a,.backlot.configstore.v1.RegisterKindResponse\"\v\xea\xe0\x18\x04\n" +
 	"\x02\x05\x04\x90\x02\x02\x12m\n" +
@@ -2053,7 +2353,10 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\n" +
 	"Deregister\x12).backlot.configstore.v1.DeregisterRequest\x1a*.backlot.configstore.v1.DeregisterResponse\"\n" +
 	"\xea\xe0\x18\x03\n" +
-	"\x01\x05\x90\x02\x02B\xf9\x01\n" +
+	"\x01\x05\x90\x02\x022m\n" +
+	"\fQuotaService\x12]\n" +
+	"\x05Lease\x12$.backlot.configstore.v1.LeaseRequest\x1a%.backlot.configstore.v1.LeaseResponse\"\a\xea\xe0\x18\x03\n" +
+	"\x01\x05B\xf9\x01\n" +
 	"\x1acom.backlot.configstore.v1B\x10ConfigstoreProtoP\x01ZOgithub.com/backlot-video/backlot/proto/gen/backlot/configstore/v1;configstorev1\xa2\x02\x03BCX\xaa\x02\x16Backlot.Configstore.V1\xca\x02\x16Backlot\\Configstore\\V1\xe2\x02\"Backlot\\Configstore\\V1\\GPBMetadata\xea\x02\x18Backlot::Configstore::V1b\x06proto3"
 
 var (
@@ -2069,7 +2372,7 @@ func file_backlot_configstore_v1_configstore_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_configstore_v1_configstore_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_backlot_configstore_v1_configstore_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_backlot_configstore_v1_configstore_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_backlot_configstore_v1_configstore_proto_goTypes = []any{
 	(Event_Type)(0),                        // 0: backlot.configstore.v1.Event.Type
 	(*Kind)(nil),                           // 1: backlot.configstore.v1.Kind
@@ -2102,16 +2405,20 @@ var file_backlot_configstore_v1_configstore_proto_goTypes = []any{
 	(*RegisterResponse)(nil),               // 28: backlot.configstore.v1.RegisterResponse
 	(*DeregisterRequest)(nil),              // 29: backlot.configstore.v1.DeregisterRequest
 	(*DeregisterResponse)(nil),             // 30: backlot.configstore.v1.DeregisterResponse
-	nil,                                    // 31: backlot.configstore.v1.Object.LabelsEntry
-	(*RollbackRequest_ObjectAt)(nil),       // 32: backlot.configstore.v1.RollbackRequest.ObjectAt
-	(*descriptorpb.FileDescriptorSet)(nil), // 33: google.protobuf.FileDescriptorSet
-	(*anypb.Any)(nil),                      // 34: google.protobuf.Any
+	(*LeaseRequest)(nil),                   // 31: backlot.configstore.v1.LeaseRequest
+	(*QuotaAsk)(nil),                       // 32: backlot.configstore.v1.QuotaAsk
+	(*LeaseResponse)(nil),                  // 33: backlot.configstore.v1.LeaseResponse
+	(*QuotaSlice)(nil),                     // 34: backlot.configstore.v1.QuotaSlice
+	nil,                                    // 35: backlot.configstore.v1.Object.LabelsEntry
+	(*RollbackRequest_ObjectAt)(nil),       // 36: backlot.configstore.v1.RollbackRequest.ObjectAt
+	(*descriptorpb.FileDescriptorSet)(nil), // 37: google.protobuf.FileDescriptorSet
+	(*anypb.Any)(nil),                      // 38: google.protobuf.Any
 }
 var file_backlot_configstore_v1_configstore_proto_depIdxs = []int32{
-	33, // 0: backlot.configstore.v1.Kind.descriptors:type_name -> google.protobuf.FileDescriptorSet
+	37, // 0: backlot.configstore.v1.Kind.descriptors:type_name -> google.protobuf.FileDescriptorSet
 	2,  // 1: backlot.configstore.v1.Object.key:type_name -> backlot.configstore.v1.Key
-	31, // 2: backlot.configstore.v1.Object.labels:type_name -> backlot.configstore.v1.Object.LabelsEntry
-	34, // 3: backlot.configstore.v1.Object.spec:type_name -> google.protobuf.Any
+	35, // 2: backlot.configstore.v1.Object.labels:type_name -> backlot.configstore.v1.Object.LabelsEntry
+	38, // 3: backlot.configstore.v1.Object.spec:type_name -> google.protobuf.Any
 	3,  // 4: backlot.configstore.v1.Change.put:type_name -> backlot.configstore.v1.Object
 	2,  // 5: backlot.configstore.v1.Change.delete:type_name -> backlot.configstore.v1.Key
 	1,  // 6: backlot.configstore.v1.RegisterKindRequest.kind:type_name -> backlot.configstore.v1.Kind
@@ -2130,39 +2437,43 @@ var file_backlot_configstore_v1_configstore_proto_depIdxs = []int32{
 	21, // 19: backlot.configstore.v1.GetHistoryResponse.versions:type_name -> backlot.configstore.v1.Version
 	11, // 20: backlot.configstore.v1.Version.release:type_name -> backlot.configstore.v1.Release
 	3,  // 21: backlot.configstore.v1.Version.object:type_name -> backlot.configstore.v1.Object
-	32, // 22: backlot.configstore.v1.RollbackRequest.object:type_name -> backlot.configstore.v1.RollbackRequest.ObjectAt
+	36, // 22: backlot.configstore.v1.RollbackRequest.object:type_name -> backlot.configstore.v1.RollbackRequest.ObjectAt
 	11, // 23: backlot.configstore.v1.RollbackResponse.release:type_name -> backlot.configstore.v1.Release
 	3,  // 24: backlot.configstore.v1.RollbackResponse.objects:type_name -> backlot.configstore.v1.Object
 	11, // 25: backlot.configstore.v1.ListReleasesResponse.releases:type_name -> backlot.configstore.v1.Release
 	26, // 26: backlot.configstore.v1.RegisterRequest.instance:type_name -> backlot.configstore.v1.Instance
-	2,  // 27: backlot.configstore.v1.RollbackRequest.ObjectAt.key:type_name -> backlot.configstore.v1.Key
-	5,  // 28: backlot.configstore.v1.ConfigService.RegisterKind:input_type -> backlot.configstore.v1.RegisterKindRequest
-	7,  // 29: backlot.configstore.v1.ConfigService.ListKinds:input_type -> backlot.configstore.v1.ListKindsRequest
-	9,  // 30: backlot.configstore.v1.ConfigService.Apply:input_type -> backlot.configstore.v1.ApplyRequest
-	12, // 31: backlot.configstore.v1.ConfigService.Get:input_type -> backlot.configstore.v1.GetRequest
-	14, // 32: backlot.configstore.v1.ConfigService.List:input_type -> backlot.configstore.v1.ListRequest
-	16, // 33: backlot.configstore.v1.ConfigService.Watch:input_type -> backlot.configstore.v1.WatchRequest
-	19, // 34: backlot.configstore.v1.ConfigService.GetHistory:input_type -> backlot.configstore.v1.GetHistoryRequest
-	22, // 35: backlot.configstore.v1.ConfigService.Rollback:input_type -> backlot.configstore.v1.RollbackRequest
-	24, // 36: backlot.configstore.v1.ConfigService.ListReleases:input_type -> backlot.configstore.v1.ListReleasesRequest
-	27, // 37: backlot.configstore.v1.RegistryService.Register:input_type -> backlot.configstore.v1.RegisterRequest
-	29, // 38: backlot.configstore.v1.RegistryService.Deregister:input_type -> backlot.configstore.v1.DeregisterRequest
-	6,  // 39: backlot.configstore.v1.ConfigService.RegisterKind:output_type -> backlot.configstore.v1.RegisterKindResponse
-	8,  // 40: backlot.configstore.v1.ConfigService.ListKinds:output_type -> backlot.configstore.v1.ListKindsResponse
-	10, // 41: backlot.configstore.v1.ConfigService.Apply:output_type -> backlot.configstore.v1.ApplyResponse
-	13, // 42: backlot.configstore.v1.ConfigService.Get:output_type -> backlot.configstore.v1.GetResponse
-	15, // 43: backlot.configstore.v1.ConfigService.List:output_type -> backlot.configstore.v1.ListResponse
-	17, // 44: backlot.configstore.v1.ConfigService.Watch:output_type -> backlot.configstore.v1.WatchResponse
-	20, // 45: backlot.configstore.v1.ConfigService.GetHistory:output_type -> backlot.configstore.v1.GetHistoryResponse
-	23, // 46: backlot.configstore.v1.ConfigService.Rollback:output_type -> backlot.configstore.v1.RollbackResponse
-	25, // 47: backlot.configstore.v1.ConfigService.ListReleases:output_type -> backlot.configstore.v1.ListReleasesResponse
-	28, // 48: backlot.configstore.v1.RegistryService.Register:output_type -> backlot.configstore.v1.RegisterResponse
-	30, // 49: backlot.configstore.v1.RegistryService.Deregister:output_type -> backlot.configstore.v1.DeregisterResponse
-	39, // [39:50] is the sub-list for method output_type
-	28, // [28:39] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	32, // 27: backlot.configstore.v1.LeaseRequest.asks:type_name -> backlot.configstore.v1.QuotaAsk
+	34, // 28: backlot.configstore.v1.LeaseResponse.slices:type_name -> backlot.configstore.v1.QuotaSlice
+	2,  // 29: backlot.configstore.v1.RollbackRequest.ObjectAt.key:type_name -> backlot.configstore.v1.Key
+	5,  // 30: backlot.configstore.v1.ConfigService.RegisterKind:input_type -> backlot.configstore.v1.RegisterKindRequest
+	7,  // 31: backlot.configstore.v1.ConfigService.ListKinds:input_type -> backlot.configstore.v1.ListKindsRequest
+	9,  // 32: backlot.configstore.v1.ConfigService.Apply:input_type -> backlot.configstore.v1.ApplyRequest
+	12, // 33: backlot.configstore.v1.ConfigService.Get:input_type -> backlot.configstore.v1.GetRequest
+	14, // 34: backlot.configstore.v1.ConfigService.List:input_type -> backlot.configstore.v1.ListRequest
+	16, // 35: backlot.configstore.v1.ConfigService.Watch:input_type -> backlot.configstore.v1.WatchRequest
+	19, // 36: backlot.configstore.v1.ConfigService.GetHistory:input_type -> backlot.configstore.v1.GetHistoryRequest
+	22, // 37: backlot.configstore.v1.ConfigService.Rollback:input_type -> backlot.configstore.v1.RollbackRequest
+	24, // 38: backlot.configstore.v1.ConfigService.ListReleases:input_type -> backlot.configstore.v1.ListReleasesRequest
+	27, // 39: backlot.configstore.v1.RegistryService.Register:input_type -> backlot.configstore.v1.RegisterRequest
+	29, // 40: backlot.configstore.v1.RegistryService.Deregister:input_type -> backlot.configstore.v1.DeregisterRequest
+	31, // 41: backlot.configstore.v1.QuotaService.Lease:input_type -> backlot.configstore.v1.LeaseRequest
+	6,  // 42: backlot.configstore.v1.ConfigService.RegisterKind:output_type -> backlot.configstore.v1.RegisterKindResponse
+	8,  // 43: backlot.configstore.v1.ConfigService.ListKinds:output_type -> backlot.configstore.v1.ListKindsResponse
+	10, // 44: backlot.configstore.v1.ConfigService.Apply:output_type -> backlot.configstore.v1.ApplyResponse
+	13, // 45: backlot.configstore.v1.ConfigService.Get:output_type -> backlot.configstore.v1.GetResponse
+	15, // 46: backlot.configstore.v1.ConfigService.List:output_type -> backlot.configstore.v1.ListResponse
+	17, // 47: backlot.configstore.v1.ConfigService.Watch:output_type -> backlot.configstore.v1.WatchResponse
+	20, // 48: backlot.configstore.v1.ConfigService.GetHistory:output_type -> backlot.configstore.v1.GetHistoryResponse
+	23, // 49: backlot.configstore.v1.ConfigService.Rollback:output_type -> backlot.configstore.v1.RollbackResponse
+	25, // 50: backlot.configstore.v1.ConfigService.ListReleases:output_type -> backlot.configstore.v1.ListReleasesResponse
+	28, // 51: backlot.configstore.v1.RegistryService.Register:output_type -> backlot.configstore.v1.RegisterResponse
+	30, // 52: backlot.configstore.v1.RegistryService.Deregister:output_type -> backlot.configstore.v1.DeregisterResponse
+	33, // 53: backlot.configstore.v1.QuotaService.Lease:output_type -> backlot.configstore.v1.LeaseResponse
+	42, // [42:54] is the sub-list for method output_type
+	30, // [30:42] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_backlot_configstore_v1_configstore_proto_init() }
@@ -2184,9 +2495,9 @@ func file_backlot_configstore_v1_configstore_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_configstore_v1_configstore_proto_rawDesc), len(file_backlot_configstore_v1_configstore_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   36,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_backlot_configstore_v1_configstore_proto_goTypes,
 		DependencyIndexes: file_backlot_configstore_v1_configstore_proto_depIdxs,

@@ -27,6 +27,8 @@ const (
 	ConfigServiceName = "backlot.configstore.v1.ConfigService"
 	// RegistryServiceName is the fully-qualified name of the RegistryService service.
 	RegistryServiceName = "backlot.configstore.v1.RegistryService"
+	// QuotaServiceName is the fully-qualified name of the QuotaService service.
+	QuotaServiceName = "backlot.configstore.v1.QuotaService"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -64,6 +66,8 @@ const (
 	// RegistryServiceDeregisterProcedure is the fully-qualified name of the RegistryService's
 	// Deregister RPC.
 	RegistryServiceDeregisterProcedure = "/backlot.configstore.v1.RegistryService/Deregister"
+	// QuotaServiceLeaseProcedure is the fully-qualified name of the QuotaService's Lease RPC.
+	QuotaServiceLeaseProcedure = "/backlot.configstore.v1.QuotaService/Lease"
 )
 
 // ConfigServiceClient is a client for the backlot.configstore.v1.ConfigService service.
@@ -519,4 +523,84 @@ func (UnimplementedRegistryServiceHandler) Register(context.Context, *v1.Registe
 
 func (UnimplementedRegistryServiceHandler) Deregister(context.Context, *v1.DeregisterRequest) (*v1.DeregisterResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.configstore.v1.RegistryService.Deregister is not implemented"))
+}
+
+// QuotaServiceClient is a client for the backlot.configstore.v1.QuotaService service.
+type QuotaServiceClient interface {
+	// Lease gives a replica slices of limits' tokens, which it may use for one
+	// second, and charges what it gave out without one. Limits are known by what
+	// replicas say of them: the newest rate and burst hold.
+	Lease(context.Context, *v1.LeaseRequest) (*v1.LeaseResponse, error)
+}
+
+// NewQuotaServiceClient constructs a client for the backlot.configstore.v1.QuotaService service. By
+// default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
+// and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewQuotaServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) QuotaServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	quotaServiceMethods := v1.File_backlot_configstore_v1_configstore_proto.Services().ByName("QuotaService").Methods()
+	return &quotaServiceClient{
+		lease: connect.NewClient[v1.LeaseRequest, v1.LeaseResponse](
+			httpClient,
+			baseURL+QuotaServiceLeaseProcedure,
+			connect.WithSchema(quotaServiceMethods.ByName("Lease")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// quotaServiceClient implements QuotaServiceClient.
+type quotaServiceClient struct {
+	lease *connect.Client[v1.LeaseRequest, v1.LeaseResponse]
+}
+
+// Lease calls backlot.configstore.v1.QuotaService.Lease.
+func (c *quotaServiceClient) Lease(ctx context.Context, req *v1.LeaseRequest) (*v1.LeaseResponse, error) {
+	response, err := c.lease.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// QuotaServiceHandler is an implementation of the backlot.configstore.v1.QuotaService service.
+type QuotaServiceHandler interface {
+	// Lease gives a replica slices of limits' tokens, which it may use for one
+	// second, and charges what it gave out without one. Limits are known by what
+	// replicas say of them: the newest rate and burst hold.
+	Lease(context.Context, *v1.LeaseRequest) (*v1.LeaseResponse, error)
+}
+
+// NewQuotaServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewQuotaServiceHandler(svc QuotaServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	quotaServiceMethods := v1.File_backlot_configstore_v1_configstore_proto.Services().ByName("QuotaService").Methods()
+	quotaServiceLeaseHandler := connect.NewUnaryHandlerSimple(
+		QuotaServiceLeaseProcedure,
+		svc.Lease,
+		connect.WithSchema(quotaServiceMethods.ByName("Lease")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/backlot.configstore.v1.QuotaService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case QuotaServiceLeaseProcedure:
+			quotaServiceLeaseHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedQuotaServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedQuotaServiceHandler struct{}
+
+func (UnimplementedQuotaServiceHandler) Lease(context.Context, *v1.LeaseRequest) (*v1.LeaseResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.configstore.v1.QuotaService.Lease is not implemented"))
 }
