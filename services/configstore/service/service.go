@@ -6,15 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
-
-	"connectrpc.com/connect"
 
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/ads"
 	"github.com/backlot-video/backlot/services/configstore/internal/api"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 	"github.com/backlot-video/backlot/services/configstore/internal/store"
@@ -38,8 +39,18 @@ type Config struct {
 	// Cluster has the other members; see setting.go.
 	Cluster membership
 	// XDSOpen lets callers without a service's principal read xDS, such as
-	// other proxies. Default false.
+	// other proxies. Default false. A client certificate of the installation
+	// opens it as well.
 	XDSOpen bool
+	// XDSStreams bounds the xDS clients that are connected. Default 20,000.
+	XDSStreams int
+	// XDSCanary are ids or clusters of nodes that get a release before all
+	// others, with commas between; a `*` at the end stands for anything.
+	// Default none.
+	XDSCanary string
+	// XDSCanaryTime is the shortest time between canaries and others. Default
+	// 10 s.
+	XDSCanaryTime time.Duration
 }
 
 // Service is configstore.
@@ -60,6 +71,9 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Int(&c.Approvals, "approvals", 0, "how many `people` have to approve a release of an operator; above 0 they go through drafts")
 	c.Cluster.register(set)
 	set.Bool(&c.XDSOpen, "xds-open", false, "serve xDS to callers that are no service of this installation too")
+	set.Int(&c.XDSStreams, "xds-streams", 20_000, "most xDS `clients` that are connected")
+	set.String(&c.XDSCanary, "xds-canary", "", "`nodes` (ids or clusters with commas between, * at the end) that get a release before all others")
+	set.Duration(&c.XDSCanaryTime, "xds-canary-time", xds.DefaultHold, "shortest `time` between canaries and others")
 }
 
 // Validate implements lifecycle.Service.
@@ -79,6 +93,9 @@ func (s *Service) Validate() error {
 		faults = append(faults, fmt.Errorf("configstore.approvals: %d, must be from 0 to 10", c.Approvals))
 	}
 	faults = append(faults, c.Cluster.validate())
+	if c.XDSStreams < 1 || c.XDSCanaryTime <= 0 {
+		faults = append(faults, errors.New("configstore.xds-streams, configstore.xds-canary-time: must be above 0"))
+	}
 	return errors.Join(faults...)
 }
 
@@ -106,7 +123,11 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	defer objects.Close()
 
-	plane := xds.NewPlane(objects, identity.DefaultTenant, host.Log, host.Registerer)
+	plane := xds.NewPlane(xds.Config{
+		Store: objects, Tenant: identity.DefaultTenant, MaxStreams: s.config.XDSStreams,
+		Canary: xds.Canary{Nodes: listed(s.config.XDSCanary), Hold: s.config.XDSCanaryTime},
+		Log:    host.Log, Registerer: host.Registerer,
+	})
 	rendering, stop := context.WithCancel(ctx)
 	rendered := make(chan error, 1)
 	go func() { rendered <- plane.Run(rendering) }()
@@ -118,7 +139,10 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	host.Handle(configstorev1.ClusterServiceDesc, api.NewCluster(etcd, objects))
 	host.Handle(configstorev1.QuotaServiceDesc, api.NewQuota(host.Clock, etcd.Members, host.Registerer))
 	engine.Observe(etcd, host.Registerer)
-	host.HandleHTTP(xds.Procedure, plane.Handler(s.allowXDS))
+	discovery := plane.Handler(s.allowXDS)
+	for _, procedure := range ads.Procedures() {
+		host.HandleHTTP(procedure, discovery)
+	}
 	host.Check("engine", func(context.Context) error {
 		select {
 		case <-etcd.Stopped():
@@ -141,10 +165,18 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 }
 
-// allowXDS admits services, which gateways are.
-func (s *Service) allowXDS(ctx context.Context) error {
-	if caller, found := identity.From(ctx); s.config.XDSOpen || (found && caller.Kind == identity.Service) {
+// listed splits a setting with commas.
+func listed(text string) []string {
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == ' ' })
+}
+
+// allowXDS admits services, which gateways are, and who has a certificate of
+// the installation.
+func (s *Service) allowXDS(r *http.Request) error {
+	caller, found := identity.From(r.Context())
+	verified := r.TLS != nil && len(r.TLS.VerifiedChains) > 0
+	if s.config.XDSOpen || verified || (found && caller.Kind == identity.Service) {
 		return nil
 	}
-	return connect.NewError(connect.CodePermissionDenied, errors.New("xDS is for services of this installation; see --configstore.xds-open"))
+	return errors.New("xDS is for services of this installation; see --configstore.xds-open")
 }

@@ -31,7 +31,7 @@ import (
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	"github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1/configstorev1connect"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
-	"github.com/backlot-video/backlot/services/configstore/internal/xds"
+	"github.com/backlot-video/backlot/services/configstore/ads"
 )
 
 func TestDefaultsAreValidAndFaultsAreReportedTogether(t *testing.T) {
@@ -371,7 +371,7 @@ func TestControlPlaneIsForServicesAndEndsWithTheProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := stream.Send(&discoveryv3.DiscoveryRequest{TypeUrl: xds.ListenerType}); err != nil {
+		if err := stream.Send(&discoveryv3.DiscoveryRequest{TypeUrl: ads.ListenerType}); err != nil {
 			t.Fatal(err)
 		}
 		return stream

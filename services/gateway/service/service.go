@@ -12,11 +12,14 @@ import (
 	"slices"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/google/uuid"
+
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/file"
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/api"
-	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 	"github.com/backlot-video/backlot/services/gateway/internal/xds"
 )
 
@@ -55,6 +58,10 @@ type Config struct {
 	// begins; default 256 MiB.
 	AccessLog     string
 	AccessLogSize int64
+	// NodeGroup is the cluster of nodes that this gateway belongs to, for the
+	// control plane, which may give some groups a release first; default
+	// gateway.
+	NodeGroup string
 	// DefaultRoutes makes the house's routes at the first start; default yes.
 	DefaultRoutes bool
 }
@@ -93,6 +100,7 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Int(&c.TrustedHops, "trusted-hops", 0, "`number` of proxies before the gateway that are believed in X-Forwarded-For")
 	set.String(&c.AccessLog, "access-log", "", "`file` for a line of JSON about each request, - for standard output; empty: none")
 	set.Size(&c.AccessLogSize, "access-log-size", 256<<20, "`bytes` at which the access log's next file begins; 0: never")
+	set.String(&c.NodeGroup, "node-group", name, "`group` of gateways that this one is of, for the control plane")
 	set.Bool(&c.DefaultRoutes, "default-routes", true, "make the house's routes at the first start")
 }
 
@@ -136,16 +144,21 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return err
 	}
 	defer front.close()
-	client := s.controlPlane(host, front)
-	if loaded, err := client.Load(); err != nil {
+	client, err := s.controlPlane(host, front)
+	if err != nil {
+		return err
+	}
+	loaded, err := client.Load()
+	if err != nil {
 		host.Log.Warn("last good configuration cannot be used", "err", err)
-	} else if loaded {
+	}
+	if loaded {
 		host.Log.Info("serving by the last good configuration until the control plane answers")
 	}
 	if err := front.listen(); err != nil {
 		return err
 	}
-	host.Handle(gatewayv1.GatewayServiceDesc, &api.Status{Current: front.relay.Current, Rejected: client.Rejected})
+	host.Handle(gatewayv1.GatewayServiceDesc, &api.Status{Current: front.relay.Current, Client: client.Status, Node: client.Node()})
 	host.Check("configuration", func(context.Context) error {
 		if current := front.relay.Current(); current == nil || current.Empty() {
 			return errors.New("no routes from the control plane yet")
@@ -165,16 +178,16 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	return nil
 }
 
-func (s *Service) controlPlane(host *lifecycle.Host, to *front) *xds.Client {
-	client, base := host.StreamClient("configstore")
-	apply := func(config *edge.Config) {
-		if err := to.swap(config); err != nil {
-			host.Log.Error("configuration cannot be put in force; the old one stays", "err", err)
-		}
+func (s *Service) controlPlane(host *lifecycle.Host, to *front) (*xds.Client, error) {
+	// No other gateway has this id, and this one keeps it.
+	id, err := file.Once(filepath.Join(host.DataDir, "node-id"), func() []byte { return []byte(name + "-" + uuid.NewString()) })
+	if err != nil {
+		return nil, fmt.Errorf("node id: %w", err)
 	}
+	client, base := host.StreamClient("configstore")
 	return xds.New(xds.Config{
-		HTTP: client, BaseURL: base, Node: "gateway/" + s.config.Listen,
+		HTTP: client, BaseURL: base, Node: &corev3.Node{Id: string(id), Cluster: s.config.NodeGroup, UserAgentName: "backlot-gateway"},
 		SnapshotFile: filepath.Join(host.DataDir, "xds.snapshot"),
-		Apply:        apply, Log: host.Log, Registerer: host.Registerer,
-	})
+		Apply:        to.swap, Log: host.Log, Registerer: host.Registerer,
+	}), nil
 }

@@ -18,7 +18,7 @@ func TestOnlyWhatChangedIsRenderedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.enrol(nil, &configstorev1.Instance{Id: "a-1", Service: "a", Address: "a:1", Ready: true})
-	s.routes[id{"default", "b"}] = consoleAt(prefix("/c"))
+	s.routes[id{"default", "b"}], s.routing = consoleAt(prefix("/c")), 1
 	second, err := r.render(s)
 	if err != nil {
 		t.Fatal(err)

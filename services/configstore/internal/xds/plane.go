@@ -1,24 +1,24 @@
 // Package xds is the control plane: it renders routes, clusters, keys and
-// instances into Envoy's resources and serves them over ADS.
+// instances into Envoy's resources, which package ads serves.
 //
-//	plane.go     Plane: follows the store, keeps the newest snapshot
+//	plane.go     Plane: follows the store, and what else has instances
+//	line.go      line: from a state to snapshots, anew only what has changed
+//	canary.go    which nodes get a release first, and when the others follow
 //	state.go     the objects that are rendered
 //	render.go    objects to resources; route.go and cluster.go are its parts,
 //	             memo.go keeps what has not changed
-//	snapshot.go  a whole configuration, validated and marshalled once
-//	stream.go    the ADS protocol, state of the world, of one client
-//	server.go    the endpoint
-//	metrics.go
+//	seal.go      resources validated and marshalled, once
+//	metrics.go   what is counted
 //
 // A snapshot is closed under its references, and all of its resources are of
-// one release. Clients are sent CDS, EDS, LDS, RDS in this order. It does not
-// decide who may connect.
+// one release. One that cannot be served is reported and the one before stays.
+// It does not decide who may connect.
 package xds
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -26,31 +26,81 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/ads"
 	"github.com/backlot-video/backlot/services/configstore/internal/store"
 )
 
 // retryAfter is the wait before the store is asked again.
 const retryAfter = 200 * time.Millisecond
 
-// Plane renders the objects of one tenant.
+// burst bounds the batches of changes that wait while a snapshot is made.
+const burst = 64
+
+// Config is what a Plane needs.
+type Config struct {
+	Store  *store.Store
+	Tenant string // whose objects are rendered
+	Canary Canary // the zero value: all nodes get a release at once
+	// MaxStreams bounds the clients that are connected; 0: package ads' default.
+	MaxStreams int
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Plane renders the objects of one tenant and serves them.
 type Plane struct {
-	store   *store.Store
-	tenant  string
-	log     *slog.Logger
+	config  Config
+	server  *ads.Server
 	metrics *metrics
 	ready   chan struct{} // closed at the first snapshot
 
-	mu       sync.Mutex
-	renderer renderer
-	current  *snapshot
-	changed  chan struct{} // closed and replaced at every new snapshot
+	// Of the goroutine of Run. With canaries, stable is behind first while a
+	// release is tried.
+	stable, first *line
+	trial         trial
+
+	mu      sync.Mutex
+	outside map[string]*configstorev1.Instance // that are no objects
+	moved   map[string]*configstorev1.Instance // those not yet rendered; nil: gone
+	placed  chan struct{}                      // holds one token while there are such
 }
 
 // NewPlane returns a control plane that has no snapshot until Run.
-func NewPlane(s *store.Store, tenant string, log *slog.Logger, registerer prometheus.Registerer) *Plane {
+func NewPlane(config Config) *Plane {
 	return &Plane{
-		store: s, tenant: tenant, log: log, metrics: newMetrics(registerer),
-		ready: make(chan struct{}), changed: make(chan struct{}),
+		config: config,
+		server: ads.NewServer(ads.Config{
+			View: config.Canary.view(), MaxStreams: config.MaxStreams, Log: config.Log, Registerer: config.Registerer,
+		}),
+		metrics: newMetrics(config.Registerer), ready: make(chan struct{}),
+		outside: make(map[string]*configstorev1.Instance), moved: make(map[string]*configstorev1.Instance),
+		placed: make(chan struct{}, 1),
+	}
+}
+
+// Handler serves ads.Procedures. allow says who may connect; its error is the
+// caller's.
+func (p *Plane) Handler(allow func(*http.Request) error) http.Handler { return p.server.Handler(allow) }
+
+// Ready is closed when there is a snapshot.
+func (p *Plane) Ready() <-chan struct{} { return p.ready }
+
+// Place adds, replaces and removes (nil) instances that are no objects of the
+// store, by names of the caller's.
+func (p *Plane) Place(instances map[string]*configstorev1.Instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, instance := range instances {
+		p.moved[name] = instance
+		if instance == nil {
+			delete(p.outside, name)
+		} else {
+			p.outside[name] = instance
+		}
+	}
+	select {
+	case p.placed <- struct{}{}:
+	default:
 	}
 }
 
@@ -61,7 +111,7 @@ func (p *Plane) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		p.log.Warn("control plane lists anew", "err", err)
+		p.config.Log.Warn("control plane lists anew", "err", err)
 		select {
 		case <-time.After(retryAfter):
 		case <-ctx.Done():
@@ -70,47 +120,70 @@ func (p *Plane) Run(ctx context.Context) error {
 	}
 }
 
-// Ready is closed when there is a snapshot.
-func (p *Plane) Ready() <-chan struct{} { return p.ready }
-
 // follow lists once and applies changes until something fails.
 func (p *Plane) follow(ctx context.Context) error {
 	state, revision, err := p.load(ctx)
 	if err != nil {
 		return err
 	}
-	sub, err := p.store.Subscribe(ctx, p.tenant, "", "", revision)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sub, err := p.config.Store.Subscribe(ctx, p.config.Tenant, "", "", revision)
 	if err != nil {
 		return err
 	}
 	defer sub.Close()
-	p.publish(state)
+	batches, failed := make(chan []*configstorev1.Event, burst), make(chan error, 1)
+	var feeder sync.WaitGroup
+	feeder.Go(func() { failed <- feed(ctx, sub, batches) })
+	defer func() { cancel(); feeder.Wait() }()
+
+	p.restart(state)
+	for {
+		select {
+		case events := <-batches:
+			p.take(events)
+			for range len(batches) { // what has come meanwhile is one snapshot
+				p.take(<-batches)
+			}
+		case <-p.placed:
+			p.place()
+		case <-p.trial.ends():
+		case <-p.server.Moved(canaryView):
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		p.publish()
+	}
+}
+
+func feed(ctx context.Context, sub *store.Subscription, to chan<- []*configstorev1.Event) error {
 	for {
 		batch, err := sub.Next(ctx)
 		if err != nil {
 			return err
 		}
-		matters := false
-		for _, event := range batch.Events {
-			matters = p.take(state, event) || matters
-		}
-		if matters {
-			p.publish(state)
+		select {
+		case to <- batch.Events:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
 
 func (p *Plane) load(ctx context.Context) (*state, int64, error) {
-	objects, revision, err := p.store.ListAll(ctx, p.tenant)
+	objects, revision, err := p.config.Store.ListAll(ctx, p.config.Tenant)
 	if err != nil {
 		return nil, 0, err
 	}
 	state := newState()
 	for _, o := range objects {
-		p.take(state, &configstorev1.Event{Type: configstorev1.Event_TYPE_PUT, Object: o})
+		p.apply(state, &configstorev1.Event{Type: configstorev1.Event_TYPE_PUT, Object: o})
 	}
 	// The newest release may have left no object: one of deletions.
-	releases, _, err := p.store.Releases(ctx, p.tenant, "", 500)
+	releases, _, err := p.config.Store.Releases(ctx, p.config.Tenant, "", 500)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -121,53 +194,99 @@ func (p *Plane) load(ctx context.Context) (*state, int64, error) {
 			break
 		}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, instance := range p.outside {
+		state.place(name, instance)
+	}
+	clear(p.moved)
 	return state, revision, nil
 }
 
-func (p *Plane) take(state *state, event *configstorev1.Event) bool {
+// restart goes on from a state that was listed.
+func (p *Plane) restart(state *state) {
+	switch {
+	case p.stable == nil || !p.config.Canary.enabled():
+		p.stable = p.stable.at(state)
+		if p.config.Canary.enabled() {
+			p.first = p.first.at(state.clone())
+		}
+	default: // what was missed may be a release: canaries first
+		p.stable.state.meet(state)
+		p.stable.matters(true)
+		p.first = p.first.at(state)
+	}
+	p.publish()
+}
+
+// take applies events of the store.
+func (p *Plane) take(events []*configstorev1.Event) {
+	for _, event := range events {
+		switch {
+		case p.first == nil:
+			p.stable.matters(p.apply(p.stable.state, event))
+		case rendered(event.GetObject().GetKey().GetKind()):
+			p.first.matters(p.apply(p.first.state, event))
+		default:
+			p.first.matters(p.apply(p.first.state, event))
+			p.stable.matters(p.apply(p.stable.state, event))
+		}
+	}
+}
+
+// place applies instances from elsewhere.
+func (p *Plane) place() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range []*line{p.stable, p.first} {
+		if line == nil {
+			continue
+		}
+		for name, instance := range p.moved {
+			line.state.place(name, instance)
+		}
+		line.matters(len(p.moved) > 0)
+	}
+	clear(p.moved)
+}
+
+func (p *Plane) apply(state *state, event *configstorev1.Event) bool {
 	matters, err := state.apply(event)
 	if err != nil {
 		p.metrics.failures.Inc()
-		p.log.Error("object is left out of xds", "err", err)
+		p.config.Log.Error("object is left out of xds", "err", err)
 	}
 	return matters
 }
 
-// publish makes a state the current snapshot. One that cannot be served is
-// reported, and the one before stays.
-func (p *Plane) publish(state *state) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	next, err := p.seal(state)
+// publish serves what has changed: to canaries at once, to all others when
+// canaries have proved the release.
+func (p *Plane) publish() {
+	if p.first != nil {
+		if p.advance(p.first, canaryView) {
+			p.trial.begin(p.first.last.Release(), p.stable.last, p.config.Canary.Hold)
+		}
+		p.judge()
+	}
+	if p.advance(p.stable, "") {
+		select {
+		case <-p.ready:
+		default:
+			close(p.ready)
+		}
+	}
+}
+
+// advance publishes the next snapshot of a line where there is one.
+func (p *Plane) advance(line *line, view string) bool {
+	changed, err := line.next()
 	if err != nil {
 		p.metrics.failures.Inc()
-		p.log.Error("release cannot be rendered, the one before stays", "release_id", state.release, "err", err)
-		return
+		p.config.Log.Error("release cannot be rendered, the one before stays", "release_id", line.state.release, "err", err)
 	}
-	if next.same(p.current) {
-		return
+	if !changed {
+		return false
 	}
-	if p.current == nil {
-		close(p.ready)
-	}
-	p.current = next
-	p.metrics.snapshots.Inc()
-	close(p.changed)
-	p.changed = make(chan struct{})
-}
-
-func (p *Plane) seal(state *state) (*snapshot, error) {
-	rendered, err := p.renderer.render(state)
-	if err != nil {
-		return nil, fmt.Errorf("render: %w", err)
-	}
-	return seal(state.release, rendered, p.current)
-}
-
-// newest is the snapshot in force, nil before the first, and a channel that is
-// closed when there is a newer one.
-func (p *Plane) newest() (*snapshot, <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.current, p.changed
+	p.server.Publish(view, line.last)
+	return true
 }

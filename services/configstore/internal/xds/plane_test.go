@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -25,27 +26,32 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	identityv1 "github.com/backlot-video/backlot/proto/gen/backlot/identity/v1"
 	optionsv1 "github.com/backlot-video/backlot/proto/gen/backlot/options/v1"
+	"github.com/backlot-video/backlot/services/configstore/ads"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 	"github.com/backlot-video/backlot/services/configstore/internal/store"
 	"github.com/backlot-video/backlot/services/configstore/internal/xds"
 )
 
-var allTypes = []string{xds.ClusterType, xds.EndpointType, xds.ListenerType, xds.RouteType}
+var allTypes = []string{ads.ClusterType, ads.EndpointType, ads.ListenerType, ads.RouteType}
 
 // fixture is a store, its control plane and a server of it.
 type fixture struct {
 	t        *testing.T
 	store    *store.Store
+	plane    *xds.Plane
 	registry *prometheus.Registry
 	address  string
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture(t *testing.T) *fixture { return newFixtureWith(t, xds.Canary{}) }
+
+func newFixtureWith(t *testing.T, canary xds.Canary) *fixture {
 	t.Helper()
 	e, err := engine.Start(t.Context(), engine.Config{DataDir: filepath.Join(t.TempDir(), "etcd"), NoSync: true})
 	if err != nil {
@@ -58,7 +64,10 @@ func newFixture(t *testing.T) *fixture {
 	}
 	t.Cleanup(s.Close)
 	f := &fixture{t: t, store: s, registry: prometheus.NewRegistry()}
-	plane := xds.NewPlane(s, "main", slog.New(slog.DiscardHandler), f.registry)
+	plane := xds.NewPlane(xds.Config{
+		Store: s, Tenant: "main", Log: slog.New(slog.DiscardHandler), Registerer: f.registry, Canary: canary,
+	})
+	f.plane = plane
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -69,7 +78,9 @@ func newFixture(t *testing.T) *fixture {
 	<-plane.Ready()
 
 	mux := http.NewServeMux()
-	mux.Handle(xds.Procedure, plane.Handler(func(context.Context) error { return nil }))
+	for _, procedure := range ads.Procedures() {
+		mux.Handle(procedure, plane.Handler(nil))
+	}
 	server := &http.Server{Handler: mux, Protocols: new(http.Protocols)}
 	server.Protocols.SetUnencryptedHTTP2(true)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -178,13 +189,21 @@ func (g *gateway) update(types ...string) map[string]*discoveryv3.DiscoveryRespo
 func (f *fixture) inForce(release string) {
 	f.t.Helper()
 	g := f.connect()
-	g.subscribe(xds.ClusterType)
-	for {
-		response := g.receive()
-		if g.ack(response); strings.HasPrefix(response.GetVersionInfo(), release+"+") {
-			return
-		}
+	g.subscribe(ads.ManifestType)
+	for g.release() != release {
 	}
+}
+
+// release receives and acknowledges the next manifest and tells its release.
+func (g *gateway) release() string {
+	g.t.Helper()
+	response := g.receive()
+	for response.GetTypeUrl() != ads.ManifestType {
+		g.ack(response)
+		response = g.receive()
+	}
+	g.ack(response)
+	return unpack(g.t, response.GetResources()[0], new(gatewayv1.Manifest)).GetReleaseId()
 }
 
 func unpack[T proto.Message](t *testing.T, packed *anypb.Any, into T) T {
@@ -222,19 +241,21 @@ func TestClientGetsAClosedSetOfOneRelease(t *testing.T) {
 		}),
 	)
 
+	f.inForce(release)
 	g := f.connect()
-	g.subscribe(allTypes...)
-	got := g.update(allTypes...)
-	for got[xds.RouteType].GetVersionInfo() != release+"+0" { // the first one may be older
-		got = g.update(allTypes...)
+	g.subscribe(append(allTypes, ads.ManifestType)...)
+	got := g.update(append(allTypes, ads.ManifestType)...)
+	manifest := unpack(t, got[ads.ManifestType].GetResources()[0], new(gatewayv1.Manifest))
+	if manifest.GetReleaseId() != release {
+		t.Errorf("manifest of release %s, want %s", manifest.GetReleaseId(), release)
 	}
-	for kind, response := range got {
-		if response.GetVersionInfo() != release+"+0" {
-			t.Errorf("%s is of version %s, want that of release %s", kind, response.GetVersionInfo(), release)
+	for _, kind := range allTypes {
+		if version := got[kind].GetVersionInfo(); version != manifest.GetVersions()[kind] {
+			t.Errorf("%s is of version %s, in the manifest %s", kind, version, manifest.GetVersions()[kind])
 		}
 	}
 
-	listener := unpack(t, got[xds.ListenerType].GetResources()[0], new(listenerv3.Listener))
+	listener := unpack(t, got[ads.ListenerType].GetResources()[0], new(listenerv3.Listener))
 	manager := unpack(t, listener.GetFilterChains()[0].GetFilters()[0].GetTypedConfig(), new(hcmv3.HttpConnectionManager))
 	if listener.GetName() != "edge" || manager.GetRds().GetRouteConfigName() != "edge" {
 		t.Errorf("listener = %v", listener)
@@ -245,7 +266,7 @@ func TestClientGetsAClosedSetOfOneRelease(t *testing.T) {
 		t.Errorf("identity filter = %v", identity)
 	}
 
-	routes := unpack(t, got[xds.RouteType].GetResources()[0], new(routev3.RouteConfiguration)).GetVirtualHosts()[0].GetRoutes()
+	routes := unpack(t, got[ads.RouteType].GetResources()[0], new(routev3.RouteConfiguration)).GetVirtualHosts()[0].GetRoutes()
 	if len(routes) != 2 {
 		t.Fatalf("%d routes, want one to a cluster and one for media", len(routes))
 	}
@@ -259,7 +280,7 @@ func TestClientGetsAClosedSetOfOneRelease(t *testing.T) {
 		t.Errorf("media route = %v", routes[1])
 	}
 
-	endpoints := unpack(t, got[xds.EndpointType].GetResources()[0], new(endpointv3.ClusterLoadAssignment)).GetEndpoints()
+	endpoints := unpack(t, got[ads.EndpointType].GetResources()[0], new(endpointv3.ClusterLoadAssignment)).GetEndpoints()
 	if len(endpoints) != 1 || len(endpoints[0].GetLbEndpoints()) != 2 {
 		t.Fatalf("endpoints = %v", endpoints)
 	}
@@ -283,37 +304,49 @@ func TestUpdatesComeInOrderAndEndpointsAlone(t *testing.T) {
 		g.subscribe(kind)
 		g.ack(g.receive())
 	}
-	release := f.apply(f.put("Route", "all", &gatewayv1.Route{Path: prefix("/"), Target: &gatewayv1.Route_Cluster{Cluster: "storefront"}}))
-	for kind, response := range g.update(allTypes...) {
-		if version := response.GetVersionInfo(); version != release+"+0" {
-			t.Errorf("%s is of version %s", kind, version)
-		}
-	}
+	f.apply(
+		f.put("Cluster", "rules", &gatewayv1.Cluster{Endpoints: &gatewayv1.Cluster_Service{Service: "rules"}}),
+		f.put("Route", "all", &gatewayv1.Route{Path: prefix("/"), Target: &gatewayv1.Route_Cluster{Cluster: "rules"}}),
+	)
+	g.update(ads.ClusterType, ads.EndpointType, ads.RouteType) // the listener is the same
 	f.register("s-1", "storefront", "unix:/a")
-	f.register("r-1", "rules", "unix:/b") // of no cluster: not sent
-	if version := g.update(xds.EndpointType)[xds.EndpointType].GetVersionInfo(); version != release+"+1" {
-		t.Errorf("endpoints are of version %s", version)
+	f.register("t-1", "transcoder", "unix:/b") // of no cluster: not sent
+	first := g.update(ads.EndpointType)[ads.EndpointType]
+	if got := unpack(t, first.GetResources()[0], new(endpointv3.ClusterLoadAssignment)); len(first.GetResources()) != 1 || len(got.GetEndpoints()) != 1 {
+		t.Errorf("%d resources: %v", len(first.GetResources()), got)
 	}
 	if err := f.store.Deregister(t.Context(), "main", "s-1"); err != nil {
 		t.Fatal(err)
 	}
-	response := g.update(xds.EndpointType)[xds.EndpointType]
-	if gone := unpack(t, response.GetResources()[0], new(endpointv3.ClusterLoadAssignment)); response.GetVersionInfo() != release+"+2" || len(gone.GetEndpoints()) != 0 {
-		t.Errorf("endpoints are %v of version %s", gone, response.GetVersionInfo())
+	second := g.update(ads.EndpointType)[ads.EndpointType]
+	if gone := unpack(t, second.GetResources()[0], new(endpointv3.ClusterLoadAssignment)); len(gone.GetEndpoints()) != 0 {
+		t.Errorf("endpoints are %v", gone)
 	}
+	if !rises(first.GetVersionInfo(), second.GetVersionInfo()) {
+		t.Errorf("version %s came after %s", second.GetVersionInfo(), first.GetVersionInfo())
+	}
+}
+
+// rises compares the numbers that versions begin with.
+func rises(before, after string) bool {
+	number := func(version string) (n uint64) {
+		_, _ = fmt.Sscanf(version, "%d-", &n)
+		return n
+	}
+	return number(before) > 0 && number(before) < number(after)
 }
 
 func TestRejectedVersionIsNotSentAgain(t *testing.T) {
 	f := newFixture(t)
 	g := f.connect()
-	g.subscribe(xds.RouteType)
+	g.subscribe(ads.RouteType)
 	first := g.receive()
 	g.send(&discoveryv3.DiscoveryRequest{
-		TypeUrl: xds.RouteType, ResponseNonce: first.GetNonce(), ErrorDetail: &rpcstatus.Status{Message: "no such filter"},
+		TypeUrl: ads.RouteType, ResponseNonce: first.GetNonce(), ErrorDetail: &rpcstatus.Status{Message: "no such filter"},
 	})
 	// The answer to another type shows that the rejection has been dealt with.
-	g.subscribe(xds.ClusterType)
-	if next := g.receive(); next.GetTypeUrl() != xds.ClusterType {
+	g.subscribe(ads.ClusterType)
+	if next := g.receive(); next.GetTypeUrl() != ads.ClusterType {
 		t.Fatalf("the rejected version came again: %v", next)
 	}
 	want := strings.NewReader("# HELP backlot_configstore_xds_rejections_total Responses that a client refused, by type of resource.\n" +
@@ -321,11 +354,11 @@ func TestRejectedVersionIsNotSentAgain(t *testing.T) {
 	if err := testutil.GatherAndCompare(f.registry, want, "backlot_configstore_xds_rejections_total"); err != nil {
 		t.Error(err)
 	}
-	release := f.apply(f.put("Route", "console", &gatewayv1.Route{Path: prefix("/"), Target: &gatewayv1.Route_Console{Console: &gatewayv1.ConsoleTarget{}}}))
+	f.apply(f.put("Route", "console", &gatewayv1.Route{Path: prefix("/"), Target: &gatewayv1.Route_Console{Console: &gatewayv1.ConsoleTarget{}}}))
 	for {
-		if next := g.receive(); next.GetTypeUrl() == xds.RouteType {
-			if next.GetVersionInfo() != release+"+0" {
-				t.Errorf("version after the rejected one is %s", next.GetVersionInfo())
+		if next := g.receive(); next.GetTypeUrl() == ads.RouteType {
+			if !rises(first.GetVersionInfo(), next.GetVersionInfo()) {
+				t.Errorf("version after the rejected one, %s, is %s", first.GetVersionInfo(), next.GetVersionInfo())
 			}
 			return
 		}
@@ -334,42 +367,42 @@ func TestRejectedVersionIsNotSentAgain(t *testing.T) {
 
 func TestNamedResourcesAndStaleNonces(t *testing.T) {
 	f := newFixture(t)
-	f.apply(f.put("Cluster", "a", storefront()), f.put("Cluster", "b", storefront()))
+	f.inForce(f.apply(f.put("Cluster", "a", storefront()), f.put("Cluster", "b", storefront())))
 	g := f.connect()
 	named := func(nonce string, names ...string) {
-		g.send(&discoveryv3.DiscoveryRequest{TypeUrl: xds.EndpointType, ResourceNames: names, ResponseNonce: nonce})
+		g.send(&discoveryv3.DiscoveryRequest{TypeUrl: ads.EndpointType, ResourceNames: names, ResponseNonce: nonce})
 	}
 	named("", "a")
 	first := g.receive()
-	for len(first.GetResources()) == 0 {
-		first = g.receive() // of the state before the release
-	}
 	if len(first.GetResources()) != 1 {
 		t.Fatalf("%d resources, want 1", len(first.GetResources()))
 	}
 	named("long ago", "a", "b")
 	named(first.GetNonce(), "b", "a")
 	second := g.receive()
-	if len(second.GetResources()) != 2 || second.GetVersionInfo() != first.GetVersionInfo() {
+	if len(second.GetResources()) != 1 || second.GetVersionInfo() != first.GetVersionInfo() {
 		t.Errorf("%d resources of version %s", len(second.GetResources()), second.GetVersionInfo())
 	}
 }
 
 func TestDeletionIsARelease(t *testing.T) {
 	f := newFixture(t)
-	f.apply(f.put("Cluster", "a", storefront()))
+	f.inForce(f.apply(f.put("Cluster", "a", storefront())))
 	g := f.connect()
-	g.subscribe(xds.ClusterType)
+	g.subscribe(ads.ClusterType, ads.ManifestType)
 	release := f.apply(&configstorev1.Change{Change: &configstorev1.Change_Delete{Delete: &configstorev1.Key{Kind: "Cluster", Name: "a"}}})
+	clusters := -1
 	for {
 		response := g.receive()
 		g.ack(response)
-		if response.GetVersionInfo() == release+"+0" {
-			if n := len(response.GetResources()); n != 0 {
-				t.Errorf("%d clusters are left", n)
-			}
-			return
+		if response.GetTypeUrl() == ads.ClusterType {
+			clusters = len(response.GetResources())
+		} else if unpack(t, response.GetResources()[0], new(gatewayv1.Manifest)).GetReleaseId() == release {
+			break
 		}
+	}
+	if clusters != 0 {
+		t.Errorf("%d clusters are left", clusters)
 	}
 }
 
@@ -380,7 +413,7 @@ func TestEveryClientReachesTheLastRelease(t *testing.T) {
 	last := fmt.Sprintf("/%d", releases-1)
 	for range clients {
 		g := f.connect()
-		g.subscribe(xds.RouteType)
+		g.subscribe(ads.RouteType)
 		work.Go(func() {
 			for {
 				response := g.receive()
@@ -398,4 +431,128 @@ func TestEveryClientReachesTheLastRelease(t *testing.T) {
 		}))
 	}
 	work.Wait()
+}
+
+// as connects as a node.
+func (f *fixture) as(node string, types ...string) *gateway {
+	f.t.Helper()
+	g := f.connect()
+	for _, kind := range types {
+		g.send(&discoveryv3.DiscoveryRequest{TypeUrl: kind, Node: &corev3.Node{Id: node, Cluster: "gateway"}})
+	}
+	return g
+}
+
+func (g *gateway) refuse(response *discoveryv3.DiscoveryResponse) {
+	g.t.Helper()
+	g.send(&discoveryv3.DiscoveryRequest{
+		TypeUrl: response.GetTypeUrl(), ResponseNonce: response.GetNonce(), ErrorDetail: &rpcstatus.Status{Message: "no"},
+	})
+}
+
+func TestAReleaseGoesToCanariesFirst(t *testing.T) {
+	f := newFixtureWith(t, xds.Canary{Nodes: []string{"canary-*"}, Hold: 20 * time.Millisecond})
+	to := func(path string) *configstorev1.Change {
+		return f.put("Route", "all", &gatewayv1.Route{Path: prefix(path), Target: &gatewayv1.Route_Cluster{Cluster: "storefront"}})
+	}
+	first := f.apply(f.put("Cluster", "storefront", storefront()), to("/1"))
+	canary := f.as("canary-1", ads.ManifestType)
+	other := f.as("other", ads.EndpointType, ads.ManifestType)
+	for canary.release() != first {
+	}
+	for other.release() != first {
+	}
+
+	bad := f.apply(to("/2"))
+	refused := canary.receive()
+	if got := unpack(t, refused.GetResources()[0], new(gatewayv1.Manifest)).GetReleaseId(); got != bad {
+		t.Fatalf("canary got release %s, want %s", got, bad)
+	}
+	canary.refuse(refused)
+	// Endpoints do not wait for it.
+	f.register("s-1", "storefront", "unix:/a")
+	if response := other.receive(); response.GetTypeUrl() != ads.EndpointType {
+		t.Fatalf("got %s", response.GetTypeUrl())
+	} else {
+		other.ack(response)
+	}
+	if got := other.release(); got != first {
+		t.Errorf("release %s went beyond the canary that refused it", got)
+	}
+	good := f.apply(to("/3"))
+	for canary.release() != good {
+	}
+	if got := other.release(); got != good {
+		t.Errorf("got release %s, want %s", got, good)
+	}
+}
+
+func TestDeltaSendsWhatChanged(t *testing.T) {
+	f := newFixture(t)
+	f.inForce(f.apply(f.put("Cluster", "storefront", storefront()), f.put("Cluster", "rules", storefront())))
+	conn, err := grpc.NewClient(f.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(request *discoveryv3.DeltaDiscoveryRequest) {
+		t.Helper()
+		if err := stream.Send(request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive := func() *discoveryv3.DeltaDiscoveryResponse {
+		t.Helper()
+		response, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: response.GetTypeUrl(), ResponseNonce: response.GetNonce()})
+		return response
+	}
+	send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: ads.ClusterType})
+	if first := receive(); len(first.GetResources()) != 2 {
+		t.Fatalf("got %v", first)
+	}
+	f.apply(f.put("Cluster", "rules", &gatewayv1.Cluster{Endpoints: &gatewayv1.Cluster_Service{Service: "rules"}, ConnectTimeout: durationpb.New(time.Second)}))
+	if second := receive(); len(second.GetResources()) != 1 || second.GetResources()[0].GetName() != "rules" {
+		t.Errorf("got %v", second)
+	}
+	f.apply(&configstorev1.Change{Change: &configstorev1.Change_Delete{Delete: &configstorev1.Key{Kind: "Cluster", Name: "rules"}}})
+	if third := receive(); len(third.GetResources()) != 0 || !slices.Equal(third.GetRemovedResources(), []string{"rules"}) {
+		t.Errorf("got %v", third)
+	}
+}
+
+func TestInstancesFromElsewhereAreEndpoints(t *testing.T) {
+	f := newFixture(t)
+	f.inForce(f.apply(f.put("Cluster", "storefront", storefront())))
+	g := f.connect()
+	g.subscribe(ads.EndpointType)
+	g.ack(g.receive())
+	endpoints := func() int {
+		t.Helper()
+		response := g.update(ads.EndpointType)[ads.EndpointType]
+		n := 0
+		for _, locality := range unpack(t, response.GetResources()[0], new(endpointv3.ClusterLoadAssignment)).GetEndpoints() {
+			n += len(locality.GetLbEndpoints())
+		}
+		return n
+	}
+	f.plane.Place(map[string]*configstorev1.Instance{
+		"a": {Id: "a", Service: "storefront", Address: "10.0.0.1:80", Ready: true},
+		"b": {Id: "b", Service: "storefront", Address: "10.0.0.2:80", Ready: true},
+		"c": {Id: "c", Service: "storefront", Address: "10.0.0.3:80"},
+	})
+	if n := endpoints(); n != 2 {
+		t.Errorf("%d endpoints, want 2", n)
+	}
+	f.plane.Place(map[string]*configstorev1.Instance{"a": nil})
+	if n := endpoints(); n != 1 {
+		t.Errorf("%d endpoints, want 1", n)
+	}
 }

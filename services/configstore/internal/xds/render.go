@@ -18,12 +18,13 @@ type renderer struct {
 	endpoints memo[*endpointv3.ClusterLoadAssignment]
 	listeners memo[*listenerv3.Listener]
 	secrets   memo[*tlsv3.Secret]
+	tables    memo[*routev3.RouteConfiguration]
 	routes    memo[*routev3.Route]
 }
 
 // render makes the resources of a state.
 func (r *renderer) render(s *state) (*rendering, error) {
-	defer func() { r.clusters.turn(); r.endpoints.turn(); r.listeners.turn(); r.secrets.turn() }()
+	defer func() { r.clusters.turn(); r.endpoints.turn(); r.listeners.turn(); r.secrets.turn(); r.tables.turn() }()
 	made := &rendering{
 		clusters:  make(map[string]*clusterv3.Cluster, len(s.clusters)),
 		endpoints: make(map[string]*endpointv3.ClusterLoadAssignment, len(s.clusters)),
@@ -36,7 +37,7 @@ func (r *renderer) render(s *state) (*rendering, error) {
 			return nil, err
 		}
 	}
-	routes, err := r.renderRoutes(edge, s.routes)
+	routes, err := r.tables.of(edge, [2]any{s.routing}, func() (*routev3.RouteConfiguration, error) { return r.renderRoutes(edge, s.routes) })
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +103,12 @@ func (r *renderer) renderHosts(made *rendering, routes *routev3.RouteConfigurati
 			return err
 		}
 		name := hostPrefix + domain
-		made.routes[name] = &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{host}}
+		made.routes[name], err = r.tables.of(name, [2]any{host}, func() (*routev3.RouteConfiguration, error) {
+			return &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{host}}, nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

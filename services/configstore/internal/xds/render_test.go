@@ -10,6 +10,7 @@ import (
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
+	"github.com/backlot-video/backlot/services/configstore/ads"
 	"github.com/backlot-video/backlot/services/configstore/internal/object"
 )
 
@@ -66,7 +67,7 @@ func TestDanglingRouteIsNotSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := seal("r1", rendered, nil); err == nil || !strings.Contains(err.Error(), `cluster "gone"`) {
+	if _, err := new(sealer).seal(rendered); err == nil || !strings.Contains(err.Error(), `cluster "gone"`) {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -78,17 +79,18 @@ func TestRenderingTwiceGivesTheSameBytes(t *testing.T) {
 		s.enrol(nil, &configstorev1.Instance{Id: name, Service: name, Address: "unix:/" + name, Ready: true})
 		s.routes[id{"default", name}] = consoleAt(prefix("/"+name), name)
 	}
-	var previous *snapshot
+	var previous *ads.Snapshot
 	for range 10 {
 		rendered, err := new(renderer).render(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		next, err := seal("r1", rendered, previous)
+		resources, err := new(sealer).seal(rendered)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if previous != nil && !next.same(previous) {
+		next, changed := ads.Next(previous, "r1", 1, resources)
+		if previous != nil && changed {
 			t.Fatal("rendered differently")
 		}
 		previous = next
@@ -130,7 +132,7 @@ func FuzzRender(f *testing.F) {
 		s := newState()
 		for kind, raw := range map[string][]byte{"Route": route, "Cluster": cluster, "Instance": instance} {
 			k, _ := kinds.Get(kind)
-			spec := &anypb.Any{TypeUrl: typePrefix + string(k.Message), Value: raw}
+			spec := &anypb.Any{TypeUrl: "type.googleapis.com/" + string(k.Message), Value: raw}
 			message, faults := kinds.Check(kind, spec, "")
 			if len(faults) > 0 {
 				continue
@@ -149,7 +151,7 @@ func FuzzRender(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := seal("r", rendered, nil); err != nil {
+		if _, err := new(sealer).seal(rendered); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -9,6 +9,8 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/backlot-video/backlot/services/configstore/ads"
 )
 
 // rendering is resources by name, before they are sealed.
@@ -22,13 +24,13 @@ type rendering struct {
 
 func (r *rendering) resources(kind string) map[string]validated {
 	switch kind {
-	case SecretType:
+	case ads.SecretType:
 		return all(r.secrets)
-	case ClusterType:
+	case ads.ClusterType:
 		return all(r.clusters)
-	case EndpointType:
+	case ads.EndpointType:
 		return all(r.endpoints)
-	case ListenerType:
+	case ads.ListenerType:
 		return all(r.listeners)
 	default:
 		return all(r.routes)

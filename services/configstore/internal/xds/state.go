@@ -3,6 +3,7 @@ package xds
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -29,6 +30,7 @@ type state struct {
 	release   string // the newest that touched a route, cluster or key
 	revision  int64  // of that release
 	routes    map[id]*gatewayv1.Route
+	routing   int // counts changes of routes
 	clusters  map[id]*gatewayv1.Cluster
 	listeners map[id]*gatewayv1.Listener
 	secrets   map[id]*gatewayv1.Secret
@@ -74,6 +76,7 @@ func (s *state) apply(event *configstorev1.Event) (matters bool, err error) {
 	gone := event.GetType() == configstorev1.Event_TYPE_DELETE
 	switch kind := o.GetKey().GetKind(); kind {
 	case "Route":
+		s.routing++
 		err = take(s.routes, key, o, gone, new(gatewayv1.Route))
 	case "Cluster":
 		err = take(s.clusters, key, o, gone, new(gatewayv1.Cluster))
@@ -95,6 +98,34 @@ func (s *state) apply(event *configstorev1.Event) (matters bool, err error) {
 		s.released(o.GetReleaseId(), o.GetRevision())
 	}
 	return true, err
+}
+
+// place puts an instance that is no object of the store, nil takes it away.
+func (s *state) place(name string, instance *configstorev1.Instance) {
+	key := id{outside, name}
+	s.enrol(s.instances[key], instance)
+	if instance == nil {
+		delete(s.instances, key)
+	} else {
+		s.instances[key] = instance
+	}
+}
+
+// outside is no namespace that an object can have.
+const outside = "/"
+
+// clone returns a state that changes apart from this one.
+func (s *state) clone() *state {
+	c := *s
+	c.routes, c.clusters, c.keys = maps.Clone(s.routes), maps.Clone(s.clusters), maps.Clone(s.keys)
+	c.listeners, c.secrets = maps.Clone(s.listeners), maps.Clone(s.secrets)
+	c.instances, c.rosters = maps.Clone(s.instances), maps.Clone(s.rosters)
+	return &c
+}
+
+// meet takes the instances of another state over.
+func (s *state) meet(other *state) {
+	s.instances, s.rosters = maps.Clone(other.instances), maps.Clone(other.rosters)
 }
 
 // enrol replaces the rosters that an instance leaves and joins.

@@ -6,21 +6,26 @@ import (
 
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
+	"github.com/backlot-video/backlot/services/gateway/internal/xds"
 )
 
 // Status implements gatewayv1.GatewayServiceServer.
 type Status struct {
 	// Current is the configuration in force, nil before the first.
 	Current func() *edge.Config
-	// Rejected is why the newest configuration was refused.
-	Rejected func() string
+	// Client is where the client of the control plane is.
+	Client func() xds.Status
+	Node   string // id of this gateway at the control plane
 }
 
 var _ gatewayv1.GatewayServiceServer = (*Status)(nil)
 
 // GetStatus implements the contract.
 func (s *Status) GetStatus(context.Context, *gatewayv1.GetStatusRequest) (*gatewayv1.GetStatusResponse, error) {
-	response := &gatewayv1.GetStatusResponse{Rejected: s.Rejected()}
+	client := s.Client()
+	response := &gatewayv1.GetStatusResponse{
+		Rejected: client.Rejected, Versions: client.Versions, Connected: client.Connected, NodeId: s.Node,
+	}
 	if config := s.Current(); config != nil {
 		routes, endpoints := config.Counts()
 		response.ReleaseId = config.Release

@@ -1,112 +1,114 @@
-// Package xds is the gateway's side of the control plane: a client of ADS
-// (state of the world) that puts whole, checked configurations in force.
+// Package xds is the gateway's side of the control plane: a client of ADS that
+// puts whole, checked configurations in force.
 //
-//	client.go    the stream: ask, take, acknowledge or refuse
+//	client.go    Client: connects, and again, and says where it is
+//	stream.go    one stream, delta or state of the world
+//	follower.go  take, put in force, acknowledge or refuse
+//	resource.go  the types of resources, decoded once each
 //	set.go       the newest resources, and when they make a whole
 //	decode.go    Envoy's messages to package edge's: listeners; route.go,
 //	             policy.go, cluster.go and secret.go are its parts
 //	only.go      refuses what is not understood
-//	snapshot.go  the last good set on disk, used while the control plane is down
+//	snapshot.go  the last good sets on disk, used while the control plane is down
 //
-// Only a set of one release that is closed under its references is taken;
-// a bad one is refused with the reason and the old stays in force.
+// Only a set that its manifest describes is taken: it is of one release and
+// closed under its references. A bad one is refused with the reason and the old
+// stays in force. It is acknowledged once it is in force.
 package xds
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
 	"connectrpc.com/connect"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/prometheus/client_golang/prometheus"
-	statusv3 "google.golang.org/genproto/googleapis/rpc/status"
 
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 )
 
 const (
-	procedure      = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 	firstBackoff   = 50 * time.Millisecond
 	longestBackoff = 5 * time.Second
-	// maxMessage bounds one response.
-	maxMessage = 64 << 20
 )
 
 // Config is what a Client needs.
 type Config struct {
-	HTTP         *http.Client // HTTP/2
-	BaseURL      string
-	Node         string // id of this gateway
+	HTTP    *http.Client // HTTP/2
+	BaseURL string
+	Node    *corev3.Node // of this gateway; its id is no other's
+	// SnapshotFile begins the names of the files that hold the last good sets.
 	SnapshotFile string
-	// Apply puts a checked configuration in force.
-	Apply      func(*edge.Config)
+	// Apply puts a checked configuration in force. Its error refuses it.
+	Apply      func(*edge.Config) error
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
 
+// Status is where a client is.
+type Status struct {
+	Connected bool
+	Delta     bool // else state of the world
+	Rejected  string
+	Versions  map[string]string // of what was received, by type
+}
+
 // Client follows the control plane.
 type Client struct {
-	config    Config
-	stream    *connect.Client[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]
-	connected prometheus.Gauge
-	taken     prometheus.Counter
-	refused   prometheus.Counter
+	config  Config
+	metrics metrics
+	follow  *follower
+	plain   bool // the control plane knows no delta
 
-	mu       sync.Mutex
-	rejected string
-	inForce  set
+	mu     sync.Mutex
+	status Status
+
+	saving chan *set // holds the newest set that is to be saved
 }
 
 // New returns a client; Run makes it work.
 func New(config Config) *Client {
-	c := &Client{
-		config: config,
-		stream: connect.NewClient[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse](
-			config.HTTP, config.BaseURL+procedure, connect.WithGRPC(), connect.WithReadMaxBytes(maxMessage)),
-		connected: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "backlot_gateway_xds_connected", Help: "1 while the control plane is followed.",
-		}),
-		taken: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "backlot_gateway_xds_swaps_total", Help: "Configurations put in force.",
-		}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "backlot_gateway_xds_refused_total", Help: "Configurations refused.",
-		}),
-	}
-	config.Registerer.MustRegister(c.connected, c.taken, c.refused)
+	c := &Client{config: config, metrics: newMetrics(config.Registerer), saving: make(chan *set, 1)}
+	c.follow = &follower{client: c, received: newSet()}
 	return c
 }
 
-// Rejected is why the newest configuration was refused, empty when it was
-// not.
-func (c *Client) Rejected() string {
+// Node is the id of this gateway.
+func (c *Client) Node() string { return c.config.Node.GetId() }
+
+// Status tells where the client is.
+func (c *Client) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.rejected
+	status := c.status
+	status.Versions = maps.Clone(status.Versions)
+	return status
 }
 
-// Run takes the snapshot of the last run and then follows the control plane
-// until ctx ends.
+// Run follows the control plane until ctx ends. Call Load before.
 func (c *Client) Run(ctx context.Context) error {
+	var saver sync.WaitGroup
+	saver.Go(func() { c.keep(ctx) })
+	defer saver.Wait()
 	for wait := firstBackoff; ctx.Err() == nil; wait = min(2*wait, longestBackoff) {
 		began := time.Now()
-		err := c.follow(ctx)
-		c.connected.Set(0)
+		err := c.attend(ctx)
+		c.connected(false)
 		if ctx.Err() != nil {
 			break
+		}
+		if code := connect.CodeOf(err); code == connect.CodeUnimplemented || code == connect.CodeNotFound {
+			c.plain = !c.plain
 		}
 		if time.Since(began) > longestBackoff {
 			wait = firstBackoff
 		}
-		c.config.Log.Info("control plane is not followed; the configuration stays", "err", err, "wait", wait)
+		c.config.Log.Info("control plane is not followed; the configuration stays", "err", err, "wait", wait, "delta", !c.plain)
 		timer := time.NewTimer(wait/2 + rand.N(wait/2))
 		select {
 		case <-timer.C:
@@ -117,124 +119,47 @@ func (c *Client) Run(ctx context.Context) error {
 	return nil
 }
 
-// follow works through one stream.
-func (c *Client) follow(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	stream := c.stream.CallBidiStream(ctx)
-	defer func() { _ = stream.CloseResponse() }()
-	// The transport sees the end of ctx only when it is given something to
-	// send, or the end of what is sent.
-	unblock := context.AfterFunc(ctx, func() { _ = stream.CloseRequest() })
-	defer unblock()
-	defer cancel()
-
-	f := &follower{client: c, stream: stream, received: set{}, accepted: map[string]string{}}
-	for _, kind := range []string{secretType, clusterType, listenerType} {
-		if err := f.ask(kind, "", nil, nil); err != nil {
-			return err
-		}
+func (c *Client) connected(yes bool) {
+	value := 0.0
+	if yes {
+		value = 1
 	}
-	for {
-		response, err := stream.Receive()
-		if err != nil {
-			return err
-		}
-		c.connected.Set(1)
-		if err := f.take(response); err != nil {
-			return err
-		}
-	}
-}
-
-// follower is the state of one stream.
-type follower struct {
-	client   *Client
-	stream   *connect.BidiStreamForClient[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]
-	received set
-	accepted map[string]string // version by type
-	names    map[string][]string
-}
-
-// ask subscribes, acknowledges, or refuses.
-func (f *follower) ask(kind, nonce string, names []string, fault error) error {
-	request := &discoveryv3.DiscoveryRequest{
-		TypeUrl: kind, VersionInfo: f.accepted[kind], ResponseNonce: nonce, ResourceNames: names,
-		Node: &corev3.Node{Id: f.client.config.Node, Cluster: "gateway"},
-	}
-	if fault != nil {
-		request.ErrorDetail = &statusv3.Status{Code: int32(connect.CodeInvalidArgument), Message: fault.Error()}
-	}
-	return f.stream.Send(request)
-}
-
-// take stores a response and puts the whole in force where it is one.
-func (f *follower) take(response *discoveryv3.DiscoveryResponse) error {
-	kind := response.GetTypeUrl()
-	previous := f.received[kind]
-	f.received[kind] = response
-	config, fault := f.received.config()
-	if errors.Is(fault, errIncomplete) {
-		fault = nil
-	} else if fault == nil {
-		f.client.apply(f.received, config)
-	}
-	if fault != nil {
-		f.client.reject(fault)
-		f.received[kind] = previous
-		if previous == nil {
-			delete(f.received, kind)
-		}
-	} else {
-		f.accepted[kind] = response.GetVersionInfo()
-	}
-	if err := f.ask(kind, response.GetNonce(), f.names[kind], fault); err != nil {
-		return err
-	}
-	return f.subscribe(kind)
-}
-
-// subscribe asks for what a set of clusters or listeners refers to, once.
-func (f *follower) subscribe(kind string) error {
-	next, names := routeType, []string{edgeName}
-	if kind == clusterType {
-		next, names = endpointType, f.received.edsNames()
-	} else if kind != listenerType {
-		return nil
-	}
-	if f.names == nil {
-		f.names = map[string][]string{}
-	}
-	if known, asked := f.names[next]; asked && slices.Equal(known, names) {
-		return nil
-	}
-	f.names[next] = names
-	if len(names) == 0 {
-		return nil // an empty list would ask for everything
-	}
-	nonce := ""
-	if last := f.received[next]; last != nil {
-		nonce = last.GetNonce()
-	}
-	return f.ask(next, nonce, names, nil)
-}
-
-func (c *Client) apply(received set, config *edge.Config) {
-	c.mu.Lock()
-	c.rejected = ""
-	c.inForce = maps.Clone(received)
-	saved := c.inForce
-	c.mu.Unlock()
-	c.config.Apply(config)
-	c.taken.Inc()
-	if err := save(c.config.SnapshotFile, saved); err != nil {
-		c.config.Log.Error("last good configuration cannot be saved", "err", err)
-	}
-}
-
-func (c *Client) reject(fault error) {
-	c.refused.Inc()
-	c.config.Log.Error("configuration refused; the old one stays in force", "err", fault)
+	c.metrics.connected.Set(value)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rejected = fault.Error()
+	c.status.Connected, c.status.Delta = yes, !c.plain
+}
+
+// note remembers what was received and how it went.
+func (c *Client) note(versions map[string]string, rejected string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status.Versions, c.status.Rejected = maps.Clone(versions), rejected
+}
+
+type metrics struct {
+	connected prometheus.Gauge
+	taken     prometheus.Counter
+	refused   prometheus.Counter
+	apply     prometheus.Histogram
+}
+
+func newMetrics(registerer prometheus.Registerer) metrics {
+	m := metrics{
+		connected: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "backlot_gateway_xds_connected", Help: "1 while the control plane is followed.",
+		}),
+		taken: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "backlot_gateway_xds_swaps_total", Help: "Configurations put in force.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "backlot_gateway_xds_refused_total", Help: "Configurations refused.",
+		}),
+		apply: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "backlot_gateway_xds_apply_seconds", Help: "Time to check a configuration and put it in force.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
+		}),
+	}
+	registerer.MustRegister(m.connected, m.taken, m.refused, m.apply)
+	return m
 }

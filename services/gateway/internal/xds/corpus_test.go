@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"reflect"
@@ -32,7 +33,7 @@ var corpusIn = flag.String("corpus.in", "testdata/corpus.gz", "corpus `file`")
 
 // readCorpus gives each case: objects by kind and resource name, and the
 // resources.
-func readCorpus(t *testing.T, each func(n int, objects map[string]proto.Message, s set)) {
+func readCorpus(t *testing.T, each func(n int, objects map[string]proto.Message, s *set)) {
 	t.Helper()
 	file, err := os.Open(*corpusIn)
 	if err != nil {
@@ -65,14 +66,29 @@ func readCorpus(t *testing.T, each func(n int, objects map[string]proto.Message,
 			}
 			objects[o.GetKey().GetKind()+" "+space(o.GetKey().GetNamespace())+o.GetKey().GetName()] = spec
 		}
-		s := set{}
-		for range types {
-			response := new(discoveryv3.DiscoveryResponse)
-			next(response)
-			s[response.GetTypeUrl()] = response
-		}
-		each(n, objects, s)
+		each(n, objects, readSet(t, next))
 	}
+}
+
+// readSet reads the responses of one set. The corpus has no manifest.
+func readSet(t testing.TB, next func(proto.Message)) *set {
+	t.Helper()
+	s := newSet()
+	for range types[:len(types)-1] {
+		response := new(discoveryv3.DiscoveryResponse)
+		next(response)
+		u := &update{kind: response.GetTypeUrl(), version: response.GetVersionInfo(), put: map[string]*resource{}}
+		for _, body := range response.GetResources() {
+			if err := u.add("", "", body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.apply(u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.resources[manifestType][manifestName] = &resource{message: &gatewayv1.Manifest{ReleaseId: "corpus", Versions: maps.Clone(s.versions)}}
+	return s
 }
 
 // space is what the names of a namespace's resources begin with.
@@ -85,7 +101,7 @@ func space(namespace string) string {
 
 func TestWhatIsRenderedIsWhatIsInForce(t *testing.T) {
 	cases := 0
-	readCorpus(t, func(n int, objects map[string]proto.Message, s set) {
+	readCorpus(t, func(n int, objects map[string]proto.Message, s *set) {
 		cases++
 		config, err := s.config()
 		if err != nil {
@@ -329,12 +345,9 @@ func named(space, name string) string {
 // left, which is what every Envoy goes by.
 func TestEnvoysFieldsSayTheSame(t *testing.T) {
 	compared := 0
-	readCorpus(t, func(n int, objects map[string]proto.Message, s set) {
-		for _, raw := range s[routeType].GetResources() {
-			rc := new(routev3.RouteConfiguration)
-			if err := raw.UnmarshalTo(rc); err != nil {
-				t.Fatal(err)
-			}
+	readCorpus(t, func(n int, objects map[string]proto.Message, s *set) {
+		for _, raw := range s.resources[routeType] {
+			rc := raw.message.(*routev3.RouteConfiguration)
 			for _, host := range rc.GetVirtualHosts() {
 				for _, r := range host.GetRoutes() {
 					spec, _ := objects["Route "+r.GetName()].(*gatewayv1.Route)

@@ -16,12 +16,14 @@ import (
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
+	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 )
 
 func packed(t *testing.T, m proto.Message) *anypb.Any {
@@ -45,24 +47,31 @@ func good(t *testing.T) (c *clusterv3.Cluster, l *listenerv3.Listener, m *hcmv3.
 		}
 }
 
-func assemble(t *testing.T, c *clusterv3.Cluster, l *listenerv3.Listener, m *hcmv3.HttpConnectionManager, r *routev3.Route, more ...*tlsv3.Secret) set {
+func assemble(t *testing.T, c *clusterv3.Cluster, l *listenerv3.Listener, m *hcmv3.HttpConnectionManager, r *routev3.Route, more ...*tlsv3.Secret) *set {
 	t.Helper()
 	l.FilterChains = []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed(t, m)}}}}}
-	s := set{}
-	for kind, message := range map[string]proto.Message{
-		clusterType: c, listenerType: l,
-		routeType: &routev3.RouteConfiguration{Name: "edge", VirtualHosts: []*routev3.VirtualHost{{Domains: []string{"*"}, Routes: []*routev3.Route{r}}}},
-	} {
-		s[kind] = &discoveryv3.DiscoveryResponse{TypeUrl: kind, VersionInfo: "r1", Resources: []*anypb.Any{packed(t, message)}}
-	}
-	if len(more) > 0 {
-		s[secretType] = &discoveryv3.DiscoveryResponse{TypeUrl: secretType, VersionInfo: "r1"}
-		for _, secret := range more {
-			s[secretType].Resources = append(s[secretType].Resources, packed(t, secret))
+	s := newSet()
+	put := func(message proto.Message) {
+		t.Helper()
+		body := packed(t, message)
+		name, one, err := decode(body.GetTypeUrl(), "1", body)
+		if err != nil {
+			t.Fatal(err)
 		}
+		s.resources[body.GetTypeUrl()][name] = one
+	}
+	put(c)
+	put(l)
+	put(&routev3.RouteConfiguration{Name: "edge", VirtualHosts: []*routev3.VirtualHost{{Domains: []string{"*"}, Routes: []*routev3.Route{r}}}})
+	put(&gatewayv1.Manifest{ReleaseId: "r1"})
+	for _, secret := range more {
+		put(secret)
 	}
 	return s
 }
+
+// config is what a builder makes that has made nothing before.
+func (s *set) config() (*edge.Config, error) { return new(builder).config(s) }
 
 // TestWhatIsNotUnderstoodIsRefusedByName merges a piece of JSON into one of the
 // resources of a good set.
@@ -171,7 +180,7 @@ func TestSecretsMayBeFilesOfTheMachine(t *testing.T) {
 	}
 }
 
-func TestASetWaitsForTheSecretsThatItRefersTo(t *testing.T) {
+func TestASetHasTheSecretsThatItRefersTo(t *testing.T) {
 	c, l, m, r := good(t)
 	c.TransportSocket = &corev3.TransportSocket{ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: packed(t, &tlsv3.UpstreamTlsContext{
 		Sni: "a", CommonTlsContext: &tlsv3.CommonTlsContext{
@@ -182,7 +191,7 @@ func TestASetWaitsForTheSecretsThatItRefersTo(t *testing.T) {
 		},
 	})}}
 	c.ConnectTimeout, c.CommonLbConfig = nil, nil
-	if _, err := assemble(t, c, l, m, r).config(); err == nil || err != errIncomplete { //nolint:errorlint // it is not wrapped
+	if _, err := assemble(t, c, l, m, r).config(); err == nil || !strings.Contains(err.Error(), `secret "ca" does not exist`) {
 		t.Errorf("without secrets: %v", err)
 	}
 	other := &tlsv3.Secret{Name: "other", Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{Secret: inlineSource("x")}}}

@@ -4,74 +4,140 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 
+	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 )
-
-// Types of resources, in the order in which they are asked for.
-const (
-	typePrefix   = "type.googleapis.com/"
-	secretType   = typePrefix + "envoy.extensions.transport_sockets.tls.v3.Secret"
-	clusterType  = typePrefix + "envoy.config.cluster.v3.Cluster"
-	endpointType = typePrefix + "envoy.config.endpoint.v3.ClusterLoadAssignment"
-	listenerType = typePrefix + "envoy.config.listener.v3.Listener"
-	routeType    = typePrefix + "envoy.config.route.v3.RouteConfiguration"
-)
-
-var types = []string{secretType, clusterType, endpointType, listenerType, routeType}
 
 // edgeName is that of our listener and of our route configuration.
 const edgeName = "edge"
 
-// errIncomplete means that more responses have to come before the set is
-// closed under its references and of one release.
-var errIncomplete = errors.New("set of resources is not complete yet")
+// errIncomplete means that a set is not the one that its manifest describes.
+var errIncomplete = errors.New("set of resources is not complete")
 
-// set holds the newest response of each type.
-type set map[string]*discoveryv3.DiscoveryResponse
-
-// release is the part of a version before the counter of endpoint changes.
-func release(version string) string {
-	name, _, _ := strings.Cut(version, "+")
-	return name
+// set holds the newest resources by type and name, and the version of each
+// type.
+type set struct {
+	resources map[string]map[string]*resource
+	versions  map[string]string
 }
 
-// config makes the edge's configuration of the whole set.
-func (s set) config() (*edge.Config, error) {
+func newSet() *set {
+	s := &set{resources: make(map[string]map[string]*resource, len(types)), versions: make(map[string]string, len(types))}
 	for _, kind := range types {
-		if s[kind] == nil && (kind == secretType || kind == endpointType && len(s.edsNames()) == 0) {
-			continue // nothing refers to any, or Check says so
-		}
-		if s[kind] == nil || release(s[kind].GetVersionInfo()) != release(s[clusterType].GetVersionInfo()) {
-			return nil, errIncomplete
+		s.resources[kind] = map[string]*resource{}
+	}
+	return s
+}
+
+// clone returns a set that changes apart from this one.
+func (s *set) clone() *set {
+	c := &set{resources: make(map[string]map[string]*resource, len(types)), versions: maps.Clone(s.versions)}
+	for kind, all := range s.resources {
+		c.resources[kind] = maps.Clone(all)
+	}
+	return c
+}
+
+// update is what a response changes of one type.
+type update struct {
+	kind, version string
+	whole         bool // what is not in put is gone
+	put           map[string]*resource
+	removed       []string
+}
+
+// add decodes a resource into an update. name is what the response calls it;
+// empty: it does not.
+func (u *update) add(name, version string, body *anypb.Any) error {
+	own, r, err := decode(u.kind, version, body)
+	if err == nil && name != "" && own != name {
+		err = fmt.Errorf("it is called %q", own)
+	}
+	if err != nil {
+		return fmt.Errorf("resource %q: %w", name, err)
+	}
+	u.put[own] = r
+	return nil
+}
+
+// apply changes the set.
+func (s *set) apply(u *update) error {
+	all := s.resources[u.kind]
+	if u.whole {
+		all = make(map[string]*resource, len(u.put))
+	}
+	if len(all)+len(u.put) > maxResources {
+		return fmt.Errorf("more than %d resources", maxResources)
+	}
+	for name, r := range u.put {
+		all[name] = r
+	}
+	for _, name := range u.removed {
+		delete(all, name)
+	}
+	s.resources[u.kind], s.versions[u.kind] = all, u.version
+	return nil
+}
+
+// complete tells whether the set is what its manifest says, and of which
+// release it then is.
+func (s *set) complete() (release string, whole bool) {
+	manifest := s.resources[manifestType][manifestName]
+	if manifest == nil {
+		return "", false
+	}
+	m := manifest.message.(*gatewayv1.Manifest)
+	for _, kind := range types {
+		if want, listed := m.GetVersions()[kind]; listed && s.versions[kind] != want {
+			return "", false
 		}
 	}
-	config := &edge.Config{Release: release(s[clusterType].GetVersionInfo())}
+	return m.GetReleaseId(), true
+}
+
+// builder makes configurations of sets that follow each other. What was made
+// of the same resources is made once.
+type builder struct {
+	clusters map[string]builtCluster
+	routes   *resource
+	hosts    []edge.Host
+}
+
+type builtCluster struct {
+	cluster, endpoints *resource
+	made               edge.Cluster
+}
+
+// config makes the edge's configuration of a whole set and checks it.
+func (b *builder) config(s *set) (*edge.Config, error) {
+	release, whole := s.complete()
+	if !whole {
+		return nil, errIncomplete
+	}
+	config := &edge.Config{Release: release}
 	var err error
 	if config.Secrets, err = s.secrets(); err != nil {
 		return nil, err
 	}
-	if config.Clusters, err = s.clusters(); err != nil {
+	if config.Clusters, err = b.everyCluster(s); err != nil {
 		return nil, err
 	}
-	routes, err := s.listeners(config)
+	name, err := s.listeners(config)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.routes(config, routes); err != nil {
+	if config.Hosts, err = b.everyHost(s, name); err != nil {
 		return nil, err
-	}
-	if s[secretType] == nil && len(secretNames(config)) > 0 {
-		return nil, errIncomplete
 	}
 	if err := config.Check(); err != nil {
 		return nil, err
@@ -80,102 +146,67 @@ func (s set) config() (*edge.Config, error) {
 	return config, nil
 }
 
-// secretNames are the secrets that a configuration refers to, in order.
-func secretNames(c *edge.Config) []string {
-	var names []string
-	for _, l := range c.Listeners {
-		if l.TLS != nil {
-			names = append(append(names, l.TLS.Certificates...), l.TLS.ClientCA)
-		}
-	}
-	for _, cluster := range c.Clusters {
-		if cluster.TLS != nil {
-			names = append(names, cluster.TLS.Authority, cluster.TLS.Certificate)
-		}
-	}
-	for _, host := range c.Hosts {
-		for i := range host.Routes {
-			policy := &host.Routes[i].Policy
-			if policy.JWT != nil {
-				names = append(names, policy.JWT.Secret)
-			}
-			if policy.APIKey != nil {
-				names = append(names, policy.APIKey.Secret)
-			}
-		}
-	}
-	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
-}
-
-func (s set) secrets() (map[string]edge.Secret, error) {
+func (s *set) secrets() (map[string]edge.Secret, error) {
 	secrets := map[string]edge.Secret{}
-	for _, raw := range s[secretType].GetResources() {
-		one := new(tlsv3.Secret)
-		if err := raw.UnmarshalTo(one); err != nil {
-			return nil, fmt.Errorf("secret: %w", err)
-		}
-		secret, err := decodeSecret(one)
+	for name, raw := range s.resources[secretType] {
+		secret, err := decodeSecret(raw.message.(*tlsv3.Secret))
 		if err != nil {
-			return nil, fmt.Errorf("secret %q: %w", one.GetName(), err)
+			return nil, fmt.Errorf("secret %q: %w", name, err)
 		}
-		secrets[one.GetName()] = secret
+		secrets[name] = secret
 	}
 	return secrets, nil
 }
 
-func (s set) clusters() (map[string]edge.Cluster, error) {
-	assignments := map[string]*endpointv3.ClusterLoadAssignment{}
-	for _, raw := range s[endpointType].GetResources() {
-		a := new(endpointv3.ClusterLoadAssignment)
-		if err := raw.UnmarshalTo(a); err != nil {
-			return nil, fmt.Errorf("endpoints: %w", err)
-		}
-		assignments[a.GetClusterName()] = a
-	}
-	clusters := map[string]edge.Cluster{}
-	for _, raw := range s[clusterType].GetResources() {
-		c := new(clusterv3.Cluster)
-		if err := raw.UnmarshalTo(c); err != nil {
-			return nil, fmt.Errorf("cluster: %w", err)
-		}
-		endpoints := c.GetLoadAssignment()
+func (b *builder) everyCluster(s *set) (map[string]edge.Cluster, error) {
+	made := make(map[string]edge.Cluster, len(s.resources[clusterType]))
+	built := make(map[string]builtCluster, len(s.resources[clusterType]))
+	for name, raw := range s.resources[clusterType] {
+		one := builtCluster{cluster: raw}
+		c := raw.message.(*clusterv3.Cluster)
+		assignment := c.GetLoadAssignment()
 		if c.GetType() == clusterv3.Cluster_EDS {
-			name := c.GetEdsClusterConfig().GetServiceName()
-			if name == "" {
-				name = c.GetName()
+			if one.endpoints = s.resources[endpointType][edsName(c)]; one.endpoints == nil {
+				return nil, fmt.Errorf("cluster %q: endpoints %q do not exist", name, edsName(c))
 			}
-			if endpoints = assignments[name]; endpoints == nil {
-				return nil, errIncomplete
+			assignment = one.endpoints.message.(*endpointv3.ClusterLoadAssignment)
+		}
+		if before, found := b.clusters[name]; found && before.cluster == one.cluster && before.endpoints == one.endpoints {
+			one.made = before.made
+		} else {
+			var err error
+			if one.made, err = decodeCluster(c, assignment); err != nil {
+				return nil, fmt.Errorf("cluster %q: %w", name, err)
 			}
 		}
-		cluster, err := decodeCluster(c, endpoints)
-		if err != nil {
-			return nil, fmt.Errorf("cluster %q: %w", c.GetName(), err)
-		}
-		clusters[cluster.Name] = cluster
+		made[one.made.Name], built[name] = one.made, one
 	}
-	return clusters, nil
+	b.clusters = built
+	return made, nil
+}
+
+func edsName(c *clusterv3.Cluster) string {
+	if name := c.GetEdsClusterConfig().GetServiceName(); name != "" {
+		return name
+	}
+	return c.GetName()
 }
 
 // listeners reads the keys of the edge, the listeners that are objects, and
 // which routes to take. Listeners without address are gRPC clients' own.
-func (s set) listeners(config *edge.Config) (routes string, err error) {
+func (s *set) listeners(config *edge.Config) (routes string, err error) {
 	fronts := map[string]front{}
-	for _, raw := range s[listenerType].GetResources() {
-		l := new(listenerv3.Listener)
-		if err := raw.UnmarshalTo(l); err != nil {
-			return "", fmt.Errorf("listener: %w", err)
-		}
+	for name, raw := range s.resources[listenerType] {
+		l := raw.message.(*listenerv3.Listener)
 		if l.GetApiListener() != nil {
 			continue
 		}
 		listener, f, err := decodeListener(l)
 		if err != nil {
-			return "", fmt.Errorf("listener %q: %w", l.GetName(), err)
+			return "", fmt.Errorf("listener %q: %w", name, err)
 		}
-		fronts[l.GetName()] = f
-		if l.GetName() != edgeName {
+		fronts[name] = f
+		if name != edgeName {
 			config.Listeners = append(config.Listeners, listener)
 		}
 	}
@@ -193,20 +224,18 @@ func (s set) listeners(config *edge.Config) (routes string, err error) {
 	return main.routes, nil
 }
 
-func (s set) routes(config *edge.Config, name string) error {
-	for _, raw := range s[routeType].GetResources() {
-		rc := new(routev3.RouteConfiguration)
-		if err := raw.UnmarshalTo(rc); err != nil {
-			return fmt.Errorf("routes: %w", err)
-		}
-		if rc.GetName() == name {
-			hosts, err := decodeRoutes(rc)
-			config.Hosts = hosts
-			if err != nil {
-				return fmt.Errorf("routes %q: %w", name, err)
-			}
-			return nil
-		}
+func (b *builder) everyHost(s *set, name string) ([]edge.Host, error) {
+	found := s.resources[routeType][name]
+	if found == nil {
+		return nil, fmt.Errorf("routes %q do not exist", name)
 	}
-	return errIncomplete
+	if found == b.routes {
+		return b.hosts, nil
+	}
+	hosts, err := decodeRoutes(found.message.(*routev3.RouteConfiguration))
+	if err != nil {
+		return nil, fmt.Errorf("routes %q: %w", name, err)
+	}
+	b.routes, b.hosts = found, hosts
+	return hosts, nil
 }

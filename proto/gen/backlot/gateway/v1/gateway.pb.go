@@ -180,7 +180,15 @@ type GetStatusResponse struct {
 	Clusters  uint32 `protobuf:"varint,3,opt,name=clusters,proto3" json:"clusters,omitempty"`
 	Endpoints uint32 `protobuf:"varint,4,opt,name=endpoints,proto3" json:"endpoints,omitempty"`
 	// Why the newest configuration was refused; empty when it was not.
-	Rejected      string `protobuf:"bytes,5,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	Rejected string `protobuf:"bytes,5,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// Version of each type of resource that the control plane has sent, by its
+	// type URL.
+	Versions map[string]string `protobuf:"bytes,6,rep,name=versions,proto3" json:"versions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Whether the control plane is followed; else the last good configuration
+	// is in force.
+	Connected bool `protobuf:"varint,7,opt,name=connected,proto3" json:"connected,omitempty"`
+	// Id of this gateway at the control plane.
+	NodeId        string `protobuf:"bytes,8,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -246,6 +254,27 @@ func (x *GetStatusResponse) GetEndpoints() uint32 {
 func (x *GetStatusResponse) GetRejected() string {
 	if x != nil {
 		return x.Rejected
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetVersions() map[string]string {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetConnected() bool {
+	if x != nil {
+		return x.Connected
+	}
+	return false
+}
+
+func (x *GetStatusResponse) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
 	}
 	return ""
 }
@@ -3866,14 +3895,20 @@ var File_backlot_gateway_v1_gateway_proto protoreflect.FileDescriptor
 const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
 	" backlot/gateway/v1/gateway.proto\x12\x12backlot.gateway.v1\x1a\"backlot/identity/v1/identity.proto\x1a backlot/options/v1/options.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x12\n" +
-	"\x10GetStatusRequest\"\xa0\x01\n" +
+	"\x10GetStatusRequest\"\xe5\x02\n" +
 	"\x11GetStatusResponse\x12\x1d\n" +
 	"\n" +
 	"release_id\x18\x01 \x01(\tR\treleaseId\x12\x16\n" +
 	"\x06routes\x18\x02 \x01(\rR\x06routes\x12\x1a\n" +
 	"\bclusters\x18\x03 \x01(\rR\bclusters\x12\x1c\n" +
 	"\tendpoints\x18\x04 \x01(\rR\tendpoints\x12\x1a\n" +
-	"\brejected\x18\x05 \x01(\tR\brejected\"\x84\a\n" +
+	"\brejected\x18\x05 \x01(\tR\brejected\x12O\n" +
+	"\bversions\x18\x06 \x03(\v23.backlot.gateway.v1.GetStatusResponse.VersionsEntryR\bversions\x12\x1c\n" +
+	"\tconnected\x18\a \x01(\bR\tconnected\x12\x17\n" +
+	"\anode_id\x18\b \x01(\tR\x06nodeId\x1a;\n" +
+	"\rVersionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x84\a\n" +
 	"\x05Route\x12'\n" +
 	"\x05hosts\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\xfd\x01R\x05hosts\x129\n" +
 	"\x04path\x18\x02 \x01(\v2\x1d.backlot.gateway.v1.PathMatchB\x06\xbaH\x03\xc8\x01\x01R\x04path\x125\n" +
@@ -4192,7 +4227,7 @@ func file_backlot_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_backlot_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_backlot_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_backlot_gateway_v1_gateway_proto_goTypes = []any{
 	(Balance)(0),                  // 0: backlot.gateway.v1.Balance
 	(UpstreamProtocol)(0),         // 1: backlot.gateway.v1.UpstreamProtocol
@@ -4242,97 +4277,99 @@ var file_backlot_gateway_v1_gateway_proto_goTypes = []any{
 	(*ClusterExtension)(nil),      // 45: backlot.gateway.v1.ClusterExtension
 	(*EdgeIdentity)(nil),          // 46: backlot.gateway.v1.EdgeIdentity
 	(*RouteTarget)(nil),           // 47: backlot.gateway.v1.RouteTarget
-	nil,                           // 48: backlot.gateway.v1.Jwt.ForwardEntry
-	nil,                           // 49: backlot.gateway.v1.ExternalAuthorization.ContextEntry
-	nil,                           // 50: backlot.gateway.v1.ApiKeys.DigestsEntry
-	(v1.Principal)(0),             // 51: backlot.options.v1.Principal
-	(*durationpb.Duration)(nil),   // 52: google.protobuf.Duration
-	(*v11.VerificationKey)(nil),   // 53: backlot.identity.v1.VerificationKey
+	nil,                           // 48: backlot.gateway.v1.GetStatusResponse.VersionsEntry
+	nil,                           // 49: backlot.gateway.v1.Jwt.ForwardEntry
+	nil,                           // 50: backlot.gateway.v1.ExternalAuthorization.ContextEntry
+	nil,                           // 51: backlot.gateway.v1.ApiKeys.DigestsEntry
+	(v1.Principal)(0),             // 52: backlot.options.v1.Principal
+	(*durationpb.Duration)(nil),   // 53: google.protobuf.Duration
+	(*v11.VerificationKey)(nil),   // 54: backlot.identity.v1.VerificationKey
 }
 var file_backlot_gateway_v1_gateway_proto_depIdxs = []int32{
-	5,  // 0: backlot.gateway.v1.Route.path:type_name -> backlot.gateway.v1.PathMatch
-	12, // 1: backlot.gateway.v1.Route.media:type_name -> backlot.gateway.v1.MediaTarget
-	13, // 2: backlot.gateway.v1.Route.console:type_name -> backlot.gateway.v1.ConsoleTarget
-	7,  // 3: backlot.gateway.v1.Route.split:type_name -> backlot.gateway.v1.Split
-	10, // 4: backlot.gateway.v1.Route.redirect:type_name -> backlot.gateway.v1.Redirect
-	11, // 5: backlot.gateway.v1.Route.answer:type_name -> backlot.gateway.v1.Answer
-	14, // 6: backlot.gateway.v1.Route.policy:type_name -> backlot.gateway.v1.RoutePolicy
-	6,  // 7: backlot.gateway.v1.Route.headers:type_name -> backlot.gateway.v1.ValueMatch
-	6,  // 8: backlot.gateway.v1.Route.queries:type_name -> backlot.gateway.v1.ValueMatch
-	9,  // 9: backlot.gateway.v1.Route.mirrors:type_name -> backlot.gateway.v1.Mirror
-	8,  // 10: backlot.gateway.v1.Split.clusters:type_name -> backlot.gateway.v1.WeightedCluster
-	25, // 11: backlot.gateway.v1.WeightedCluster.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
-	25, // 12: backlot.gateway.v1.WeightedCluster.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
-	51, // 13: backlot.gateway.v1.RoutePolicy.principals:type_name -> backlot.options.v1.Principal
-	52, // 14: backlot.gateway.v1.RoutePolicy.timeout:type_name -> google.protobuf.Duration
-	52, // 15: backlot.gateway.v1.RoutePolicy.try_timeout:type_name -> google.protobuf.Duration
-	52, // 16: backlot.gateway.v1.RoutePolicy.idle_timeout:type_name -> google.protobuf.Duration
-	15, // 17: backlot.gateway.v1.RoutePolicy.retry:type_name -> backlot.gateway.v1.Retry
-	16, // 18: backlot.gateway.v1.RoutePolicy.hedge:type_name -> backlot.gateway.v1.Hedge
-	17, // 19: backlot.gateway.v1.RoutePolicy.hash:type_name -> backlot.gateway.v1.HashKey
-	18, // 20: backlot.gateway.v1.RoutePolicy.cors:type_name -> backlot.gateway.v1.Cors
-	19, // 21: backlot.gateway.v1.RoutePolicy.jwt:type_name -> backlot.gateway.v1.Jwt
-	20, // 22: backlot.gateway.v1.RoutePolicy.api_key:type_name -> backlot.gateway.v1.ApiKey
-	21, // 23: backlot.gateway.v1.RoutePolicy.client_certificate:type_name -> backlot.gateway.v1.ClientCertificate
-	22, // 24: backlot.gateway.v1.RoutePolicy.external_authorization:type_name -> backlot.gateway.v1.ExternalAuthorization
-	23, // 25: backlot.gateway.v1.RoutePolicy.rate_limits:type_name -> backlot.gateway.v1.RateLimit
-	24, // 26: backlot.gateway.v1.RoutePolicy.compression:type_name -> backlot.gateway.v1.Compression
-	25, // 27: backlot.gateway.v1.RoutePolicy.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
-	25, // 28: backlot.gateway.v1.RoutePolicy.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
-	52, // 29: backlot.gateway.v1.Retry.backoff_min:type_name -> google.protobuf.Duration
-	52, // 30: backlot.gateway.v1.Retry.backoff_max:type_name -> google.protobuf.Duration
-	52, // 31: backlot.gateway.v1.Hedge.after:type_name -> google.protobuf.Duration
-	52, // 32: backlot.gateway.v1.Cors.max_age:type_name -> google.protobuf.Duration
-	48, // 33: backlot.gateway.v1.Jwt.forward:type_name -> backlot.gateway.v1.Jwt.ForwardEntry
-	52, // 34: backlot.gateway.v1.Jwt.leeway:type_name -> google.protobuf.Duration
-	52, // 35: backlot.gateway.v1.ExternalAuthorization.timeout:type_name -> google.protobuf.Duration
-	49, // 36: backlot.gateway.v1.ExternalAuthorization.context:type_name -> backlot.gateway.v1.ExternalAuthorization.ContextEntry
-	17, // 37: backlot.gateway.v1.RateLimit.key:type_name -> backlot.gateway.v1.HashKey
-	26, // 38: backlot.gateway.v1.HeaderEdits.set:type_name -> backlot.gateway.v1.HeaderValue
-	26, // 39: backlot.gateway.v1.HeaderEdits.add:type_name -> backlot.gateway.v1.HeaderValue
-	36, // 40: backlot.gateway.v1.Cluster.static:type_name -> backlot.gateway.v1.StaticEndpoints
-	52, // 41: backlot.gateway.v1.Cluster.connect_timeout:type_name -> google.protobuf.Duration
-	38, // 42: backlot.gateway.v1.Cluster.breaker:type_name -> backlot.gateway.v1.CircuitBreaker
-	0,  // 43: backlot.gateway.v1.Cluster.balance:type_name -> backlot.gateway.v1.Balance
-	1,  // 44: backlot.gateway.v1.Cluster.protocol:type_name -> backlot.gateway.v1.UpstreamProtocol
-	28, // 45: backlot.gateway.v1.Cluster.tls:type_name -> backlot.gateway.v1.ClusterTls
-	29, // 46: backlot.gateway.v1.Cluster.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
-	30, // 47: backlot.gateway.v1.Cluster.outlier_detection:type_name -> backlot.gateway.v1.OutlierDetection
-	31, // 48: backlot.gateway.v1.Cluster.health_check:type_name -> backlot.gateway.v1.HealthCheck
-	35, // 49: backlot.gateway.v1.Cluster.pool:type_name -> backlot.gateway.v1.ConnectionPool
-	52, // 50: backlot.gateway.v1.ErrorBreaker.window:type_name -> google.protobuf.Duration
-	52, // 51: backlot.gateway.v1.ErrorBreaker.open_for:type_name -> google.protobuf.Duration
-	52, // 52: backlot.gateway.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
-	52, // 53: backlot.gateway.v1.OutlierDetection.base_eject:type_name -> google.protobuf.Duration
-	52, // 54: backlot.gateway.v1.OutlierDetection.max_eject:type_name -> google.protobuf.Duration
-	32, // 55: backlot.gateway.v1.HealthCheck.http:type_name -> backlot.gateway.v1.HttpCheck
-	33, // 56: backlot.gateway.v1.HealthCheck.grpc:type_name -> backlot.gateway.v1.GrpcCheck
-	34, // 57: backlot.gateway.v1.HealthCheck.tcp:type_name -> backlot.gateway.v1.TcpCheck
-	52, // 58: backlot.gateway.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	52, // 59: backlot.gateway.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	52, // 60: backlot.gateway.v1.ConnectionPool.idle_timeout:type_name -> google.protobuf.Duration
-	52, // 61: backlot.gateway.v1.ConnectionPool.tls_handshake_timeout:type_name -> google.protobuf.Duration
-	37, // 62: backlot.gateway.v1.StaticEndpoints.endpoints:type_name -> backlot.gateway.v1.StaticEndpoint
-	40, // 63: backlot.gateway.v1.Listener.tls:type_name -> backlot.gateway.v1.ListenerTls
-	42, // 64: backlot.gateway.v1.Secret.certificate:type_name -> backlot.gateway.v1.Certificate
-	43, // 65: backlot.gateway.v1.Secret.authority:type_name -> backlot.gateway.v1.Material
-	43, // 66: backlot.gateway.v1.Secret.jwks:type_name -> backlot.gateway.v1.Material
-	44, // 67: backlot.gateway.v1.Secret.api_keys:type_name -> backlot.gateway.v1.ApiKeys
-	43, // 68: backlot.gateway.v1.Certificate.chain:type_name -> backlot.gateway.v1.Material
-	43, // 69: backlot.gateway.v1.Certificate.key:type_name -> backlot.gateway.v1.Material
-	50, // 70: backlot.gateway.v1.ApiKeys.digests:type_name -> backlot.gateway.v1.ApiKeys.DigestsEntry
-	29, // 71: backlot.gateway.v1.ClusterExtension.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
-	35, // 72: backlot.gateway.v1.ClusterExtension.pool:type_name -> backlot.gateway.v1.ConnectionPool
-	53, // 73: backlot.gateway.v1.EdgeIdentity.keys:type_name -> backlot.identity.v1.VerificationKey
-	12, // 74: backlot.gateway.v1.RouteTarget.media:type_name -> backlot.gateway.v1.MediaTarget
-	13, // 75: backlot.gateway.v1.RouteTarget.console:type_name -> backlot.gateway.v1.ConsoleTarget
-	2,  // 76: backlot.gateway.v1.GatewayService.GetStatus:input_type -> backlot.gateway.v1.GetStatusRequest
-	3,  // 77: backlot.gateway.v1.GatewayService.GetStatus:output_type -> backlot.gateway.v1.GetStatusResponse
-	77, // [77:78] is the sub-list for method output_type
-	76, // [76:77] is the sub-list for method input_type
-	76, // [76:76] is the sub-list for extension type_name
-	76, // [76:76] is the sub-list for extension extendee
-	0,  // [0:76] is the sub-list for field type_name
+	48, // 0: backlot.gateway.v1.GetStatusResponse.versions:type_name -> backlot.gateway.v1.GetStatusResponse.VersionsEntry
+	5,  // 1: backlot.gateway.v1.Route.path:type_name -> backlot.gateway.v1.PathMatch
+	12, // 2: backlot.gateway.v1.Route.media:type_name -> backlot.gateway.v1.MediaTarget
+	13, // 3: backlot.gateway.v1.Route.console:type_name -> backlot.gateway.v1.ConsoleTarget
+	7,  // 4: backlot.gateway.v1.Route.split:type_name -> backlot.gateway.v1.Split
+	10, // 5: backlot.gateway.v1.Route.redirect:type_name -> backlot.gateway.v1.Redirect
+	11, // 6: backlot.gateway.v1.Route.answer:type_name -> backlot.gateway.v1.Answer
+	14, // 7: backlot.gateway.v1.Route.policy:type_name -> backlot.gateway.v1.RoutePolicy
+	6,  // 8: backlot.gateway.v1.Route.headers:type_name -> backlot.gateway.v1.ValueMatch
+	6,  // 9: backlot.gateway.v1.Route.queries:type_name -> backlot.gateway.v1.ValueMatch
+	9,  // 10: backlot.gateway.v1.Route.mirrors:type_name -> backlot.gateway.v1.Mirror
+	8,  // 11: backlot.gateway.v1.Split.clusters:type_name -> backlot.gateway.v1.WeightedCluster
+	25, // 12: backlot.gateway.v1.WeightedCluster.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	25, // 13: backlot.gateway.v1.WeightedCluster.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	52, // 14: backlot.gateway.v1.RoutePolicy.principals:type_name -> backlot.options.v1.Principal
+	53, // 15: backlot.gateway.v1.RoutePolicy.timeout:type_name -> google.protobuf.Duration
+	53, // 16: backlot.gateway.v1.RoutePolicy.try_timeout:type_name -> google.protobuf.Duration
+	53, // 17: backlot.gateway.v1.RoutePolicy.idle_timeout:type_name -> google.protobuf.Duration
+	15, // 18: backlot.gateway.v1.RoutePolicy.retry:type_name -> backlot.gateway.v1.Retry
+	16, // 19: backlot.gateway.v1.RoutePolicy.hedge:type_name -> backlot.gateway.v1.Hedge
+	17, // 20: backlot.gateway.v1.RoutePolicy.hash:type_name -> backlot.gateway.v1.HashKey
+	18, // 21: backlot.gateway.v1.RoutePolicy.cors:type_name -> backlot.gateway.v1.Cors
+	19, // 22: backlot.gateway.v1.RoutePolicy.jwt:type_name -> backlot.gateway.v1.Jwt
+	20, // 23: backlot.gateway.v1.RoutePolicy.api_key:type_name -> backlot.gateway.v1.ApiKey
+	21, // 24: backlot.gateway.v1.RoutePolicy.client_certificate:type_name -> backlot.gateway.v1.ClientCertificate
+	22, // 25: backlot.gateway.v1.RoutePolicy.external_authorization:type_name -> backlot.gateway.v1.ExternalAuthorization
+	23, // 26: backlot.gateway.v1.RoutePolicy.rate_limits:type_name -> backlot.gateway.v1.RateLimit
+	24, // 27: backlot.gateway.v1.RoutePolicy.compression:type_name -> backlot.gateway.v1.Compression
+	25, // 28: backlot.gateway.v1.RoutePolicy.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	25, // 29: backlot.gateway.v1.RoutePolicy.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	53, // 30: backlot.gateway.v1.Retry.backoff_min:type_name -> google.protobuf.Duration
+	53, // 31: backlot.gateway.v1.Retry.backoff_max:type_name -> google.protobuf.Duration
+	53, // 32: backlot.gateway.v1.Hedge.after:type_name -> google.protobuf.Duration
+	53, // 33: backlot.gateway.v1.Cors.max_age:type_name -> google.protobuf.Duration
+	49, // 34: backlot.gateway.v1.Jwt.forward:type_name -> backlot.gateway.v1.Jwt.ForwardEntry
+	53, // 35: backlot.gateway.v1.Jwt.leeway:type_name -> google.protobuf.Duration
+	53, // 36: backlot.gateway.v1.ExternalAuthorization.timeout:type_name -> google.protobuf.Duration
+	50, // 37: backlot.gateway.v1.ExternalAuthorization.context:type_name -> backlot.gateway.v1.ExternalAuthorization.ContextEntry
+	17, // 38: backlot.gateway.v1.RateLimit.key:type_name -> backlot.gateway.v1.HashKey
+	26, // 39: backlot.gateway.v1.HeaderEdits.set:type_name -> backlot.gateway.v1.HeaderValue
+	26, // 40: backlot.gateway.v1.HeaderEdits.add:type_name -> backlot.gateway.v1.HeaderValue
+	36, // 41: backlot.gateway.v1.Cluster.static:type_name -> backlot.gateway.v1.StaticEndpoints
+	53, // 42: backlot.gateway.v1.Cluster.connect_timeout:type_name -> google.protobuf.Duration
+	38, // 43: backlot.gateway.v1.Cluster.breaker:type_name -> backlot.gateway.v1.CircuitBreaker
+	0,  // 44: backlot.gateway.v1.Cluster.balance:type_name -> backlot.gateway.v1.Balance
+	1,  // 45: backlot.gateway.v1.Cluster.protocol:type_name -> backlot.gateway.v1.UpstreamProtocol
+	28, // 46: backlot.gateway.v1.Cluster.tls:type_name -> backlot.gateway.v1.ClusterTls
+	29, // 47: backlot.gateway.v1.Cluster.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
+	30, // 48: backlot.gateway.v1.Cluster.outlier_detection:type_name -> backlot.gateway.v1.OutlierDetection
+	31, // 49: backlot.gateway.v1.Cluster.health_check:type_name -> backlot.gateway.v1.HealthCheck
+	35, // 50: backlot.gateway.v1.Cluster.pool:type_name -> backlot.gateway.v1.ConnectionPool
+	53, // 51: backlot.gateway.v1.ErrorBreaker.window:type_name -> google.protobuf.Duration
+	53, // 52: backlot.gateway.v1.ErrorBreaker.open_for:type_name -> google.protobuf.Duration
+	53, // 53: backlot.gateway.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
+	53, // 54: backlot.gateway.v1.OutlierDetection.base_eject:type_name -> google.protobuf.Duration
+	53, // 55: backlot.gateway.v1.OutlierDetection.max_eject:type_name -> google.protobuf.Duration
+	32, // 56: backlot.gateway.v1.HealthCheck.http:type_name -> backlot.gateway.v1.HttpCheck
+	33, // 57: backlot.gateway.v1.HealthCheck.grpc:type_name -> backlot.gateway.v1.GrpcCheck
+	34, // 58: backlot.gateway.v1.HealthCheck.tcp:type_name -> backlot.gateway.v1.TcpCheck
+	53, // 59: backlot.gateway.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	53, // 60: backlot.gateway.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	53, // 61: backlot.gateway.v1.ConnectionPool.idle_timeout:type_name -> google.protobuf.Duration
+	53, // 62: backlot.gateway.v1.ConnectionPool.tls_handshake_timeout:type_name -> google.protobuf.Duration
+	37, // 63: backlot.gateway.v1.StaticEndpoints.endpoints:type_name -> backlot.gateway.v1.StaticEndpoint
+	40, // 64: backlot.gateway.v1.Listener.tls:type_name -> backlot.gateway.v1.ListenerTls
+	42, // 65: backlot.gateway.v1.Secret.certificate:type_name -> backlot.gateway.v1.Certificate
+	43, // 66: backlot.gateway.v1.Secret.authority:type_name -> backlot.gateway.v1.Material
+	43, // 67: backlot.gateway.v1.Secret.jwks:type_name -> backlot.gateway.v1.Material
+	44, // 68: backlot.gateway.v1.Secret.api_keys:type_name -> backlot.gateway.v1.ApiKeys
+	43, // 69: backlot.gateway.v1.Certificate.chain:type_name -> backlot.gateway.v1.Material
+	43, // 70: backlot.gateway.v1.Certificate.key:type_name -> backlot.gateway.v1.Material
+	51, // 71: backlot.gateway.v1.ApiKeys.digests:type_name -> backlot.gateway.v1.ApiKeys.DigestsEntry
+	29, // 72: backlot.gateway.v1.ClusterExtension.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
+	35, // 73: backlot.gateway.v1.ClusterExtension.pool:type_name -> backlot.gateway.v1.ConnectionPool
+	54, // 74: backlot.gateway.v1.EdgeIdentity.keys:type_name -> backlot.identity.v1.VerificationKey
+	12, // 75: backlot.gateway.v1.RouteTarget.media:type_name -> backlot.gateway.v1.MediaTarget
+	13, // 76: backlot.gateway.v1.RouteTarget.console:type_name -> backlot.gateway.v1.ConsoleTarget
+	2,  // 77: backlot.gateway.v1.GatewayService.GetStatus:input_type -> backlot.gateway.v1.GetStatusRequest
+	3,  // 78: backlot.gateway.v1.GatewayService.GetStatus:output_type -> backlot.gateway.v1.GetStatusResponse
+	78, // [78:79] is the sub-list for method output_type
+	77, // [77:78] is the sub-list for method input_type
+	77, // [77:77] is the sub-list for extension type_name
+	77, // [77:77] is the sub-list for extension extendee
+	0,  // [0:77] is the sub-list for field type_name
 }
 
 func init() { file_backlot_gateway_v1_gateway_proto_init() }
@@ -4395,7 +4432,7 @@ func file_backlot_gateway_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_gateway_v1_gateway_proto_rawDesc), len(file_backlot_gateway_v1_gateway_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
