@@ -7,14 +7,17 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"testing"
 )
 
 // Backend answers `/N` with N bytes, `/ws` with a connection that echoes after
 // its upgrade, and a gRPC-like `/echo.Echo/Stream` with each message that
-// comes. It tells its name in the header `Backend`.
+// comes; anything else is answered with OK once its body is there. It tells its
+// name in the header `Backend`.
 type Backend struct {
 	Address string
+	Seen    atomic.Int64 // requests
 
 	server *http.Server
 }
@@ -42,7 +45,17 @@ func NewBackend(t *testing.T, name, address string) *Backend {
 		w.Header().Set("Content-Length", strconv.Itoa(n))
 		_, _ = w.Write(body[:n])
 	})
-	b := &Backend{Address: listener.Addr().String(), server: &http.Server{Handler: mux, Protocols: new(http.Protocols)}}
+	b := &Backend{Address: listener.Addr().String()}
+	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.Seen.Add(1)
+		mux.ServeHTTP(w, r)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err == nil {
+			_, _ = io.WriteString(w, "OK")
+		}
+	})
+	b.server = &http.Server{Handler: counted, Protocols: new(http.Protocols)}
 	b.server.Protocols.SetHTTP1(true)
 	b.server.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = b.server.Serve(listener) }()
