@@ -65,6 +65,7 @@ func startPoliced(r *rig, s scenario) (*proxy, error) {
 var (
 	everyone = []contender{
 		{name: "gateway", start: startGateway},
+		{name: "gateway epoll", start: startLoops},
 		{name: nginxName, start: startNginx},
 		{name: haproxyName, start: startHAProxy},
 		{name: "net/http/httputil.ReverseProxy", start: startReverse},

@@ -27,7 +27,12 @@ import (
 // startGateway runs a configstore and the gateway, and gives it one cluster
 // with two routes: `/`, which is open to everybody, and `/policed`, which
 // has all the policies.
-func startGateway(r *rig, s scenario) (*proxy, error) {
+func startGateway(r *rig, s scenario) (*proxy, error) { return startOurs(r, s, "goroutine") }
+
+// startLoops runs them with event loops.
+func startLoops(r *rig, s scenario) (*proxy, error) { return startOurs(r, s, "epoll") }
+
+func startOurs(r *rig, s scenario, engine string) (*proxy, error) {
 	dir, err := os.MkdirTemp(r.dir, "ours-")
 	if err != nil {
 		return nil, err
@@ -52,7 +57,7 @@ func startGateway(r *rig, s scenario) (*proxy, error) {
 	}
 	args := []string{
 		"--data-dir", filepath.Join(dir, "gateway"), "--cluster-key-file", key, "--configstore", store, "--gateway.listen", public,
-		"--gateway.rpc-listen", control, "--gateway.kitex-listen", "", "--gateway.default-routes=false", "--ops-listen", "",
+		"--gateway.rpc-listen", control, "--gateway.kitex-listen", "", "--gateway.default-routes=false", "--gateway.engine", engine, "--ops-listen", "",
 	}
 	if s.secure {
 		args = append(args, "--gateway.tls-cert", r.cert, "--gateway.tls-key", r.key)

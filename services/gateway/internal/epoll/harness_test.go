@@ -162,6 +162,8 @@ type origin struct {
 	release chan struct{}  // ends /wait
 }
 
+func newReader(nc net.Conn) *bufio.Reader { return bufio.NewReader(nc) }
+
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
 	o := &origin{closed: map[string]int{}, release: make(chan struct{})}
