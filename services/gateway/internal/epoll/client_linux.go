@@ -46,6 +46,12 @@ type client struct {
 }
 
 const (
+	// headBytes is what a head is read into at first: connections that are slow
+	// to send one cost little.
+	headBytes = 4 << 10
+	// heldBytes is the largest body that is held with its head.
+	heldBytes = 12 << 10
+	// bufferBytes is what answers are read into.
 	bufferBytes = 16 << 10
 	// mostSpare works are kept by a loop.
 	mostSpare = 256
@@ -65,7 +71,7 @@ type work struct {
 	out      []byte // to be sent: pending is what is left of it, then tail
 	pending  []byte
 	tail     []byte // of up
-	up       []byte // up[ur:uw] came from the endpoint
+	up       []byte // up[ur:uw] came from the endpoint; nil before the first try
 	ur, uw   int
 	admitted bool
 	begun    bool // Decide was called
@@ -84,10 +90,7 @@ func (l *loop) takeWork() *work {
 		l.spare = l.spare[:n-1]
 		return w
 	}
-	w := &work{in: make([]byte, bufferBytes), up: make([]byte, bufferBytes), out: make([]byte, 0, bufferBytes/2)}
-	w.x.Request.Fields = make(exchange.Fields, 0, 32)
-	w.x.Response.Fields = make(exchange.Fields, 0, 32)
-	return w
+	return &work{in: make([]byte, headBytes)}
 }
 
 // dropWork takes the buffers from a client that has nothing in them.
@@ -99,8 +102,8 @@ func (c *client) dropWork() {
 	}
 	w.reset()
 	w.r, w.w, w.known = 0, 0, 0
-	if len(w.in) > mostKept || len(w.in) == 0 {
-		w.in = make([]byte, bufferBytes)
+	if len(w.in) > mostKept {
+		w.in = make([]byte, headBytes)
 	}
 	c.loop.spare = append(c.loop.spare, w)
 }
@@ -108,7 +111,7 @@ func (c *client) dropWork() {
 // reset makes ready for the next exchange of the connection.
 func (w *work) reset() {
 	if cap(w.out) > mostKept {
-		w.out = make([]byte, 0, bufferBytes/2)
+		w.out = nil
 	}
 	w.x.Reset()
 	w.plan = relay.Plan{}
@@ -239,15 +242,21 @@ func (c *client) parse() (done bool) {
 	if n == 0 {
 		w.known = w.w
 		if w.w == len(w.in) {
-			larger := make([]byte, 2*len(w.in))
-			copy(larger, w.in)
-			w.in = larger
+			w.grow(2 * len(w.in))
 		}
 		return false
 	}
 	w.r, c.first = n, false
 	c.begin()
 	return true
+}
+
+// grow makes room for n bytes of head and body. What x has views of stays where
+// it was.
+func (w *work) grow(n int) {
+	larger := make([]byte, n)
+	copy(larger, w.in[:w.w])
+	w.in = larger
 }
 
 // mayBeHTTP2 tells what may become HTTP/2's preface, which the engine knows.

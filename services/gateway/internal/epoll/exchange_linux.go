@@ -29,9 +29,12 @@ func (c *client) begin() {
 	w.plan = set.config.Relay.Decide(x)
 	length := x.Request.Length
 	switch {
-	case w.plan.Kind == relay.Slow, length == exchange.Unknown, length > int64(len(w.in)-w.r), x.Request.Expect:
+	case w.plan.Kind == relay.Slow, length == exchange.Unknown, length > heldBytes, x.Request.Expect:
 		c.resume()
 	case int64(w.w-w.r) < length:
+		if need := w.r + int(length); need > len(w.in) {
+			w.grow(need)
+		}
 		c.by = c.loop.nano + int64(set.config.BodyTimeout)
 	default:
 		c.whole()

@@ -47,7 +47,7 @@ func (c *client) resume() {
 	}
 	x, plan, in, head := w.x, w.plan, w.in[:w.w], w.r
 	w.x = exchange.Exchange{}
-	w.in = make([]byte, bufferBytes)
+	w.in = make([]byte, headBytes)
 	w.begun = false
 	for ; w.try.retries > 0; w.try.retries-- {
 		plan.Cluster().EndRetry()

@@ -35,6 +35,7 @@ type gateway struct {
 	t       *testing.T
 	address string
 	server  *engine.Server
+	loops   *epoll.Set // nil: goroutines serve
 	relay   *relay.Relay
 	origin  *origin
 	metrics *prometheus.Registry
@@ -89,6 +90,7 @@ func newGateway(t *testing.T, loops bool) *gateway {
 			t.Fatal(err)
 		}
 		g.server.SetLoops(set)
+		g.loops = set
 	}
 	t.Cleanup(func() {
 		if set != nil {
@@ -109,7 +111,7 @@ func newGateway(t *testing.T, loops bool) *gateway {
 
 // build makes a configuration.
 func (g *gateway) build() *edge.Config {
-	policy := edge.Policy{Timeout: 5 * time.Second, MaxRequest: 4 << 20, MaxAttempts: 2, IdleTimeout: 2 * time.Second}
+	policy := edge.Policy{Timeout: 30 * time.Second, MaxRequest: 4 << 20, MaxAttempts: 2, IdleTimeout: 10 * time.Second}
 	short := policy
 	short.Timeout = 100 * time.Millisecond
 	cluster := func(name string, addresses ...string) edge.Cluster {
@@ -212,14 +214,20 @@ func newOrigin(t *testing.T) *origin {
 
 // content is n bytes that can be told from others.
 func content(n int) []byte {
+	if made, found := contents.Load(n); found {
+		return made.([]byte)
+	}
 	b := make([]byte, n)
 	x := uint32(n) | 1
 	for i := range b {
 		x = x*1664525 + 1013904223
 		b[i] = byte(x >> 24)
 	}
+	contents.Store(n, b)
 	return b
 }
+
+var contents sync.Map // by length
 
 // serve answers requests in raw bytes, so that framing is in its hands.
 func (o *origin) serve(nc net.Conn) {

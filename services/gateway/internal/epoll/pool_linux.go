@@ -73,12 +73,14 @@ func orDefault[T int | time.Duration](value, usual T) T {
 	return value
 }
 
-// take gives a kept connection, the one used last, or begins a new one.
-func (p *pool) take() (k *link, dialled bool, err error) {
+// take gives a kept connection, the one used last, or begins a new one. sure:
+// the request cannot be sent again, so a kept connection is asked first whether
+// it has been closed in this moment.
+func (p *pool) take(sure bool) (k *link, dialled bool, err error) {
 	for n := len(p.idle); n > 0; n = len(p.idle) {
 		k = p.idle[n-1]
 		p.idle = p.idle[:n-1]
-		if !k.ended && !k.broken && !k.readable {
+		if !k.ended && !k.broken && !k.readable && !(sure && k.stale()) {
 			return k, false, nil
 		}
 		k.close()
@@ -96,6 +98,13 @@ func (p *pool) take() (k *link, dialled bool, err error) {
 		return nil, true, err
 	}
 	return k, true, nil
+}
+
+// stale tells that there is something to be read, if only the end.
+func (k *link) stale() bool {
+	var one [1]byte
+	_, _, err := unix.Recvfrom(k.fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err != unix.EAGAIN //nolint:errorlint // a bare number
 }
 
 // dial begins a connection.

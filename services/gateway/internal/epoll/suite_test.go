@@ -26,6 +26,9 @@ func TestSmallRequestsShareConnections(t *testing.T) {
 		if n := g.origin.conns.Load(); n != 1 {
 			t.Errorf("%d connections to the origin, want 1", n)
 		}
+		if g.loops != nil {
+			eventually(t, "a loop has the connection", func() bool { return g.loops.Counts().Idle == 1 })
+		}
 	})
 }
 

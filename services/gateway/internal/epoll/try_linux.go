@@ -70,7 +70,7 @@ func (c *client) newTry() bool {
 		return true
 	}
 	p := c.loop.pool(endpoint, w.plan.Cluster())
-	k, dialled, err := p.take()
+	k, dialled, err := p.take(!relay.Repeatable(w.x.Request.Method))
 	switch {
 	case err == errElsewhere: //nolint:errorlint // the pool's own
 		c.resume()
@@ -88,7 +88,9 @@ func (c *client) newTry() bool {
 	k.client = c
 	endpoint.Begin()
 	endpoint.CountUse(!dialled)
-	w.ur, w.uw = 0, 0
+	if w.ur, w.uw = 0, 0; w.up == nil {
+		w.up = make([]byte, bufferBytes)
+	}
 	w.out = h1.AppendRequest(w.out[:0], &w.x.Request, h1.RequestOptions{Host: p.host})
 	if w.x.Request.Length > 0 {
 		w.out = append(w.out, w.body()...)
