@@ -1,8 +1,8 @@
-// Package adapt joins exchanges and net/http: handlers of net/http serve
-// exchanges, and servers of net/http are engines.
+// Package adapt lets handlers of net/http serve exchanges: media and the
+// console.
 //
-//	handler.go  Serve: a handler of net/http as the target of an exchange
-//	engine.go   Handler: exchanges out of requests of net/http
+//	handler.go  Serve: a handler as the target of an exchange
 //
-// It is for what is not on the hot path: names and values are copied.
+// It is for what is not on the hot path: names and values are copied. Bodies
+// are not, and files go by the kernel where the client's engine can.
 package adapt

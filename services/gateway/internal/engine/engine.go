@@ -9,6 +9,7 @@
 //	body.go     bodies of requests
 //	answer.go   answers
 //	splice_*.go bodies moved by the kernel
+//	file.go     and files
 //	upgrade.go  connections that change their protocol
 //	sweep.go    clients that have gone, and drain
 //	loops.go    what event loops serve in its place, and hand back

@@ -13,6 +13,7 @@ import (
 
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 	"github.com/backlot-video/backlot/services/gateway/internal/engine"
+	"github.com/backlot-video/backlot/services/gateway/internal/relay"
 )
 
 // backend answers every request without a body by the same bytes.
@@ -67,6 +68,12 @@ func plainConfig(address string) *edge.Config {
 // gateway serves a configuration, and returns where.
 func gateway(tb testing.TB, config *edge.Config) string {
 	tb.Helper()
+	_, address := gatewayOf(tb, config)
+	return address
+}
+
+func gatewayOf(tb testing.TB, config *edge.Config) (*relay.Relay, string) {
+	tb.Helper()
 	r := newRelay(tb, prometheus.NewRegistry())
 	if err := r.Swap(config); err != nil {
 		tb.Fatal(err)
@@ -76,7 +83,7 @@ func gateway(tb testing.TB, config *edge.Config) string {
 	if err := s.SetListeners(tb.Context(), []engine.Listener{{Address: "127.0.0.1:0"}}); err != nil {
 		tb.Fatal(err)
 	}
-	return s.Addresses()["127.0.0.1:0"].String()
+	return r, s.Addresses()["127.0.0.1:0"].String()
 }
 
 const smallRequest = "GET /128 HTTP/1.1\r\nHost: gateway\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
