@@ -184,7 +184,11 @@ func (c *Config) List(ctx context.Context, request *configstorev1.ListRequest) (
 func (c *Config) Watch(
 	ctx context.Context, request *configstorev1.WatchRequest, stream *connect.ServerStream[configstorev1.WatchResponse],
 ) error {
-	sub, err := c.store.Subscribe(ctx, tenant(ctx), request.GetKind(), request.GetNamespace(), request.GetFromRevision())
+	subscribe := c.store.Subscribe
+	if request.GetLatest() {
+		subscribe = c.store.SubscribeLatest
+	}
+	sub, err := subscribe(ctx, tenant(ctx), request.GetKind(), request.GetNamespace(), request.GetFromRevision())
 	if err != nil {
 		return coded(err)
 	}
@@ -202,7 +206,7 @@ func (c *Config) Watch(
 		if err != nil {
 			return coded(err)
 		}
-		if err := stream.Send(&configstorev1.WatchResponse{Events: shownEvents(events), Revision: batch.Revision}); err != nil {
+		if err := stream.Send(&configstorev1.WatchResponse{Events: shownEvents(events), Revision: batch.Revision, Reset_: batch.Reset}); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path"
@@ -230,6 +231,8 @@ func (h *Hub) subscribe(t topic, namespace string, from int64) (*Subscription, e
 type Batch struct {
 	Events   []*configstorev1.Event // shared: do not change
 	Revision int64
+	// Reset tells that Events are all objects that there are. Only with latest.
+	Reset bool
 }
 
 // Subscription follows a topic. It is used by one goroutine.
@@ -239,11 +242,61 @@ type Subscription struct {
 	namespace string
 	cursor    int64
 	ended     sync.Once
+	// list gives everything, for who wants the latest only; nil: every change.
+	list func(ctx context.Context) ([]*configstorev1.Object, int64, error)
 }
 
 // Next waits for changes, or for a bookmark every 10 s. It returns
-// ErrCompacted when the subscriber was too slow and must list again.
+// ErrCompacted when the subscriber was too slow and must list again; one that
+// wants the latest only is given everything instead.
 func (s *Subscription) Next(ctx context.Context) (Batch, error) {
+	if s.list == nil {
+		return s.next(ctx)
+	}
+	batch, err := s.next(ctx)
+	if errors.Is(err, ErrCompacted) {
+		return s.everything(ctx)
+	}
+	batch.Events = newest(batch.Events)
+	return batch, err
+}
+
+// everything lists anew and goes on from there.
+func (s *Subscription) everything(ctx context.Context) (Batch, error) {
+	objects, revision, err := s.list(ctx)
+	if err != nil {
+		return Batch{}, err
+	}
+	batch := Batch{Revision: revision, Reset: true, Events: make([]*configstorev1.Event, len(objects))}
+	for n, o := range objects {
+		batch.Events[n] = &configstorev1.Event{Type: configstorev1.Event_TYPE_PUT, Object: o}
+	}
+	s.cursor = revision
+	return batch, nil
+}
+
+// newest leaves the last event of each object, in order.
+func newest(events []*configstorev1.Event) []*configstorev1.Event {
+	type name struct{ kind, namespace, name string }
+	last := make(map[name]int, len(events))
+	for n, event := range events {
+		key := event.GetObject().GetKey()
+		last[name{key.GetKind(), key.GetNamespace(), key.GetName()}] = n
+	}
+	if len(last) == len(events) {
+		return events
+	}
+	left := make([]*configstorev1.Event, 0, len(last))
+	for n, event := range events {
+		key := event.GetObject().GetKey()
+		if last[name{key.GetKind(), key.GetNamespace(), key.GetName()}] == n {
+			left = append(left, event)
+		}
+	}
+	return left
+}
+
+func (s *Subscription) next(ctx context.Context) (Batch, error) {
 	bookmark := time.NewTimer(bookmarkEvery)
 	defer bookmark.Stop()
 	for idle := false; ; {
@@ -274,7 +327,11 @@ func (s *Subscription) poll() (Batch, <-chan struct{}, error) {
 	case s.cursor < j.floor:
 		return Batch{}, nil, fmt.Errorf("too slow, %d is behind %d: %w", s.cursor, j.floor, ErrCompacted)
 	}
-	events, reached, rest := j.after(s.cursor, s.namespace)
+	most := maxBatchEvents
+	if s.list != nil {
+		most = maxJournalEvents // of which few are left
+	}
+	events, reached, rest := j.after(s.cursor, s.namespace, most)
 	if !rest {
 		reached = max(reached, s.hub.revision)
 	}

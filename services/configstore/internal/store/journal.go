@@ -65,9 +65,9 @@ func (j *journal) append(revision int64, events []*configstorev1.Event) {
 }
 
 // after takes the events of a namespace after a revision, whole revisions up
-// to about maxBatchEvents. reached is the last revision that was looked at;
+// to about most events. reached is the last revision that was looked at;
 // rest tells that there are more.
-func (j *journal) after(revision int64, namespace string) (events []*configstorev1.Event, reached int64, rest bool) {
+func (j *journal) after(revision int64, namespace string, most int) (events []*configstorev1.Event, reached int64, rest bool) {
 	start, found := slices.BinarySearchFunc(j.entries, revision, func(e entry, revision int64) int {
 		return int(min(max(e.revision-revision, -1), 1))
 	})
@@ -76,7 +76,7 @@ func (j *journal) after(revision int64, namespace string) (events []*configstore
 	}
 	reached = revision
 	for _, e := range j.entries[start:] {
-		if len(events) >= maxBatchEvents {
+		if len(events) >= most {
 			return events, reached, true
 		}
 		for _, event := range e.events {

@@ -176,6 +176,26 @@ func (s *Store) Subscribe(ctx context.Context, tenant, kind, namespace string, f
 	return s.hub.subscribe(topic{tenant, kind}, namespace, from)
 }
 
+// SubscribeLatest is Subscribe for who needs the newest state only: changes of
+// one object that wait are one, and who falls behind, or begins before what is
+// kept, is given everything anew.
+func (s *Store) SubscribeLatest(ctx context.Context, tenant, kind, namespace string, from int64) (*Subscription, error) {
+	sub, err := s.Subscribe(ctx, tenant, kind, namespace, from)
+	if errors.Is(err, ErrCompacted) {
+		sub, err = s.hub.subscribe(topic{tenant, kind}, namespace, s.hub.Revision())
+		if err == nil {
+			sub.cursor = 0 // behind everything
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	sub.list = func(ctx context.Context) ([]*configstorev1.Object, int64, error) {
+		return s.list(ctx, object.Prefix(tenant, kind, namespace))
+	}
+	return sub, nil
+}
+
 func (s *Store) knownKind(kind, path string) error {
 	if _, found := s.kinds.Get(kind); !found {
 		return object.Faults{object.Faultf(object.ErrUnknownKind, path, "%q is not registered", kind)}

@@ -959,7 +959,11 @@ type WatchRequest struct {
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Changes after this revision. OUT_OF_RANGE when it is compacted: list
 	// again.
-	FromRevision  int64 `protobuf:"varint,3,opt,name=from_revision,json=fromRevision,proto3" json:"from_revision,omitempty"`
+	FromRevision int64 `protobuf:"varint,3,opt,name=from_revision,json=fromRevision,proto3" json:"from_revision,omitempty"`
+	// Only the newest state matters: of changes of one object that wait, the
+	// last is sent alone, and who falls behind what is kept is sent everything
+	// anew (see reset) rather than OUT_OF_RANGE.
+	Latest        bool `protobuf:"varint,4,opt,name=latest,proto3" json:"latest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1015,13 +1019,22 @@ func (x *WatchRequest) GetFromRevision() int64 {
 	return 0
 }
 
+func (x *WatchRequest) GetLatest() bool {
+	if x != nil {
+		return x.Latest
+	}
+	return false
+}
+
 // WatchResponse holds the changes of one or more revisions, or only a
 // bookmark.
 type WatchResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	// Everything up to this revision has been sent.
-	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The events are all objects that there are: forget any other.
+	Reset_        bool `protobuf:"varint,3,opt,name=reset,proto3" json:"reset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1068,6 +1081,13 @@ func (x *WatchResponse) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *WatchResponse) GetReset_() bool {
+	if x != nil {
+		return x.Reset_
+	}
+	return false
 }
 
 // Event is one change of one object.
@@ -2235,14 +2255,16 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\tnamespace\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\tnamespace\"d\n" +
 	"\fListResponse\x128\n" +
 	"\aobjects\x18\x01 \x03(\v2\x1e.backlot.configstore.v1.ObjectR\aobjects\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x03R\brevision\"\x98\x01\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\"\xb0\x01\n" +
 	"\fWatchRequest\x123\n" +
 	"\x04kind\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Z][A-Za-z0-9]{0,63}$R\x04kind\x12%\n" +
 	"\tnamespace\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\tnamespace\x12,\n" +
-	"\rfrom_revision\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\ffromRevision\"b\n" +
+	"\rfrom_revision\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\ffromRevision\x12\x16\n" +
+	"\x06latest\x18\x04 \x01(\bR\x06latest\"x\n" +
 	"\rWatchResponse\x125\n" +
 	"\x06events\x18\x01 \x03(\v2\x1d.backlot.configstore.v1.EventR\x06events\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x03R\brevision\"\xb4\x01\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x14\n" +
+	"\x05reset\x18\x03 \x01(\bR\x05reset\"\xb4\x01\n" +
 	"\x05Event\x126\n" +
 	"\x04type\x18\x01 \x01(\x0e2\".backlot.configstore.v1.Event.TypeR\x04type\x126\n" +
 	"\x06object\x18\x02 \x01(\v2\x1e.backlot.configstore.v1.ObjectR\x06object\";\n" +
