@@ -175,7 +175,7 @@ func (c *Client) Exchange(ctx context.Context) error {
 	}
 	c.replicas.Store(int64(answer.Replicas))
 	for i, w := range batch {
-		w.limit.answered(w.entry, &asks[i], answer.Slices[i], now)
+		w.limit.answered(w.entry, answer.Slices[i], now)
 	}
 	return nil
 }

@@ -114,15 +114,15 @@ func (l *Limit) ask(key string, e *entry, now time.Time) Ask {
 }
 
 // answered puts a slice in use.
-func (l *Limit) answered(e *entry, ask *Ask, slice Slice, now time.Time) {
+func (*Limit) answered(e *entry, slice Slice, now time.Time) {
 	e.shard.mu.Lock()
 	defer e.shard.mu.Unlock()
-	e.answered(ask, slice, now)
+	e.answered(slice, now)
 }
 
 // failed takes back what was asked in vain. What was given back stays given
 // back: it may have arrived.
-func (l *Limit) failed(e *entry, ask *Ask) {
+func (*Limit) failed(e *entry, ask *Ask) {
 	e.shard.mu.Lock()
 	defer e.shard.mu.Unlock()
 	e.asked = false

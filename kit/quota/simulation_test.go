@@ -92,6 +92,7 @@ func (s *simulation) take(r *replica) {
 	grant := r.limit.Take([]byte("key"), s.now)
 	r.kinds[grant.Kind]++
 	switch grant.Kind {
+	default:
 	case Refused:
 		if grant.Wait <= 0 {
 			s.t.Fatalf("seed %d: refused without a wait", s.seed)

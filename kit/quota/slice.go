@@ -106,7 +106,7 @@ func (e *entry) ask(now time.Time) Ask {
 }
 
 // answered puts a slice in use.
-func (e *entry) answered(ask *Ask, slice Slice, now time.Time) {
+func (e *entry) answered(slice Slice, now time.Time) {
 	e.asked, e.known = false, true
 	e.heard, e.at = slice, now
 	if slice.Tokens == 0 {

@@ -262,9 +262,9 @@ func (c *client) finishTry(result upstream.Result) {
 		return
 	}
 	t.counted = false
-	outcome := upstream.Outcome{Result: result, Took: t.took}
+	outcome := upstream.Outcome{Result: result, Took: c.loop.now.Sub(t.began)}
 	if result == upstream.Answered {
-		outcome.Status = w.x.Response.Status
+		outcome.Status, outcome.Took = w.x.Response.Status, t.took
 	}
 	t.endpoint.Done(outcome, c.loop.now)
 }

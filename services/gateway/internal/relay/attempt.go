@@ -317,6 +317,9 @@ func (t *attempt) finish(result upstream.Result, status int) {
 		return
 	}
 	t.finished = true
+	if t.took == 0 { // there is no answer: the try ends now
+		t.took = time.Since(t.began)
+	}
 	t.endpoint.Done(upstream.Outcome{Result: result, Status: status, Took: t.took}, t.began.Add(t.took))
 }
 

@@ -271,3 +271,20 @@ func TestASwapIsInForceForTheNextRequest(t *testing.T) {
 		t.Error("the old configuration is in force")
 	}
 }
+
+// TestABreakerOpensForItsTimeAfterATimeout: that time begins when the try is
+// given up, not when it was begun.
+func TestABreakerOpensForItsTimeAfterATimeout(t *testing.T) {
+	b := newBench(t)
+	shop := b.config.Clusters["shop"]
+	shop.Errors = &edge.ErrorBreaker{Minimum: 1, OpenFor: 250 * time.Millisecond}
+	b.config.Clusters["shop"] = shop
+	b.config.Hosts[0].Routes[1].Policy.Timeout = 300 * time.Millisecond
+	b.swap(t, b.config)
+	if status, _, _ := b.do(t, "GET", "/slow", "", nil); status != http.StatusGatewayTimeout {
+		t.Fatalf("status is %d", status)
+	}
+	if status, body, header := b.do(t, "GET", "/api/x", "", nil); status != http.StatusServiceUnavailable || header.Get("Retry-After") != "1" {
+		t.Errorf("after the timeout: %d %s, Retry-After %q", status, body, header.Get("Retry-After"))
+	}
+}

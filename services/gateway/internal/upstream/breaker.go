@@ -159,7 +159,10 @@ func (b *errorBreaker) fails(o Outcome) bool {
 func (b *errorBreaker) count(now time.Time, failed bool) (calls, failures int64) {
 	number := now.UnixNano() / max(int64(b.policy.Window)/breakerSlots, 1)
 	at := &b.slots[number%breakerSlots]
-	if before := at.number.Load(); before != number && at.number.CompareAndSwap(before, number) {
+	switch before := at.number.Load(); {
+	case before > number: // who reports has looked at the clock long ago
+		return 0, 0
+	case before < number && at.number.CompareAndSwap(before, number):
 		at.calls.Store(0)
 		at.failures.Store(0)
 	}

@@ -172,3 +172,22 @@ func TestRetryAfterFollowsHowLongAnswersTake(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswersOutOfOrderEraseNothing: who reports has looked at the clock some
+// time before.
+func TestAnswersOutOfOrderEraseNothing(t *testing.T) {
+	now := &clock{}
+	c := built(t, Config{Clock: now.now}, 1, func(c *edge.Cluster) {
+		c.Errors = &edge.ErrorBreaker{Minimum: 4, Window: 10 * time.Second}
+	})
+	for range 3 {
+		exchanged(c, now, Outcome{Status: 500})
+	}
+	now.advance(-10 * time.Second)
+	exchanged(c, now, Outcome{Status: 200})
+	now.advance(10 * time.Second)
+	exchanged(c, now, Outcome{Status: 500})
+	if c.breaker.state.Load() != opened {
+		t.Error("an old answer erases the counts of newer ones")
+	}
+}

@@ -32,7 +32,8 @@ type Outcome struct {
 	// Status of an answer. Engines of gRPC give the HTTP status that its
 	// grpc-status stands for.
 	Status int
-	// Took is the time from Begin to the answer's head.
+	// Took is the time from Begin to the answer's head, or to the end where
+	// there was none. Probes are told by it from tries that began before.
 	Took time.Duration
 }
 
