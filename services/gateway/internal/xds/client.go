@@ -9,6 +9,7 @@
 //	decode.go    Envoy's messages to package edge's: listeners; route.go,
 //	             policy.go, cluster.go and secret.go are its parts
 //	only.go      refuses what is not understood
+//	files.go     files that secrets name, read again when they change
 //	snapshot.go  the last good sets on disk, used while the control plane is down
 //
 // Only a set that its manifest describes is taken: it is of one release and
@@ -92,9 +93,10 @@ func (c *Client) Status() Status {
 
 // Run follows the control plane until ctx ends. Call Load before.
 func (c *Client) Run(ctx context.Context) error {
-	var saver sync.WaitGroup
-	saver.Go(func() { c.keep(ctx) })
-	defer saver.Wait()
+	var beside sync.WaitGroup
+	beside.Go(func() { c.keep(ctx) })
+	beside.Go(func() { c.reread(ctx) })
+	defer beside.Wait()
 	for wait := firstBackoff; ctx.Err() == nil; wait = min(2*wait, longestBackoff) {
 		began := time.Now()
 		err := c.attend(ctx)

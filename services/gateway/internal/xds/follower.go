@@ -2,14 +2,18 @@ package xds
 
 import (
 	"fmt"
+	"sync"
 	"time"
 )
 
 // follower takes responses of the streams that follow each other, and puts the
 // whole in force where they make one.
 type follower struct {
-	client   *Client
+	client *Client
+
+	mu       sync.Mutex
 	received *set   // newest, in force or not
+	good     *set   // in force; not changed
 	release  string // in force
 	stale    bool   // what was received is not all in force
 	builder  builder
@@ -19,6 +23,8 @@ type follower struct {
 // take applies an update. Its error is the reason to refuse the response; what
 // was in force stays.
 func (f *follower) take(u *update) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	err := f.received.apply(u)
 	if err == nil {
 		f.stale = f.stale || u.kind != manifestType && len(u.put)+len(u.removed) > 0 || u.whole
@@ -50,7 +56,8 @@ func (f *follower) adopt() error {
 	f.release, f.stale, f.fault = release, false, ""
 	f.client.metrics.taken.Inc()
 	f.client.metrics.apply.Observe(time.Since(began).Seconds())
-	f.client.save(f.received.clone())
+	f.good = f.received.clone()
+	f.client.save(f.good)
 	return nil
 }
 

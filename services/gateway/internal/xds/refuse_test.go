@@ -1,8 +1,10 @@
 package xds
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -235,4 +238,46 @@ func exactMatcher(text string) *matcherv3.StringMatcher {
 
 func inlineSource(text string) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: text}}
+}
+
+func TestChangedFilesOfSecretsArePutInForce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	write := func(content string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret := &tlsv3.Secret{Name: "ca", Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+		TrustedCa: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: path}},
+	}}}
+	c, l, m, r := good(t)
+	var inForce []string
+	client := New(Config{
+		Apply: func(c *edge.Config) error {
+			inForce = append(inForce, string(c.Secrets["ca"].AuthorityPEM))
+			return nil
+		},
+		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	})
+	write("one")
+	f := client.follow
+	f.received, f.stale = assemble(t, c, l, m, r, secret), true
+	if err := f.adopt(); err != nil {
+		t.Fatal(err)
+	}
+	f.reread()
+	write("second")
+	f.reread()
+	f.reread()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	f.reread() // keeps what it was
+	f.reread()
+	write("the third")
+	f.reread()
+	if want := []string{"one", "second", "second", "the third"}; !slices.Equal(inForce, want) {
+		t.Errorf("in force were %q, want %q", inForce, want)
+	}
 }

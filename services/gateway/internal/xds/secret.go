@@ -4,8 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -13,11 +11,8 @@ import (
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 )
 
-// maxMaterial bounds a file of a secret.
-const maxMaterial = 256 << 10
-
-// decodeSecret reads a secret, and the files that it names.
-func decodeSecret(s *tlsv3.Secret) (edge.Secret, error) {
+// decodeSecret reads a secret, and by read the files that it names.
+func decodeSecret(s *tlsv3.Secret, read func(path string) ([]byte, error)) (edge.Secret, error) {
 	var secret edge.Secret
 	var err error
 	switch kind := s.GetType().(type) {
@@ -25,20 +20,20 @@ func decodeSecret(s *tlsv3.Secret) (edge.Secret, error) {
 		if err := only(kind.TlsCertificate, "certificate_chain private_key"); err != nil {
 			return secret, err
 		}
-		if secret.CertificatePEM, err = material(kind.TlsCertificate.GetCertificateChain()); err != nil {
+		if secret.CertificatePEM, err = material(kind.TlsCertificate.GetCertificateChain(), read); err != nil {
 			return secret, fmt.Errorf("certificate_chain: %w", err)
 		}
-		if secret.KeyPEM, err = material(kind.TlsCertificate.GetPrivateKey()); err != nil {
+		if secret.KeyPEM, err = material(kind.TlsCertificate.GetPrivateKey(), read); err != nil {
 			return secret, fmt.Errorf("private_key: %w", err)
 		}
 	case *tlsv3.Secret_ValidationContext:
 		if err := only(kind.ValidationContext, "trusted_ca"); err != nil {
 			return secret, err
 		}
-		secret.AuthorityPEM, err = material(kind.ValidationContext.GetTrustedCa())
+		secret.AuthorityPEM, err = material(kind.ValidationContext.GetTrustedCa(), read)
 	case *tlsv3.Secret_GenericSecret:
 		if kind.GenericSecret.GetSecret() != nil {
-			secret.JWKS, err = material(kind.GenericSecret.GetSecret())
+			secret.JWKS, err = material(kind.GenericSecret.GetSecret(), read)
 			return secret, err
 		}
 		secret.APIKeys, err = apiKeys(kind.GenericSecret.GetSecrets())
@@ -61,30 +56,15 @@ func apiKeys(digests map[string]*corev3.DataSource) (map[string][32]byte, error)
 }
 
 // material is what a source holds or its file does.
-func material(source *corev3.DataSource) ([]byte, error) {
+func material(source *corev3.DataSource, read func(path string) ([]byte, error)) ([]byte, error) {
 	if err := only(source, "inline_string inline_bytes filename"); err != nil {
 		return nil, err
 	}
-	path := source.GetFilename()
-	if path == "" {
-		if bytes := inline(source); len(bytes) > 0 {
-			return bytes, nil
-		}
-		return nil, errors.New("is empty")
+	if path := source.GetFilename(); path != "" {
+		return read(path)
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
+	if bytes := inline(source); len(bytes) > 0 {
+		return bytes, nil
 	}
-	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, maxMaterial+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(content) == 0:
-		return nil, fmt.Errorf("%s is empty", path)
-	case len(content) > maxMaterial:
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxMaterial)
-	}
-	return content, nil
+	return nil, errors.New("is empty")
 }

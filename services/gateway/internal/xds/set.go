@@ -108,6 +108,7 @@ func (s *set) complete() (release string, whole bool) {
 // builder makes configurations of sets that follow each other. What was made
 // of the same resources is made once.
 type builder struct {
+	files    files
 	clusters map[string]builtCluster
 	routes   *resource
 	hosts    []edge.Host
@@ -126,7 +127,8 @@ func (b *builder) config(s *set) (*edge.Config, error) {
 	}
 	config := &edge.Config{Release: release}
 	var err error
-	if config.Secrets, err = s.secrets(); err != nil {
+	defer b.files.turn()
+	if config.Secrets, err = b.everySecret(s); err != nil {
 		return nil, err
 	}
 	if config.Clusters, err = b.everyCluster(s); err != nil {
@@ -146,10 +148,10 @@ func (b *builder) config(s *set) (*edge.Config, error) {
 	return config, nil
 }
 
-func (s *set) secrets() (map[string]edge.Secret, error) {
+func (b *builder) everySecret(s *set) (map[string]edge.Secret, error) {
 	secrets := map[string]edge.Secret{}
 	for name, raw := range s.resources[secretType] {
-		secret, err := decodeSecret(raw.message.(*tlsv3.Secret))
+		secret, err := decodeSecret(raw.message.(*tlsv3.Secret), b.files.read)
 		if err != nil {
 			return nil, fmt.Errorf("secret %q: %w", name, err)
 		}

@@ -74,7 +74,7 @@ func (c *Client) load(path string) error {
 	if err := c.config.Apply(config); err != nil {
 		return err
 	}
-	c.follow.received, c.follow.release = s, config.Release
+	c.follow.received, c.follow.good, c.follow.release = s, s.clone(), config.Release
 	c.note(s.versions, "")
 	return nil
 }
