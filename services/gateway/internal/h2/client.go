@@ -102,6 +102,11 @@ func (c *serverConn) open(f frame, s *served) error {
 		fault = head.request(&x.Request, f.has(flagEndStream))
 	}
 	c.mu.Lock()
+	if c.err != nil { // writing has failed, and closed all streams there were
+		c.mu.Unlock()
+		s.recycle()
+		return errClosed
+	}
 	c.opened = f.stream
 	c.owed = min(c.owed+1, controlBurst)
 	if c.final {

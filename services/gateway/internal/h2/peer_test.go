@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 
+	"golang.org/x/net/http2/hpack"
+
 	"github.com/backlot-video/backlot/services/gateway/internal/h2"
 )
 
@@ -23,8 +25,10 @@ const (
 
 // peer speaks frames by hand, as a server or a client may that is not good.
 type peer struct {
-	t  testing.TB
-	nc net.Conn
+	t       testing.TB
+	nc      net.Conn
+	failed  bool // a write did
+	decoder *hpack.Decoder
 }
 
 // newPeer is the server's side: it takes the preface.
@@ -33,7 +37,7 @@ func newPeer(t testing.TB, nc net.Conn) *peer {
 	if _, err := io.ReadFull(nc, preface); err != nil || string(preface) != h2.Preface {
 		t.Errorf("preface %q, %v", preface, err)
 	}
-	return &peer{t, nc}
+	return &peer{t: t, nc: nc}
 }
 
 // dialPeer is the client's side, past its preface and settings.
@@ -44,7 +48,7 @@ func dialPeer(t testing.TB, address string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	p := &peer{t, nc}
+	p := &peer{t: t, nc: nc}
 	_, _ = io.WriteString(nc, h2.Preface)
 	p.settings()
 	return p
@@ -53,7 +57,9 @@ func dialPeer(t testing.TB, address string) *peer {
 func (p *peer) frame(kind, flags byte, stream uint32, payload ...byte) {
 	head := []byte{byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), kind, flags}
 	head = binary.BigEndian.AppendUint32(head, stream)
-	_, _ = p.nc.Write(append(head, payload...))
+	if _, err := p.nc.Write(append(head, payload...)); err != nil {
+		p.failed = true
+	}
 }
 
 func (p *peer) settings() { p.frame(frameSettings, 0, 0) }
@@ -100,6 +106,30 @@ func (p *peer) await(kind byte) uint32 {
 		if got == 0xff {
 			p.t.Errorf("the connection ended before a frame of kind %d", kind)
 			return 0
+		}
+	}
+}
+
+// awaitStatus reads up to the head of a stream's answer. Every head that the
+// server sends has to pass here or to be of no interest later: ours is an
+// encoder without state.
+func (p *peer) awaitStatus(stream uint32) string {
+	if p.decoder == nil {
+		p.decoder = hpack.NewDecoder(4096, nil)
+	}
+	for {
+		kind, _, of, payload := p.next()
+		switch {
+		case kind == 0xff:
+			p.t.Error("the connection ended before the answer")
+			return ""
+		case kind == frameHeaders && of == stream:
+			fields, err := p.decoder.DecodeFull(payload)
+			if err != nil || len(fields) == 0 {
+				p.t.Errorf("head of the answer: %v", err)
+				return ""
+			}
+			return fields[0].Value
 		}
 	}
 }

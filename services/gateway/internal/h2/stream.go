@@ -63,6 +63,8 @@ func (s *stream) read(p []byte) (int, error) {
 			return 0, io.EOF
 		case s.err != nil:
 			return 0, s.err
+		case c.err != nil:
+			return 0, c.err
 		case len(p) == 0:
 			return 0, nil
 		}
