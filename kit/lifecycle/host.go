@@ -34,7 +34,7 @@ type Host struct {
 	DataDir    string // the service's own folder, absolute
 	Registerer prometheus.Registerer
 	Tracer     trace.Tracer
-	TraceRatio float64        // of the traces begun here that are sampled; 0 where tracing is off
+	TraceRatio float64        // of the traces begun here that are sampled; below 0 where tracing is off
 	Keys       *identity.Keys // signs and verifies principals
 
 	name    string

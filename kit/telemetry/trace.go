@@ -26,7 +26,8 @@ type TraceConfig struct {
 // Tracing gives tracers and must be shut down.
 type Tracing struct {
 	trace.TracerProvider
-	// Ratio of the traces begun here that are sampled; 0 where tracing is off.
+	// Ratio of the traces begun here that are sampled; below 0 where tracing is
+	// off.
 	Ratio    float64
 	shutdown func(context.Context) error
 }
@@ -38,7 +39,7 @@ const maxQueuedSpans = 4096
 // counted in backlot_telemetry_export_failures_total, not the start.
 func NewTracing(ctx context.Context, cfg TraceConfig, registerer prometheus.Registerer) (*Tracing, error) {
 	if cfg.Endpoint == "" {
-		return &Tracing{noop.NewTracerProvider(), 0, func(context.Context) error { return nil }}, nil
+		return &Tracing{noop.NewTracerProvider(), -1, func(context.Context) error { return nil }}, nil
 	}
 	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(cfg.Endpoint))
 	if err != nil {

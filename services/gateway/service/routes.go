@@ -45,6 +45,7 @@ func defaultObjects() []lifecycle.Default {
 		route("console", "/", &gatewayv1.Route{
 			Target:  &gatewayv1.Route_Console{Console: &gatewayv1.ConsoleTarget{}},
 			Methods: []string{"GET", "HEAD"},
+			Policy:  &gatewayv1.RoutePolicy{Compression: &gatewayv1.Compression{}}, // the same files for everybody
 		}),
 	)
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/backlot-video/backlot/services/gateway/internal/exchange"
+	"github.com/backlot-video/backlot/services/gateway/internal/filter"
 )
 
 // FileSender is a Client that sends files without copying them.
@@ -19,10 +20,14 @@ type FileSender interface {
 }
 
 // Serve has a handler of net/http answer an exchange. before is called once,
-// when the answer's head is in x.Response and before it is sent.
-func Serve(ctx context.Context, x *exchange.Exchange, handler http.Handler, before func()) (err error) {
+// when the answer's head is in x.Response and before it is sent; it gives what
+// codes the body, nil for nothing.
+func Serve(ctx context.Context, x *exchange.Exchange, handler http.Handler, before func() filter.Encoder) (err error) {
 	w := &writer{x: x, header: http.Header{}, before: before}
 	defer func() {
+		if w.coder != nil {
+			w.coder.Discard()
+		}
 		if caught := recover(); caught != nil {
 			x.Client.Abort()
 			if caught != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
@@ -75,7 +80,8 @@ func (body) Close() error { return nil }
 type writer struct {
 	x      *exchange.Exchange
 	header http.Header
-	before func()
+	before func() filter.Encoder
+	coder  filter.Encoder // nil: none
 	headed bool
 	err    error
 }
@@ -98,7 +104,7 @@ func (w *writer) WriteHeader(status int) {
 	r.NoBody = string(w.x.Request.Method) == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
 	if status >= http.StatusOK {
 		w.headed = true
-		w.before()
+		w.coder = w.before()
 	}
 	w.err = w.x.Client.WriteHead(r)
 }
@@ -131,7 +137,11 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.x.Response.NoBody {
 		return len(p), nil
 	}
-	n, err := w.x.Client.WriteBody(p)
+	write := w.x.Client.WriteBody
+	if w.coder != nil {
+		write = w.coder.Write
+	}
+	n, err := write(p)
 	w.err = err
 	return n, err
 }
@@ -140,7 +150,7 @@ func (w *writer) Write(p []byte) (int, error) {
 func (w *writer) ReadFrom(source io.Reader) (int64, error) {
 	sender, able := w.x.Client.(FileSender)
 	limited, is := source.(*io.LimitedReader)
-	if able && is && w.headed && !w.x.Response.NoBody && w.err == nil {
+	if able && is && w.coder == nil && w.headed && !w.x.Response.NoBody && w.err == nil {
 		if file, is := limited.R.(*os.File); is {
 			n, err := sender.SendFile(file, limited.N)
 			limited.N -= n
@@ -158,7 +168,11 @@ func (w *writer) Flush() {
 	if !w.headed {
 		w.WriteHeader(http.StatusOK)
 	}
-	if w.err == nil {
+	switch {
+	case w.err != nil:
+	case w.coder != nil:
+		w.err = w.coder.Flush()
+	default:
 		w.err = w.x.Client.Flush()
 	}
 }
@@ -170,6 +184,10 @@ func (w *writer) end() error {
 			w.header.Set("Content-Length", "0")
 		}
 		w.WriteHeader(http.StatusOK)
+	}
+	if w.err == nil && w.coder != nil {
+		w.err = w.coder.Close()
+		w.coder = nil
 	}
 	if w.err == nil {
 		w.err = w.x.Client.End(nil)

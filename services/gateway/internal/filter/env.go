@@ -28,7 +28,7 @@ type Config struct {
 	Registerer prometheus.Registerer
 	Tracer     trace.Tracer // nil: no traces
 	// TraceRatio of the traces begun here that are sampled, as Tracer samples;
-	// 0: tracing is off, and contexts of callers go through as they came.
+	// below 0: tracing is off, and contexts of callers go through as they came.
 	TraceRatio float64
 	AccessLog  *accesslog.Log // nil: none
 	// Transport gives the way to a cluster for calls of the gateway's own

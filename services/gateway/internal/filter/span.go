@@ -20,7 +20,7 @@ import (
 func (e *Env) beginTrace(x *exchange.Exchange) {
 	parent, found := parseTraceparent(traceparent(x.Request.Fields))
 	x.Trace = parent
-	if e.config.Tracer == nil || e.config.TraceRatio <= 0 {
+	if e.config.Tracer == nil || e.config.TraceRatio < 0 {
 		return
 	}
 	ctx := context.Background()

@@ -96,9 +96,11 @@ func TestTraceContext(t *testing.T) {
 		want  string // what the upstream sees
 		spans int
 	}{
-		{0, nil, `^ $`, 0},
-		{0, []string{"traceparent", parent + "01", "tracestate", "a=b"}, `^` + parent + `01 a=b$`, 0},
-		{0, []string{"traceparent", "nonsense", "tracestate", "a=b"}, `^ $`, 0},
+		{-1, nil, `^ $`, 0},
+		{-1, []string{"traceparent", parent + "01", "tracestate", "a=b"}, `^` + parent + `01 a=b$`, 0},
+		{-1, []string{"traceparent", "nonsense", "tracestate", "a=b"}, `^ $`, 0},
+		{0, []string{"traceparent", parent + "01"}, `^00-` + traceID + `-[0-9a-f]{16}-01 $`, 1},
+		{0, nil, `^00-[0-9a-f]{32}-[0-9a-f]{16}-00 $`, 0},
 		{1, []string{"traceparent", parent + "00", "tracestate", "a=b"}, `^` + parent + `00 a=b$`, 0},
 		{1, []string{"traceparent", parent + "01", "tracestate", "a=b"}, `^00-` + traceID + `-[0-9a-f]{16}-01 a=b$`, 1},
 		{1, []string{"traceparent", parent + "01", "traceparent", parent + "01"}, `^00-[0-9a-f]{32}-[0-9a-f]{16}-01 $`, 1},

@@ -119,6 +119,52 @@ func TestAnswersAreCompressed(t *testing.T) {
 	}
 }
 
+// page is a handler's answer, in two parts.
+func page(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/html")
+	if r.URL.Path == "/page/broken" {
+		_, _ = io.WriteString(w, strings.Repeat("never to be ended ", 1000))
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = io.WriteString(w, strings.Repeat("first part ", 100))
+	w.(http.Flusher).Flush()
+	_, _ = io.WriteString(w, strings.Repeat("second part ", 100))
+}
+
+func TestAnswersOfTheConsoleAreCompressed(t *testing.T) {
+	b := newBench(t)
+	b.config.Hosts[0].Routes = append(b.config.Hosts[0].Routes, edge.Route{
+		Name: "page", Path: "/page/", Target: edge.ToConsole, Policy: edge.Policy{Compress: &edge.Compression{}, MaxRequest: 64},
+	})
+	b.swap(t, b.config)
+	for range 2 {
+		_, text, header := b.do(t, http.MethodGet, "/page/x", "", map[string]string{"Accept-Encoding": "gzip"})
+		if header.Get("Content-Encoding") != "gzip" {
+			t.Fatalf("%v", header)
+		}
+		reader, err := gzip.NewReader(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plain, err := io.ReadAll(reader); err != nil || !strings.HasSuffix(string(plain), "second part ") || len(plain) != 2300 {
+			t.Errorf("%d bytes, %v", len(plain), err)
+		}
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url+"/page/broken", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept-Encoding", "gzip")
+	response, err := http.DefaultClient.Do(request)
+	if err == nil {
+		_, err = io.ReadAll(response.Body)
+		_ = response.Body.Close()
+	}
+	if err == nil {
+		t.Error("an answer that broke off ends well")
+	}
+}
+
 func TestRateLimitsAnswerBeforeTheUpstream(t *testing.T) {
 	b := newBench(t)
 	b.config.Hosts[0].Routes[4].Policy.RateLimits = []edge.RateLimit{{Name: "few", Rate: 0.001, Burst: 2, Key: []edge.HashKey{{SourceIP: true}}}}

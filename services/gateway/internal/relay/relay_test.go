@@ -60,7 +60,7 @@ func newRelay(tb testing.TB, registry *prometheus.Registry) *relay.Relay {
 			Keys: testKeys(tb), Clock: time.Now, Log: log, Registerer: registry,
 			Transport: func(cluster string) http.RoundTripper { return r.Caller(cluster) },
 		}),
-		Media: shelf{}, Other: over2(tb), Log: log, Registerer: registry,
+		Media: shelf{}, Console: http.HandlerFunc(page), Other: over2(tb), Log: log, Registerer: registry,
 	})
 	return r
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/backlot-video/backlot/services/gateway/internal/adapt"
 	"github.com/backlot-video/backlot/services/gateway/internal/exchange"
+	"github.com/backlot-video/backlot/services/gateway/internal/filter"
 )
 
 var (
@@ -60,5 +61,8 @@ func (r *Relay) web(ctx context.Context, x *exchange.Exchange, plan *Plan, handl
 		defer cancel()
 	}
 	pinned := *plan
-	return adapt.Serve(ctx, x, handler, func() { r.Answered(x, &pinned) })
+	return adapt.Serve(ctx, x, handler, func() filter.Encoder {
+		r.Answered(x, &pinned)
+		return r.Encoder(x, &pinned)
+	})
 }
