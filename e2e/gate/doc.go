@@ -3,4 +3,5 @@
 // no request fails and no stream is cut.
 //
 //	takeover_test.go     a new binary takes over
+//	quota_test.go        gateways share a limit
 package gate

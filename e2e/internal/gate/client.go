@@ -57,6 +57,13 @@ func (l *Load) Stop() (failures int, first error) {
 	return l.failures, l.first
 }
 
+// Passed is how many requests did not fail.
+func (l *Load) Passed() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Requests.Load() - int64(l.failures)
+}
+
 // Take gives the latencies since the last call, sorted.
 func (l *Load) Take() []time.Duration {
 	l.mu.Lock()
