@@ -220,7 +220,13 @@ func NewGRPC(t *testing.T, address string) *Stream {
 	}
 	return &Stream{
 		write: func(b []byte) error { _, err := sending.Write(b); return err }, in: bufio.NewReader(response.Body),
-		close: func() { _ = sending.Close(); _ = response.Body.Close(); cancel() },
+		close: func() { // the connection with it, which is its own
+			_ = sending.Close()
+			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+			cancel()
+			transport.CloseIdleConnections()
+		},
 	}
 }
 
