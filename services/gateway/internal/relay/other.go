@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -51,10 +52,11 @@ func (f *flight) other() error {
 		f.failed(errNoTransport)
 		return f.relay.answer(f.x, &f.plan)
 	}
+	o := &outing{flight: f, due: math.MaxInt64}
 	if wait := grpcTimeout(&f.x.Request); wait > 0 && isGRPC(&f.x.Request) {
-		f.deadline = min(f.deadline, f.x.Began.Add(wait+grpcGrace).UnixNano())
+		o.due = f.x.Began.Add(wait).UnixNano()
+		f.deadline = min(f.deadline, o.due+int64(grpcGrace))
 	}
-	o := &outing{flight: f}
 	defer o.close()
 	err := o.tries()
 	if err == nil {
@@ -80,6 +82,7 @@ type outing struct {
 	timer   *time.Timer
 	by      atomic.Int64 // when the call is given up, Unix nanoseconds
 	timeout error        // then
+	due     int64        // when the client gives up, Unix nanoseconds
 	moved   atomic.Int64 // the last byte either way, Unix nanoseconds
 }
 
@@ -189,7 +192,7 @@ func (o *outing) broken(err error) error {
 	case errors.Is(err, errTimeout):
 		t.finish(upstream.TimedOut, 0)
 		return err
-	case time.Now().UnixNano() >= f.deadline: // the endpoint knows it, too
+	case time.Now().UnixNano() >= min(f.deadline, o.due): // the endpoint knows it, too
 		t.finish(upstream.TimedOut, 0)
 		return errTimeout
 	case f.relay.config.Other.Unprocessed(err):
