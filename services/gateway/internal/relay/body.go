@@ -165,11 +165,9 @@ func (f *flight) splice(n int64) (moved int64, err error) {
 	if source == nil || !able {
 		return 0, nil
 	}
+	f.watch()
 	for moved < n {
-		by := f.bodyBy()
-		if c := f.try.conn; c.ReadBy == 0 || c.ReadBy > by || c.ReadBy < by-int64(f.plan.route.idle)/2 {
-			f.readBy(by)
-		}
+		f.readBy(f.bodyBy())
 		some, err := splicer.SpliceFrom(source, n-moved)
 		moved += some
 		switch {
@@ -179,7 +177,7 @@ func (f *flight) splice(n int64) (moved int64, err error) {
 		case f.ctx.Err() != nil:
 			return moved, exchange.ErrGone
 		case isDeadline(err) && some > 0 && time.Now().UnixNano() < f.deadline:
-			f.try.conn.ReadBy = 0 // there was something meanwhile: wait anew
+			// There was something meanwhile: wait anew.
 		default:
 			return moved, err
 		}

@@ -176,6 +176,22 @@ func TestLongBodiesArriveWhole(t *testing.T) {
 	}
 }
 
+func TestALongBodyMayPause(t *testing.T) {
+	half := strings.Repeat("x", 200<<10)
+	address := gateway(t, plainConfig(script(t, func(conn net.Conn, r *bufio.Reader) {
+		if _, ok := head(r); ok {
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", 2*len(half), half)
+			<-time.After(700 * time.Millisecond) // longer than until anybody looks after it
+			_, _ = io.WriteString(conn, half)
+		}
+	})))
+	v := visit(t, address)
+	v.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, body, err := v.answer("GET"); err != nil || len(body) != 2*len(half) {
+		t.Errorf("got %d bytes, %v", len(body), err)
+	}
+}
+
 func TestWhatMayHaveReachedAnUpstreamIsNotRepeated(t *testing.T) {
 	for _, test := range []struct {
 		method   string
