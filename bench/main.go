@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/backlot-video/backlot/bench/gateway"
+	"github.com/backlot-video/backlot/bench/gateway/xds"
 	"github.com/backlot-video/backlot/bench/internal/measure"
 	"github.com/backlot-video/backlot/bench/money/ledger"
 	"github.com/backlot-video/backlot/bench/money/mq"
@@ -23,7 +24,7 @@ import (
 	"github.com/backlot-video/backlot/bench/rules"
 )
 
-var benches = slices.Concat(gateway.Benches, rules.Benches, ledger.Benches, mq.Benches, pressure.Benches, tcc.Benches)
+var benches = slices.Concat(gateway.Benches, xds.Benches, rules.Benches, ledger.Benches, mq.Benches, pressure.Benches, tcc.Benches)
 
 func main() {
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
