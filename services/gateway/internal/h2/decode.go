@@ -122,9 +122,10 @@ func (h *head) take(name, value string) error {
 	}
 	kept := h.arena.CopyString(name)
 	id := exchange.NameOf(kept)
-	switch id {
-	case exchange.Connection, exchange.KeepAlive, exchange.ProxyConnection, exchange.TransferEncoding, exchange.Upgrade:
+	if ofConnection(id) {
 		return errConnectionField
+	}
+	switch id {
 	case exchange.TE:
 		if value != "trailers" {
 			return errConnectionField

@@ -69,7 +69,7 @@ func appendField(to []byte, id exchange.Name, name, value []byte) []byte {
 
 func appendFields(to []byte, fields exchange.Fields) []byte {
 	for i := range fields {
-		if f := &fields[i]; f.ID != exchange.Removed {
+		if f := &fields[i]; f.ID != exchange.Removed && !ofConnection(f.ID) {
 			to = appendField(to, f.ID, f.Name, f.Value)
 		}
 	}

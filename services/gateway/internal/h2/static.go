@@ -51,6 +51,16 @@ var staticNames = [256]byte{
 	exchange.UserAgent: 58, exchange.Vary: 59, exchange.Via: 60, exchange.WWWAuthenticate: 61,
 }
 
+// ofConnection tells names that HTTP/2 does not have (RFC 9113, 8.2.2).
+func ofConnection(id exchange.Name) bool {
+	switch id {
+	case exchange.Connection, exchange.KeepAlive, exchange.ProxyConnection, exchange.TransferEncoding, exchange.Upgrade:
+		return true
+	default:
+		return false
+	}
+}
+
 // secret tells names whose values no table may keep.
 func secret(id exchange.Name) bool {
 	switch id {

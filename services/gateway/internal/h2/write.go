@@ -12,8 +12,8 @@ const (
 	maxOut = 64 << 10
 	// keptOut is the most that a connection keeps of a buffer.
 	keptOut = 80 << 10
-	// idleOut is what an idle connection keeps.
-	idleOut = 4 << 10
+	// idleOut is what a connection without streams keeps.
+	idleOut = 8 << 10
 )
 
 // flush sends what has gathered. Where somebody is sending already, he takes
@@ -74,6 +74,12 @@ func (c *conn) send() {
 		c.room.Broadcast()
 	}
 	c.flushing = false
+	if len(c.streams) == 0 && cap(c.out)+cap(c.spare) > idleOut {
+		c.spare = nil
+		if len(c.out) == 0 {
+			c.out = nil
+		}
+	}
 	c.room.Broadcast()
 }
 
