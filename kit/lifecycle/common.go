@@ -58,7 +58,7 @@ func registerCommon(set *config.Set, services []Service) *common {
 		sub.String(&e.kitexListen, "kitex-listen", fmt.Sprintf("127.0.0.1:%d", 8200+ports[name]), "`address` for Kitex; empty turns it off")
 		c.endpoints[name] = e
 		set.String(&c.advertise, "advertise-host", "", "`host` under which other services reach this one; empty: the address it listens on")
-		set.String(&c.configstore, "configstore", "", "`address` of the configstore (host:port or unix:/path); empty: run without one, on defaults")
+		set.String(&c.configstore, "configstore", "", "`address` of the configstore (host:port or unix:/path), of any of its members; empty: run without one, on defaults")
 	}
 	set.String(&c.dataDir, "data-dir", "./data", "`folder` that holds all data")
 	set.String(&c.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn, error")

@@ -135,8 +135,8 @@ func (l *links) clientConfig(name string, tracer trace.Tracer) rpc.ClientConfig 
 	}
 }
 
-// resolve looks in this process first, then at the address given for the
-// configstore, then in the register.
+// resolve looks in this process first, then in the register; of the configstore
+// at the address that was given, and at its other members once they are known.
 func (l *links) resolve(service string) []rpc.Endpoint {
 	l.mu.RLock()
 	local := l.local[service]
@@ -144,13 +144,36 @@ func (l *links) resolve(service string) []rpc.Endpoint {
 	if len(local) > 0 {
 		return local
 	}
-	if address := l.process.settings.configstore; service == configstoreName && address != "" {
-		return []rpc.Endpoint{{Address: address, TLS: l.clientTLS != nil && !strings.HasPrefix(address, "unix:")}}
+	remote := l.remote.Load()
+	if service == configstoreName && l.process.settings.configstore != "" && remote == nil {
+		return members(l.given(), nil)
 	}
-	if remote := l.remote.Load(); remote != nil {
+	if remote != nil {
 		return (*remote)[service]
 	}
 	return nil
+}
+
+// given is the address of the configstore that the process was told.
+func (l *links) given() rpc.Endpoint {
+	address := l.process.settings.configstore
+	return rpc.Endpoint{Address: address, TLS: l.clientTLS != nil && !strings.HasPrefix(address, "unix:")}
+}
+
+// members are where the configstore is: at the address given, and where it has
+// several members at those in the register too. A single one is known by the
+// address given alone, which may be another than it has told.
+func members(given rpc.Endpoint, registered []rpc.Endpoint) []rpc.Endpoint {
+	all := []rpc.Endpoint{given}
+	if len(registered) < 2 {
+		return all
+	}
+	for _, e := range registered {
+		if e.Address != given.Address {
+			all = append(all, rpc.Endpoint{Address: e.Address, TLS: e.TLS})
+		}
+	}
+	return all
 }
 
 func (l *links) refreshInstances() {
@@ -162,6 +185,9 @@ func (l *links) refreshInstances() {
 				Address: i.GetAddress(), KitexAddress: i.GetKitexAddress(), TLS: i.GetTls(),
 			})
 		}
+	}
+	if l.process.settings.configstore != "" {
+		remote[configstoreName] = members(l.given(), remote[configstoreName])
 	}
 	l.remote.Store(&remote)
 }
