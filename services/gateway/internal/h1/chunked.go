@@ -110,12 +110,14 @@ func (c *Chunked) size(b []byte) (n int, err error) {
 		return 0, ErrChunkLine
 	case digits == 0 && len(b) > 0, digits > 16:
 		return 0, ErrChunkSize
-	case end > digits && !extension(b[digits:end], end == len(b)):
+	case end > digits && b[digits] != ';' && b[digits] != ' ' && b[digits] != '\t':
 		return 0, ErrChunkLine
 	case end+1 >= len(b) && (end == len(b) || b[end] == '\r'):
 		return 0, nil
 	case b[end] != '\r' || b[end+1] != '\n':
 		return 0, ErrLineEnd
+	case !extensions(b[digits:end]):
+		return 0, ErrChunkLine
 	}
 	var size uint64
 	for _, c := range b[:digits] {
@@ -132,21 +134,52 @@ func (c *Chunked) size(b []byte) (n int, err error) {
 	return end + 2, nil
 }
 
-// extension looks at what follows a size: spaces only before a semicolon, and
-// a name after it. part tells that the line may go on.
-func extension(b []byte, part bool) bool {
-	rest := trim(b)
-	switch {
-	case len(rest) == 0:
-		return part
-	case rest[0] != ';':
-		return false
+// extensions tells whether what follows a size is extensions: a semicolon, a
+// name, and perhaps a value, which is a token or quoted (RFC 9112 7.1.1).
+func extensions(b []byte) bool {
+	for len(b) > 0 {
+		b = trimLeft(b)
+		if len(b) == 0 || b[0] != ';' {
+			return false
+		}
+		b = trimLeft(b[1:])
+		name := run(b, 0, isToken)
+		if name == 0 {
+			return false
+		}
+		if b = b[name:]; len(trimLeft(b)) > 0 && trimLeft(b)[0] == '=' {
+			value := trimLeft(trimLeft(b)[1:])
+			end := run(value, 0, isToken)
+			if len(value) > 0 && value[0] == '"' {
+				end = quoted(value)
+			}
+			if end == 0 {
+				return false
+			}
+			b = value[end:]
+		}
 	}
-	rest = trim(rest[1:])
-	if len(rest) == 0 {
-		return part
+	return true
+}
+
+// quoted is the length of a quoted string at the start of b; 0: there is none.
+func quoted(b []byte) int {
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
 	}
-	return class[rest[0]]&isToken != 0
+	return 0
+}
+
+func trimLeft(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	return b
 }
 
 func hexValue(c byte) byte {
