@@ -112,6 +112,8 @@ func newGateway(t *testing.T, loops bool) *gateway {
 // build makes a configuration.
 func (g *gateway) build() *edge.Config {
 	policy := edge.Policy{Timeout: 30 * time.Second, MaxRequest: 4 << 20, MaxAttempts: 2, IdleTimeout: 10 * time.Second}
+	patient := policy
+	patient.Timeout, patient.IdleTimeout = 8*time.Second, 0
 	short := policy
 	short.Timeout = 100 * time.Millisecond
 	cluster := func(name string, addresses ...string) edge.Cluster {
@@ -140,6 +142,7 @@ func (g *gateway) build() *edge.Config {
 			{Name: "full", Path: "/full", Cluster: "full", PrefixRewrite: "/echo", Policy: policy},
 			{Name: "narrow", Path: "/narrow", Cluster: "narrow", PrefixRewrite: "/echo", Policy: policy},
 			{Name: "named", Path: "/named", Cluster: "named", PrefixRewrite: "/echo", Policy: policy},
+			{Name: "patient", Path: "/patient/", Cluster: "origin", PrefixRewrite: "/pause/", Policy: patient},
 			{Name: "short", Path: "/short", Cluster: "origin", PrefixRewrite: "/never", Policy: short},
 			{Name: "gone", Path: "/gone", Target: edge.ToAnswer, Answer: &edge.Answer{Status: 410, Body: []byte("gone\n"), ContentType: "text/plain"}, Policy: policy},
 			{Name: "all", Path: "/", Cluster: "origin", Policy: policy},
@@ -169,12 +172,7 @@ func newReader(nc net.Conn) *bufio.Reader { return bufio.NewReader(nc) }
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
 	o := &origin{closed: map[string]int{}, release: make(chan struct{})}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.dead = closed.Addr().String()
-	_ = closed.Close()
+	o.dead = "127.0.0.1:1" // that no system hands out
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -265,6 +263,11 @@ func (o *origin) serve(nc net.Conn) {
 		case "close":
 			_, _ = fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\n\r\n%s", content(n))
 			return
+		case "pause": // in the middle of a body
+			body := content(n)
+			_, _ = fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", n, body[:n/8])
+			<-time.After(700 * time.Millisecond)
+			text = string(body[n/8:])
 		case "status":
 			text = fmt.Sprintf("HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n", n)
 			if n == 204 || n == 304 {

@@ -93,6 +93,19 @@ func TestBodiesOfAnswers(t *testing.T) {
 	})
 }
 
+func TestPausesInAnswers(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, g *gateway) {
+		for _, n := range []int{100, 10000, 100000, 1 << 20} {
+			c := g.dial(t)
+			c.send(fmt.Sprintf("GET /patient/%d HTTP/1.1\r\nHost: a\r\n\r\n", n))
+			if _, body, err := c.answer("GET"); err != nil || !bytes.Equal(body, content(n)) {
+				t.Errorf("%d: %d bytes, %v", n, len(body), err)
+			}
+		}
+	})
+}
+
 func TestAnswersForHTTP10(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, g *gateway) {
