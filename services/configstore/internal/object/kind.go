@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Kind is a registered type of object.
@@ -158,9 +159,13 @@ func broken(message proto.Message) Faults {
 	return faults
 }
 
-// unknownFields finds fields that the schema does not have, at any depth.
+// unknownFields finds fields that the schema does not have, at any depth, and
+// durations that are none: rules compare those as if they were.
 func unknownFields(message protoreflect.Message, path string) Faults {
 	var faults Faults
+	if message.Descriptor().FullName() == "google.protobuf.Duration" && !isDuration(message) {
+		faults = append(faults, faultf(ErrInvalid, path, "is no duration: seconds and nanos are out of range or of different signs"))
+	}
 	for rest := message.GetUnknown(); len(rest) > 0; {
 		number, size := consumeField(rest)
 		if size <= 0 {
@@ -191,4 +196,14 @@ func unknownFields(message protoreflect.Message, path string) Faults {
 		return true
 	})
 	return faults
+}
+
+func isDuration(message protoreflect.Message) bool {
+	fields := message.Descriptor().Fields()
+	seconds, nanos := fields.ByName("seconds"), fields.ByName("nanos")
+	if seconds == nil || nanos == nil {
+		return false
+	}
+	d := &durationpb.Duration{Seconds: message.Get(seconds).Int(), Nanos: int32(message.Get(nanos).Int())}
+	return d.IsValid()
 }

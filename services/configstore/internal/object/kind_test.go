@@ -102,6 +102,8 @@ func TestBadSpecsAreRefusedWithThePathOfTheField(t *testing.T) {
 	badMethod.Methods = []string{"GET", "get"}
 	badTimeout := route()
 	badTimeout.Policy = &gatewayv1.RoutePolicy{Timeout: durationpb.New(-time.Second)}
+	noDuration := route()
+	noDuration.Policy = &gatewayv1.RoutePolicy{Timeout: &durationpb.Duration{Seconds: 1, Nanos: 2_000_000_000}}
 	large := route()
 	large.PrefixRewrite = strings.Repeat("x", object.MaxSpecBytes)
 
@@ -120,6 +122,7 @@ func TestBadSpecsAreRefusedWithThePathOfTheField(t *testing.T) {
 		{"unknown nested field", "Route", nested, "spec.path[99]: backlot.gateway.v1.PathMatch has no field 99", object.ErrInvalid},
 		{"rule", "Route", pack(t, badMethod), "spec.methods[1]: does not match regex pattern", object.ErrInvalid},
 		{"nested rule", "Route", pack(t, badTimeout), "spec.policy.timeout: must be greater than or equal to 0s", object.ErrInvalid},
+		{"no duration", "Route", pack(t, noDuration), "spec.policy.timeout: is no duration", object.ErrInvalid},
 		{"missing oneof", "Route", pack(t, &gatewayv1.Route{Path: route().GetPath()}), "spec.target: exactly one field is required", object.ErrInvalid},
 		{"too large", "Route", pack(t, large), "spec: 52", object.ErrTooLarge},
 	}

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -110,13 +111,13 @@ func FuzzRender(f *testing.F) {
 		}
 	}
 	seed := func(messages ...proto.Message) {
-		var raw [3][]byte
+		var raw [5][]byte
 		for n, message := range messages {
 			if raw[n], err = proto.Marshal(message); err != nil {
 				f.Fatal(err)
 			}
 		}
-		f.Add(raw[0], raw[1], raw[2])
+		f.Add(raw[0], raw[1], raw[2], raw[3], raw[4])
 	}
 	seed(
 		&gatewayv1.Route{Hosts: []string{"*.a"}, Path: prefix("/"), PrefixRewrite: "/x", Target: &gatewayv1.Route_Cluster{Cluster: "c"}},
@@ -128,9 +129,16 @@ func FuzzRender(f *testing.F) {
 		&gatewayv1.Cluster{Endpoints: &gatewayv1.Cluster_Static{Static: &gatewayv1.StaticEndpoints{Addresses: []string{"unix:/a"}}}},
 		&configstorev1.Instance{},
 	)
-	f.Fuzz(func(t *testing.T, route, cluster, instance []byte) {
+	for n := range 20 {
+		g := &maker{rand.New(rand.NewPCG(2, uint64(n)))}
+		secrets := g.secrets()
+		seed(g.route(), g.cluster(), &configstorev1.Instance{}, g.listener(), secrets[g.pick("pair", "ca", "jwks", "keys")])
+	}
+	f.Fuzz(func(t *testing.T, route, cluster, instance, listener, secret []byte) {
 		s := newState()
-		for kind, raw := range map[string][]byte{"Route": route, "Cluster": cluster, "Instance": instance} {
+		for kind, raw := range map[string][]byte{
+			"Route": route, "Cluster": cluster, "Instance": instance, "Listener": listener, object.SecretKind: secret,
+		} {
 			k, _ := kinds.Get(kind)
 			spec := &anypb.Any{TypeUrl: "type.googleapis.com/" + string(k.Message), Value: raw}
 			message, faults := kinds.Check(kind, spec, "")
