@@ -107,7 +107,7 @@ func hasLength(status int, r *exchange.Response) bool {
 	case r.Length < 0, status < 200, status == 204, r.Upgrade != nil:
 		return false
 	case r.Length == 0:
-		return !r.NoBody && !r.Fields.Has(exchange.GRPCStatus)
+		return !r.Fields.Has(exchange.GRPCStatus)
 	default:
 		return true
 	}
