@@ -6,6 +6,7 @@
 //	store.go     the objects and the handlers
 //	source.go    where objects come from: Source, Item, Batch
 //	remote.go    a Source over the configstore's API
+//	kubernetes/  a Source over EndpointSlices
 //	static.go    a Source in memory, for tests and fixed configuration
 //	snapshot.go  the last good state on disk, used while the source is down
 //	metrics.go   what is counted

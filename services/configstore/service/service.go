@@ -42,6 +42,8 @@ type Config struct {
 	// other proxies. Default false. A client certificate of the installation
 	// opens it as well.
 	XDSOpen bool
+	// Kubernetes says whose EndpointSlices are endpoints too; see kubernetes.go.
+	Kubernetes kubernetesConfig
 	// XDSStreams bounds the xDS clients that are connected. Default 20,000.
 	XDSStreams int
 	// XDSCanary are ids or clusters of nodes that get a release before all
@@ -71,6 +73,7 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Int(&c.Approvals, "approvals", 0, "how many `people` have to approve a release of an operator; above 0 they go through drafts")
 	c.Cluster.register(set)
 	set.Bool(&c.XDSOpen, "xds-open", false, "serve xDS to callers that are no service of this installation too")
+	c.Kubernetes.register(set)
 	set.Int(&c.XDSStreams, "xds-streams", 20_000, "most xDS `clients` that are connected")
 	set.String(&c.XDSCanary, "xds-canary", "", "`nodes` (ids or clusters with commas between, * at the end) that get a release before all others")
 	set.Duration(&c.XDSCanaryTime, "xds-canary-time", xds.DefaultHold, "shortest `time` between canaries and others")
@@ -128,6 +131,9 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		Canary: xds.Canary{Nodes: listed(s.config.XDSCanary), Hold: s.config.XDSCanaryTime},
 		Log:    host.Log, Registerer: host.Registerer,
 	})
+	if err := s.config.Kubernetes.follow(host, plane); err != nil {
+		return err
+	}
 	rendering, stop := context.WithCancel(ctx)
 	rendered := make(chan error, 1)
 	go func() { rendered <- plane.Run(rendering) }()

@@ -2,6 +2,7 @@
 // instances into Envoy's resources, which package ads serves.
 //
 //	plane.go     Plane: follows the store, and what else has instances
+//	outside.go   instances that an informer finds, as in Kubernetes
 //	line.go      line: from a state to snapshots, anew only what has changed
 //	canary.go    which nodes get a release first, and when the others follow
 //	state.go     the objects that are rendered

@@ -28,6 +28,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/backlot-video/backlot/kit/informer"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	identityv1 "github.com/backlot-video/backlot/proto/gen/backlot/identity/v1"
@@ -554,5 +555,43 @@ func TestInstancesFromElsewhereAreEndpoints(t *testing.T) {
 	f.plane.Place(map[string]*configstorev1.Instance{"a": nil})
 	if n := endpoints(); n != 1 {
 		t.Errorf("%d endpoints, want 1", n)
+	}
+}
+
+func TestSetsOfInstancesAreEndpoints(t *testing.T) {
+	f := newFixture(t)
+	f.inForce(f.apply(f.put("Cluster", "storefront", storefront())))
+	g := f.connect()
+	g.subscribe(ads.EndpointType)
+	g.ack(g.receive())
+	endpoints := func() (addresses []string) {
+		t.Helper()
+		response := g.update(ads.EndpointType)[ads.EndpointType]
+		for _, locality := range unpack(t, response.GetResources()[0], new(endpointv3.ClusterLoadAssignment)).GetEndpoints() {
+			for _, e := range locality.GetLbEndpoints() {
+				addresses = append(addresses, e.GetEndpoint().GetAddress().GetSocketAddress().GetAddress())
+			}
+		}
+		return addresses
+	}
+	place := f.plane.PlaceSets()
+	event := func(kind informer.EventType, addresses ...string) {
+		set := new(configstorev1.InstanceSet)
+		for _, address := range addresses {
+			set.Instances = append(set.Instances, &configstorev1.Instance{Id: address, Service: "storefront", Address: address + ":80", Ready: true})
+		}
+		place([]informer.Event[*configstorev1.InstanceSet]{{Type: kind, Object: &informer.Object[*configstorev1.InstanceSet]{Namespace: "shop", Name: "web", Spec: set}}})
+	}
+	event(informer.Added, "10.0.0.1", "10.0.0.2", "10.0.0.3")
+	if got := endpoints(); !slices.Equal(got, []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"}) {
+		t.Errorf("endpoints are %v", got)
+	}
+	event(informer.Updated, "10.0.0.3")
+	if got := endpoints(); !slices.Equal(got, []string{"10.0.0.3"}) {
+		t.Errorf("endpoints are %v", got)
+	}
+	event(informer.Deleted, "10.0.0.3")
+	if got := endpoints(); len(got) != 0 {
+		t.Errorf("endpoints are %v", got)
 	}
 }
