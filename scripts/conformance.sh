@@ -8,7 +8,8 @@
 #   SMUGGLER_DIR     smuggler (github.com/defparam/smuggler)
 #
 # Probes are compared with nginx and HAProxy in the same run; WebSocket peers are
-# python3-websockets and python3-autobahn.
+# python3-websockets, python3-autobahn and coder/websocket.
+# BACKLOT_E2E_GATE_ENGINE=epoll runs all of it, and make gate, over the event loops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.bin/conformance
@@ -37,4 +38,4 @@ for program in nginx haproxy; do
 done
 
 BACKLOT_CONFORMANCE_TOOLS=$tools go test -count 1 -timeout 40m -v -tags conformance \
-	-run '^(TestH2spec|TestGRPCInterop|TestConnectConformance|TestWebSocketPeers|TestHTTP11Probe|TestSmuggler)$' ./e2e/gate
+	-run '^(TestH2spec|TestGRPCInterop|TestConnectConformance|TestWebSocketPeers|TestWebSocketCoder|TestHTTP11Probe|TestSmuggler)$' ./e2e/gate

@@ -7,5 +7,6 @@
 //	quota_test.go        gateways share a limit
 //	soak_test.go         upstreams die and come back; nothing leaks (whole: make gateway-soak)
 //	conformance_test.go  suites of others, by scripts/conformance.sh; wrapper_test.go
-//	                     is the server of Connect's, probe_test.go Http11Probe and smuggler
+//	                     is the server of Connect's, probe_test.go Http11Probe and smuggler,
+//	                     websocket_test.go coder/websocket
 package gate

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,7 +120,15 @@ func (g *Gate) StartAnyway(more ...string) *cluster.Process {
 		"--data-dir", filepath.Join(g.dir, "gateway"), "--cluster-key-file", g.key(), "--configstore", g.store,
 		"--gateway.listen", g.Address, "--gateway.rpc-listen", g.control, "--gateway.kitex-listen", "",
 		"--gateway.default-routes=false", "--ops-listen", g.Ops, "--takeover", "--log-level", "debug",
-	}, append(g.flags[:len(g.flags):len(g.flags)], more...)...), nil)
+	}, slices.Concat(engine(), g.flags, more)...), nil)
+}
+
+// engine is the flag of the engine that BACKLOT_E2E_GATE_ENGINE asks for.
+func engine() []string {
+	if name := os.Getenv("BACKLOT_E2E_GATE_ENGINE"); name != "" {
+		return []string{"--gateway.engine", name}
+	}
+	return nil
 }
 
 // Apply writes objects, by `Kind/name`, and returns the release. A nil object
