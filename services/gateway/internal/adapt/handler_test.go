@@ -13,6 +13,7 @@ import (
 	"github.com/backlot-video/backlot/services/gateway/internal/adapt"
 	"github.com/backlot-video/backlot/services/gateway/internal/engine"
 	"github.com/backlot-video/backlot/services/gateway/internal/exchange"
+	"github.com/backlot-video/backlot/services/gateway/internal/filter"
 )
 
 type handler func(ctx context.Context, x *exchange.Exchange) error
@@ -24,7 +25,10 @@ func (h handler) Serve(ctx context.Context, x *exchange.Exchange) error { return
 func serve(t *testing.T, web http.HandlerFunc) string {
 	t.Helper()
 	s := engine.New(engine.Config{Handler: handler(func(ctx context.Context, x *exchange.Exchange) error {
-		return adapt.Serve(ctx, x, web, func() { x.Response.Fields.Set(exchange.XRequestID, []byte("id")) })
+		return adapt.Serve(ctx, x, web, func() filter.Encoder {
+			x.Response.Fields.Set(exchange.XRequestID, []byte("id"))
+			return nil
+		})
 	})})
 	t.Cleanup(s.Close)
 	if err := s.SetListeners(t.Context(), []engine.Listener{{Address: "127.0.0.1:0"}}); err != nil {
