@@ -151,6 +151,7 @@ func (m *member) transport() *http.Transport {
 		TLSClientConfig:     m.config.TLS.Clone(),
 		TLSHandshakeTimeout: m.config.ConnectTimeout,
 		Protocols:           m.config.Protocols,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAnswer},
 		MaxIdleConnsPerHost: m.config.MaxIdleConns,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,

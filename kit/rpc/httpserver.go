@@ -22,6 +22,13 @@ import (
 // without TLS.
 var errPlain = errors.New("off loopback RPC is TLS: give a certificate or listen on 127.0.0.1 or a unix socket")
 
+// A stream may be silent for hours: a peer that is gone is found by asking
+// it after pingAfter of silence and waiting pingAnswer.
+const (
+	pingAfter  = 30 * time.Second
+	pingAnswer = 15 * time.Second
+)
+
 // Handler returns what Serve serves: Connect and the handlers of HandleHTTP.
 func (s *Server) Handler() http.Handler { return s.mux }
 
@@ -69,6 +76,7 @@ func (s *Server) httpServer(secure *tls.Config) *http.Server {
 		Handler:           s.mux,
 		TLSConfig:         secure,
 		Protocols:         protocols,
+		HTTP2:             &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAnswer},
 		ReadHeaderTimeout: s.config.HeaderTimeout,
 		IdleTimeout:       s.config.IdleTimeout,
 		MaxHeaderBytes:    s.config.MaxHeaderBytes,
