@@ -117,6 +117,9 @@ func (f *flight) write() error {
 // back.
 func (f *flight) writeThenRead(p []byte) error {
 	t := &f.try
+	if f.eager {
+		f.watch()
+	}
 	for {
 		f.arm(f.firstLook(f.deadline))
 		n, wrote, err := t.conn.Socket.WriteThenRead(p, t.conn.Buf)

@@ -39,6 +39,11 @@ type flight struct {
 	stale  int // tries over connections that were closed already
 	budget bool
 	try    attempt
+
+	eager  bool           // a read that waits ends with ctx at once, not when it is first looked after
+	racers sync.WaitGroup // copies of a hedged request
+	racing []*racer
+	winner *racer
 }
 
 var flights = sync.Pool{New: func() any { return &flight{out: make([]byte, 0, 4<<10)} }}
@@ -92,7 +97,12 @@ func (f *flight) run() error {
 			return f.other()
 		}
 		f.mirror()
-		err = f.tries()
+		if f.hedges() {
+			defer f.settle()
+			err = f.race()
+		} else {
+			err = f.tries()
+		}
 	}
 	if err == nil {
 		return f.relayAnswer()

@@ -437,6 +437,38 @@ func TestRedirectsAndFixedAnswers(t *testing.T) {
 	}
 }
 
+func TestASlowRequestIsHedged(t *testing.T) {
+	var first atomic.Bool
+	slow := make(chan struct{})
+	serve := func(conn net.Conn, r *bufio.Reader) {
+		if _, ok := head(r); !ok {
+			return
+		}
+		if !first.Swap(true) {
+			_, _ = r.ReadByte() // until the gateway cuts it off
+			close(slow)
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	}
+	config := plainConfig(script(t, serve))
+	cluster := config.Clusters["all"]
+	cluster.Endpoints = append(cluster.Endpoints, edge.Endpoint{Address: script(t, serve)})
+	cluster.MaxRetries, cluster.RetryBudget = 8, 1
+	config.Clusters["all"] = cluster
+	config.Hosts[0].Routes[0].Policy.Hedge = &edge.Hedge{After: 20 * time.Millisecond, Max: 1}
+	v := visit(t, gateway(t, config))
+	v.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if r, body, err := v.answer("GET"); r.StatusCode != 200 || body != "ok" || err != nil {
+		t.Fatalf("got %d %q, %v", r.StatusCode, body, err)
+	}
+	<-slow
+	v.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, body, _ := v.answer("GET"); body != "ok" {
+		t.Errorf("then: %q", body)
+	}
+}
+
 func TestMirrorsGetCopies(t *testing.T) {
 	copies := make(chan string, 1)
 	mirror := script(t, func(conn net.Conn, r *bufio.Reader) {
