@@ -55,7 +55,7 @@ func casePrincipal(t *testing.T, b *bench) {
 	past, _ := testKeys(t, func() time.Time { return time.Now().Add(-time.Hour) }).
 		Sign(identity.Principal{Kind: identity.Service, ID: "tester", TenantID: "main"})
 	for name, token := range map[string]string{
-		"malformed": "x", "expired": past, "forged": valid[:len(valid)-2] + "AA",
+		"malformed": "x", "expired": past, "forged": valid[:len(valid)-12] + "AAAAAAAAAAAA",
 	} {
 		_, err := get(t.Context(), b.conn(t, with(wrongSigner(token))))
 		if coded := wantCode(t, err, connect.CodeUnauthenticated); !strings.Contains(coded.Message(), "principal: ") {
