@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -64,7 +65,7 @@ func (r *rig) idle(c contender) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.Command(r.program("load"), "-mode", "idle", "-address", p.address, "-connections", strconv.Itoa(idleConnections))
+	cmd := exec.CommandContext(context.Background(), r.program("load"), "-mode", "idle", "-address", p.address, "-connections", strconv.Itoa(idleConnections))
 	input, err := cmd.StdinPipe()
 	if err != nil {
 		return 0, err

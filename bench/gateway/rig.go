@@ -128,9 +128,9 @@ func (r *rig) start(cpu int, name, address, program string, args ...string) (*pr
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() { p.ended <- p.cmd.Wait() }()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline, dialer := time.Now().Add(20*time.Second), &net.Dialer{Timeout: time.Second}
 	for {
-		conn, err := net.DialTimeout("tcp", address, time.Second)
+		conn, err := dialer.DialContext(context.Background(), "tcp", address)
 		if err == nil {
 			return p, conn.Close()
 		}

@@ -6,11 +6,11 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/backlot-video/backlot/e2e/internal/cluster"
 	"github.com/backlot-video/backlot/e2e/internal/gate"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }

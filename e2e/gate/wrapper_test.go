@@ -104,7 +104,7 @@ func gatewayBefore(control string, request, response []byte) ([]byte, error) {
 		form.Set("cert", string(creds[credsCert].bytes))
 		form.Set("key", string(creds[credsKey].bytes))
 	}
-	posted, err := http.PostForm(control, form) //nolint:noctx // it ends with this process
+	posted, err := http.PostForm(control, form)
 	if err != nil {
 		return nil, err
 	}

@@ -187,13 +187,13 @@ func (i *Inheritance) receive(conn *net.UnixConn) error {
 		return err
 	}
 	first, files, err := receive(conn)
-	close := func() {
+	drop := func() {
 		for _, f := range files {
 			_ = f.Close()
 		}
 	}
 	if err != nil {
-		close()
+		drop()
 		return err
 	}
 	message, err := rest(conn, first)
@@ -202,7 +202,7 @@ func (i *Inheritance) receive(conn *net.UnixConn) error {
 		err = json.Unmarshal(message, &names)
 	}
 	if err != nil || len(names) != len(files) {
-		close()
+		drop()
 		return errors.Join(errMalformed, err)
 	}
 	for at, name := range names {
