@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"io"
-	"net"
 	"net/http"
 )
 
@@ -24,5 +23,3 @@ func (c *conn) Upgrade() (io.ReadWriteCloser, error) {
 
 // never is a deadline that does not come.
 const never = 1 << 62
-
-var _ net.Conn
