@@ -123,7 +123,7 @@ func (r *rig) start(cpu int, name, address, program string, args ...string) (*pr
 	p := &proxy{name: name, address: address, log: log.Name(), ended: make(chan error, 1)}
 	p.cmd = exec.CommandContext(context.Background(), program, args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = r.dir, log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := process.StartOn(cpu, p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
