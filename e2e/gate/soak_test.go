@@ -86,7 +86,7 @@ func resilient(config map[string]proto.Message) {
 // short run is part of the tests; make gateway-soak takes 10 minutes.
 func TestNothingLeaks(t *testing.T) {
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("needs /proc")
+		t.Skip("needs /proc") //nolint:forbidigo // of other systems nothing is known
 	}
 	length := 6 * time.Second
 	if given, err := time.ParseDuration(os.Getenv("BACKLOT_GATE_SOAK")); err == nil {

@@ -24,10 +24,8 @@ const most = 8 << 20
 func main() {
 	address := flag.String("listen", "127.0.0.1:0", "`address`")
 	flag.Parse()
-	if err := serve(*address); err != nil {
-		fmt.Fprintln(os.Stderr, "backend:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "backend:", serve(*address)) // it returns when it has failed
+	os.Exit(1)
 }
 
 // connection is one of a proxy's.
@@ -48,6 +46,7 @@ type server struct {
 	buffer      []byte
 }
 
+// serve answers until something fails.
 func serve(address string) error {
 	poller, err := poll.New()
 	if err != nil {

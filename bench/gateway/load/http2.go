@@ -97,8 +97,12 @@ func (m *multiplexed) begin() error {
 func (m *multiplexed) ask() error {
 	m.block.Reset()
 	for _, f := range [][2]string{
-		{":method", "GET"}, {":scheme", "https"}, {":authority", m.settings.address}, {":path", m.settings.path},
-		{"user-agent", "backlot-bench"}, {"accept", "*/*"},
+		{":method", "GET"},
+		{":scheme", "https"},
+		{":authority", m.settings.address},
+		{":path", m.settings.path},
+		{"user-agent", "backlot-bench"},
+		{"accept", "*/*"},
 	} {
 		if err := m.encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}); err != nil {
 			return err

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -89,7 +90,7 @@ func overTLS(s *settings) (*Result, error) {
 			}
 			for whole := false; !whole; {
 				n, err := conn.Read(buffer)
-				if err != nil && (n == 0 || err != io.EOF) {
+				if err != nil && (n == 0 || !errors.Is(err, io.EOF)) {
 					return err
 				}
 				if whole, err = a.take(buffer[:n]); err != nil {

@@ -57,8 +57,8 @@ func compare(r *measure.Report, delta bool, n int) (err error) {
 			err = errors.Join(err, c.close())
 		}
 	}()
-	for _, make := range []func() (plane, error){newOurs, newPeer} {
-		p, err := make()
+	for _, start := range []func() (plane, error){newOurs, newPeer} {
+		p, err := start()
 		if err != nil {
 			return err
 		}
@@ -87,9 +87,12 @@ func compare(r *measure.Report, delta bool, n int) (err error) {
 		Bench: fmt.Sprintf("gateway/xds/%s/%d", name, n), Unit: "ms p99 from change to in force",
 		Ours: percentile(ours.times, 99), Peer: "go-control-plane v0.14.0", PeerValue: percentile(peer.times, 99),
 		Extra: []measure.Extra{
-			{Name: "ours_p50", Value: percentile(ours.times, 50)}, {Name: "peer_p50", Value: percentile(peer.times, 50)},
-			{Name: "ours_last", Value: milliseconds(slices.Max(ours.times))}, {Name: "peer_last", Value: milliseconds(slices.Max(peer.times))},
-			{Name: "ours_cpu_ms", Value: milliseconds(ours.cpu / time.Duration(rounds))}, {Name: "peer_cpu_ms", Value: milliseconds(peer.cpu / time.Duration(rounds))},
+			{Name: "ours_p50", Value: percentile(ours.times, 50)},
+			{Name: "peer_p50", Value: percentile(peer.times, 50)},
+			{Name: "ours_last", Value: milliseconds(slices.Max(ours.times))},
+			{Name: "peer_last", Value: milliseconds(slices.Max(peer.times))},
+			{Name: "ours_cpu_ms", Value: milliseconds(ours.cpu / time.Duration(rounds))},
+			{Name: "peer_cpu_ms", Value: milliseconds(peer.cpu / time.Duration(rounds))},
 			{Name: "changes", Value: rounds},
 		},
 	})

@@ -44,7 +44,7 @@ func NewLoad(t *testing.T, address, path string, connections int, pace time.Dura
 	for range connections {
 		l.done.Go(func() { l.run(ctx) })
 	}
-	t.Cleanup(func() { l.Stop() })
+	t.Cleanup(func() { _, _ = l.Stop() }) // who wants to know has asked before
 	return l
 }
 
@@ -126,7 +126,7 @@ func (l *Load) ask(conn net.Conn, in *bufio.Reader) (last bool, err error) {
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", l.path, l.address); err != nil {
 		return false, err
 	}
-	response, err := http.ReadResponse(in, nil)
+	response, err := http.ReadResponse(in, nil) //nolint:bodyclose // a view of the connection, which goes on
 	if err != nil {
 		return false, err
 	}
@@ -189,7 +189,7 @@ func NewWebSocket(t *testing.T, address string) *Stream {
 		t.Fatal(err)
 	}
 	in := bufio.NewReader(conn)
-	response, err := http.ReadResponse(in, nil)
+	response, err := http.ReadResponse(in, nil) //nolint:bodyclose // it has none
 	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatal(response, err)
 	}
@@ -214,7 +214,7 @@ func NewGRPC(t *testing.T, address string) *Stream {
 	}
 	request.Header.Set("Content-Type", "application/grpc")
 	request.Header.Set("Te", "trailers")
-	response, err := transport.RoundTrip(request)
+	response, err := transport.RoundTrip(request) //nolint:bodyclose // the stream's
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatal(response, err)
 	}

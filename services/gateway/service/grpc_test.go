@@ -284,7 +284,7 @@ func TestHTTP1ClientsReachUpstreamsOfHTTP2(t *testing.T) {
 	})
 	for _, body := range []string{"", "small"} {
 		for _, known := range []bool{true, false} {
-			reader := io.Reader(io.MultiReader(stringReader(body)))
+			reader := io.MultiReader(stringReader(body))
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+g.plain+"/x", reader)
 			if err != nil {
 				t.Fatal(err)

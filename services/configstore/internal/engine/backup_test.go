@@ -164,7 +164,7 @@ func TestEtcdsOwnPortIsOffUnlessAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	conn, err := net.Dial("tcp", address) //nolint:noctx // a test's
+	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

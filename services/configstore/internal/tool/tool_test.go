@@ -44,7 +44,7 @@ func house(t *testing.T) (e *engine.Engine, run func(args ...string) (code int, 
 	if err := os.WriteFile(filepath.Join(dir, "storefront", "operator.key"), []byte("key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func (n *Network) move(p *pipe, source, target net.Conn, first []byte, back bool
 	arrival.Go(func() {
 		defer p.close()
 		for one := range travelling {
-			time.Sleep(time.Until(one.at))
+			<-time.After(time.Until(one.at))
 			if _, err := target.Write(one.data); err != nil {
 				break
 			}

@@ -11,16 +11,16 @@ type made[M any] struct {
 	value M
 }
 
-// of returns what was made of these inputs under this name, or makes it.
+// of returns what was made of these inputs under this name, or what fresh makes of them.
 // Inputs are compared by ==: give pointers to what is never changed.
-func (m *memo[M]) of(name string, from [2]any, make func() (M, error)) (M, error) {
+func (m *memo[M]) of(name string, from [2]any, fresh func() (M, error)) (M, error) {
 	for _, known := range []map[string]made[M]{m.used, m.kept} {
 		if before, found := known[name]; found && before.from == from {
 			m.use(name, before)
 			return before.value, nil
 		}
 	}
-	value, err := make()
+	value, err := fresh()
 	if err == nil {
 		m.use(name, made[M]{from, value})
 	}

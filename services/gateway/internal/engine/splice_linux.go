@@ -62,10 +62,10 @@ func takePipe() (*pipe, error) {
 func (p *pipe) splice(from, to, n int) bool {
 	for {
 		moved, err := unix.Splice(from, nil, to, nil, n, spliceFlags)
-		switch {
-		case err == unix.EINTR: //nolint:errorlint // a bare number
+		switch err {
+		case unix.EINTR:
 			continue
-		case err == unix.EAGAIN: //nolint:errorlint // a bare number
+		case unix.EAGAIN:
 			return false
 		}
 		p.moved, p.err = int(moved), err
@@ -84,9 +84,6 @@ func (p *pipe) give() {
 	_ = unix.Close(p.read)
 	_ = unix.Close(p.write)
 }
-
-// spliceable tells whether the kernel can move bodies here.
-const spliceable = true
 
 // SpliceFrom implements exchange.Splicer.
 func (c *conn) SpliceFrom(source *net.TCPConn, n int64) (int64, error) {

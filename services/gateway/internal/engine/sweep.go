@@ -41,7 +41,7 @@ func (s *Server) look(now time.Time) {
 	endIdle := s.draining.Load() && now.After(s.idleBy)
 	since := now.Add(-goneAfter).UnixNano()
 	for c := range s.conns {
-		switch phase(c.phase.Load()) {
+		switch phase(c.phase.Load()) { //nolint:exhaustive // others have deadlines of their own
 		case idle:
 			if endIdle {
 				c.interrupt()
@@ -133,6 +133,6 @@ func (s *Server) Close() {
 	})
 	s.workers.Wait()
 	for s.open.Load() > 0 {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 }

@@ -78,7 +78,7 @@ func newGateway(t *testing.T, loops bool) *gateway {
 	})
 	g.server = engine.New(engine.Config{
 		Handler: g.relay, Log: log, Registerer: g.metrics,
-		HeaderTimeout: 500 * time.Millisecond, IdleTimeout: 700 * time.Millisecond, BodyTimeout: 500 * time.Millisecond, WriteTimeout: time.Second,
+		HeaderTimeout: 2 * time.Second, IdleTimeout: 3 * time.Second, BodyTimeout: 2 * time.Second, WriteTimeout: 5 * time.Second,
 		HTTP2: func(_ context.Context, nc net.Conn, read []byte) {
 			g.http2.Add(1)
 			_, _ = nc.Write(read)
@@ -88,7 +88,7 @@ func newGateway(t *testing.T, loops bool) *gateway {
 	if loops {
 		set, err = epoll.New(epoll.Config{
 			Relay: g.relay, Engine: g.server, Loops: 2, Log: log,
-			HeaderTimeout: 500 * time.Millisecond, IdleTimeout: 700 * time.Millisecond, BodyTimeout: 500 * time.Millisecond, WriteTimeout: time.Second,
+			HeaderTimeout: 2 * time.Second, IdleTimeout: 3 * time.Second, BodyTimeout: 2 * time.Second, WriteTimeout: 5 * time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -245,7 +245,7 @@ func (o *origin) serve(nc net.Conn) {
 		}
 		path, argument, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		n, _ := strconv.Atoi(argument)
-		text := ""
+		var text string
 		switch path {
 		case "echo":
 			sum := sha256.Sum256(body)
@@ -339,13 +339,13 @@ func (o *origin) count(what string, err error) {
 // eventually waits for something that other goroutines bring about.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for range 500 {
+	for range 2000 {
 		if is() {
 			return
 		}
 		<-time.After(10 * time.Millisecond)
 	}
-	t.Errorf("not in 5 s: %s", what)
+	t.Errorf("not in 20 s: %s", what)
 }
 
 // client is a raw connection to the gateway.
@@ -362,7 +362,7 @@ func (g *gateway) dial(t *testing.T) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
 	return &client{t, nc, bufio.NewReader(nc)}
 }
 

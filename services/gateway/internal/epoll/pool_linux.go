@@ -104,7 +104,7 @@ func (p *pool) take(sure bool) (k *link, dialled bool, err error) {
 func (k *link) stale() bool {
 	var one [1]byte
 	_, _, err := unix.Recvfrom(k.fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return err != unix.EAGAIN //nolint:errorlint // a bare number
+	return err != unix.EAGAIN
 }
 
 // dial begins a connection.
@@ -118,10 +118,10 @@ func (p *pool) dial() (*link, error) {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
 	k := &link{socket: socket{fd: fd}, pool: p}
-	switch err = unix.Connect(fd, address); err {
-	case nil:
+	switch err = unix.Connect(fd, address); {
+	case err == nil:
 		k.writable = true
-	case unix.EINPROGRESS:
+	case errors.Is(err, unix.EINPROGRESS):
 		err = nil
 	}
 	k.connecting = true

@@ -32,7 +32,7 @@ func TestManyConnections(t *testing.T) {
 						return
 					}
 					r, body, err := c.answer("GET")
-					if err != nil || r.StatusCode != 200 || len(body) != 128 {
+					if err != nil || r.StatusCode != http.StatusOK || len(body) != 128 {
 						t.Errorf("request %d: %v %v, %d bytes", i, r, err, len(body))
 						return
 					}

@@ -200,7 +200,7 @@ func TestTimeoutsOfClients(t *testing.T) {
 					c.expect("GET", test.status, "")
 				}
 				c.ended()
-				if took := time.Since(began); took < 400*time.Millisecond || took > 3*time.Second {
+				if took := time.Since(began); took < 1500*time.Millisecond || took > 15*time.Second {
 					t.Errorf("closed after %v", took)
 				}
 			})
@@ -263,7 +263,7 @@ func TestBoundsOfClusters(t *testing.T) {
 			c.send("GET /full HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 			_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 			r, _, err := c.answer("GET")
-			return err == nil && r.StatusCode == 503
+			return err == nil && r.StatusCode == http.StatusServiceUnavailable
 		})
 		// One connection: the others wait for it.
 		var clients []*client

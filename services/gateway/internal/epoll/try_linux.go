@@ -1,7 +1,6 @@
 package epoll
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -37,7 +36,6 @@ type try struct {
 	framing h1.Framing
 	decoder h1.Chunked
 	left    int64 // of the answer's body; Unknown
-	over    bool  // the endpoint's side of the answer is read
 	pipe    *pipe
 }
 
@@ -298,6 +296,3 @@ func (c *client) keepLink() {
 	}
 	k.close()
 }
-
-// never is a deadline that does not come.
-const never = math.MaxInt64

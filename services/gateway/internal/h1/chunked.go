@@ -231,7 +231,7 @@ func (c *Chunked) trailer(b []byte) (n int, err error) {
 
 // trails tells whether a field may be a trailer.
 func trails(id exchange.Name, name []byte) bool {
-	switch id {
+	switch id { //nolint:exhaustive // the others may
 	case exchange.Other:
 		return !twin(name) && !exchange.EqualFold(name, "max-forwards")
 	case exchange.Age, exchange.Authorization, exchange.CacheControl, exchange.Connection, exchange.ContentEncoding,

@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -111,7 +112,7 @@ func TestChunkedRefuses(t *testing.T) {
 		for _, piece := range []int{1, 2, 100000} {
 			var c Chunked
 			_, _, done, err := decode(&c, test.body, piece)
-			if done || err != error(test.want) {
+			if done || !errors.Is(err, error(test.want)) {
 				t.Errorf("%.40q by %d: done=%v err=%v, want %v", test.body, piece, done, err, test.want)
 			}
 		}

@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -64,8 +65,10 @@ func TestParseRequestUnderstands(t *testing.T) {
 		{"GET / HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", "HTTP/1.0 GET / host=a length=0 end"},
 		{"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n", "HTTP/1.1 GET / host=a length=0"},
 		{"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n", "HTTP/1.1 GET / host=a length=0"},
-		{"GET / HTTP/1.1\r\nX-B: 1\r\nHost: a\r\nConnection: close, X-A,,x-b\r\nConnection:\r\nX-A: 1\r\nProxy-Connection: x\r\nX-a: 2\r\nX-C: 3\r\n\r\n",
-			"HTTP/1.1 GET / host=a length=0 end [X-C=3]"},
+		{
+			"GET / HTTP/1.1\r\nX-B: 1\r\nHost: a\r\nConnection: close, X-A,,x-b\r\nConnection:\r\nX-A: 1\r\nProxy-Connection: x\r\nX-a: 2\r\nX-C: 3\r\n\r\n",
+			"HTTP/1.1 GET / host=a length=0 end [X-C=3]",
+		},
 		{"GET / HTTP/1.1\r\nHost: a\r\nX: caf\xe9\r\n\r\n", "HTTP/1.1 GET / host=a length=0 [X=caf\xe9]"},
 		{"M!#$%&'*+-.^_`|~1 / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 M!#$%&'*+-.^_`|~1 / host=a length=0"},
 		// Options that would take framing away do not.
@@ -231,7 +234,7 @@ func TestParseRequestRefuses(t *testing.T) {
 		}
 		var r exchange.Request
 		n, err := ParseRequest([]byte(test.head), &r, Limits{})
-		if n != 0 || err != error(test.want) {
+		if n != 0 || !errors.Is(err, error(test.want)) {
 			t.Errorf("%q: n=%d err=%v, want %v", head, n, err, test.want)
 		}
 		// However it comes, a request that is refused is never understood first.

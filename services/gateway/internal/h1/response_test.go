@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -91,7 +92,7 @@ func TestParseResponseRefuses(t *testing.T) {
 	} {
 		var r exchange.Response
 		n, _, err := ParseResponse([]byte(test.head), &r, []byte("GET"), Limits{})
-		if n != 0 || err != error(test.want) {
+		if n != 0 || !errors.Is(err, error(test.want)) {
 			t.Errorf("%.60q: n=%d err=%v, want %v", test.head, n, err, test.want)
 		}
 	}
@@ -105,8 +106,11 @@ func TestAppendResponseFramesForTheProtocol(t *testing.T) {
 		want string
 	}{
 		{exchange.Response{Status: 200, Length: 5}, ResponseOptions{Protocol: exchange.HTTP11}, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"},
-		{exchange.Response{Status: 200, Length: 0}, ResponseOptions{Protocol: exchange.HTTP11, Date: date},
-			"HTTP/1.1 200 OK\r\nDate: Wed, 25 Nov 2026 19:00:00 GMT\r\nContent-Length: 0\r\n\r\n"},
+		{
+			exchange.Response{Status: 200, Length: 0},
+			ResponseOptions{Protocol: exchange.HTTP11, Date: date},
+			"HTTP/1.1 200 OK\r\nDate: Wed, 25 Nov 2026 19:00:00 GMT\r\nContent-Length: 0\r\n\r\n",
+		},
 		{exchange.Response{Status: 200, Length: 5}, ResponseOptions{Protocol: exchange.HTTP10}, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n"},
 		{exchange.Response{Status: 200, Length: -1}, ResponseOptions{Protocol: exchange.HTTP11}, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"},
 		{exchange.Response{Status: 200, Length: -1}, ResponseOptions{Protocol: exchange.HTTP10, Close: true}, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"},
@@ -114,8 +118,11 @@ func TestAppendResponseFramesForTheProtocol(t *testing.T) {
 		{exchange.Response{Status: 304, Length: -1, NoBody: true}, ResponseOptions{Protocol: exchange.HTTP11}, "HTTP/1.1 304 Not Modified\r\n\r\n"},
 		{exchange.Response{Status: 204, Length: 0, NoBody: true}, ResponseOptions{Protocol: exchange.HTTP11}, "HTTP/1.1 204 No Content\r\n\r\n"},
 		{exchange.Response{Status: 103, Length: -1}, ResponseOptions{Protocol: exchange.HTTP11, Date: date, Close: true}, "HTTP/1.1 103 Early Hints\r\n\r\n"},
-		{exchange.Response{Status: 101, Upgrade: []byte("websocket"), NoBody: true}, ResponseOptions{Protocol: exchange.HTTP11},
-			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
+		{
+			exchange.Response{Status: 101, Upgrade: []byte("websocket"), NoBody: true},
+			ResponseOptions{Protocol: exchange.HTTP11},
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+		},
 		{exchange.Response{Status: 999, Length: 0}, ResponseOptions{Protocol: exchange.HTTP11}, "HTTP/1.1 999 \r\nContent-Length: 0\r\n\r\n"},
 	} {
 		if got := string(AppendResponse(nil, &test.r, test.o)); got != test.want {
@@ -130,16 +137,31 @@ func TestAppendRequestFrames(t *testing.T) {
 		o    RequestOptions
 		want string
 	}{
-		{exchange.Request{Method: []byte("GET"), Path: []byte("/a"), HasQuery: true, Authority: []byte("h")}, RequestOptions{},
-			"GET /a? HTTP/1.1\r\nHost: h\r\n\r\n"},
-		{exchange.Request{Method: []byte("POST"), Path: []byte("/")}, RequestOptions{Host: []byte("u:1"), Close: true},
-			"POST / HTTP/1.1\r\nHost: u:1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
-		{exchange.Request{Method: []byte("GET"), Path: []byte("/"), Authority: []byte("h"), Length: 3}, RequestOptions{},
-			"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n"},
-		{exchange.Request{Method: []byte("PUT"), Path: []byte("/"), Authority: []byte("h"), Length: -1, Trailers: true}, RequestOptions{},
-			"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTe: trailers\r\nConnection: Te\r\n\r\n"},
-		{exchange.Request{Method: []byte("GET"), Path: []byte("/"), Authority: []byte("h"), Upgrade: []byte("websocket")}, RequestOptions{},
-			"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
+		{
+			exchange.Request{Method: []byte("GET"), Path: []byte("/a"), HasQuery: true, Authority: []byte("h")},
+			RequestOptions{},
+			"GET /a? HTTP/1.1\r\nHost: h\r\n\r\n",
+		},
+		{
+			exchange.Request{Method: []byte("POST"), Path: []byte("/")},
+			RequestOptions{Host: []byte("u:1"), Close: true},
+			"POST / HTTP/1.1\r\nHost: u:1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+		},
+		{
+			exchange.Request{Method: []byte("GET"), Path: []byte("/"), Authority: []byte("h"), Length: 3},
+			RequestOptions{},
+			"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n",
+		},
+		{
+			exchange.Request{Method: []byte("PUT"), Path: []byte("/"), Authority: []byte("h"), Length: -1, Trailers: true},
+			RequestOptions{},
+			"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTe: trailers\r\nConnection: Te\r\n\r\n",
+		},
+		{
+			exchange.Request{Method: []byte("GET"), Path: []byte("/"), Authority: []byte("h"), Upgrade: []byte("websocket")},
+			RequestOptions{},
+			"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+		},
 	} {
 		if got := string(AppendRequest(nil, &test.r, test.o)); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)

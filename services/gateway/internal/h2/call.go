@@ -25,15 +25,15 @@ type Call struct {
 
 func newCall(r *exchange.Request, secure bool) *Call {
 	c := &Call{block: appendRequest(make([]byte, 0, 512), r, secure), toHEAD: string(r.Method) == "HEAD"}
-	c.stream.call = c
+	c.call = c
 	return c
 }
 
 // Write sends some of the body.
 func (c *Call) Write(p []byte) (int, error) {
-	n, err := c.stream.write(p)
+	n, err := c.write(p)
 	if err == nil {
-		err = c.stream.flush()
+		err = c.flush()
 	}
 	return n, c.fault(err)
 }
@@ -44,7 +44,7 @@ func (c *Call) CloseWrite(trailers exchange.Fields) error {
 	if len(trailers) > 0 {
 		block = appendFields(nil, trailers)
 	}
-	return c.fault(c.stream.end(block))
+	return c.fault(c.end(block))
 }
 
 // Head waits for the head of the answer; those of interim ones come first.
@@ -83,7 +83,7 @@ func (c *Call) Ready() bool {
 
 // Read reads of the answer's body; io.EOF ends it.
 func (c *Call) Read(p []byte) (int, error) {
-	n, err := c.stream.read(p)
+	n, err := c.read(p)
 	if err == io.EOF { //nolint:errorlint // as readers return it
 		return n, err
 	}

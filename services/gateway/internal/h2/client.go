@@ -3,7 +3,6 @@ package h2
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"net/netip"
 	"runtime/debug"
 	"sync"
@@ -28,7 +27,7 @@ type served struct {
 
 var servedPool = sync.Pool{New: func() any {
 	s := &served{ctx: new(streamContext)}
-	s.stream.served = s
+	s.served = s
 	s.exchange.Client = s
 	return s
 }}
@@ -166,7 +165,7 @@ func bodyLength(r *exchange.Request) int64 {
 // tooLarge answers a head that was not read to its end.
 func (s *served) tooLarge() {
 	s.exchange.Response = exchange.Response{Status: 431}
-	_ = s.stream.writeHead(appendResponse(nil, 431, &s.exchange.Response, nil), true)
+	_ = s.writeHead(appendResponse(nil, 431, &s.exchange.Response, nil), true)
 	s.finish()
 }
 
@@ -183,8 +182,7 @@ func (s *served) handle() (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("panic: %v", fault)
-			s.conn.server.config.Log.Error("handler of a request panicked", "err", err,
-				slog.String("stack", string(debug.Stack())))
+			s.conn.server.config.Log.Error("handler of a request panicked", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
 	return s.conn.server.config.Handler.Serve(s.ctx, &s.exchange)
@@ -195,7 +193,7 @@ func (s *served) finish() {
 	c := s.conn
 	c.mu.Lock()
 	switch {
-	case s.stream.err != nil:
+	case s.err != nil:
 	case !s.localEnd:
 		s.reset(&StreamError{Code: InternalError, Reason: "answer without an end"})
 	case !s.remoteEnd: // nobody wants the rest of the request
@@ -234,7 +232,7 @@ func (s *served) recycle() {
 	x := s.exchange
 	*s = served{exchange: x, ctx: ctx, block: block}
 	arena.Reset()
-	s.stream.served, s.trailers, s.arena, s.body.chunks = s, trailers, arena, chunkList
+	s.served, s.trailers, s.arena, s.body.chunks = s, trailers, arena, chunkList
 	s.exchange.Client = s
 	servedPool.Put(s)
 }
@@ -244,11 +242,11 @@ func (s *served) ReadBody(p []byte) (int, error) {
 	if s.expecting {
 		s.expecting = false
 		if !s.answered {
-			_ = s.stream.writeHead(continueBlock, false)
-			_ = s.stream.flush()
+			_ = s.writeHead(continueBlock, false)
+			_ = s.flush()
 		}
 	}
-	n, err := s.stream.read(p)
+	n, err := s.read(p)
 	if err != nil && err != io.EOF { //nolint:errorlint // as readers return it
 		err = gone(err)
 	}
@@ -268,7 +266,7 @@ func (s *served) WriteHead(r *exchange.Response) error {
 		r.Fields.RemoveName(webSocketAccept)
 	}
 	s.block = appendResponse(s.block[:0], status, r, s.conn.server.dates.now())
-	if err := s.stream.writeHead(s.block, false); err != nil {
+	if err := s.writeHead(s.block, false); err != nil {
 		return gone(err)
 	}
 	if status < 200 || r.Status == 101 {
@@ -280,7 +278,7 @@ func (s *served) WriteHead(r *exchange.Response) error {
 
 // WriteBody implements exchange.Client.
 func (s *served) WriteBody(p []byte) (int, error) {
-	n, err := s.stream.write(p)
+	n, err := s.write(p)
 	s.exchange.Sent += int64(n)
 	if err != nil {
 		err = gone(err)
@@ -290,7 +288,7 @@ func (s *served) WriteBody(p []byte) (int, error) {
 
 // Flush implements exchange.Client.
 func (s *served) Flush() error {
-	if err := s.stream.flush(); err != nil {
+	if err := s.flush(); err != nil {
 		return gone(err)
 	}
 	return nil
@@ -303,7 +301,7 @@ func (s *served) End(trailers exchange.Fields) error {
 		s.block = appendFields(s.block[:0], trailers)
 		block = s.block
 	}
-	err := s.stream.end(block)
+	err := s.end(block)
 	s.count()
 	if err != nil {
 		return gone(err)

@@ -125,7 +125,7 @@ func (h *head) take(name, value string) error {
 	if ofConnection(id) {
 		return errConnectionField
 	}
-	switch id {
+	switch id { //nolint:exhaustive // the others are fields like any
 	case exchange.TE:
 		if value != "trailers" {
 			return errConnectionField

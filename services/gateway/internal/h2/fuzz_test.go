@@ -3,6 +3,7 @@ package h2
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -20,7 +21,7 @@ type answering struct{}
 func (answering) Serve(_ context.Context, x *exchange.Exchange) error {
 	buffer := make([]byte, 1<<10)
 	for {
-		if _, err := x.Client.ReadBody(buffer); err == io.EOF {
+		if _, err := x.Client.ReadBody(buffer); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			x.Client.Abort()

@@ -16,10 +16,10 @@ type pool struct {
 	transport *Transport
 	endpoint  *upstream.Endpoint
 
-	mu      sync.Mutex
-	conns   []*upstreamConn
-	dialing chan struct{} // closed when the one who dials is done; nil: nobody does
-	retired bool
+	mu       sync.Mutex
+	conns    []*upstreamConn
+	dialling chan struct{} // closed when the one who dials is done; nil: nobody does
+	retired  bool
 }
 
 // conn returns a connection that had room just now, a new one where there was
@@ -33,21 +33,21 @@ func (p *pool) conn(ctx context.Context) (*upstreamConn, error) {
 				return c, nil
 			}
 		}
-		if dialing := p.dialing; dialing != nil {
+		if dialling := p.dialling; dialling != nil {
 			p.mu.Unlock()
 			select {
-			case <-dialing:
+			case <-dialling:
 			case <-ctx.Done():
 				return nil, context.Cause(ctx)
 			}
 			continue
 		}
 		mine := make(chan struct{})
-		p.dialing = mine
+		p.dialling = mine
 		p.mu.Unlock()
 		c, err := p.dial(ctx)
 		p.mu.Lock()
-		p.dialing = nil
+		p.dialling = nil
 		if err == nil {
 			p.conns = append(p.conns, c)
 		}

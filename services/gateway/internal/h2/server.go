@@ -76,7 +76,7 @@ func (s *Server) Serve(ctx context.Context, nc net.Conn, read []byte) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := &serverConn{server: s, ctx: ctx}
-	c.conn.init(nc, s.config.Limits, c)
+	c.init(nc, s.config.Limits, c)
 	c.in = make([]byte, max(smallBuffer, len(read)))
 	c.end = copy(c.in, read)
 	c.remote, c.tls = peerOf(nc)

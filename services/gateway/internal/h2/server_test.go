@@ -119,7 +119,7 @@ func TestBodiesGoBothWays(t *testing.T) {
 func TestH2spec(t *testing.T) {
 	binary := os.Getenv("H2SPEC")
 	if binary == "" {
-		t.Skip("H2SPEC does not name the binary of github.com/summerwind/h2spec")
+		t.Skip("H2SPEC does not name the binary of github.com/summerwind/h2spec") //nolint:forbidigo // make conformance gives it
 	}
 	answer := handlerFunc(func(_ context.Context, x *exchange.Exchange) error {
 		buffer := make([]byte, 16<<10)

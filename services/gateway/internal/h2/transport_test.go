@@ -155,7 +155,7 @@ func TestCallsCarryBodiesAndTrailersBothWays(t *testing.T) {
 func TestMoreConnectionsAreMadeWhenOneIsFull(t *testing.T) {
 	release := make(chan struct{})
 	address, conns := netHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(200)
+		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
 		<-release
 	})
@@ -256,7 +256,7 @@ func TestConnectionsOfARetiredEndpointEndWithTheirLastCall(t *testing.T) {
 	release := make(chan struct{})
 	closed := make(chan struct{}, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(200)
+		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
 		<-release
 		_, _ = io.WriteString(w, "end")

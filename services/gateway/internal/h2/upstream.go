@@ -26,7 +26,7 @@ type upstreamConn struct {
 
 func newUpstreamConn(p *pool, nc net.Conn) *upstreamConn {
 	c := &upstreamConn{pool: p, next: 1}
-	c.conn.init(nc, p.transport.config.Limits, c)
+	c.init(nc, p.transport.config.Limits, c)
 	c.in = make([]byte, smallBuffer)
 	c.out = append(c.out, Preface...)
 	c.announce(setting{settingPush, 0})

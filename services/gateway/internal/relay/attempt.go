@@ -41,7 +41,6 @@ type attempt struct {
 	framing  h1.Framing
 	r, w     int // conn.Buf[r:w] is unread
 	unwatch  func() bool
-	gone     bool // the read that waits was interrupted
 
 	sent        bool // something has reached the connection
 	bodyTouched bool // of a body that is not held, something was read

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	backoffMin = 25 * time.Millisecond
-	backoffMax = 250 * time.Millisecond
+	backoffLeast = 25 * time.Millisecond
+	backoffMost  = 250 * time.Millisecond
 	// staleTries is how often a request is sent again because a kept connection
 	// turned out to have been closed, beyond the route's attempts.
 	staleTries = 3
@@ -227,7 +227,7 @@ func idempotent(method []byte) bool {
 
 // backoff waits before a retry, at random up to a bound that doubles.
 func (f *flight) backoff() bool {
-	lowest, highest := backoffMin, backoffMax
+	lowest, highest := backoffLeast, backoffMost
 	if retry := f.plan.route.Policy.Retry; retry != nil {
 		if retry.BackoffMin > 0 {
 			lowest = retry.BackoffMin

@@ -81,7 +81,6 @@ type outing struct {
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer
 	by      atomic.Int64 // when the call is given up, Unix nanoseconds
-	timeout error        // then
 	due     int64        // when the client gives up, Unix nanoseconds
 	moved   atomic.Int64 // the last byte either way, Unix nanoseconds
 }
@@ -157,7 +156,7 @@ func (o *outing) sendBody() error {
 func (o *outing) readHead() error {
 	f := o.flight
 	t, x := &f.try, f.x
-	for interim := 0; interim < maxInterim; interim++ {
+	for range maxInterim {
 		if err := o.call.Head(&x.Response); err != nil {
 			return o.broken(err)
 		}

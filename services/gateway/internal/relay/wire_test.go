@@ -105,7 +105,7 @@ func TestAnAnswerMayComeBeforeTheBody(t *testing.T) {
 	})))
 	v := visit(t, address)
 	v.send(post + "Content-Length: 1000000\r\n\r\nstart")
-	if r, body, err := v.answer("POST"); r.StatusCode != 413 || body != "big" || !r.Close || err != nil {
+	if r, body, err := v.answer("POST"); r.StatusCode != http.StatusRequestEntityTooLarge || body != "big" || !r.Close || err != nil {
 		t.Errorf("got %d %q, close %v, %v", r.StatusCode, body, r.Close, err)
 	}
 }
@@ -131,7 +131,7 @@ func TestBodiesStreamBothWaysAtOnce(t *testing.T) {
 	})))
 	v := visit(t, address)
 	v.send(post + "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n")
-	r, err := http.ReadResponse(v.r, &http.Request{Method: "POST"})
+	r, err := http.ReadResponse(v.r, &http.Request{Method: http.MethodPost})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestLongBodiesArriveWhole(t *testing.T) {
 		}
 		got, err := io.ReadAll(response.Body)
 		_ = response.Body.Close()
-		if err != nil || response.StatusCode != 200 || !bytes.Equal(got, content) {
+		if err != nil || response.StatusCode != http.StatusOK || !bytes.Equal(got, content) {
 			t.Errorf("%s: %d, %d bytes, %v", name, response.StatusCode, len(got), err)
 		}
 	}
@@ -242,7 +242,7 @@ func TestAKeptConnectionThatWasClosedIsNoFailure(t *testing.T) {
 	v := visit(t, address)
 	for range 20 {
 		v.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		if r, body, err := v.answer("GET"); r.StatusCode != 200 || body != "ok" || err != nil {
+		if r, body, err := v.answer("GET"); r.StatusCode != http.StatusOK || body != "ok" || err != nil {
 			t.Fatalf("got %d %q, %v", r.StatusCode, body, err)
 		}
 	}
@@ -261,7 +261,7 @@ func TestAnAnswerThatBreaksOffIsSeenAsBroken(t *testing.T) {
 		})))
 		v := visit(t, address)
 		v.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		if r, err := http.ReadResponse(v.r, &http.Request{Method: "GET"}); err == nil {
+		if r, err := http.ReadResponse(v.r, &http.Request{Method: http.MethodGet}); err == nil {
 			if body, err := io.ReadAll(r.Body); err == nil {
 				t.Errorf("%s: got the whole of %q", name, body)
 			}
@@ -281,7 +281,7 @@ func TestAMalformedAnswerIsABadGateway(t *testing.T) {
 		})))
 		v := visit(t, address)
 		v.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		if r, body, _ := v.answer("GET"); r.StatusCode != 502 || !strings.Contains(body, "could not be reached") {
+		if r, body, _ := v.answer("GET"); r.StatusCode != http.StatusBadGateway || !strings.Contains(body, "could not be reached") {
 			t.Errorf("%q: got %d %s", answer, r.StatusCode, body)
 		}
 	}
@@ -297,7 +297,7 @@ func TestAMalformedBodyIsToldAndDoesNotReachTheUpstreamWhole(t *testing.T) {
 	})))
 	v := visit(t, address)
 	v.send(post + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n")
-	if r, _, _ := v.answer("POST"); r.StatusCode != 400 || !r.Close {
+	if r, _, _ := v.answer("POST"); r.StatusCode != http.StatusBadRequest || !r.Close {
 		t.Errorf("got %d, close %v", r.StatusCode, r.Close)
 	}
 	if <-whole {
@@ -310,7 +310,7 @@ func TestABodyBeyondTheLimitIsRefused(t *testing.T) {
 	config.Hosts[0].Routes[0].Policy.MaxRequest = 10
 	v := visit(t, gateway(t, config))
 	v.send(post + "Transfer-Encoding: chunked\r\n\r\n20\r\n" + strings.Repeat("x", 32) + "\r\n0\r\n\r\n")
-	if r, body, _ := v.answer("POST"); r.StatusCode != 413 || !strings.Contains(body, "10 bytes") {
+	if r, body, _ := v.answer("POST"); r.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(body, "10 bytes") {
 		t.Errorf("got %d %s", r.StatusCode, body)
 	}
 }
@@ -341,7 +341,7 @@ func TestUpgradesCarryBytesBothWaysThroughSwaps(t *testing.T) {
 	r, address := gatewayOf(t, config)
 	v := visit(t, address)
 	v.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nfirst")
-	if answer, err := http.ReadResponse(v.r, &http.Request{Method: "GET"}); err != nil || answer.StatusCode != 101 {
+	if answer, err := http.ReadResponse(v.r, &http.Request{Method: http.MethodGet}); err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("%v, %v", answer, err)
 	}
 	want := "hello first"
@@ -368,7 +368,7 @@ func TestAnUpstreamThatIsSlowIsGivenUp(t *testing.T) {
 	v := visit(t, gateway(t, config))
 	for range 2 { // also when the connection before has a deadline left
 		v.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		if r, _, _ := v.answer("GET"); r.StatusCode != 504 {
+		if r, _, _ := v.answer("GET"); r.StatusCode != http.StatusGatewayTimeout {
 			t.Errorf("got %d", r.StatusCode)
 		}
 	}
@@ -425,11 +425,11 @@ func TestRedirectsAndFixedAnswers(t *testing.T) {
 	}, config.Hosts[0].Routes...)
 	v := visit(t, gateway(t, config))
 	v.send("GET /old/x?q=1 HTTP/1.1\r\nHost: a.example:80\r\n\r\n")
-	if r, _, _ := v.answer("GET"); r.StatusCode != 308 || r.Header.Get("Location") != "https://a.example:8443/new/x?q=1" {
+	if r, _, _ := v.answer("GET"); r.StatusCode != http.StatusPermanentRedirect || r.Header.Get("Location") != "https://a.example:8443/new/x?q=1" {
 		t.Errorf("got %d to %q", r.StatusCode, r.Header.Get("Location"))
 	}
 	v.send("GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\nHEAD /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n")
-	if r, body, _ := v.answer("GET"); r.StatusCode != 200 || body != "none" || r.Header.Get("Content-Type") != "text/plain" {
+	if r, body, _ := v.answer("GET"); r.StatusCode != http.StatusOK || body != "none" || r.Header.Get("Content-Type") != "text/plain" {
 		t.Errorf("got %d %q", r.StatusCode, body)
 	}
 	if r, _, _ := v.answer("HEAD"); r.ContentLength != 4 {
@@ -459,7 +459,7 @@ func TestASlowRequestIsHedged(t *testing.T) {
 	config.Hosts[0].Routes[0].Policy.Hedge = &edge.Hedge{After: 20 * time.Millisecond, Max: 1}
 	v := visit(t, gateway(t, config))
 	v.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	if r, body, err := v.answer("GET"); r.StatusCode != 200 || body != "ok" || err != nil {
+	if r, body, err := v.answer("GET"); r.StatusCode != http.StatusOK || body != "ok" || err != nil {
 		t.Fatalf("got %d %q, %v", r.StatusCode, body, err)
 	}
 	<-slow

@@ -1,0 +1,85 @@
+package engine_test
+
+import (
+	"io"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/backlot-video/backlot/services/gateway/internal/engine"
+)
+
+func TestListenersChangeWithoutDroppingConnections(t *testing.T) {
+	s, address := serve(t, engine.Config{Handler: handler(echo)})
+	c := dial(t, address)
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.answer("GET")
+	other := freeAddress(t)
+	if err := s.SetListeners(t.Context(), []engine.Listener{{Address: other}}); err != nil {
+		t.Fatal(err)
+	}
+	c.send("GET /still HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, body := c.answer("GET"); body != "GET /still []" {
+		t.Errorf("got %q", body)
+	}
+	second := dial(t, other)
+	second.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	second.answer("GET")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	if err := s.SetListeners(t.Context(), []engine.Listener{{Address: taken.Addr().String()}}); err == nil {
+		t.Error("an address in use was opened")
+	}
+	dial(t, other)
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	_, address := serve(t, engine.Config{Handler: handler(echo), MaxConnections: 1})
+	first := dial(t, address)
+	first.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	first.answer("GET")
+	second := dial(t, address)
+	if _, err := second.r.ReadByte(); err == nil {
+		t.Error("a second connection is served")
+	}
+}
+
+func TestTLS(t *testing.T) {
+	origin := httptest.NewUnstartedServer(nil)
+	origin.EnableHTTP2 = true
+	origin.StartTLS()
+	defer origin.Close()
+	s := engine.New(engine.Config{Handler: handler(echo)})
+	t.Cleanup(s.Close)
+	config := origin.TLS.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	if err := s.SetListeners(t.Context(), []engine.Listener{{Address: "127.0.0.1:0", TLS: config}}); err != nil {
+		t.Fatal(err)
+	}
+	url := "https://" + s.Addresses()["127.0.0.1:0"].String()
+	for range 2 {
+		response, err := origin.Client().Post(url+"/tls", "text/plain", strings.NewReader(strings.Repeat("x", 100)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || string(body) != "POST /tls ["+strings.Repeat("x", 100)+"]" {
+			t.Errorf("got %q, %v", body, err)
+		}
+	}
+}
