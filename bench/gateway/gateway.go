@@ -47,6 +47,9 @@ type scenario struct {
 	contenders  []contender // ours first
 }
 
+// loopsName is the gateway with the other engine.
+const loopsName = "gateway epoll"
+
 // contender is a way to run a proxy, and the path asked for where it is not
 // the answer's size.
 type contender struct {
@@ -65,7 +68,7 @@ func startPoliced(r *rig, s scenario) (*proxy, error) {
 var (
 	everyone = []contender{
 		{name: "gateway", start: startGateway},
-		{name: "gateway epoll", start: startLoops},
+		{name: loopsName, start: startLoops},
 		{name: nginxName, start: startNginx},
 		{name: haproxyName, start: startHAProxy},
 		{name: "net/http/httputil.ReverseProxy", start: startReverse},
