@@ -223,7 +223,7 @@ func (c *client) again(result upstream.Result, err error) bool {
 	}
 	sent := t.sent
 	c.finishTry(result)
-	if (dialled || !sent && result == upstream.Broken) && w.x.Attempts-t.stale < w.plan.MaxAttempts() && w.plan.Cluster().BeginRetry() {
+	if (dialled || !sent && result == upstream.Broken) && w.x.Attempts-t.stale < w.plan.MaxAttempts() && w.plan.Cluster().BeginElsewhere() {
 		t.retries++
 		c.loop.set.config.Relay.CountRetry(&w.x)
 		if !slices.Contains(t.tried, t.endpoint) {

@@ -208,7 +208,11 @@ func (f *flight) again(err error) (again, wait bool) {
 	} else {
 		wait = true
 	}
-	if f.x.Attempts-f.stale >= f.plan.route.maxAttempts || !f.plan.part.cluster.BeginRetry() {
+	begin := f.plan.part.cluster.BeginRetry
+	if !wait {
+		begin = f.plan.part.cluster.BeginElsewhere
+	}
+	if f.x.Attempts-f.stale >= f.plan.route.maxAttempts || !begin() {
 		return false, false
 	}
 	f.relay.metrics.retries.WithLabelValues(f.x.Cluster).Inc()

@@ -81,6 +81,12 @@ func (f *flight) launch(e *upstream.Endpoint, budget bool, results chan<- *racer
 	f.racing = append(f.racing, r)
 	f.racers.Go(func() {
 		r.err = r.flight.send(e)
+		for again := 0; r.err != nil && r.flight.try.stale && again < staleTries && ctx.Err() == nil; again++ {
+			t := &r.flight.try // a kept connection that was closed already: as if it had not been tried
+			r.flight.budget, t.budget = t.budget, false
+			r.flight.drop(r.err)
+			r.err = r.flight.send(e)
+		}
 		if r.err == nil && ctx.Err() != nil { // it lost, and answered nevertheless
 			r.flight.try.finish(upstream.Aborted, 0)
 			r.flight.try.close()

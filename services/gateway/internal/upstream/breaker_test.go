@@ -156,6 +156,21 @@ func TestRetriesAreBoundedByNumberAndShare(t *testing.T) {
 	}
 }
 
+func TestTriesAfterNobodyWasReachedAreBoundedByNumberAlone(t *testing.T) {
+	c := built(t, Config{}, 2, func(c *edge.Cluster) { c.MaxRetries, c.RetryBudget = 5, 0.2 })
+	for n := range 5 {
+		if !c.BeginElsewhere() {
+			t.Errorf("try %d is refused", n)
+		}
+	}
+	if c.BeginElsewhere() || c.BeginRetry() {
+		t.Error("more than MaxRetries are on their way")
+	}
+	for range 5 {
+		c.EndRetry()
+	}
+}
+
 func TestRetryAfterFollowsHowLongAnswersTake(t *testing.T) {
 	c := built(t, Config{}, 1, func(c *edge.Cluster) { c.MaxRequests = 1 })
 	e := c.members[0].Endpoint

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -52,9 +53,17 @@ func (c *Cluster) Release() { c.group.requests.Add(-1) }
 // whichever is more. Where it says true, EndRetry is to be called when that
 // try is over.
 func (c *Cluster) BeginRetry() bool {
+	share := int64(c.settings.RetryBudget * float64(c.group.requests.Load()))
+	return c.beginRetry(max(share, minRetries))
+}
+
+// BeginElsewhere is BeginRetry after a try that reached nobody. Such a try costs
+// the upstream nothing, so MaxRetries alone bounds those that follow it.
+func (c *Cluster) BeginElsewhere() bool { return c.beginRetry(math.MaxInt64) }
+
+func (c *Cluster) beginRetry(most int64) bool {
 	g := c.group
-	share := int64(c.settings.RetryBudget * float64(g.requests.Load()))
-	if g.retries.Add(1) > min(int64(c.settings.MaxRetries), max(share, minRetries)) {
+	if g.retries.Add(1) > min(int64(c.settings.MaxRetries), most) {
 		g.retries.Add(-1)
 		g.refused[boundRetries].Add(1)
 		return false
