@@ -57,6 +57,30 @@ func (r *Remote) SignIn(ctx context.Context) error {
 	return nil
 }
 
+// Online returns what runs fn once the operator is signed in; check looks at the
+// arguments before.
+func (r *Remote) Online(check func(args []string) error, fn func(ctx context.Context, args []string) error) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := check(args); err != nil {
+			return err
+		}
+		if err := r.SignIn(ctx); err != nil {
+			return err
+		}
+		return fn(ctx, args)
+	}
+}
+
+// Want checks the number of arguments.
+func Want(n int, what string) func(args []string) error {
+	return func(args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("want %s; try --help", what)
+		}
+		return nil
+	}
+}
+
 // DataDir is the folder that the flags name.
 func (r *Remote) DataDir() string { return r.dataDir }
 

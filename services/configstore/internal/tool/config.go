@@ -49,7 +49,7 @@ func (s *store) drafts() configstorev1connect.DraftServiceClient {
 
 // known runs fn once the operator is signed in and the kinds are known.
 func (s *store) known(check func(args []string) error, fn func(ctx context.Context, args []string) error) func(context.Context, []string) error {
-	return s.online(check, func(ctx context.Context, args []string) error {
+	return s.Online(check, func(ctx context.Context, args []string) error {
 		response, err := s.config().ListKinds(ctx, &configstorev1.ListKindsRequest{})
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func editVerb() tool.Verb {
 			s.registerObjects(set, std)
 			set.String(&reason, "reason", "", "`why`; it is kept in the history")
 			set.Bool(&draft, "draft", false, "make a draft of it, which others review")
-			return s.known(want(2, "KIND and NAME"), func(ctx context.Context, args []string) error {
+			return s.known(tool.Want(2, "KIND and NAME"), func(ctx context.Context, args []string) error {
 				return s.edit(ctx, s.key(args[0], args[1]), reason, draft)
 			})
 		},

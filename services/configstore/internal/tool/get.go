@@ -24,7 +24,7 @@ func kindsVerb() tool.Verb {
 		New: func(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
 			s := &store{}
 			s.register(set, std)
-			return s.online(want(0, "no arguments"), func(ctx context.Context, _ []string) error {
+			return s.Online(tool.Want(0, "no arguments"), func(ctx context.Context, _ []string) error {
 				response, err := s.config().ListKinds(ctx, &configstorev1.ListKindsRequest{})
 				if err != nil {
 					return err

@@ -34,7 +34,7 @@ func memberVerb() tool.Verb {
 				}
 				return errors.New("want add NAME URL, or remove ID|NAME; try --help")
 			}
-			return r.online(check, func(ctx context.Context, args []string) error {
+			return r.Online(check, func(ctx context.Context, args []string) error {
 				if args[0] == "remove" {
 					return r.remove(ctx, args[1])
 				}
@@ -102,7 +102,7 @@ func leadVerb() tool.Verb {
 		New: func(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
 			r := &remote{}
 			r.register(set, std)
-			return r.online(want(1, "one ID or NAME"), func(ctx context.Context, args []string) error {
+			return r.Online(tool.Want(1, "one ID or NAME"), func(ctx context.Context, args []string) error {
 				id, err := r.find(ctx, args[0])
 				if err != nil {
 					return err

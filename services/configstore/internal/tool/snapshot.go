@@ -27,7 +27,7 @@ func saveVerb() tool.Verb {
 		New: func(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
 			r := &remote{}
 			r.register(set, std)
-			return r.online(want(1, "one FILE"), func(ctx context.Context, args []string) error { return r.save(ctx, args[0]) })
+			return r.Online(tool.Want(1, "one FILE"), func(ctx context.Context, args []string) error { return r.save(ctx, args[0]) })
 		},
 	}
 }
@@ -90,7 +90,7 @@ func restoreVerb() tool.Verb {
 			set.String(&members, "members", "", "all of them as `name=url,...`; empty: this one")
 			set.String(&token, "cluster-token", "backlot", "`name` of the cluster")
 			return func(_ context.Context, args []string) error {
-				if err := want(1, "one FILE")(args); err != nil {
+				if err := tool.Want(1, "one FILE")(args); err != nil {
 					return err
 				}
 				cluster := engine.Cluster{Name: member, Token: token}
@@ -122,7 +122,7 @@ func defragVerb() tool.Verb {
 		New: func(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
 			r := &remote{}
 			r.register(set, std)
-			return r.online(want(0, "no arguments"), func(ctx context.Context, _ []string) error {
+			return r.Online(tool.Want(0, "no arguments"), func(ctx context.Context, _ []string) error {
 				done, err := r.cluster(longestSave).Defragment(ctx, &configstorev1.DefragmentRequest{})
 				if err != nil {
 					return err

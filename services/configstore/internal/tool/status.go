@@ -25,7 +25,7 @@ func statusVerb() tool.Verb {
 		New: func(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
 			r := &remote{}
 			r.register(set, std)
-			return r.online(want(0, "no arguments"), func(ctx context.Context, _ []string) error {
+			return r.Online(tool.Want(0, "no arguments"), func(ctx context.Context, _ []string) error {
 				status, err := r.cluster(0).GetStatus(ctx, &configstorev1.GetStatusRequest{})
 				if err != nil {
 					return err
@@ -108,9 +108,9 @@ func doctorVerb() tool.Verb {
 				if duration < time.Second || duration > 10*time.Minute {
 					return fmt.Errorf("--duration: %v, must be from 1s to 10m", duration)
 				}
-				return want(0, "no arguments")(args)
+				return tool.Want(0, "no arguments")(args)
 			}
-			return r.online(check, func(ctx context.Context, _ []string) error {
+			return r.Online(check, func(ctx context.Context, _ []string) error {
 				m, err := r.cluster(duration).Measure(ctx, &configstorev1.MeasureRequest{Duration: durationpb.New(duration)})
 				if err != nil {
 					return err

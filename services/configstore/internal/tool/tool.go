@@ -14,8 +14,6 @@
 package tool
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
@@ -49,28 +47,4 @@ func (r *remote) cluster(longer time.Duration) configstorev1connect.ClusterServi
 	client := *r.Client
 	client.Timeout += longer
 	return configstorev1connect.NewClusterServiceClient(&client, r.URL)
-}
-
-// online returns what runs fn once the operator is signed in; check looks at
-// the arguments before.
-func (r *remote) online(check func(args []string) error, fn func(ctx context.Context, args []string) error) func(context.Context, []string) error {
-	return func(ctx context.Context, args []string) error {
-		if err := check(args); err != nil {
-			return err
-		}
-		if err := r.SignIn(ctx); err != nil {
-			return err
-		}
-		return fn(ctx, args)
-	}
-}
-
-// want checks the number of arguments.
-func want(n int, what string) func(args []string) error {
-	return func(args []string) error {
-		if len(args) != n {
-			return fmt.Errorf("want %s; try --help", what)
-		}
-		return nil
-	}
 }

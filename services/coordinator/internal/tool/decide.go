@@ -31,7 +31,7 @@ func retryVerb() tool.Verb {
 				request, err = f.request()
 				return err
 			}
-			return r.online(check, func(ctx context.Context, xids []string) error {
+			return r.Online(check, func(ctx context.Context, xids []string) error {
 				if all {
 					parked, _, err := r.all(ctx, request, retryLimit)
 					if err != nil {
@@ -91,7 +91,7 @@ func cancelVerb() tool.Verb {
 				}
 				return nil
 			}
-			return r.online(check, func(ctx context.Context, args []string) error {
+			return r.Online(check, func(ctx context.Context, args []string) error {
 				res, err := r.transactions().CancelTransaction(ctx, &coordinatorv1.CancelTransactionRequest{Xid: args[0], Reason: reason})
 				if err != nil {
 					return err
@@ -134,7 +134,7 @@ what and why is kept in the log and told in the fact of the end.`,
 				request.Xid = args[0]
 				return nil
 			}
-			return r.online(check, func(ctx context.Context, _ []string) error {
+			return r.Online(check, func(ctx context.Context, _ []string) error {
 				res, err := r.transactions().ForceTransaction(ctx, request)
 				if err != nil {
 					return err

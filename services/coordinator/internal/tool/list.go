@@ -99,7 +99,7 @@ func listVerb() tool.Verb {
 				request, err = f.request()
 				return err
 			}
-			return r.online(check, func(ctx context.Context, _ []string) error { return r.list(ctx, request, limit) })
+			return r.Online(check, func(ctx context.Context, _ []string) error { return r.list(ctx, request, limit) })
 		},
 	}
 }
@@ -157,7 +157,7 @@ func getVerb() tool.Verb {
 			r, log := &remote{}, false
 			r.register(set, std)
 			set.Bool(&log, "log", false, "show the log too")
-			return r.online(want(1, "one XID"), func(ctx context.Context, args []string) error {
+			return r.Online(tool.Want(1, "one XID"), func(ctx context.Context, args []string) error {
 				res, err := r.transactions().GetTransaction(ctx, &coordinatorv1.GetTransactionRequest{Xid: args[0]})
 				if err != nil {
 					return err

@@ -6,8 +6,6 @@
 package tool
 
 import (
-	"context"
-	"fmt"
 	"strings"
 
 	"github.com/backlot-video/backlot/kit/config"
@@ -38,30 +36,6 @@ func (r *remote) register(set *config.Set, std *tool.Stdio) {
 
 func (r *remote) transactions() coordinatorv1connect.CoordinatorServiceClient {
 	return coordinatorv1connect.NewCoordinatorServiceClient(r.Client, r.URL)
-}
-
-// online returns what runs fn once the operator is signed in; check looks at
-// the arguments before.
-func (r *remote) online(check func(args []string) error, fn func(ctx context.Context, args []string) error) func(context.Context, []string) error {
-	return func(ctx context.Context, args []string) error {
-		if err := check(args); err != nil {
-			return err
-		}
-		if err := r.SignIn(ctx); err != nil {
-			return err
-		}
-		return fn(ctx, args)
-	}
-}
-
-// want checks the number of arguments.
-func want(n int, what string) func(args []string) error {
-	return func(args []string) error {
-		if len(args) != n {
-			return fmt.Errorf("want %s; try --help", what)
-		}
-		return nil
-	}
 }
 
 // short is an enumeration's value as people write it.
