@@ -39,17 +39,19 @@ tidy: ## go mod tidy in every module
 	@scripts/tidy.sh
 
 ## Test
-.PHONY: test test-short test-all unit differential gate conformance gateway-proofs gateway-soak journey outside soak e2e e2e-smoke bench cover vuln
+.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak journey outside soak e2e e2e-smoke bench cover vuln
 test: ## everything but containers, with the race detector: verify, unit, both databases, the journey, kills
-	@scripts/parts.sh deps verify unit differential gate journey
+	@scripts/parts.sh deps verify unit differential simulation gate journey
 test-short: ## unit tests alone, without the race detector
 	@scripts/unit.sh -tags "$(TAGS)"
 test-all: ## test, lint, a soak, containers, known vulnerabilities and a release snapshot
-	@scripts/parts.sh deps verify unit differential gate journey outside conformance soak lint e2e vuln snapshot
+	@scripts/parts.sh deps verify unit differential simulation gate journey outside conformance soak lint e2e vuln snapshot
 unit: ## unit and conformance tests of every module, with the race detector
 	@scripts/unit.sh -race -tags "$(TAGS)"
 differential: ## the rule language against cel-go and expr on 100,000 generated expressions
 	@scripts/differential.sh
+simulation: ## the coordinator in 10,000 worlds where all goes wrong, without the race detector, which dies of it now and then
+	@go test -count 1 -timeout 10m -v -run '^TestSimulation$$' ./services/coordinator/internal/simulation
 journey: ## e2e without containers: import rules, the journey, kills
 	@go test -count 1 -timeout 20m -skip '^TestOutside' $$(go list ./e2e/... | grep -v /e2e/gate)
 gate: ## the gateway's real binary under load: configurations change, a new binary takes over, upstreams die

@@ -17,10 +17,8 @@ import (
 	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
 )
 
-// seeds are what CI runs; BACKLOT_SEEDS=n runs others than that many.
-const seeds = 10_000
-
-// TestSimulation runs a world for each seed.
+// TestSimulation runs a world for each seed; BACKLOT_SEEDS=n runs others than
+// seeds, and BACKLOT_SEED=n replays one.
 func TestSimulation(t *testing.T) {
 	if seed := setting(t, "BACKLOT_SEED", 0); seed != 0 {
 		replay(t, seed)
