@@ -43,6 +43,9 @@ type Verb struct {
 	// New declares the verb's flags and returns what runs once they are parsed,
 	// with the arguments that are no flags.
 	New func(set *config.Set, std *Stdio) func(ctx context.Context, args []string) error
+	// Raw runs a verb whose flags are not ours, in place of New: it is given all
+	// arguments as they are, --help among them.
+	Raw func(args []string, std *Stdio) error
 }
 
 // Stdio is what a process gives to a tool.
@@ -89,9 +92,25 @@ func Main(ctx context.Context, args []string, verbs []Verb, std *Stdio) int {
 	return ExitUsage
 }
 
-// run parses flags and runs the verb. BACKLOT_CONFIG names the file of a
-// process, whose settings are not the tool's.
+// run runs the verb.
 func (v *Verb) run(ctx context.Context, args []string, std *Stdio) int {
+	err := v.do(ctx, args, std)
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.Is(err, ErrFaults):
+		return ExitFaults
+	}
+	_, _ = fmt.Fprintf(std.Err, "%s %s: %v\n", std.Program, v.Name, Plain(err))
+	return ExitUsage
+}
+
+// do parses flags and runs the verb. BACKLOT_CONFIG names the file of a
+// process, whose settings are not the tool's.
+func (v *Verb) do(ctx context.Context, args []string, std *Stdio) error {
+	if v.Raw != nil {
+		return v.Raw(args, std)
+	}
 	set := config.New(v.Name)
 	do := v.New(set, std)
 	environ := slices.DeleteFunc(slices.Clone(std.Environ), func(entry string) bool {
@@ -101,20 +120,11 @@ func (v *Verb) run(ctx context.Context, args []string, std *Stdio) int {
 	switch {
 	case errors.Is(err, config.ErrHelp):
 		v.writeHelp(set, std)
-		return ExitOK
+		return nil
 	case err != nil:
-		err = fmt.Errorf("%w; try --help", err)
-	default:
-		err = do(ctx, rest)
+		return fmt.Errorf("%w; try --help", err)
 	}
-	switch {
-	case err == nil:
-		return ExitOK
-	case errors.Is(err, ErrFaults):
-		return ExitFaults
-	}
-	_, _ = fmt.Fprintf(std.Err, "%s %s: %v\n", std.Program, v.Name, Plain(err))
-	return ExitUsage
+	return do(ctx, rest)
 }
 
 func writeUsage(w io.Writer, verbs []Verb, std *Stdio) {

@@ -39,6 +39,12 @@ func verbs() []tool.Verb {
 				}
 			}
 		},
+	}, {
+		Name: "pass", About: "passes everything on",
+		Raw: func(args []string, std *tool.Stdio) error {
+			_, err := std.Out.Write([]byte(strings.Join(args, " ")))
+			return err
+		},
 	}}
 }
 
@@ -63,9 +69,11 @@ func TestVerbsRunAndExplainThemselves(t *testing.T) {
 		{[]string{"do", "--how=oddly"}, nil, 2, "", "backlot test do: no manner oddly\n"},
 		{[]string{"do", "--what"}, nil, 2, "", "try --help"},
 		{[]string{"undo"}, nil, 2, "", `verb "undo" is not known`},
-		{nil, nil, 0, "do  does a thing", ""},
+		{nil, nil, 0, "do    does a thing", ""},
 		{[]string{"help", "do"}, nil, 0, "Examples:\n  backlot test do it", ""},
 		{[]string{"do", "--help"}, nil, 0, "(default well)", ""},
+		{[]string{"pass", "--none", "-x", "on"}, nil, 0, "--none -x on", ""},
+		{[]string{"help", "pass"}, nil, 0, "--help", ""},
 	} {
 		code, out, errs := run(c.environ, c.args...)
 		if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errs, c.errs) || c.errs == "" && errs != "" {

@@ -136,3 +136,9 @@ if grep -q '^# ' "$1"; then grep '^# ' "$1" > `+dir+`/said; sed -i s/addresse/ad
 	editor = "false"
 	do(tool.ExitUsage, "exit status 1", "edit", "cluster", "shop")
 }
+
+func TestEtcdTakesFlagsOnly(t *testing.T) {
+	if err := etcdVerb().Raw([]string{"grpc-proxy", "start"}, nil); err == nil {
+		t.Error("etcd's other commands are run")
+	}
+}

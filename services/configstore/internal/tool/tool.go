@@ -5,6 +5,7 @@
 //	status.go    status, doctor
 //	member.go    member add|remove, lead
 //	snapshot.go  save, restore, defrag
+//	etcd.go      etcd
 //	config.go    what verbs about objects share
 //	get.go       get, kinds
 //	apply.go     apply, diff
@@ -26,7 +27,7 @@ const About = "looks after the members that keep the configuration"
 
 // Verbs are configstore's, in the order in which the help lists them.
 func Verbs() []tool.Verb {
-	return []tool.Verb{statusVerb(), doctorVerb(), memberVerb(), leadVerb(), saveVerb(), restoreVerb(), defragVerb()}
+	return []tool.Verb{statusVerb(), doctorVerb(), memberVerb(), leadVerb(), saveVerb(), restoreVerb(), defragVerb(), etcdVerb()}
 }
 
 // remote is a running Backlot, and how to show what it answers.
