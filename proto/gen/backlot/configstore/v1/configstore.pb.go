@@ -73,7 +73,7 @@ func (x Event_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Type.Descriptor instead.
 func (Event_Type) EnumDescriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{17, 0}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{18, 0}
 }
 
 // Kind is a type of configuration object.
@@ -753,7 +753,9 @@ type GetRequest struct {
 	Key   *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// As it was at this revision; 0 means now. OUT_OF_RANGE when it is
 	// compacted.
-	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// As this instance is given it, with canaries; only without a revision.
+	Subscriber    *Subscriber `protobuf:"bytes,3,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -800,6 +802,13 @@ func (x *GetRequest) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *GetRequest) GetSubscriber() *Subscriber {
+	if x != nil {
+		return x.Subscriber
+	}
+	return nil
 }
 
 type GetResponse struct {
@@ -850,7 +859,9 @@ type ListRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Empty means all.
-	Namespace     string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// As this instance is given them, with canaries.
+	Subscriber    *Subscriber `protobuf:"bytes,3,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -897,6 +908,13 @@ func (x *ListRequest) GetNamespace() string {
 		return x.Namespace
 	}
 	return ""
+}
+
+func (x *ListRequest) GetSubscriber() *Subscriber {
+	if x != nil {
+		return x.Subscriber
+	}
+	return nil
 }
 
 type ListResponse struct {
@@ -963,7 +981,11 @@ type WatchRequest struct {
 	// Only the newest state matters: of changes of one object that wait, the
 	// last is sent alone, and who falls behind what is kept is sent everything
 	// anew (see reset) rather than OUT_OF_RANGE.
-	Latest        bool `protobuf:"varint,4,opt,name=latest,proto3" json:"latest,omitempty"`
+	Latest bool `protobuf:"varint,4,opt,name=latest,proto3" json:"latest,omitempty"`
+	// Who watches: canaries that choose it are events like others. It is to be
+	// the same one whose list or watch from_revision is of; another begins with
+	// a list.
+	Subscriber    *Subscriber `protobuf:"bytes,5,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1026,6 +1048,76 @@ func (x *WatchRequest) GetLatest() bool {
 	return false
 }
 
+func (x *WatchRequest) GetSubscriber() *Subscriber {
+	if x != nil {
+		return x.Subscriber
+	}
+	return nil
+}
+
+// Subscriber is a process that uses configuration, as canaries choose it.
+type Subscriber struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The same for as long as it keeps what it was given.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// That it runs.
+	Services      []string          `protobuf:"bytes,2,rep,name=services,proto3" json:"services,omitempty"`
+	Labels        map[string]string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Subscriber) Reset() {
+	*x = Subscriber{}
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Subscriber) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Subscriber) ProtoMessage() {}
+
+func (x *Subscriber) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Subscriber.ProtoReflect.Descriptor instead.
+func (*Subscriber) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Subscriber) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Subscriber) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *Subscriber) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
 // WatchResponse holds the changes of one or more revisions, or only a
 // bookmark.
 type WatchResponse struct {
@@ -1041,7 +1133,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[16]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1145,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[16]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1158,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{16}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchResponse) GetEvents() []*Event {
@@ -1102,7 +1194,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[17]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1206,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[17]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1219,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{17}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Event) GetType() Event_Type {
@@ -1155,7 +1247,7 @@ type GetHistoryRequest struct {
 
 func (x *GetHistoryRequest) Reset() {
 	*x = GetHistoryRequest{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[18]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1259,7 @@ func (x *GetHistoryRequest) String() string {
 func (*GetHistoryRequest) ProtoMessage() {}
 
 func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[18]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1272,7 @@ func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
 func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{18}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetHistoryRequest) GetKey() *Key {
@@ -1208,7 +1300,7 @@ type GetHistoryResponse struct {
 
 func (x *GetHistoryResponse) Reset() {
 	*x = GetHistoryResponse{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[19]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1312,7 @@ func (x *GetHistoryResponse) String() string {
 func (*GetHistoryResponse) ProtoMessage() {}
 
 func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[19]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1325,7 @@ func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{19}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetHistoryResponse) GetVersions() []*Version {
@@ -1264,7 +1356,7 @@ type Version struct {
 
 func (x *Version) Reset() {
 	*x = Version{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[20]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1368,7 @@ func (x *Version) String() string {
 func (*Version) ProtoMessage() {}
 
 func (x *Version) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[20]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1381,7 @@ func (x *Version) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Version.ProtoReflect.Descriptor instead.
 func (*Version) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{20}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Version) GetRevision() int64 {
@@ -1332,7 +1424,7 @@ type RollbackRequest struct {
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[21]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1436,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[21]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1449,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{21}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RollbackRequest) GetWhat() isRollbackRequest_What {
@@ -1433,7 +1525,7 @@ type RollbackResponse struct {
 
 func (x *RollbackResponse) Reset() {
 	*x = RollbackResponse{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[22]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1537,7 @@ func (x *RollbackResponse) String() string {
 func (*RollbackResponse) ProtoMessage() {}
 
 func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[22]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1550,7 @@ func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackResponse.ProtoReflect.Descriptor instead.
 func (*RollbackResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{22}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RollbackResponse) GetRelease() *Release {
@@ -1485,7 +1577,7 @@ type ListReleasesRequest struct {
 
 func (x *ListReleasesRequest) Reset() {
 	*x = ListReleasesRequest{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[23]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1589,7 @@ func (x *ListReleasesRequest) String() string {
 func (*ListReleasesRequest) ProtoMessage() {}
 
 func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[23]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1602,7 @@ func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesRequest.ProtoReflect.Descriptor instead.
 func (*ListReleasesRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{23}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListReleasesRequest) GetPageSize() int32 {
@@ -1537,7 +1629,7 @@ type ListReleasesResponse struct {
 
 func (x *ListReleasesResponse) Reset() {
 	*x = ListReleasesResponse{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[24]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1641,7 @@ func (x *ListReleasesResponse) String() string {
 func (*ListReleasesResponse) ProtoMessage() {}
 
 func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[24]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1654,7 @@ func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesResponse.ProtoReflect.Descriptor instead.
 func (*ListReleasesResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{24}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListReleasesResponse) GetReleases() []*Release {
@@ -1600,7 +1692,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[25]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1704,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[25]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1717,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{25}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Instance) GetId() string {
@@ -1695,7 +1787,7 @@ type RegisterRequest struct {
 
 func (x *RegisterRequest) Reset() {
 	*x = RegisterRequest{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[26]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +1799,7 @@ func (x *RegisterRequest) String() string {
 func (*RegisterRequest) ProtoMessage() {}
 
 func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[26]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +1812,7 @@ func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterRequest.ProtoReflect.Descriptor instead.
 func (*RegisterRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{26}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RegisterRequest) GetInstance() *Instance {
@@ -1746,7 +1838,7 @@ type RegisterResponse struct {
 
 func (x *RegisterResponse) Reset() {
 	*x = RegisterResponse{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[27]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1758,7 +1850,7 @@ func (x *RegisterResponse) String() string {
 func (*RegisterResponse) ProtoMessage() {}
 
 func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[27]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +1863,7 @@ func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterResponse.ProtoReflect.Descriptor instead.
 func (*RegisterResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{27}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RegisterResponse) GetRevision() int64 {
@@ -1790,7 +1882,7 @@ type DeregisterRequest struct {
 
 func (x *DeregisterRequest) Reset() {
 	*x = DeregisterRequest{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[28]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1894,7 @@ func (x *DeregisterRequest) String() string {
 func (*DeregisterRequest) ProtoMessage() {}
 
 func (x *DeregisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[28]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1907,7 @@ func (x *DeregisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeregisterRequest.ProtoReflect.Descriptor instead.
 func (*DeregisterRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{28}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeregisterRequest) GetId() string {
@@ -1833,7 +1925,7 @@ type DeregisterResponse struct {
 
 func (x *DeregisterResponse) Reset() {
 	*x = DeregisterResponse{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[29]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1845,7 +1937,7 @@ func (x *DeregisterResponse) String() string {
 func (*DeregisterResponse) ProtoMessage() {}
 
 func (x *DeregisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[29]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1858,7 +1950,7 @@ func (x *DeregisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeregisterResponse.ProtoReflect.Descriptor instead.
 func (*DeregisterResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{29}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{30}
 }
 
 type LeaseRequest struct {
@@ -1872,7 +1964,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[30]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +1976,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[30]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +1989,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{30}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *LeaseRequest) GetReplica() string {
@@ -1938,7 +2030,7 @@ type QuotaAsk struct {
 
 func (x *QuotaAsk) Reset() {
 	*x = QuotaAsk{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[31]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1950,7 +2042,7 @@ func (x *QuotaAsk) String() string {
 func (*QuotaAsk) ProtoMessage() {}
 
 func (x *QuotaAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[31]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1963,7 +2055,7 @@ func (x *QuotaAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuotaAsk.ProtoReflect.Descriptor instead.
 func (*QuotaAsk) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{31}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *QuotaAsk) GetLimit() string {
@@ -2034,7 +2126,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[32]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2138,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[32]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2151,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{32}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *LeaseResponse) GetSlices() []*QuotaSlice {
@@ -2090,7 +2182,7 @@ type QuotaSlice struct {
 
 func (x *QuotaSlice) Reset() {
 	*x = QuotaSlice{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[33]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2102,7 +2194,7 @@ func (x *QuotaSlice) String() string {
 func (*QuotaSlice) ProtoMessage() {}
 
 func (x *QuotaSlice) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[33]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2115,7 +2207,7 @@ func (x *QuotaSlice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuotaSlice.ProtoReflect.Descriptor instead.
 func (*QuotaSlice) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{33}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *QuotaSlice) GetTokens() int64 {
@@ -2150,7 +2242,7 @@ type RollbackRequest_ObjectAt struct {
 
 func (x *RollbackRequest_ObjectAt) Reset() {
 	*x = RollbackRequest_ObjectAt{}
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[35]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2254,7 @@ func (x *RollbackRequest_ObjectAt) String() string {
 func (*RollbackRequest_ObjectAt) ProtoMessage() {}
 
 func (x *RollbackRequest_ObjectAt) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[35]
+	mi := &file_backlot_configstore_v1_configstore_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2267,7 @@ func (x *RollbackRequest_ObjectAt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest_ObjectAt.ProtoReflect.Descriptor instead.
 func (*RollbackRequest_ObjectAt) Descriptor() ([]byte, []int) {
-	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{21, 0}
+	return file_backlot_configstore_v1_configstore_proto_rawDescGZIP(), []int{22, 0}
 }
 
 func (x *RollbackRequest_ObjectAt) GetKey() *Key {
@@ -2243,24 +2335,43 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1d\n" +
 	"\n" +
 	"created_at\x18\x05 \x01(\x03R\tcreatedAt\x12/\n" +
-	"\x04keys\x18\x06 \x03(\v2\x1b.backlot.configstore.v1.KeyR\x04keys\"h\n" +
+	"\x04keys\x18\x06 \x03(\v2\x1b.backlot.configstore.v1.KeyR\x04keys\"\xac\x01\n" +
 	"\n" +
 	"GetRequest\x125\n" +
 	"\x03key\x18\x01 \x01(\v2\x1b.backlot.configstore.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12#\n" +
-	"\brevision\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\brevision\"E\n" +
+	"\brevision\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\brevision\x12B\n" +
+	"\n" +
+	"subscriber\x18\x03 \x01(\v2\".backlot.configstore.v1.SubscriberR\n" +
+	"subscriber\"E\n" +
 	"\vGetResponse\x126\n" +
-	"\x06object\x18\x01 \x01(\v2\x1e.backlot.configstore.v1.ObjectR\x06object\"i\n" +
+	"\x06object\x18\x01 \x01(\v2\x1e.backlot.configstore.v1.ObjectR\x06object\"\xad\x01\n" +
 	"\vListRequest\x123\n" +
 	"\x04kind\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Z][A-Za-z0-9]{0,63}$R\x04kind\x12%\n" +
-	"\tnamespace\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\tnamespace\"d\n" +
+	"\tnamespace\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\tnamespace\x12B\n" +
+	"\n" +
+	"subscriber\x18\x03 \x01(\v2\".backlot.configstore.v1.SubscriberR\n" +
+	"subscriber\"d\n" +
 	"\fListResponse\x128\n" +
 	"\aobjects\x18\x01 \x03(\v2\x1e.backlot.configstore.v1.ObjectR\aobjects\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x03R\brevision\"\xb0\x01\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\"\xf4\x01\n" +
 	"\fWatchRequest\x123\n" +
 	"\x04kind\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Z][A-Za-z0-9]{0,63}$R\x04kind\x12%\n" +
 	"\tnamespace\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\tnamespace\x12,\n" +
 	"\rfrom_revision\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\ffromRevision\x12\x16\n" +
-	"\x06latest\x18\x04 \x01(\bR\x06latest\"x\n" +
+	"\x06latest\x18\x04 \x01(\bR\x06latest\x12B\n" +
+	"\n" +
+	"subscriber\x18\x05 \x01(\v2\".backlot.configstore.v1.SubscriberR\n" +
+	"subscriber\"\xf2\x01\n" +
+	"\n" +
+	"Subscriber\x12\x1a\n" +
+	"\x02id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x02id\x12,\n" +
+	"\bservices\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10 \"\x06r\x04\x10\x01\x18?R\bservices\x12_\n" +
+	"\x06labels\x18\x03 \x03(\v2..backlot.configstore.v1.Subscriber.LabelsEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\x80\x02R\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"x\n" +
 	"\rWatchResponse\x125\n" +
 	"\x06events\x18\x01 \x03(\v2\x1d.backlot.configstore.v1.EventR\x06events\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x14\n" +
@@ -2394,7 +2505,7 @@ func file_backlot_configstore_v1_configstore_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_configstore_v1_configstore_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_backlot_configstore_v1_configstore_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_backlot_configstore_v1_configstore_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_backlot_configstore_v1_configstore_proto_goTypes = []any{
 	(Event_Type)(0),                        // 0: backlot.configstore.v1.Event.Type
 	(*Kind)(nil),                           // 1: backlot.configstore.v1.Kind
@@ -2413,34 +2524,36 @@ var file_backlot_configstore_v1_configstore_proto_goTypes = []any{
 	(*ListRequest)(nil),                    // 14: backlot.configstore.v1.ListRequest
 	(*ListResponse)(nil),                   // 15: backlot.configstore.v1.ListResponse
 	(*WatchRequest)(nil),                   // 16: backlot.configstore.v1.WatchRequest
-	(*WatchResponse)(nil),                  // 17: backlot.configstore.v1.WatchResponse
-	(*Event)(nil),                          // 18: backlot.configstore.v1.Event
-	(*GetHistoryRequest)(nil),              // 19: backlot.configstore.v1.GetHistoryRequest
-	(*GetHistoryResponse)(nil),             // 20: backlot.configstore.v1.GetHistoryResponse
-	(*Version)(nil),                        // 21: backlot.configstore.v1.Version
-	(*RollbackRequest)(nil),                // 22: backlot.configstore.v1.RollbackRequest
-	(*RollbackResponse)(nil),               // 23: backlot.configstore.v1.RollbackResponse
-	(*ListReleasesRequest)(nil),            // 24: backlot.configstore.v1.ListReleasesRequest
-	(*ListReleasesResponse)(nil),           // 25: backlot.configstore.v1.ListReleasesResponse
-	(*Instance)(nil),                       // 26: backlot.configstore.v1.Instance
-	(*RegisterRequest)(nil),                // 27: backlot.configstore.v1.RegisterRequest
-	(*RegisterResponse)(nil),               // 28: backlot.configstore.v1.RegisterResponse
-	(*DeregisterRequest)(nil),              // 29: backlot.configstore.v1.DeregisterRequest
-	(*DeregisterResponse)(nil),             // 30: backlot.configstore.v1.DeregisterResponse
-	(*LeaseRequest)(nil),                   // 31: backlot.configstore.v1.LeaseRequest
-	(*QuotaAsk)(nil),                       // 32: backlot.configstore.v1.QuotaAsk
-	(*LeaseResponse)(nil),                  // 33: backlot.configstore.v1.LeaseResponse
-	(*QuotaSlice)(nil),                     // 34: backlot.configstore.v1.QuotaSlice
-	nil,                                    // 35: backlot.configstore.v1.Object.LabelsEntry
-	(*RollbackRequest_ObjectAt)(nil),       // 36: backlot.configstore.v1.RollbackRequest.ObjectAt
-	(*descriptorpb.FileDescriptorSet)(nil), // 37: google.protobuf.FileDescriptorSet
-	(*anypb.Any)(nil),                      // 38: google.protobuf.Any
+	(*Subscriber)(nil),                     // 17: backlot.configstore.v1.Subscriber
+	(*WatchResponse)(nil),                  // 18: backlot.configstore.v1.WatchResponse
+	(*Event)(nil),                          // 19: backlot.configstore.v1.Event
+	(*GetHistoryRequest)(nil),              // 20: backlot.configstore.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),             // 21: backlot.configstore.v1.GetHistoryResponse
+	(*Version)(nil),                        // 22: backlot.configstore.v1.Version
+	(*RollbackRequest)(nil),                // 23: backlot.configstore.v1.RollbackRequest
+	(*RollbackResponse)(nil),               // 24: backlot.configstore.v1.RollbackResponse
+	(*ListReleasesRequest)(nil),            // 25: backlot.configstore.v1.ListReleasesRequest
+	(*ListReleasesResponse)(nil),           // 26: backlot.configstore.v1.ListReleasesResponse
+	(*Instance)(nil),                       // 27: backlot.configstore.v1.Instance
+	(*RegisterRequest)(nil),                // 28: backlot.configstore.v1.RegisterRequest
+	(*RegisterResponse)(nil),               // 29: backlot.configstore.v1.RegisterResponse
+	(*DeregisterRequest)(nil),              // 30: backlot.configstore.v1.DeregisterRequest
+	(*DeregisterResponse)(nil),             // 31: backlot.configstore.v1.DeregisterResponse
+	(*LeaseRequest)(nil),                   // 32: backlot.configstore.v1.LeaseRequest
+	(*QuotaAsk)(nil),                       // 33: backlot.configstore.v1.QuotaAsk
+	(*LeaseResponse)(nil),                  // 34: backlot.configstore.v1.LeaseResponse
+	(*QuotaSlice)(nil),                     // 35: backlot.configstore.v1.QuotaSlice
+	nil,                                    // 36: backlot.configstore.v1.Object.LabelsEntry
+	nil,                                    // 37: backlot.configstore.v1.Subscriber.LabelsEntry
+	(*RollbackRequest_ObjectAt)(nil),       // 38: backlot.configstore.v1.RollbackRequest.ObjectAt
+	(*descriptorpb.FileDescriptorSet)(nil), // 39: google.protobuf.FileDescriptorSet
+	(*anypb.Any)(nil),                      // 40: google.protobuf.Any
 }
 var file_backlot_configstore_v1_configstore_proto_depIdxs = []int32{
-	37, // 0: backlot.configstore.v1.Kind.descriptors:type_name -> google.protobuf.FileDescriptorSet
+	39, // 0: backlot.configstore.v1.Kind.descriptors:type_name -> google.protobuf.FileDescriptorSet
 	2,  // 1: backlot.configstore.v1.Object.key:type_name -> backlot.configstore.v1.Key
-	35, // 2: backlot.configstore.v1.Object.labels:type_name -> backlot.configstore.v1.Object.LabelsEntry
-	38, // 3: backlot.configstore.v1.Object.spec:type_name -> google.protobuf.Any
+	36, // 2: backlot.configstore.v1.Object.labels:type_name -> backlot.configstore.v1.Object.LabelsEntry
+	40, // 3: backlot.configstore.v1.Object.spec:type_name -> google.protobuf.Any
 	3,  // 4: backlot.configstore.v1.Change.put:type_name -> backlot.configstore.v1.Object
 	2,  // 5: backlot.configstore.v1.Change.delete:type_name -> backlot.configstore.v1.Key
 	1,  // 6: backlot.configstore.v1.RegisterKindRequest.kind:type_name -> backlot.configstore.v1.Kind
@@ -2450,52 +2563,56 @@ var file_backlot_configstore_v1_configstore_proto_depIdxs = []int32{
 	3,  // 10: backlot.configstore.v1.ApplyResponse.objects:type_name -> backlot.configstore.v1.Object
 	2,  // 11: backlot.configstore.v1.Release.keys:type_name -> backlot.configstore.v1.Key
 	2,  // 12: backlot.configstore.v1.GetRequest.key:type_name -> backlot.configstore.v1.Key
-	3,  // 13: backlot.configstore.v1.GetResponse.object:type_name -> backlot.configstore.v1.Object
-	3,  // 14: backlot.configstore.v1.ListResponse.objects:type_name -> backlot.configstore.v1.Object
-	18, // 15: backlot.configstore.v1.WatchResponse.events:type_name -> backlot.configstore.v1.Event
-	0,  // 16: backlot.configstore.v1.Event.type:type_name -> backlot.configstore.v1.Event.Type
-	3,  // 17: backlot.configstore.v1.Event.object:type_name -> backlot.configstore.v1.Object
-	2,  // 18: backlot.configstore.v1.GetHistoryRequest.key:type_name -> backlot.configstore.v1.Key
-	21, // 19: backlot.configstore.v1.GetHistoryResponse.versions:type_name -> backlot.configstore.v1.Version
-	11, // 20: backlot.configstore.v1.Version.release:type_name -> backlot.configstore.v1.Release
-	3,  // 21: backlot.configstore.v1.Version.object:type_name -> backlot.configstore.v1.Object
-	36, // 22: backlot.configstore.v1.RollbackRequest.object:type_name -> backlot.configstore.v1.RollbackRequest.ObjectAt
-	11, // 23: backlot.configstore.v1.RollbackResponse.release:type_name -> backlot.configstore.v1.Release
-	3,  // 24: backlot.configstore.v1.RollbackResponse.objects:type_name -> backlot.configstore.v1.Object
-	11, // 25: backlot.configstore.v1.ListReleasesResponse.releases:type_name -> backlot.configstore.v1.Release
-	26, // 26: backlot.configstore.v1.RegisterRequest.instance:type_name -> backlot.configstore.v1.Instance
-	32, // 27: backlot.configstore.v1.LeaseRequest.asks:type_name -> backlot.configstore.v1.QuotaAsk
-	34, // 28: backlot.configstore.v1.LeaseResponse.slices:type_name -> backlot.configstore.v1.QuotaSlice
-	2,  // 29: backlot.configstore.v1.RollbackRequest.ObjectAt.key:type_name -> backlot.configstore.v1.Key
-	5,  // 30: backlot.configstore.v1.ConfigService.RegisterKind:input_type -> backlot.configstore.v1.RegisterKindRequest
-	7,  // 31: backlot.configstore.v1.ConfigService.ListKinds:input_type -> backlot.configstore.v1.ListKindsRequest
-	9,  // 32: backlot.configstore.v1.ConfigService.Apply:input_type -> backlot.configstore.v1.ApplyRequest
-	12, // 33: backlot.configstore.v1.ConfigService.Get:input_type -> backlot.configstore.v1.GetRequest
-	14, // 34: backlot.configstore.v1.ConfigService.List:input_type -> backlot.configstore.v1.ListRequest
-	16, // 35: backlot.configstore.v1.ConfigService.Watch:input_type -> backlot.configstore.v1.WatchRequest
-	19, // 36: backlot.configstore.v1.ConfigService.GetHistory:input_type -> backlot.configstore.v1.GetHistoryRequest
-	22, // 37: backlot.configstore.v1.ConfigService.Rollback:input_type -> backlot.configstore.v1.RollbackRequest
-	24, // 38: backlot.configstore.v1.ConfigService.ListReleases:input_type -> backlot.configstore.v1.ListReleasesRequest
-	27, // 39: backlot.configstore.v1.RegistryService.Register:input_type -> backlot.configstore.v1.RegisterRequest
-	29, // 40: backlot.configstore.v1.RegistryService.Deregister:input_type -> backlot.configstore.v1.DeregisterRequest
-	31, // 41: backlot.configstore.v1.QuotaService.Lease:input_type -> backlot.configstore.v1.LeaseRequest
-	6,  // 42: backlot.configstore.v1.ConfigService.RegisterKind:output_type -> backlot.configstore.v1.RegisterKindResponse
-	8,  // 43: backlot.configstore.v1.ConfigService.ListKinds:output_type -> backlot.configstore.v1.ListKindsResponse
-	10, // 44: backlot.configstore.v1.ConfigService.Apply:output_type -> backlot.configstore.v1.ApplyResponse
-	13, // 45: backlot.configstore.v1.ConfigService.Get:output_type -> backlot.configstore.v1.GetResponse
-	15, // 46: backlot.configstore.v1.ConfigService.List:output_type -> backlot.configstore.v1.ListResponse
-	17, // 47: backlot.configstore.v1.ConfigService.Watch:output_type -> backlot.configstore.v1.WatchResponse
-	20, // 48: backlot.configstore.v1.ConfigService.GetHistory:output_type -> backlot.configstore.v1.GetHistoryResponse
-	23, // 49: backlot.configstore.v1.ConfigService.Rollback:output_type -> backlot.configstore.v1.RollbackResponse
-	25, // 50: backlot.configstore.v1.ConfigService.ListReleases:output_type -> backlot.configstore.v1.ListReleasesResponse
-	28, // 51: backlot.configstore.v1.RegistryService.Register:output_type -> backlot.configstore.v1.RegisterResponse
-	30, // 52: backlot.configstore.v1.RegistryService.Deregister:output_type -> backlot.configstore.v1.DeregisterResponse
-	33, // 53: backlot.configstore.v1.QuotaService.Lease:output_type -> backlot.configstore.v1.LeaseResponse
-	42, // [42:54] is the sub-list for method output_type
-	30, // [30:42] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	17, // 13: backlot.configstore.v1.GetRequest.subscriber:type_name -> backlot.configstore.v1.Subscriber
+	3,  // 14: backlot.configstore.v1.GetResponse.object:type_name -> backlot.configstore.v1.Object
+	17, // 15: backlot.configstore.v1.ListRequest.subscriber:type_name -> backlot.configstore.v1.Subscriber
+	3,  // 16: backlot.configstore.v1.ListResponse.objects:type_name -> backlot.configstore.v1.Object
+	17, // 17: backlot.configstore.v1.WatchRequest.subscriber:type_name -> backlot.configstore.v1.Subscriber
+	37, // 18: backlot.configstore.v1.Subscriber.labels:type_name -> backlot.configstore.v1.Subscriber.LabelsEntry
+	19, // 19: backlot.configstore.v1.WatchResponse.events:type_name -> backlot.configstore.v1.Event
+	0,  // 20: backlot.configstore.v1.Event.type:type_name -> backlot.configstore.v1.Event.Type
+	3,  // 21: backlot.configstore.v1.Event.object:type_name -> backlot.configstore.v1.Object
+	2,  // 22: backlot.configstore.v1.GetHistoryRequest.key:type_name -> backlot.configstore.v1.Key
+	22, // 23: backlot.configstore.v1.GetHistoryResponse.versions:type_name -> backlot.configstore.v1.Version
+	11, // 24: backlot.configstore.v1.Version.release:type_name -> backlot.configstore.v1.Release
+	3,  // 25: backlot.configstore.v1.Version.object:type_name -> backlot.configstore.v1.Object
+	38, // 26: backlot.configstore.v1.RollbackRequest.object:type_name -> backlot.configstore.v1.RollbackRequest.ObjectAt
+	11, // 27: backlot.configstore.v1.RollbackResponse.release:type_name -> backlot.configstore.v1.Release
+	3,  // 28: backlot.configstore.v1.RollbackResponse.objects:type_name -> backlot.configstore.v1.Object
+	11, // 29: backlot.configstore.v1.ListReleasesResponse.releases:type_name -> backlot.configstore.v1.Release
+	27, // 30: backlot.configstore.v1.RegisterRequest.instance:type_name -> backlot.configstore.v1.Instance
+	33, // 31: backlot.configstore.v1.LeaseRequest.asks:type_name -> backlot.configstore.v1.QuotaAsk
+	35, // 32: backlot.configstore.v1.LeaseResponse.slices:type_name -> backlot.configstore.v1.QuotaSlice
+	2,  // 33: backlot.configstore.v1.RollbackRequest.ObjectAt.key:type_name -> backlot.configstore.v1.Key
+	5,  // 34: backlot.configstore.v1.ConfigService.RegisterKind:input_type -> backlot.configstore.v1.RegisterKindRequest
+	7,  // 35: backlot.configstore.v1.ConfigService.ListKinds:input_type -> backlot.configstore.v1.ListKindsRequest
+	9,  // 36: backlot.configstore.v1.ConfigService.Apply:input_type -> backlot.configstore.v1.ApplyRequest
+	12, // 37: backlot.configstore.v1.ConfigService.Get:input_type -> backlot.configstore.v1.GetRequest
+	14, // 38: backlot.configstore.v1.ConfigService.List:input_type -> backlot.configstore.v1.ListRequest
+	16, // 39: backlot.configstore.v1.ConfigService.Watch:input_type -> backlot.configstore.v1.WatchRequest
+	20, // 40: backlot.configstore.v1.ConfigService.GetHistory:input_type -> backlot.configstore.v1.GetHistoryRequest
+	23, // 41: backlot.configstore.v1.ConfigService.Rollback:input_type -> backlot.configstore.v1.RollbackRequest
+	25, // 42: backlot.configstore.v1.ConfigService.ListReleases:input_type -> backlot.configstore.v1.ListReleasesRequest
+	28, // 43: backlot.configstore.v1.RegistryService.Register:input_type -> backlot.configstore.v1.RegisterRequest
+	30, // 44: backlot.configstore.v1.RegistryService.Deregister:input_type -> backlot.configstore.v1.DeregisterRequest
+	32, // 45: backlot.configstore.v1.QuotaService.Lease:input_type -> backlot.configstore.v1.LeaseRequest
+	6,  // 46: backlot.configstore.v1.ConfigService.RegisterKind:output_type -> backlot.configstore.v1.RegisterKindResponse
+	8,  // 47: backlot.configstore.v1.ConfigService.ListKinds:output_type -> backlot.configstore.v1.ListKindsResponse
+	10, // 48: backlot.configstore.v1.ConfigService.Apply:output_type -> backlot.configstore.v1.ApplyResponse
+	13, // 49: backlot.configstore.v1.ConfigService.Get:output_type -> backlot.configstore.v1.GetResponse
+	15, // 50: backlot.configstore.v1.ConfigService.List:output_type -> backlot.configstore.v1.ListResponse
+	18, // 51: backlot.configstore.v1.ConfigService.Watch:output_type -> backlot.configstore.v1.WatchResponse
+	21, // 52: backlot.configstore.v1.ConfigService.GetHistory:output_type -> backlot.configstore.v1.GetHistoryResponse
+	24, // 53: backlot.configstore.v1.ConfigService.Rollback:output_type -> backlot.configstore.v1.RollbackResponse
+	26, // 54: backlot.configstore.v1.ConfigService.ListReleases:output_type -> backlot.configstore.v1.ListReleasesResponse
+	29, // 55: backlot.configstore.v1.RegistryService.Register:output_type -> backlot.configstore.v1.RegisterResponse
+	31, // 56: backlot.configstore.v1.RegistryService.Deregister:output_type -> backlot.configstore.v1.DeregisterResponse
+	34, // 57: backlot.configstore.v1.QuotaService.Lease:output_type -> backlot.configstore.v1.LeaseResponse
+	46, // [46:58] is the sub-list for method output_type
+	34, // [34:46] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_backlot_configstore_v1_configstore_proto_init() }
@@ -2507,7 +2624,7 @@ func file_backlot_configstore_v1_configstore_proto_init() {
 		(*Change_Put)(nil),
 		(*Change_Delete)(nil),
 	}
-	file_backlot_configstore_v1_configstore_proto_msgTypes[21].OneofWrappers = []any{
+	file_backlot_configstore_v1_configstore_proto_msgTypes[22].OneofWrappers = []any{
 		(*RollbackRequest_ReleaseId)(nil),
 		(*RollbackRequest_Object)(nil),
 	}
@@ -2517,7 +2634,7 @@ func file_backlot_configstore_v1_configstore_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_configstore_v1_configstore_proto_rawDesc), len(file_backlot_configstore_v1_configstore_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
