@@ -31,7 +31,7 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 	case whole.least == 0:
 	case begin:
 		out.heads = p.edges(whole.first, whole.last, false)
-	case out.literal == "":
+	case len(out.literal) < longLiteral:
 		out.pieces = p.edges(whole.first, whole.last, false)
 	}
 	opening, skipped := int(p.opening)-1, -1 // positions

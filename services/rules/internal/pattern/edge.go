@@ -9,6 +9,7 @@ import (
 const (
 	maxEdges    = 8
 	maxEdgeText = 16 // bytes
+	longLiteral = 3  // bytes; a shorter one says less than pieces
 )
 
 // Heads are texts of which every text that matches begins with one; none when

@@ -35,3 +35,24 @@ func TestHeadsAndTails(t *testing.T) {
 		}
 	}
 }
+
+func TestPieces(t *testing.T) {
+	for _, test := range []struct {
+		text   string
+		pieces []string
+	}{
+		{`(anna|kim)[0-9]*3[0-9]?@`, []string{"anna", "kim"}},
+		{`(li|wang)[0-9]+`, []string{"li", "wang"}},
+		{`(anna|kim)[.]shop`, nil}, // the literal says more
+		{`[0-9]3@`, nil},
+		{`^(anna|kim)3`, nil}, // those are heads
+	} {
+		p, err := Compile(test.text)
+		if err != nil {
+			t.Fatalf("%s: %v", test.text, err)
+		}
+		if got := slices.Sorted(slices.Values(p.Pieces())); !slices.Equal(got, test.pieces) {
+			t.Errorf("%s: pieces %q, want %q", test.text, got, test.pieces)
+		}
+	}
+}
