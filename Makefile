@@ -39,7 +39,7 @@ tidy: ## go mod tidy in every module
 	@scripts/tidy.sh
 
 ## Test
-.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak journey outside soak e2e e2e-smoke bench cover vuln
+.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak wan journey outside soak e2e e2e-smoke bench cover vuln
 test: ## everything but containers, with the race detector: verify, unit, both databases, the journey, kills
 	@scripts/parts.sh deps verify unit differential simulation gate journey
 test-short: ## unit tests alone, without the race detector
@@ -62,6 +62,8 @@ gateway-proofs: ## the headline whole: 1,000 configurations under load, 1,000,00
 	@BACKLOT_SWAPS=1000 BACKLOT_SWAP_REQUESTS=1000000 BACKLOT_SWAP_WINDOW_MS=6000 go test -count 1 -timeout 20m -v -run TestConfigurations ./e2e/gate
 gateway-soak: ## the gateway at 80% load for 10 minutes while upstreams die: nothing leaks
 	@BACKLOT_GATE_SOAK=10m go test -count 1 -timeout 30m -v -run TestNothingLeaks ./e2e/gate
+wan: ## the configstore's members 75 and 150 ms apart, with stalls: profiles in a table (6 min, mostly asleep)
+	@BACKLOT_WAN=2m go test -count 1 -timeout 20m -parallel 16 -v -run TestWANTable ./services/configstore/internal/engine | grep -E '^ +\||changed|^(ok|FAIL|---)'
 outside: ## start times, idle memory, traces, operations addresses of the binaries
 	@go test -count 1 -timeout 10m -v -run '^TestOutside' ./e2e/journey
 soak: ## journeys one after the other for BACKLOT_SOAK (3m): memory stays, books hold

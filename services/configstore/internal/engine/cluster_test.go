@@ -14,8 +14,8 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
+	"github.com/backlot-video/backlot/kit/wan"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
-	"github.com/backlot-video/backlot/services/configstore/internal/wan"
 )
 
 // quick is a profile for tests on one machine.
@@ -77,20 +77,27 @@ func newTrio(t *testing.T, names ...string) *trio {
 func found(t *testing.T) *trio {
 	t.Helper()
 	c := newTrio(t, "a", "b", "c")
+	c.foundAs(quick, true)
+	return c
+}
+
+func (c *trio) foundAs(profile engine.Profile, noSync bool) {
+	c.Helper()
 	var list []string
 	for _, name := range c.names {
-		c.configs[name] = c.config(name)
-		list = append(list, name+"="+c.configs[name].Cluster.PeerURL)
+		config := c.config(name)
+		config.Cluster.Profile, config.NoSync = profile, noSync
+		c.configs[name] = config
+		list = append(list, name+"="+config.Cluster.PeerURL)
 	}
 	for name, config := range c.configs {
 		config.Cluster.Members = list
 		if err := config.Cluster.Validate(); err != nil {
-			t.Fatal(err)
+			c.Fatal(err)
 		}
 		c.configs[name] = config
 	}
 	c.start(c.names...)
-	return c
 }
 
 func (c *trio) start(names ...string) {

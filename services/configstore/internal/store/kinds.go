@@ -2,11 +2,15 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 
@@ -22,6 +26,23 @@ func (s *Store) RegisterKind(ctx context.Context, name, message string, set *des
 		return err
 	}
 	return s.registerKinds(ctx, kind)
+}
+
+// patiently runs what a start needs, again and again while others are in
+// between or the members have no leader: members that start together do both.
+func (s *Store) patiently(ctx context.Context, run func(context.Context) error) error {
+	for {
+		err := run(ctx)
+		if !errors.Is(err, ErrBusy) && status.Code(err) != codes.Unavailable {
+			return err
+		}
+		s.log.Warn("start waits for the other members", "err", err)
+		select {
+		case <-time.After(reopenAfter):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // registerKinds writes those of the kinds that are not known as they are, all

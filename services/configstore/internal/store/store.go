@@ -87,10 +87,10 @@ func Open(ctx context.Context, e *engine.Engine, config Config) (*Store, error) 
 	}
 	s.hub = newHub(e, s.log, s.onKind)
 	s.metrics = newMetrics(config.Registerer, s.hub)
-	if err := s.loadKinds(ctx); err != nil {
+	if err := s.patiently(ctx, s.loadKinds); err != nil {
 		return nil, err
 	}
-	if err := s.registerBuiltin(ctx); err != nil {
+	if err := s.patiently(ctx, s.registerBuiltin); err != nil {
 		return nil, err
 	}
 	following, stop := context.WithCancel(context.WithoutCancel(ctx))
