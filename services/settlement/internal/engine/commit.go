@@ -30,15 +30,19 @@ const (
 type outcome struct {
 	results [][]ledger.Result
 	errs    []error
-	version int64
+	tip     store.Ledger
 	changes ledger.Changes
 }
 
 // commit does the batch and answers its callers.
 func (w *writer) commit() {
+	if len(w.batch) == 0 {
+		return
+	}
 	begun := w.engine.config.Clock()
 	out, err := w.try()
-	for attempt := 1; attempt < attempts && (errors.Is(err, errTaken) || errors.Is(err, store.ErrMoved) || errors.Is(err, tcc.ErrMoved)); attempt++ {
+	for attempt := 1; attempt < attempts && again(err); attempt++ {
+		w.engine.metrics.redone.Inc()
 		w.lookups = lookupsAfter
 		out, err = w.try()
 	}
@@ -50,9 +54,9 @@ func (w *writer) commit() {
 	case errors.As(err, &undone):
 		err = undone.error
 	case err != nil:
-		err = failure{fmt.Errorf("book at ledger %s: %w", w.key.currency, err)}
+		err = w.failed(err)
 	default:
-		w.version = out.version
+		w.tip = out.tip
 		w.count(out.changes)
 		w.shrink()
 	}
@@ -66,6 +70,17 @@ func (w *writer) commit() {
 		}
 	}
 	w.measure(w.engine.config.Clock().Sub(begun), requests)
+}
+
+// again tells whether a batch met what others have written, and may be tried
+// again.
+func again(err error) bool {
+	return errors.Is(err, errTaken) || errors.Is(err, store.ErrMoved) || errors.Is(err, tcc.ErrMoved)
+}
+
+// failed is what the callers of a batch are told that failed.
+func (w *writer) failed(err error) error {
+	return failure{fmt.Errorf("book at ledger %s: %w", w.key.currency, err)}
 }
 
 // try does the batch in one transaction. Where that fails, nothing is
@@ -111,17 +126,13 @@ func (b *batch) run(ctx context.Context) (err error) {
 	if b.ledger, err = b.session.Lock(ctx, b.key.tenantID, b.key.currency); err != nil {
 		return err
 	}
-	if b.book == nil || b.ledger.Version != b.writer.version+1 {
+	if b.book == nil || b.ledger.Version != b.writer.tip.Version+1 {
 		b.forget()
 		b.book = ledger.NewBook(ledger.Head{})
 	}
 	b.book.Continue(b.ledger.Head, b.ledger.LastAccount, b.ids.next)
 	b.book.Begin()
-	// Each batch has a time of its own, later than all before.
-	b.at = b.engine.config.Clock().UTC().Truncate(time.Microsecond)
-	if !b.at.After(b.ledger.UpdatedAt) {
-		b.at = b.ledger.UpdatedAt.Add(time.Microsecond)
-	}
+	b.at = b.timeAfter(b.ledger.UpdatedAt)
 	if err := b.read(ctx); err != nil {
 		return err
 	}
@@ -140,10 +151,12 @@ func (b *batch) run(ctx context.Context) (err error) {
 	}
 	changes := b.book.Changes()
 	if changes.None() && !b.worked && (b.guards == nil || !b.guards.Changed()) {
-		b.outcome.version = b.ledger.Version - 1
+		b.outcome.tip = b.ledger
+		b.outcome.tip.Version--
 		return errNothing
 	}
-	b.outcome.version, b.changes = b.ledger.Version, changes
+	b.outcome.tip, b.changes = b.ledger, changes
+	b.outcome.tip.LastAccount, b.outcome.tip.Head, b.outcome.tip.UpdatedAt = changes.LastNumber, changes.Head, b.at
 	if err := b.write(ctx, changes); err != nil {
 		return err
 	}
@@ -156,12 +169,9 @@ func (b *batch) run(ctx context.Context) (err error) {
 }
 
 func (b *batch) write(ctx context.Context, changes ledger.Changes) error {
-	var facts []store.Fact
-	if b.engine.config.Tell != nil && len(changes.Posted) > 0 {
-		var err error
-		if facts, err = b.engine.config.Tell(ctx, b.key.tenantID, b.key.currency, b.at, changes.Posted); err != nil {
-			return fmt.Errorf("tell of transfers: %w", err)
-		}
+	facts, err := b.facts(ctx, b.at, changes.Posted)
+	if err != nil {
+		return err
 	}
 	fresh, err := b.session.Write(ctx, b.ledger, b.book, changes, b.at, facts)
 	if err != nil {
@@ -175,6 +185,28 @@ func (b *batch) write(ctx context.Context, changes ledger.Changes) error {
 		return b.guards.Save(ctx, b.session.Tx)
 	}
 	return nil
+}
+
+// facts are those that transfers were posted.
+func (w *writer) facts(ctx context.Context, at time.Time, posted []*ledger.Transfer) ([]store.Fact, error) {
+	if w.engine.config.Tell == nil || len(posted) == 0 {
+		return nil, nil
+	}
+	facts, err := w.engine.config.Tell(ctx, w.key.tenantID, w.key.currency, at, posted)
+	if err != nil {
+		return nil, fmt.Errorf("tell of transfers: %w", err)
+	}
+	return facts, nil
+}
+
+// timeAfter is the time of a batch: each has one of its own, later than all
+// before.
+func (w *writer) timeAfter(last time.Time) time.Time {
+	at := w.engine.Now()
+	if !at.After(last) {
+		at = last.Add(time.Microsecond)
+	}
+	return at
 }
 
 // apply does the calls in memory. An error undoes all.
@@ -246,16 +278,21 @@ func (b *batch) applyCall(call *Call) ([]ledger.Result, error) {
 		}
 		return results, nil
 	}
-	results := make([]ledger.Result, len(call.Requests))
-	for first := 0; first < len(call.Requests); {
+	return applyRequests(b.book, call.Requests, b.at), nil
+}
+
+// applyRequests does requests, each chain of them all or none.
+func applyRequests(book *ledger.Book, requests []ledger.Request, at time.Time) []ledger.Result {
+	results := make([]ledger.Result, len(requests))
+	for first := 0; first < len(requests); {
 		next := first + 1
-		for call.Requests[next-1].Linked && next < len(call.Requests) {
+		for requests[next-1].Linked && next < len(requests) {
 			next++
 		}
-		b.book.ApplyInto(results[first:next], call.Requests[first:next], b.at)
+		book.ApplyInto(results[first:next], requests[first:next], at)
 		first = next
 	}
-	return results, nil
+	return results
 }
 
 // applyGuarded does a call behind its barrier. Where one of its requests is

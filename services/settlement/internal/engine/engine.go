@@ -7,6 +7,7 @@
 //	tx.go       Write and Tx: what has a batch alone
 //	writer.go   the writer of a ledger: its queue and its goroutine
 //	commit.go   one batch: lock, read, apply, write, commit, answer
+//	ahead.go    a batch that is applied while the one before is being written
 //	read.go     what a batch reads into the book
 //	expiry.go   voiding what was pending for too long
 //	ids.go      ids that grow with time
@@ -17,6 +18,11 @@
 // of it in one transaction, and answers after the commit. What arrives
 // meanwhile is the next batch. A caller whose context ends before its batch is
 // formed is left out; from then on nothing is cut.
+//
+// Where a batch needs no reading, it is applied while the one before is being
+// written, on top of what that one will have come to: the processors of this
+// process and of the database work at the same time. Where that one fails, both
+// are void and done again in order. Nobody is answered before the commit.
 //
 // Several processes may book at one ledger: a batch first takes the ledger's
 // row and its next version. Where that is not the one after the writer's last,

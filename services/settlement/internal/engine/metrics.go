@@ -18,6 +18,8 @@ type metrics struct {
 	seconds   prometheus.Histogram
 	refused   prometheus.Counter
 	left      prometheus.Counter
+	ahead     prometheus.Counter
+	redone    prometheus.Counter
 
 	mu    sync.Mutex
 	types map[ledger.Type]map[ledger.State]prometheus.Counter
@@ -43,10 +45,17 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		left: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "backlot_settlement_left_calls_total", Help: "Calls whose caller's time ended before they were in a batch.",
 		}),
+		ahead: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "backlot_settlement_ahead_batches_total", Help: "Batches that were applied while the one before was being written.",
+		}),
+		redone: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "backlot_settlement_redone_batches_total",
+			Help: "Batches that were done again, since others had written or an idempotency key was known.",
+		}),
 		types: make(map[ledger.Type]map[ledger.State]prometheus.Counter),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.transfers, m.batch, m.seconds, m.refused, m.left)
+		registerer.MustRegister(m.transfers, m.batch, m.seconds, m.refused, m.left, m.ahead, m.redone)
 	}
 	return m
 }

@@ -6,9 +6,12 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
 
-// writer does the calls of one ledger, one batch after the other.
+// writer does the calls of one ledger, one batch after the other. It applies a
+// batch while the one before it is being written, where that can be done
+// without reading.
 type writer struct {
 	engine *Engine
 	key    ledgerKey
@@ -17,17 +20,20 @@ type writer struct {
 
 	// What follows is the goroutine's own.
 	book       *ledger.Book // nil where nothing is remembered
-	version    int64        // of the ledger after the last batch
+	tip        store.Ledger // as it is after the last batch, where something is remembered
 	remembered int64        // accounts, as counted in engine.accounts
 	lookups    int          // batches to come that look for known idempotency keys first
 	ids        *ids
 	batch      []*waiting
+	making     *ahead        // nil where none is being made
+	flying     *ahead        // nil where none is being written
+	landed     chan struct{} // told when flying was written, or failed
 
 	each, perBatch, requests atomic.Int64 // smoothed: ns a request, ns a batch, milli-requests a batch
 }
 
 func newWriter(e *Engine, key ledgerKey) *writer {
-	return &writer{engine: e, key: key, queue: make(chan *waiting, e.config.QueueLimit), ids: newIDs(e.config.Clock)}
+	return &writer{engine: e, key: key, queue: make(chan *waiting, e.config.QueueLimit), ids: newIDs(e.config.Clock), landed: make(chan struct{}, 1)}
 }
 
 // offer puts a call into the queue, or returns ledger.ErrBusy. engine.mu is
@@ -55,20 +61,26 @@ func (w *writer) run() {
 	idle := time.NewTimer(w.engine.config.Idle)
 	defer idle.Stop()
 	for {
+		queue := w.queue
+		if w.making != nil && w.making.size >= w.engine.config.BatchLimit {
+			queue = nil
+		}
 		select {
-		case first, open := <-w.queue:
+		case first, open := <-queue:
 			if !open {
+				w.batch = append(w.batch[:0], w.settle()...)
+				w.commit()
 				return
 			}
-			for first != nil {
-				first = w.gather(first)
-				if len(w.batch) > 0 {
-					w.commit()
-				}
-			}
+			w.accept(first)
 			idle.Reset(w.engine.config.Idle)
+		case <-w.landed:
+			w.land()
+			if w.making != nil {
+				w.launch()
+			}
 		case <-idle.C:
-			if w.engine.retire(w) {
+			if w.flying == nil && w.engine.retire(w) {
 				return
 			}
 			idle.Reset(w.engine.config.Idle)
@@ -76,12 +88,34 @@ func (w *writer) run() {
 	}
 }
 
-// gather makes a batch of first and of what waits behind it, up to a call that
-// is to be alone, which it returns.
-func (w *writer) gather(first *waiting) (later *waiting) {
+// accept does first and what waits behind it, or applies it ahead.
+func (w *writer) accept(first *waiting) {
+	for first != nil {
+		if w.join(first) {
+			size := 0
+			if w.making != nil {
+				size = w.making.size
+			}
+			first = w.next(size)
+			continue
+		}
+		first = w.gather(w.settle(), first)
+		w.commit()
+	}
+	if w.making != nil && w.flying == nil {
+		w.launch()
+	}
+}
+
+// gather makes a batch of calls that were taken already, of first and of what
+// waits behind it, up to a call that is to be alone, which it returns.
+func (w *writer) gather(taken []*waiting, first *waiting) (later *waiting) {
 	clear(w.batch)
-	w.batch = w.batch[:0]
+	w.batch = append(w.batch[:0], taken...)
 	size := 0
+	for _, c := range taken {
+		size += c.call.size()
+	}
 	for c := first; c != nil; c = w.next(size) {
 		if c.call.Work != nil && len(w.batch) > 0 {
 			return c

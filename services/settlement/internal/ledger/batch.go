@@ -1,6 +1,10 @@
 package ledger
 
-import "github.com/backlot-video/backlot/kit/money"
+import (
+	"slices"
+
+	"github.com/backlot-video/backlot/kit/money"
+)
 
 // batch is what a Book has changed since Begin, and how to take it back.
 type batch struct {
@@ -122,6 +126,22 @@ func (b *Book) Changes() Changes {
 	}
 	c.Posted = b.posted()
 	return c
+}
+
+// Detached is a copy of the changes that stays as it is while the book goes on.
+func (c Changes) Detached() Changes {
+	c.Added, c.Ended, c.Moves = slices.Clone(c.Added), slices.Clone(c.Ended), slices.Clone(c.Moves)
+	c.Held, c.Opened, c.Restated = copies(c.Held), copies(c.Opened), copies(c.Restated)
+	return c
+}
+
+func copies(accounts []*Account) []*Account {
+	all := make([]*Account, len(accounts))
+	for i, account := range accounts {
+		one := *account
+		all[i] = &one
+	}
+	return all
 }
 
 // None tells whether there is nothing to write.

@@ -90,6 +90,16 @@ func (b *Book) Named(name Name) (Account, bool) {
 	return account.Account, true
 }
 
+// Holds tells whether the book has all accounts of a draft.
+func (b *Book) Holds(d *Draft) bool {
+	for i := range d.Lines {
+		if account, found := b.find(&d.Lines[i]); !found || account.foreign {
+			return false
+		}
+	}
+	return true
+}
+
 // Len is how many accounts the book holds.
 func (b *Book) Len() int { return len(b.accounts) }
 

@@ -50,6 +50,21 @@ func encodePostings(buf []byte, postings []ledger.Posting, number func(accountID
 	return buf
 }
 
+// encodeAll is encodePostings of each transfer. The texts share memory.
+func encodeAll(transfers []*ledger.Transfer, number func(accountID string) int64) []string {
+	all, ends := make([]string, len(transfers)), make([]int, len(transfers))
+	buf := make([]byte, 0, 48*len(transfers))
+	for i, t := range transfers {
+		buf = encodePostings(buf, t.Postings, number)
+		ends[i] = len(buf)
+	}
+	text, begin := string(buf), 0
+	for i, end := range ends {
+		all[i], begin = text[begin:end], end
+	}
+	return all
+}
+
 var errPostings = errors.New("stored postings do not read")
 
 // decodePostings reads what encodePostings wrote.

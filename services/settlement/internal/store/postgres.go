@@ -109,6 +109,9 @@ func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error)
 			})
 		}
 	}
+	if w.unlocked {
+		expect(1, &moved)(batch.Queue(settlementdb.LockLedger, l.TenantID, l.Currency))
+	}
 	if n := len(w.Opened); n > 0 {
 		expect(n, &taken)(queueAccounts(batch, l, w))
 	}
@@ -166,13 +169,11 @@ func queueTransfers(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {
 		Sequences: make([]int64, n), Hashes: make([][]byte, n), Postings: make([]string, n), EndedAt: make([]int64, n),
 		ExpiresAt: make([]int64, n),
 	}
-	var text []byte
 	for i, t := range w.Added {
 		p.Ids[i], p.Types[i], p.States[i], p.Refs[i], p.Xids[i] = t.ID, string(t.Type), int32(t.State), t.Reference, t.XID
 		p.Keys[i], p.SplitPolicies[i], p.ChainIds[i], p.Pended[i] = t.IdempotencyKey, t.SplitPolicy, t.ChainID, flag(t.Pended)
 		p.Sequences[i], p.Hashes[i] = t.Sequence, hashOf(t)
-		text = encodePostings(text[:0], t.Postings, w.numbers)
-		p.Postings[i], p.EndedAt[i], p.ExpiresAt[i] = string(text), microsOf(t.EndedAt), microsOf(t.ExpiresAt)
+		p.Postings[i], p.EndedAt[i], p.ExpiresAt[i] = w.postings[i], microsOf(t.EndedAt), microsOf(t.ExpiresAt)
 	}
 	return batch.Queue(settlementpg.AddTransfers, p.Ids, p.TenantID, p.Ledger, p.Types, p.States, p.Refs, p.Xids, p.Keys,
 		p.SplitPolicies, p.ChainIds, p.Pended, p.Sequences, p.Hashes, p.Postings, p.At, p.EndedAt, p.ExpiresAt)

@@ -125,9 +125,17 @@ func (s *Session) Transfers(ctx context.Context, l Ledger, keys, ids []string) (
 // written is what a batch writes.
 type written struct {
 	ledger.Changes
-	at      time.Time
-	facts   []Fact
-	numbers func(accountID string) int64
+	at       time.Time
+	facts    []Fact
+	postings []string // of each of Added
+	unlocked bool     // the ledger's row is still to be held
+}
+
+func newWritten(book *ledger.Book, changes ledger.Changes, at time.Time) written {
+	return written{Changes: changes, at: at, postings: encodeAll(changes.Added, func(id string) int64 {
+		account, _ := book.Account(id)
+		return account.Number
+	})}
 }
 
 // Write writes what a batch has come to. It reports false where an id or an
@@ -135,10 +143,12 @@ type written struct {
 func (s *Session) Write(
 	ctx context.Context, l Ledger, book *ledger.Book, changes ledger.Changes, at time.Time, facts []Fact,
 ) (bool, error) {
-	w := &written{Changes: changes, at: at, facts: facts, numbers: func(id string) int64 {
-		account, _ := book.Account(id)
-		return account.Number
-	}}
+	w := newWritten(book, changes, at)
+	w.facts = facts
+	return s.write(ctx, l, &w)
+}
+
+func (s *Session) write(ctx context.Context, l Ledger, w *written) (bool, error) {
 	for _, account := range w.Restated {
 		n, err := s.q.SetAccountState(ctx, settlementdb.SetAccountStateParams{
 			State: int32(account.State), TenantID: l.TenantID, ID: account.ID,
@@ -151,4 +161,25 @@ func (s *Session) Write(
 		}
 	}
 	return s.rows.write(ctx, l, w)
+}
+
+// Batch is what a batch has come to that was applied before its ledger was
+// locked. It refers to no book.
+type Batch struct {
+	ledger  Ledger
+	written written
+}
+
+// NewBatch makes a Batch of changes that are detached. The ledger is as it will
+// be once the batch is written, UpdatedAt its time.
+func NewBatch(l Ledger, book *ledger.Book, changes ledger.Changes) *Batch {
+	return &Batch{ledger: l, written: newWritten(book, changes, l.UpdatedAt)}
+}
+
+// WriteAhead is Write of a batch that was made without Lock, whose place it
+// takes. It returns ErrMoved, or false, where others have written since the
+// batch before.
+func (s *Session) WriteAhead(ctx context.Context, b *Batch, facts []Fact) (bool, error) {
+	b.written.facts, b.written.unlocked = facts, true
+	return s.write(ctx, b.ledger, &b.written)
 }

@@ -21,7 +21,6 @@ type sqlite struct {
 	q        *settlementdb.Queries
 	prepared map[insertion]*sql.Stmt
 	args     []any
-	text     []byte
 	// What is the same in all rows of a batch.
 	tenantID, ledger, at any
 }
@@ -154,10 +153,19 @@ func (s *sqlite) byKey(ctx context.Context, l Ledger, keys []string) ([]settleme
 
 func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) {
 	s.tenantID, s.ledger, s.at = l.TenantID, l.Number, w.at.UnixMicro()
+	if w.unlocked {
+		_, err := s.q.LockLedger(ctx, settlementdb.LockLedgerParams{TenantID: l.TenantID, Currency: l.Currency})
+		if errors.Is(err, sql.ErrNoRows) {
+			err = ErrMoved
+		}
+		if err != nil {
+			return false, err
+		}
+	}
 	if fresh, err := s.addAccounts(ctx, l, w); err != nil || !fresh {
 		return false, err
 	}
-	added, err := s.insert(ctx, transferRows, len(w.Added), func(i int) { s.transfer(w, w.Added[i]) })
+	added, err := s.insert(ctx, transferRows, len(w.Added), func(i int) { s.transfer(w, i) })
 	if err != nil || added != int64(len(w.Added)) {
 		return false, err
 	}
@@ -222,12 +230,12 @@ func (s *sqlite) addAccounts(ctx context.Context, l Ledger, w *written) (bool, e
 	return true, nil
 }
 
-func (s *sqlite) transfer(w *written, t *ledger.Transfer) {
-	s.text = encodePostings(s.text[:0], t.Postings, w.numbers)
+func (s *sqlite) transfer(w *written, i int) {
+	t := w.Added[i]
 	ended := s.at
 	if !t.EndedAt.Equal(w.at) {
 		ended = microsOf(t.EndedAt)
 	}
 	s.args = append(s.args, t.ID, s.tenantID, s.ledger, string(t.Type), int64(t.State), t.Reference, t.XID, t.IdempotencyKey, t.SplitPolicy,
-		t.ChainID, int64(flag(t.Pended)), t.Sequence, hashOf(t), string(s.text), s.at, ended, microsOf(t.ExpiresAt))
+		t.ChainID, int64(flag(t.Pended)), t.Sequence, hashOf(t), w.postings[i], s.at, ended, microsOf(t.ExpiresAt))
 }
