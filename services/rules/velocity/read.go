@@ -28,8 +28,8 @@ type acc struct {
 	count, value int64
 }
 
-// reader is what reading an entry needs besides it. It is used again, by one
-// goroutine at a time.
+// reader is what reading an entry needs besides it. A shard has one, so that none
+// must be zeroed for each event.
 type reader struct {
 	group *Group
 	state *tableState

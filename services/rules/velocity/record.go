@@ -122,7 +122,7 @@ func (x *Translation) Record(r *Record) Record {
 
 // Replay counts a record that was counted before, and does not log it. An
 // event that is known is not counted again.
-func (s *Store) Replay(r *Record) { s.apply(r, applying{add: true, replay: true}, nil) }
+func (s *Store) Replay(r *Record) { s.apply(r, applying{add: true, replay: true}) }
 
 // Group is a Group of the translated table; the Field of a query is a column
 // of the other store's. It is false where one is not counted here.

@@ -35,12 +35,11 @@ type Sample struct {
 // Run implements Counters. An event counts before its windows are read.
 func (s *Store) Run(ops []Op) {
 	var r Record
-	var reader reader
 	for i := range ops {
 		op := &ops[i]
 		clear(op.Readings)
 		if op.OK = s.Record(op, &r); op.OK {
-			s.apply(&r, applying{add: op.Add, group: op.Group, out: op.Readings}, &reader)
+			s.apply(&r, applying{add: op.Add, group: op.Group, out: op.Readings})
 		}
 	}
 }
@@ -48,7 +47,7 @@ func (s *Store) Run(ops []Op) {
 // Count is Run of a record: of another store, translated.
 func (s *Store) Count(r *Record, add bool, group *Group, out []Reading) {
 	clear(out)
-	s.apply(r, applying{add: add, group: group, out: out}, &reader{})
+	s.apply(r, applying{add: add, group: group, out: out})
 }
 
 // Record is what an Op counts. It is false for a key that cannot be counted.
@@ -167,8 +166,8 @@ type applying struct {
 	out         []Reading
 }
 
-// apply counts and reads. reader is for it to use, where there is a group.
-func (s *Store) apply(r *Record, how applying, reader *reader) {
+// apply counts and reads.
+func (s *Store) apply(r *Record, how applying) {
 	key := spot{hash: keyHash{r.High, r.Low}}
 	t := (*s.tables.Load())[r.Table]
 	sh := &s.shards[key.hash.partition()]
@@ -187,7 +186,7 @@ func (s *Store) apply(r *Record, how applying, reader *reader) {
 	}
 	state := t.state.Load()
 	if key.found {
-		reader.answer(key.entry, state, how.group, r, how.out)
+		sh.reader.answer(key.entry, state, how.group, r, how.out)
 	}
 	if s.config.Warming {
 		now := s.config.Clock().Unix()

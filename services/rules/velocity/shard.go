@@ -15,6 +15,7 @@ type shard struct {
 	evicted     int64
 	expired     int64
 	builder     rebuilder
+	reader      reader // of the key at hand
 }
 
 // cursor goes round all slots.
