@@ -25,7 +25,7 @@ func CompileCondition(name, text string, schema *fact.Schema, options *Options) 
 		c.most = p.cost
 		if faults = c.check(); len(faults) == 0 {
 			c.finish()
-			return &Condition{p, program.Compile(when)}, nil
+			return &Condition{p, program.Alone(when, p.options.Rates)}, nil
 		}
 	}
 	return nil, newErrors(name, text, faults)
@@ -43,5 +43,5 @@ func (c *Condition) Observe(e *Event, request *Request) { c.program.Observe(e, r
 // Holds reports whether the condition is known to be true of a decoded fact.
 // It does not allocate.
 func (c *Condition) Holds(e *Event) bool {
-	return e.frame.Holds(c.holds, c.program.options.Rates.Get())
+	return c.holds(e.frame)
 }

@@ -449,3 +449,37 @@ func TestAConditionHoldsWhereItsRuleFires(t *testing.T) {
 		}
 	}
 }
+
+// What a condition prepares (rates, memory for texts) is prepared each time it
+// is judged.
+func TestAConditionIsJudgedByTheRatesInForce(t *testing.T) {
+	schema := orderSchema(t)
+	data, err := schema.FromJSON([]byte(benchFact))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rates rate.Ref
+	condition, err := CompileCondition("c", `not (convert(amount, USD) < 100.00 USD) and lower(email) != email`, schema, &Options{Rates: &rates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := condition.NewEvent()
+	if err := condition.Decode(data, e); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		rate string
+		want bool
+	}{{"", false}, {"0.2", true}, {"0.01", false}} {
+		if test.rate != "" {
+			table, err := rate.New("", "USD", map[string]string{"CNY": test.rate})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rates.Set(table)
+		}
+		if got := condition.Holds(e); got != test.want {
+			t.Errorf("rate %q: %t, want %t", test.rate, got, test.want)
+		}
+	}
+}

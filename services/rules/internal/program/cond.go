@@ -5,6 +5,7 @@ import (
 
 	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/check"
+	"github.com/backlot-video/backlot/services/rules/rate"
 )
 
 // Cond is a compiled condition.
@@ -12,6 +13,25 @@ type Cond func(*Frame) bool
 
 // Compile compiles a condition.
 func Compile(n *check.Node) Cond { return cond(n, false) }
+
+// Alone compiles a condition that no index judges. Few need what such a one
+// prepares.
+func Alone(n *check.Node, rates *rate.Ref) Cond {
+	condition := Compile(n)
+	if !prepared(n) {
+		return condition
+	}
+	return func(f *Frame) bool {
+		f.scratch, f.Rates = f.scratch[:0], rates.Get()
+		return condition(f)
+	}
+}
+
+// prepared tells whether a condition needs the frame's memory for texts, or
+// rates.
+func prepared(n *check.Node) bool {
+	return n.Op == check.Lower || n.Op == check.Convert || slices.ContainsFunc(n.Args, prepared)
+}
 
 // Refute compiles the negation of a condition: true when it is known to be
 // false.

@@ -63,35 +63,39 @@ func within(op check.Op, c int64) (low int64, width uint64, ok bool) {
 	return low, uint64(high) - uint64(low), ok
 }
 
-// fits is 1 where a slot passes but for what its text says, else 0: without
-// branches, for elements come in no order that could be predicted.
-func (t *elementTest) fits(s *fact.Slot) int {
-	fits := 0
-	if uint64(s.N-t.low) <= t.width {
-		fits = 1
+// seems is 1 where a slot's number is in range and its text as long as it is to
+// be, else 0: without branches, for elements come in no order that could be
+// predicted.
+func seems(s *fact.Slot, low int64, width uint64, length int) int {
+	so := 0
+	if uint64(s.N-low) <= width {
+		so = 1
 	}
-	if len(s.S) != len(t.text) {
-		fits = 0
+	if len(s.S) != length {
+		so = 0
 	}
-	if !s.OK {
-		fits = 0
-	}
-	return fits
+	return so
 }
 
 // pass reports whether the element whose slots begin at base passes all tests.
 func (f *Frame) pass(tests []elementTest, base int) bool {
-	slots, fits := f.Record.Slots[base:], 1
-	for i := range tests {
-		fits &= tests[i].fits(&slots[tests[i].slot])
-	}
-	return fits != 0 && f.sameTexts(tests, slots)
-}
-
-func (f *Frame) sameTexts(tests []elementTest, slots []fact.Slot) bool {
+	slots, all := f.Record.Slots[base:], 1
 	for i := range tests {
 		t := &tests[i]
-		if s := &slots[t.slot]; t.text != "" && !sameText(s.S, t.text) {
+		all &= seems(&slots[t.slot], t.low, t.width, len(t.text))
+	}
+	return all != 0 && f.confirm(tests, slots)
+}
+
+// confirm looks at what seems leaves open: that values are there, and texts.
+func (f *Frame) confirm(tests []elementTest, slots []fact.Slot) bool {
+	for i := range tests {
+		t := &tests[i]
+		s := &slots[t.slot]
+		if !s.OK {
+			return false
+		}
+		if t.text != "" && !sameText(s.S, t.text) {
 			if t.money {
 				f.Unknown.Currency++
 			}
@@ -104,12 +108,13 @@ func (f *Frame) sameTexts(tests []elementTest, slots []fact.Slot) bool {
 // someElement is `any` of tests.
 func someElement(list int, tests []elementTest) Cond {
 	if len(tests) == 2 {
-		a, b := &tests[0], &tests[1]
+		aSlot, aLow, aWidth, aLength := tests[0].spread()
+		bSlot, bLow, bWidth, bLength := tests[1].spread()
 		return func(f *Frame) bool {
 			slots := f.Record.Slots
 			for at := slots[list].First(); at != 0; at = int(slots[at].N) {
-				fits := a.fits(&slots[at+1+a.slot]) & b.fits(&slots[at+1+b.slot])
-				if fits != 0 && f.sameTexts(tests, slots[at+1:]) {
+				both := seems(&slots[at+aSlot], aLow, aWidth, aLength) & seems(&slots[at+bSlot], bLow, bWidth, bLength)
+				if both != 0 && f.confirm(tests, slots[at+1:]) {
 					return true
 				}
 			}
@@ -130,12 +135,13 @@ func someElement(list int, tests []elementTest) Cond {
 // everyElement is `all` of tests.
 func everyElement(list int, tests []elementTest) Cond {
 	if len(tests) == 2 {
-		a, b := &tests[0], &tests[1]
+		aSlot, aLow, aWidth, aLength := tests[0].spread()
+		bSlot, bLow, bWidth, bLength := tests[1].spread()
 		return func(f *Frame) bool {
 			slots := f.Record.Slots
 			for at := slots[list].First(); at != 0; at = int(slots[at].N) {
-				fits := a.fits(&slots[at+1+a.slot]) & b.fits(&slots[at+1+b.slot])
-				if fits == 0 || !f.sameTexts(tests, slots[at+1:]) {
+				both := seems(&slots[at+aSlot], aLow, aWidth, aLength) & seems(&slots[at+bSlot], bLow, bWidth, bLength)
+				if both == 0 || !f.confirm(tests, slots[at+1:]) {
 					return false
 				}
 			}
@@ -151,6 +157,12 @@ func everyElement(list int, tests []elementTest) Cond {
 		}
 		return slots[list].OK
 	}
+}
+
+// spread is what seems asks for, for registers. The slot is counted from where
+// the element begins, one before its first slot.
+func (t *elementTest) spread() (slot int, low int64, width uint64, length int) {
+	return 1 + t.slot, t.low, t.width, len(t.text)
 }
 
 // sameText is == for texts that are mostly equal, and mostly currencies.

@@ -89,12 +89,6 @@ func (f *Frame) begin(x *Index) {
 	f.epoch++
 }
 
-// Holds runs a condition on the decoded fact.
-func (f *Frame) Holds(condition Cond, rates *rate.Table) bool {
-	f.scratch, f.Rates = f.scratch[:0], rates
-	return condition(f)
-}
-
 // Release gives back what judging needed. What Fire returned must not be used
 // any more.
 func (f *Frame) Release() {

@@ -99,6 +99,7 @@ func (w *Windows) Run(f *Frame, event fact.Slot, how Count) {
 	if len(w.groups) == 0 {
 		return
 	}
+	f.scratch = f.scratch[:0]
 	b := w.batches.Get().(*batch)
 	defer w.batches.Put(b)
 	at, id := w.counters.Now(event.N, event.OK), w.counters.Hash(how.EventID)
