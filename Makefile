@@ -39,13 +39,13 @@ tidy: ## go mod tidy in every module
 	@scripts/tidy.sh
 
 ## Test
-.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak wan journey outside soak e2e e2e-smoke bench cover vuln
+.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak cluster cluster-proofs wan journey outside soak e2e e2e-smoke bench cover vuln
 test: ## everything but containers, with the race detector: verify, unit, both databases, the journey, kills
-	@scripts/parts.sh deps verify unit differential simulation gate journey
+	@scripts/parts.sh deps verify unit differential simulation gate cluster journey
 test-short: ## unit tests alone, without the race detector
 	@scripts/unit.sh -tags "$(TAGS)"
 test-all: ## test, lint, a soak, containers, known vulnerabilities and a release snapshot
-	@scripts/parts.sh deps verify unit differential simulation gate journey outside conformance soak lint e2e vuln snapshot
+	@scripts/parts.sh deps verify unit differential simulation gate cluster journey outside conformance cluster-proofs soak lint e2e vuln snapshot
 unit: ## unit and conformance tests of every module, with the race detector
 	@scripts/unit.sh -race -tags "$(TAGS)"
 differential: ## the rule language against cel-go and expr on 100,000 generated expressions
@@ -53,7 +53,7 @@ differential: ## the rule language against cel-go and expr on 100,000 generated 
 simulation: ## the coordinator in 10,000 worlds where all goes wrong, without the race detector, which dies of it now and then
 	@go test -count 1 -timeout 10m -v -run '^TestSimulation$$' ./services/coordinator/internal/simulation
 journey: ## e2e without containers: import rules, the journey, kills
-	@go test -count 1 -timeout 20m -skip '^TestOutside' $$(go list ./e2e/... | grep -v /e2e/gate)
+	@go test -count 1 -timeout 20m -skip '^TestOutside' $$(go list ./e2e/... | grep -Ev '/e2e/(gate|configstore)$$')
 gate: ## the gateway's real binary under load: configurations change, a new binary takes over, upstreams die
 	@go test -count 1 -timeout 10m -v ./e2e/gate
 conformance: ## suites of others against the gateway: h2spec, Connect, gRPC interop, probes beside nginx and HAProxy
@@ -62,6 +62,10 @@ gateway-proofs: ## the headline whole: 1,000 configurations under load, 1,000,00
 	@BACKLOT_SWAPS=1000 BACKLOT_SWAP_REQUESTS=1000000 BACKLOT_SWAP_WINDOW_MS=6000 go test -count 1 -timeout 20m -v -run TestConfigurations ./e2e/gate
 gateway-soak: ## the gateway at 80% load for 10 minutes while upstreams die: nothing leaks
 	@BACKLOT_GATE_SOAK=10m go test -count 1 -timeout 30m -v -run TestNothingLeaks ./e2e/gate
+cluster: ## three members of the configstore are killed, cut off and filled up under load; what clients saw is checked (BACKLOT_SEED=n)
+	@go test -count 1 -timeout 10m -v ./e2e/configstore
+cluster-proofs: ## the same for long: every fault 10 times
+	@BACKLOT_ROUNDS=10 BACKLOT_SEED=$${BACKLOT_SEED:-1000} go test -count 1 -timeout 30m -v -run TestMembersDie ./e2e/configstore
 wan: ## the configstore's members 75 and 150 ms apart, with stalls: profiles in a table (6 min, mostly asleep)
 	@BACKLOT_WAN=2m go test -count 1 -timeout 20m -parallel 16 -v -run TestWANTable ./services/configstore/internal/engine | grep -E '^ +\||changed|^(ok|FAIL|---)'
 outside: ## start times, idle memory, traces, operations addresses of the binaries

@@ -33,10 +33,13 @@ func (s *Store) RegisterKind(ctx context.Context, name, message string, set *des
 func (s *Store) patiently(ctx context.Context, run func(context.Context) error) error {
 	for {
 		err := run(ctx)
-		if !errors.Is(err, ErrBusy) && status.Code(err) != codes.Unavailable {
+		switch {
+		case errors.Is(err, ErrBusy):
+		case status.Code(err) == codes.Unavailable:
+			s.log.Warn("start waits for a leader", "err", err)
+		default:
 			return err
 		}
-		s.log.Warn("start waits for the other members", "err", err)
 		select {
 		case <-time.After(reopenAfter):
 		case <-ctx.Done():
