@@ -87,15 +87,15 @@ func (f *faulty) setDown(err error) {
 	}
 }
 
-func (f *faulty) List(ctx context.Context, kind, namespace string) ([]informer.Item, int64, error) {
+func (f *faulty) List(ctx context.Context, kind, namespace string, deliver func([]informer.Item) error) (int64, error) {
 	f.lists.Add(1)
 	f.mu.Lock()
 	down := f.down
 	f.mu.Unlock()
 	if down != nil {
-		return nil, 0, down
+		return 0, down
 	}
-	return f.Static.List(ctx, kind, namespace)
+	return f.Static.List(ctx, kind, namespace, deliver)
 }
 
 func (f *faulty) Watch(ctx context.Context, kind, namespace string, from int64, deliver func(informer.Batch) error) error {

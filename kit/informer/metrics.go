@@ -14,6 +14,12 @@ type metrics struct {
 	lists     *prometheus.CounterVec
 	failures  *prometheus.CounterVec
 	refused   *prometheus.CounterVec
+	coalesced *prometheus.CounterVec
+	resyncs   *prometheus.CounterVec
+
+	// Those of this kind that change with every batch.
+	held, following prometheus.Gauge
+	changes         prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer, kind string) metrics {
@@ -33,14 +39,18 @@ func newMetrics(registerer prometheus.Registerer, kind string) metrics {
 		lists:     counter("lists", "Whole listings taken over."),
 		failures:  counter("failures", "Failed listings and broken watches.", "operation"),
 		refused:   counter("refused", "Objects that could not be decoded."),
+		coalesced: counter("coalesced", "Events left out because their handler was too slow: it is told of the newest state."),
+		resyncs:   counter("resyncs", "Periodic rounds in which handlers were told of all objects."),
 	}
-	m.connected.WithLabelValues(kind).Set(0)
+	m.following = m.connected.WithLabelValues(kind)
+	m.following.Set(0)
+	m.held, m.changes = m.objects.WithLabelValues(kind), m.events.WithLabelValues(kind)
 	return m
 }
 
-func (m metrics) count(kind string, objects, events int) {
-	m.objects.WithLabelValues(kind).Set(float64(objects))
-	m.events.WithLabelValues(kind).Add(float64(events))
+func (m *metrics) count(objects, events int) {
+	m.held.Set(float64(objects))
+	m.changes.Add(float64(events))
 }
 
 // register returns the collector that is already there under this name, if any.

@@ -23,16 +23,16 @@ func NewRemote(client connect.HTTPClient, baseURL string, options ...connect.Cli
 }
 
 // List implements Source.
-func (r *remote) List(ctx context.Context, kind, namespace string) ([]Item, int64, error) {
+func (r *remote) List(ctx context.Context, kind, namespace string, deliver func([]Item) error) (int64, error) {
 	list, err := r.client.List(ctx, &configstorev1.ListRequest{Kind: kind, Namespace: namespace})
 	if err != nil {
-		return nil, 0, fmt.Errorf("list %s: %w", kind, err)
+		return 0, fmt.Errorf("list %s: %w", kind, err)
 	}
 	items := make([]Item, len(list.GetObjects()))
 	for n, object := range list.GetObjects() {
 		items[n] = itemOf(object)
 	}
-	return items, list.GetRevision(), nil
+	return list.GetRevision(), deliver(items)
 }
 
 // Watch implements Source.

@@ -60,14 +60,16 @@ func TestRemoteListsAndWatches(t *testing.T) {
 	defer server.Close()
 	source := informer.NewRemote(server.Client(), server.URL)
 
-	items, revision, err := source.List(t.Context(), kind, "default")
+	var items []informer.Item
+	take := func(part []informer.Item) error { items = append(items, part...); return nil }
+	revision, err := source.List(t.Context(), kind, "default", take)
 	if err != nil || revision != 7 || len(items) != 1 {
 		t.Fatalf("items %v, revision %d, err %v", items, revision, err)
 	}
 	if got := items[0]; got.Name != "a" || got.Revision != 5 || got.ReleaseID != "r" || string(got.Spec) != "\n\x011" {
 		t.Errorf("item = %+v", got)
 	}
-	if _, _, err := source.List(t.Context(), "Else", ""); connect.CodeOf(err) != connect.CodeNotFound {
+	if _, err := source.List(t.Context(), "Else", "", take); connect.CodeOf(err) != connect.CodeNotFound {
 		t.Errorf("list of another kind: %v", err)
 	}
 

@@ -117,7 +117,8 @@ func (i *Informer[T]) loadSnapshot() {
 		return
 	default:
 	}
-	if i.config.SnapshotFile == "" {
+	keeper, keeps := i.decoder.(Keeper[T])
+	if i.config.SnapshotFile == "" || !keeps {
 		return
 	}
 	items, revision, err := readSnapshot(i.config.SnapshotFile, i.kind)
@@ -125,7 +126,16 @@ func (i *Informer[T]) loadSnapshot() {
 		i.config.Log.Warn("no snapshot to start from", "file", i.config.SnapshotFile, "err", err)
 		return
 	}
-	i.replace(items, revision)
+	objects := make([]*Object[T], 0, len(items))
+	for n := range items {
+		spec, err := keeper.Restore(items[n].Spec)
+		if err != nil {
+			i.refuse(&items[n], err)
+			continue
+		}
+		objects = append(objects, objectWith(&items[n], spec))
+	}
+	i.delivered(i.store.replace(objects, revision))
 	i.config.Log.Warn("serving the last good snapshot", "file", i.config.SnapshotFile,
 		"objects", len(items), "revision", revision)
 	i.markSynced()
@@ -151,6 +161,7 @@ func (i *Informer[T]) saveLoop(ctx context.Context) {
 }
 
 func (i *Informer[T]) save() {
+	keeper := i.decoder.(Keeper[T]) // Run has checked
 	objects, revision := i.store.list(), i.store.revision()
 	items := make([]Item, len(objects))
 	var err error
@@ -159,7 +170,7 @@ func (i *Informer[T]) save() {
 			Namespace: object.Namespace, Name: object.Name, Labels: object.Labels,
 			Revision: object.Revision, ReleaseID: object.ReleaseID,
 		}
-		if items[n].Spec, err = proto.Marshal(object.Spec); err != nil {
+		if items[n].Spec, err = keeper.Encode(object.Spec); err != nil {
 			break
 		}
 	}

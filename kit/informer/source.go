@@ -3,34 +3,59 @@ package informer
 import (
 	"context"
 	"errors"
-
-	"google.golang.org/protobuf/proto"
+	"time"
 )
 
-// ErrCompacted is what a Source answers where the changes since a revision are
-// no longer known: list again.
-var ErrCompacted = errors.New("revision is compacted")
+var (
+	// ErrCompacted is what a Source answers where the changes since a revision
+	// are no longer known: list again.
+	ErrCompacted = errors.New("revision is compacted")
+	// ErrEnded is what a Source answers where a watch ended as it should: it
+	// is opened anew, and that is no failure.
+	ErrEnded = errors.New("watch has ended")
+)
 
-var errIdle = errors.New("watch is silent")
+var errIdle = errors.New("source is silent")
 
 // Source lists and watches the objects of kinds.
 type Source interface {
-	// List returns the objects of a kind and the revision of the store that
-	// the list shows. An empty namespace means all.
-	List(ctx context.Context, kind, namespace string) (items []Item, revision int64, err error)
+	// List delivers the objects of a kind in parts, each of which belongs to
+	// the source again once deliver returns, and returns the revision of the
+	// store that the list shows. An empty namespace means all. It stops with
+	// deliver's error.
+	List(ctx context.Context, kind, namespace string, deliver func([]Item) error) (revision int64, err error)
 	// Watch calls deliver with every change after revision from, in order,
-	// and with bookmarks at least every 15 s. It blocks until ctx ends, the
-	// stream breaks or deliver fails, and returns the reason, which is never
-	// nil; ErrCompacted means that the caller has to list again.
+	// and with bookmarks. A batch belongs to the source again once deliver
+	// returns. It blocks until ctx ends, the stream breaks or deliver fails,
+	// and returns the reason, which is never nil; ErrCompacted means that the
+	// caller has to list again.
 	Watch(ctx context.Context, kind, namespace string, from int64, deliver func(Batch) error) error
 }
 
-// Item is an object as a source gives it. The receiver owns it.
+// Patient is an error of a Source that says how long to wait before the next
+// attempt. Config.BackoffMax is the most that is waited.
+type Patient interface {
+	error
+	RetryAfter() time.Duration
+}
+
+// Encoding is how an Item's Spec is written.
+type Encoding uint8
+
+// The encodings.
+const (
+	Protobuf Encoding = iota
+	JSON
+)
+
+// Item is an object as a source gives it. Namespace, Name, Labels and
+// ReleaseID may be kept, Spec may not.
 type Item struct {
 	Namespace string // empty means "default"
 	Name      string
-	Labels    map[string]string
-	Spec      []byte // the kind's message, in wire format
+	Labels    map[string]string // nil where the source leaves them in Spec
+	Spec      []byte
+	Encoding  Encoding
 	Revision  int64
 	ReleaseID string
 }
@@ -48,8 +73,8 @@ type Batch struct {
 	Revision int64
 }
 
-// Object is an object with its decoded spec.
-type Object[T proto.Message] struct {
+// Object is an object with its decoded value.
+type Object[T any] struct {
 	Namespace string
 	Name      string
 	Labels    map[string]string
@@ -58,12 +83,15 @@ type Object[T proto.Message] struct {
 	Spec      T
 }
 
-func decode[T proto.Message](item Item) (*Object[T], error) {
-	var zero T
-	spec := zero.ProtoReflect().New().Interface().(T)
-	if err := proto.Unmarshal(item.Spec, spec); err != nil {
+func (i *Informer[T]) decode(item *Item) (*Object[T], error) {
+	spec, err := i.decoder.Decode(item)
+	if err != nil {
 		return nil, err
 	}
+	return objectWith(item, spec), nil
+}
+
+func objectWith[T any](item *Item, spec T) *Object[T] {
 	return &Object[T]{
 		Namespace: keyOf(item.Namespace, item.Name).namespace,
 		Name:      item.Name,
@@ -71,5 +99,5 @@ func decode[T proto.Message](item Item) (*Object[T], error) {
 		Revision:  item.Revision,
 		ReleaseID: item.ReleaseID,
 		Spec:      spec,
-	}, nil
+	}
 }

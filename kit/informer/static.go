@@ -65,7 +65,12 @@ func (s *Static) record(kind string, change Change) int64 {
 }
 
 // List implements Source.
-func (s *Static) List(_ context.Context, kind, namespace string) ([]Item, int64, error) {
+func (s *Static) List(_ context.Context, kind, namespace string, deliver func([]Item) error) (int64, error) {
+	items, revision := s.latest(kind, namespace)
+	return revision, deliver(items)
+}
+
+func (s *Static) latest(kind, namespace string) ([]Item, int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	latest := make(map[key]Item)
@@ -83,7 +88,7 @@ func (s *Static) List(_ context.Context, kind, namespace string) ([]Item, int64,
 		items = append(items, item)
 	}
 	slices.SortFunc(items, func(a, b Item) int { return cmp.Compare(a.Revision, b.Revision) })
-	return items, s.revision, nil
+	return items, s.revision
 }
 
 // Watch implements Source.

@@ -4,38 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
-
-	"google.golang.org/protobuf/proto"
 )
-
-// EventType tells what happened to an object.
-type EventType int
-
-// The event types.
-const (
-	Added EventType = iota + 1
-	Updated
-	Deleted
-)
-
-func (t EventType) String() string {
-	switch t {
-	case Added:
-		return "added"
-	case Updated:
-		return "updated"
-	case Deleted:
-		return "deleted"
-	}
-	return "unknown"
-}
-
-// Event is one change of one object.
-type Event[T proto.Message] struct {
-	Type EventType
-	// Object is as it is now; of a deletion, as it was last.
-	Object *Object[T]
-}
 
 type key struct{ namespace, name string }
 
@@ -47,25 +16,34 @@ func keyOf(namespace, name string) key {
 }
 
 // change is a put, or a deletion where object is nil.
-type change[T proto.Message] struct {
+type change[T any] struct {
 	key    key
 	object *Object[T]
 }
 
 // store holds the objects. One goroutine writes, any number read.
-type store[T proto.Message] struct {
+type store[T any] struct {
 	// delivery is held while a batch is stored and handlers are told, so that
 	// every handler sees every change once and in order.
-	delivery *sync.Mutex
-	handlers []func([]Event[T])
+	delivery  *sync.Mutex
+	handlers  []func([]Event[T])
+	followers []*follower[T]
+	events    []Event[T] // room for a batch, used again
+
+	queueEvents int       // Config's
+	coalesced   func(int) // counts events that followers were too slow for
 
 	mu      *sync.RWMutex
 	objects map[key]*Object[T]
+	indexes []*Index[T]
 	reached int64
 }
 
-func newStore[T proto.Message]() store[T] {
-	return store[T]{delivery: new(sync.Mutex), mu: new(sync.RWMutex), objects: make(map[key]*Object[T])}
+func newStore[T any](queueEvents int, coalesced func(int)) store[T] {
+	return store[T]{
+		delivery: new(sync.Mutex), queueEvents: queueEvents, coalesced: coalesced,
+		mu: new(sync.RWMutex), objects: make(map[key]*Object[T]),
+	}
 }
 
 func (s *store[T]) get(namespace, name string) (*Object[T], bool) {
@@ -86,7 +64,7 @@ func (s *store[T]) list() []*Object[T] {
 	return objects
 }
 
-func compareObjects[T proto.Message](a, b *Object[T]) int {
+func compareObjects[T any](a, b *Object[T]) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
@@ -102,82 +80,146 @@ func (s *store[T]) size() int {
 	return len(s.objects)
 }
 
+// sizeAfter is the size that changes would lead to.
+func (s *store[T]) sizeAfter(changes []change[T]) int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	after := make(map[key]bool, len(changes))
+	for _, c := range changes {
+		after[c.key] = c.object != nil
+	}
+	size := len(s.objects)
+	for id, there := range after {
+		switch _, found := s.objects[id]; {
+		case there && !found:
+			size++
+		case found && !there:
+			size--
+		}
+	}
+	return size
+}
+
+// present is what there is, as events.
+func (s *store[T]) present() []Event[T] {
+	objects := s.list()
+	events := make([]Event[T], len(objects))
+	for n, object := range objects {
+		events[n] = Event[T]{Type: Added, Object: object}
+	}
+	return events
+}
+
 func (s *store[T]) addHandler(handler func([]Event[T])) {
 	s.delivery.Lock()
 	defer s.delivery.Unlock()
 	s.handlers = append(s.handlers, handler)
-	present := s.list()
-	if len(present) == 0 {
-		return
+	if present := s.present(); len(present) > 0 {
+		handler(present)
 	}
-	events := make([]Event[T], len(present))
-	for n, object := range present {
-		events[n] = Event[T]{Type: Added, Object: object}
-	}
-	handler(events)
 }
 
-// replace takes objects over as the whole state and delivers the differences.
-func (s *store[T]) replace(objects map[key]*Object[T], revision int64) []Event[T] {
+// replace takes listed over as the whole state, delivers the differences and
+// returns their number.
+func (s *store[T]) replace(listed []*Object[T], revision int64) int {
 	s.delivery.Lock()
 	defer s.delivery.Unlock()
+	objects := make(map[key]*Object[T], len(listed))
+	events := make([]Event[T], 0, len(listed))
 	s.mu.Lock()
-	var events []Event[T]
-	for id, object := range objects {
+	for _, object := range listed {
+		id := key{object.Namespace, object.Name}
 		old, found := s.objects[id]
 		switch {
 		case !found:
-			events = append(events, Event[T]{Added, object})
+			events = append(events, Event[T]{Type: Added, Object: object})
 		case old.Revision != object.Revision:
-			events = append(events, Event[T]{Updated, object})
+			events = append(events, Event[T]{Type: Updated, Object: object, Old: old})
 		default:
-			objects[id] = old
+			object = old
 		}
+		objects[id] = object
 	}
 	for id, old := range s.objects {
 		if _, found := objects[id]; !found {
-			events = append(events, Event[T]{Deleted, old})
+			events = append(events, Event[T]{Type: Deleted, Object: old, Old: old, Missed: true})
 		}
 	}
+	s.index(events)
 	s.objects, s.reached = objects, revision
 	s.mu.Unlock()
 	slices.SortFunc(events, func(a, b Event[T]) int { return compareObjects(a.Object, b.Object) })
 	s.deliver(events)
-	return events
+	return len(events)
 }
 
-// apply stores changes up to revision and delivers them.
-func (s *store[T]) apply(changes []change[T], revision int64) []Event[T] {
+// apply stores changes up to revision, delivers them and returns their number.
+func (s *store[T]) apply(changes []change[T], revision int64) int {
 	s.delivery.Lock()
 	defer s.delivery.Unlock()
+	events := s.events[:0]
 	s.mu.Lock()
-	events := make([]Event[T], 0, len(changes))
 	for _, c := range changes {
 		old, found := s.objects[c.key]
 		switch {
 		case c.object == nil && found:
 			delete(s.objects, c.key)
-			events = append(events, Event[T]{Deleted, old})
+			events = append(events, Event[T]{Type: Deleted, Object: old, Old: old})
 		case c.object == nil:
 		case !found:
 			s.objects[c.key] = c.object
-			events = append(events, Event[T]{Added, c.object})
+			events = append(events, Event[T]{Type: Added, Object: c.object})
 		case old.Revision < c.object.Revision:
 			s.objects[c.key] = c.object
-			events = append(events, Event[T]{Updated, c.object})
+			events = append(events, Event[T]{Type: Updated, Object: c.object, Old: old})
 		}
 	}
+	s.index(events)
 	s.reached = max(s.reached, revision)
 	s.mu.Unlock()
 	s.deliver(events)
-	return events
+	clear(events)
+	s.events = events[:0]
+	return len(events)
 }
 
+// index moves the objects of events in all indexes. The caller holds mu.
+func (s *store[T]) index(events []Event[T]) {
+	for _, x := range s.indexes {
+		for _, e := range events {
+			id, object := key{e.Object.Namespace, e.Object.Name}, e.Object
+			if e.Type == Deleted {
+				object = nil
+			}
+			x.move(id, e.Old, object)
+		}
+	}
+}
+
+// resync tells all handlers of all objects anew and returns their number.
+func (s *store[T]) resync() int {
+	s.delivery.Lock()
+	defer s.delivery.Unlock()
+	events := s.present()
+	for n := range events {
+		events[n].Type, events[n].Old = Updated, events[n].Object
+	}
+	s.deliver(events)
+	return len(events)
+}
+
+// deliver tells handlers and followers. The caller holds delivery.
 func (s *store[T]) deliver(events []Event[T]) {
 	if len(events) == 0 {
 		return
 	}
 	for _, handler := range s.handlers {
 		handler(events)
+	}
+	for _, f := range s.followers {
+		// A list of all objects is no sign of being slow.
+		if dropped := f.push(events, s.queueEvents+len(s.objects)); dropped > 0 {
+			s.coalesced(dropped)
+		}
 	}
 }

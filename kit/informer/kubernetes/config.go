@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,20 +32,28 @@ type Config struct {
 	// AuthorityFile holds the authorities that sign the server's certificate;
 	// empty: the system's.
 	AuthorityFile string
-	// Selector on labels; empty: all slices.
-	Selector string
-	// ServiceLabel names the label that tells the service; default
-	// DefaultServiceLabel.
-	ServiceLabel string
+	// Selector on labels and FieldSelector on fields choose objects; empty:
+	// all.
+	Selector, FieldSelector string
+	// Fields are the paths of what is kept of an object, by the rules of
+	// wire.CompileMask, before it is decoded; empty: all. They hold for
+	// protobuf; of objects in JSON all is kept. An informer.Item has name,
+	// namespace and revision in any case.
+	Fields []string
+	// Paged lists in pages even where the server could stream a list.
+	Paged bool
+	// MaxObjectBytes bounds an object, or event; default 4 MiB.
+	MaxObjectBytes int
 	// HTTP must not limit the whole exchange in time; nil: one made of the
 	// above.
 	HTTP *http.Client
 }
 
 func (c *Config) complete() error {
-	if c.ServiceLabel == "" {
-		c.ServiceLabel = DefaultServiceLabel
+	if c.MaxObjectBytes <= 0 {
+		c.MaxObjectBytes = 4 << 20
 	}
+	c.MaxObjectBytes = min(c.MaxObjectBytes, math.MaxInt32)
 	if c.URL == "" {
 		host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
 		if host == "" || port == "" {
@@ -73,6 +82,7 @@ func (c *Config) complete() error {
 	}
 	c.HTTP = &http.Client{Transport: &http.Transport{
 		TLSClientConfig: secure, ResponseHeaderTimeout: 30 * time.Second, IdleConnTimeout: time.Minute,
+		ReadBufferSize: bufferBytes, DisableCompression: true, // it costs more than a network within a cluster
 	}}
 	return nil
 }

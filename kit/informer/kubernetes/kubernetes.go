@@ -1,178 +1,198 @@
-// Package kubernetes is an informer's source of instances: it lists and watches
-// the EndpointSlices of a Kubernetes cluster (discovery.k8s.io/v1) by its HTTP
-// API, in JSON.
+// Package kubernetes is an informer's source of objects of a Kubernetes API
+// server: it lists and watches one resource, in protobuf where the server
+// has it and in JSON where it does not.
 //
-//	kubernetes.go  Source: list in pages, watch with bookmarks, 410 is "list again"
-//	slice.go       an EndpointSlice, of which only what is needed is decoded
-//	config.go      where the API server is: in the cluster, or by a URL
+//	kubernetes.go  Source: List and Watch
+//	resource.go    which resource, and the names of its fields
+//	config.go      where the API server is: in the cluster, or by a URL; limits
+//	request.go     requests, and the failures that answers tell of
+//	frame.go       a body that is read piece by piece, and batches of objects
+//	protobuf.go    lists and watches in protobuf
+//	json.go        the same in JSON
+//	typed.go       a Decoder of generated types, such as those of k8s.io/api
+//	slice.go       a Decoder of EndpointSlices: instances of services
 //
-// An item is one EndpointSlice as a configstore.v1.InstanceSet. It writes
-// nothing, and knows no other kind of object.
+// What Config.Fields does not name is left out of an object before it is
+// decoded. A Decoder may go further and fill a small struct of its own
+// straight from the fields (package wire). It writes nothing, and does not
+// depend on Kubernetes' own modules.
 package kubernetes
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-
-	"google.golang.org/protobuf/proto"
+	"sync/atomic"
+	"time"
 
 	"github.com/backlot-video/backlot/kit/informer"
+	"github.com/backlot-video/backlot/kit/informer/wire"
 )
 
-// Kind is what a Source gives, whatever it is asked for.
-const Kind = "EndpointSlice"
+// IdleTimeout is for an informer.Config: longer than a watch may be silent,
+// which is until the next bookmark, about a minute.
+const IdleTimeout = 3 * time.Minute
 
 const (
+	// pageSize is how many objects a page of a list has.
 	pageSize = 500
-	// maxSlices bounds a list.
-	maxSlices = 200_000
-	// maxPage bounds a page, and maxEvent one event of a watch.
-	maxPage  = 64 << 20
-	maxEvent = 4 << 20
-	// watchSeconds is how long the server keeps a watch open.
+	// maxPage bounds a page in JSON, which is read as a whole.
+	maxPage = 64 << 20
+	// watchSeconds is how long the server keeps a watch open. It sends a
+	// bookmark about once a minute.
 	watchSeconds = 300
+	// initialEventsEnd is the annotation of the bookmark after which a
+	// streamed list is whole.
+	initialEventsEnd = "k8s.io/initial-events-end"
 )
 
-// Source implements informer.Source.
-type Source struct{ config Config }
+// Source implements informer.Source. It is safe for concurrent use.
+type Source struct {
+	resource Resource
+	config   Config
+	mask     *wire.Mask // nil keeps all
+	paged    atomic.Bool
+}
 
 var _ informer.Source = (*Source)(nil)
 
-// New returns a source.
-func New(config Config) (*Source, error) {
+// New returns a source of a resource.
+func New(resource Resource, config Config) (*Source, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	return &Source{config}, nil
+	s := &Source{resource: resource, config: config}
+	s.paged.Store(config.Paged)
+	if len(config.Fields) > 0 {
+		mask, err := wire.CompileMask(resource.Schema, config.Fields...)
+		if err != nil {
+			return nil, fmt.Errorf("kubernetes: Fields of %s: %w", resource.Name, err)
+		}
+		s.mask = mask
+	}
+	return s, nil
 }
 
-// List implements informer.Source. An empty namespace means all.
-func (s *Source) List(ctx context.Context, _, namespace string) ([]informer.Item, int64, error) {
-	var items []informer.Item
+// List implements informer.Source: as a stream of objects where the server
+// does that (1.32 and later by default), else in pages. An empty namespace
+// means all; the kind is the resource's, whatever is asked for.
+func (s *Source) List(ctx context.Context, _, namespace string, deliver func([]informer.Item) error) (int64, error) {
+	if !s.paged.Load() {
+		revision, err := s.stream(ctx, namespace, deliver)
+		if !errors.Is(err, errNoStream) {
+			return revision, err
+		}
+		s.paged.Store(true)
+	}
+	return s.pages(ctx, namespace, deliver)
+}
+
+// errNoStream tells that the server does not list by streaming.
+var errNoStream = errors.New("the server does not stream lists")
+
+func (s *Source) stream(ctx context.Context, namespace string, deliver func([]informer.Item) error) (int64, error) {
+	a, err := s.get(ctx, namespace, url.Values{
+		"watch": {"1"}, "allowWatchBookmarks": {"true"}, "sendInitialEvents": {"true"},
+		"resourceVersionMatch": {"NotOlderThan"}, "timeoutSeconds": {strconv.Itoa(watchSeconds)},
+	})
+	var refused *failure
+	if errors.As(err, &refused) && (refused.status == http.StatusBadRequest || refused.status == http.StatusUnprocessableEntity ||
+		refused.status == http.StatusMethodNotAllowed) {
+		return 0, errors.Join(errNoStream, err)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer a.close()
+	listed := new(lister)
+	err = a.watch(func(b *batch) error { return listed.take(b, deliver) })
+	if errors.Is(err, errWhole) {
+		return listed.revision, nil
+	}
+	return 0, fmt.Errorf("list of %s: %w", s.resource.Name, ended(err))
+}
+
+// errWhole ends the watch that a list is streamed by.
+var errWhole = errors.New("list is whole")
+
+// lister turns batches of a watch into items of a list.
+type lister struct {
+	items    []informer.Item
+	revision int64
+}
+
+func (l *lister) take(b *batch, deliver func([]informer.Item) error) error {
+	l.items = l.items[:0]
+	for _, change := range b.changes {
+		if change.Deleted {
+			return errors.New("an object is deleted within it")
+		}
+		l.items = append(l.items, change.Item)
+	}
+	if err := deliver(l.items); err != nil {
+		return err
+	}
+	clear(l.items)
+	if b.whole {
+		l.revision = b.revision
+		return errWhole
+	}
+	return nil
+}
+
+func (s *Source) pages(ctx context.Context, namespace string, deliver func([]informer.Item) error) (int64, error) {
 	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
 	for {
-		body, err := s.get(ctx, namespace, query)
+		end, err := s.page(ctx, namespace, query, deliver)
 		if err != nil {
-			return nil, 0, err
+			return 0, err
 		}
-		var page list
-		err = json.NewDecoder(io.LimitReader(body, maxPage)).Decode(&page)
-		body.Close()
-		if err != nil {
-			return nil, 0, fmt.Errorf("list of endpoint slices: %w", err)
+		if end.next == "" {
+			return end.revision, nil
 		}
-		for n := range page.Items {
-			item, err := s.item(&page.Items[n])
-			if err != nil {
-				return nil, 0, err
-			}
-			items = append(items, item)
+		if end.items == 0 {
+			return 0, fmt.Errorf("list of %s: an empty page has another one after it", s.resource.Name)
 		}
-		if len(items) > maxSlices || len(page.Items) == 0 && page.Metadata.Continue != "" {
-			return nil, 0, fmt.Errorf("list of endpoint slices: it does not end within %d", maxSlices)
-		}
-		if page.Metadata.Continue == "" {
-			revision, err := page.Metadata.revision()
-			return items, revision, err
-		}
-		query.Set("continue", page.Metadata.Continue)
+		query.Set("continue", end.next)
 	}
+}
+
+// page tells about a page of a list.
+type page struct {
+	revision int64
+	next     string // token of the next page; empty: this is the last one
+	items    int
+}
+
+func (s *Source) page(ctx context.Context, namespace string, query url.Values, deliver func([]informer.Item) error) (page, error) {
+	a, err := s.get(ctx, namespace, query)
+	if err != nil {
+		return page{}, err
+	}
+	defer a.close()
+	listed := new(lister)
+	end, err := a.list(func(b *batch) error { return listed.take(b, deliver) })
+	if err != nil {
+		return page{}, fmt.Errorf("list of %s: %w", s.resource.Name, ended(err))
+	}
+	return end, nil
 }
 
 // Watch implements informer.Source.
 func (s *Source) Watch(ctx context.Context, _, namespace string, from int64, deliver func(informer.Batch) error) error {
-	body, err := s.get(ctx, namespace, url.Values{
+	a, err := s.get(ctx, namespace, url.Values{
 		"watch": {"1"}, "allowWatchBookmarks": {"true"}, "resourceVersion": {strconv.FormatInt(from, 10)},
 		"timeoutSeconds": {strconv.Itoa(watchSeconds)},
 	})
 	if err != nil {
 		return err
 	}
-	defer body.Close()
-	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, maxEvent)
-	for lines.Scan() {
-		batch, err := s.batch(lines.Bytes())
-		if err != nil {
-			return err
-		}
-		if err := deliver(batch); err != nil {
-			return err
-		}
-	}
-	if err := errors.Join(lines.Err(), context.Cause(ctx)); err != nil {
-		return fmt.Errorf("watch of endpoint slices: %w", err)
-	}
-	return errors.New("watch of endpoint slices: the server ended it")
-}
-
-// batch reads one event.
-func (s *Source) batch(line []byte) (informer.Batch, error) {
-	var e event
-	if err := json.Unmarshal(line, &e); err != nil {
-		return informer.Batch{}, fmt.Errorf("event of endpoint slices: %w", err)
-	}
-	switch e.Type {
-	case "ERROR":
-		return informer.Batch{}, e.Object.failure()
-	case "BOOKMARK", "ADDED", "MODIFIED", "DELETED":
-	default:
-		return informer.Batch{}, fmt.Errorf("event of endpoint slices: type %q is not known", e.Type)
-	}
-	revision, err := e.Object.Metadata.revision()
-	if err != nil || e.Type == "BOOKMARK" {
-		return informer.Batch{Revision: revision}, err
-	}
-	item, err := s.item(&e.Object.slice)
-	return informer.Batch{Changes: []informer.Change{{Item: item, Deleted: e.Type == "DELETED"}}, Revision: revision}, err
-}
-
-func (s *Source) item(of *slice) (informer.Item, error) {
-	revision, err := of.Metadata.revision()
-	if err != nil {
-		return informer.Item{}, err
-	}
-	spec, err := proto.Marshal(of.instances(s.config.ServiceLabel))
-	return informer.Item{Namespace: of.Metadata.Namespace, Name: of.Metadata.Name, Spec: spec, Revision: revision}, err
-}
-
-// get asks for the slices of a namespace. The caller closes the body.
-func (s *Source) get(ctx context.Context, namespace string, query url.Values) (io.ReadCloser, error) {
-	path := "/apis/discovery.k8s.io/v1/endpointslices"
-	if namespace != "" {
-		path = "/apis/discovery.k8s.io/v1/namespaces/" + url.PathEscape(namespace) + "/endpointslices"
-	}
-	if s.config.Selector != "" {
-		query.Set("labelSelector", s.config.Selector)
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.config.URL+path+"?"+query.Encode(), nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Accept", "application/json")
-	token, err := s.config.token()
-	if err != nil {
-		return nil, err
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := s.config.HTTP.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode == http.StatusOK {
-		return response.Body, nil
-	}
-	defer response.Body.Close()
-	failed := object{Code: response.StatusCode}
-	_ = json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&failed) // the status says enough
-	return nil, failed.failure()
+	defer a.close()
+	err = a.watch(func(b *batch) error {
+		return deliver(informer.Batch{Changes: b.changes, Revision: b.revision})
+	})
+	return fmt.Errorf("watch of %s: %w", s.resource.Name, errors.Join(err, context.Cause(ctx)))
 }

@@ -2,16 +2,17 @@ package kubernetes_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -20,89 +21,24 @@ import (
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 )
 
-// server is a fake of an API server: it knows endpoint slices only, in the
-// form in which a real one sends them.
-type server struct {
-	*httptest.Server
-	t      *testing.T
-	events chan string // lines of the watch
+type set = *configstorev1.InstanceSet
 
-	mu       sync.Mutex
-	slices   []string
-	revision int
-	asked    []string
-	status   int // of the next answer, where it is not 200
-}
-
-func newServer(t *testing.T, slices ...string) *server {
-	s := &server{t: t, events: make(chan string), slices: slices, revision: 100}
-	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
-	t.Cleanup(s.Close)
-	return s
-}
-
-func (s *server) serve(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	s.asked = append(s.asked, r.URL.Path+" "+r.URL.Query().Get("labelSelector")+" "+r.Header.Get("Authorization"))
-	status, slices, revision := s.status, s.slices, s.revision
-	s.status = 0
-	s.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	query := r.URL.Query()
-	switch {
-	case status != 0:
-		w.WriteHeader(status)
-		fmt.Fprintf(w, `{"kind":"Status","status":"Failure","message":"too old","code":%d}`, status)
-	case query.Get("watch") != "":
-		w.(http.Flusher).Flush()
-		for {
-			select {
-			case line, open := <-s.events:
-				if !open {
-					return
-				}
-				fmt.Fprintln(w, line)
-				w.(http.Flusher).Flush()
-			case <-r.Context().Done():
-				return
-			}
-		}
-	default: // one slice a page
-		var at int
-		fmt.Sscan(query.Get("continue"), &at)
-		next, item := "", ""
-		if at < len(slices) {
-			item = slices[at]
-		}
-		if at+1 < len(slices) {
-			next = fmt.Sprint(at + 1)
-		}
-		fmt.Fprintf(w, `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","metadata":{"resourceVersion":"%d","continue":%q},"items":[%s]}`, revision, next, item)
-	}
-}
-
-// slice is one as Kubernetes writes it, what is skipped included.
-func slice(name, service string, revision int, endpoints string) string {
-	return fmt.Sprintf(`{"metadata":{"name":%q,"namespace":"shop","uid":"1","resourceVersion":"%d","labels":{"kubernetes.io/service-name":%q},
-		"managedFields":[{"manager":"x","fieldsV1":{"f:a":{}}}]},"addressType":"IPv4","endpoints":[%s],
-		"ports":[{"name":"metrics","protocol":"TCP","port":9090},{"name":"http","protocol":"TCP","port":8080}]}`, name, revision, service, endpoints)
-}
-
-const (
-	pod1 = `{"addresses":["10.0.0.1","10.0.0.9"],"conditions":{"ready":true,"serving":true},"nodeName":"n1","targetRef":{"kind":"Pod","name":"web-1"},"zone":"a"}`
-	pod2 = `{"addresses":["fd00::2"],"conditions":{"ready":false},"zone":"b"}`
-)
-
-func follow(t *testing.T, s *server, config kubernetes.Config) (*informer.Informer[*configstorev1.InstanceSet], chan informer.Event[*configstorev1.InstanceSet]) {
+func newSource(t testing.TB, config kubernetes.Config) *kubernetes.Source {
 	t.Helper()
-	config.URL = s.URL
-	source, err := kubernetes.New(config)
+	source, err := kubernetes.New(kubernetes.EndpointSlices, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := informer.New[*configstorev1.InstanceSet](source, kubernetes.Kind, informer.Config{BackoffMin: 1, BackoffMax: 2})
-	events := make(chan informer.Event[*configstorev1.InstanceSet], 100)
-	i.OnChange(func(batch []informer.Event[*configstorev1.InstanceSet]) {
+	return source
+}
+
+func follow(t *testing.T, f *fake, config kubernetes.Config) (*informer.Informer[set], chan informer.Event[set]) {
+	t.Helper()
+	config.URL = f.URL
+	source := newSource(t, config)
+	i := informer.NewDecoded(source, "EndpointSlice", kubernetes.Instances(""), informer.Config{BackoffMin: 1, BackoffMax: 2})
+	events := make(chan informer.Event[set], 100)
+	i.OnChange(func(batch []informer.Event[set]) {
 		for _, e := range batch {
 			events <- e
 		}
@@ -110,7 +46,7 @@ func follow(t *testing.T, s *server, config kubernetes.Config) (*informer.Inform
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = i.Run(ctx) })
-	t.Cleanup(func() { cancel(); s.CloseClientConnections(); running.Wait() })
+	t.Cleanup(func() { cancel(); f.CloseClientConnections(); running.Wait() })
 	return i, events
 }
 
@@ -119,8 +55,33 @@ func TestSlicesAreListedWatchedAndListedAnew(t *testing.T) {
 	if err := os.WriteFile(token, []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(t, slice("web-a", "web", 90, pod1+","+pod2), slice("db-a", "db", 91, pod1))
-	i, events := follow(t, s, kubernetes.Config{TokenFile: token, Selector: "tier=front"})
+	for name, set := range map[string]func(*fake){
+		"protobuf, streamed list": func(f *fake) { f.stream = true },
+		"protobuf, pages":         func(*fake) {},
+		"JSON, streamed list":     func(f *fake) { f.json, f.stream = true, true },
+		"JSON, pages":             func(f *fake) { f.json = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, slice{name: "web-a", service: "web", revision: 90, endpoints: []endpoint{pod1, pod2}},
+				slice{name: "db-a", service: "db", revision: 91, endpoints: []endpoint{pod1}})
+			set(f)
+			i, events := follow(t, f, kubernetes.Config{TokenFile: token, Selector: "tier=front"})
+			lifecycle(t, f, i, events)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.asked[0] != "/apis/discovery.k8s.io/v1/endpointslices tier=front true  Bearer secret" {
+				t.Errorf("asked %q", f.asked[0])
+			}
+			if refused := slices.ContainsFunc(f.asked[1:], func(asked string) bool { return strings.Contains(asked, "front true") }); refused != f.stream {
+				t.Errorf("a streamed list is asked for again: %q", f.asked)
+			}
+		})
+	}
+}
+
+// lifecycle has a list of web-a and db-a, changes, and a revision that is gone.
+func lifecycle(t *testing.T, f *fake, i *informer.Informer[set], events chan informer.Event[set]) {
+	t.Helper()
 	<-events
 	<-events
 	got, _ := i.Get("shop", "web-a")
@@ -128,25 +89,28 @@ func TestSlicesAreListedWatchedAndListedAnew(t *testing.T) {
 		{Id: "web-1", Service: "web", Address: "10.0.0.1:8080", Zone: "a", Ready: true},
 		{Id: "[fd00::2]:8080", Service: "web", Address: "[fd00::2]:8080", Zone: "b"},
 	}
+	if len(got.GetInstances()) != len(want) {
+		t.Fatalf("instances %v", got)
+	}
 	for n, instance := range got.GetInstances() {
 		if !proto.Equal(instance, want[n]) {
 			t.Errorf("instance %d = %v", n, instance)
 		}
 	}
-	s.events <- `{"type":"BOOKMARK","object":{"kind":"EndpointSlice","metadata":{"resourceVersion":"105"}}}`
-	s.events <- `{"type":"MODIFIED","object":` + strings.ReplaceAll(slice("web-a", "web", 106, pod1), "\n", "") + `}`
+	if i.Revision() != 100 {
+		t.Errorf("revision %d after the list", i.Revision())
+	}
+	f.events <- f.event("BOOKMARK", slice{revision: 105})
+	f.events <- f.event("MODIFIED", slice{name: "web-a", service: "web", revision: 106, endpoints: []endpoint{pod1}})
 	if e := <-events; e.Type != informer.Updated || len(e.Object.Spec.GetInstances()) != 1 || i.Revision() != 106 {
 		t.Errorf("event %v, revision %d", e, i.Revision())
 	}
-	s.events <- `{"type":"DELETED","object":` + strings.ReplaceAll(slice("db-a", "db", 107, ""), "\n", "") + `}`
+	f.events <- f.event("DELETED", slice{name: "db-a", revision: 107})
 	if e := <-events; e.Type != informer.Deleted || e.Object.Name != "db-a" {
 		t.Errorf("event %v", e)
 	}
-	// The revision is gone: list again.
-	s.mu.Lock()
-	s.slices, s.revision = []string{slice("web-b", "web", 200, pod1)}, 300
-	s.mu.Unlock()
-	s.events <- `{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old resource version"}}`
+	f.set(300, slice{name: "web-b", service: "web", revision: 200, endpoints: []endpoint{pod1}})
+	f.events <- f.gone()
 	names := map[string]informer.EventType{}
 	for range 2 {
 		e := <-events
@@ -155,66 +119,232 @@ func TestSlicesAreListedWatchedAndListedAnew(t *testing.T) {
 	if names["web-b"] != informer.Added || names["web-a"] != informer.Deleted {
 		t.Errorf("after the list: %v", names)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.asked[0] != "/apis/discovery.k8s.io/v1/endpointslices tier=front Bearer secret" {
-		t.Errorf("asked %q", s.asked[0])
+}
+
+func TestWatchGoesOnWhereItEnded(t *testing.T) {
+	f := newFake(t, slice{name: "web-a", service: "web", revision: 90})
+	_, events := follow(t, f, kubernetes.Config{})
+	<-events
+	f.events <- f.event("BOOKMARK", slice{revision: 150})
+	f.CloseClientConnections()
+	for {
+		f.mu.Lock()
+		last := f.asked[len(f.asked)-1]
+		f.mu.Unlock()
+		if strings.Contains(last, " 150 ") {
+			return
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatalf("asked last: %q", last)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func TestWhatArrivesTogetherIsOneBatch(t *testing.T) {
+	f := newFake(t)
+	source := newSource(t, kubernetes.Config{URL: f.URL})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var together []byte
+	for n := range 10 {
+		together = append(together, f.event("MODIFIED", slice{name: "s" + strconv.Itoa(n), revision: 200 + n})...)
+	}
+	go func() { f.events <- together }()
+	err := source.Watch(ctx, "", "", 1, func(b informer.Batch) error {
+		defer cancel()
+		if len(b.Changes) != 10 || b.Revision != 209 || b.Changes[9].Name != "s9" || b.Changes[0].Name != "s0" {
+			t.Errorf("batch of %d changes, revision %d", len(b.Changes), b.Revision)
+		}
+		return context.Canceled
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 
 func TestFailuresSayWhat(t *testing.T) {
-	s := newServer(t)
-	source, err := kubernetes.New(kubernetes.Config{URL: s.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for status, compacted := range map[int]bool{http.StatusGone: true, http.StatusForbidden: false} {
-		s.status = status
-		err := source.Watch(t.Context(), "", "shop", 1, func(informer.Batch) error { return nil })
-		if err == nil || errors.Is(err, informer.ErrCompacted) != compacted || !strings.Contains(err.Error(), "too old") {
-			t.Errorf("status %d: %v", status, err)
+	for _, json := range []bool{false, true} {
+		f := newFake(t)
+		f.json = json
+		source := newSource(t, kubernetes.Config{URL: f.URL})
+		for status, hint := range map[int]string{
+			http.StatusGone: "too old", http.StatusForbidden: "verbs", http.StatusUnauthorized: "token", http.StatusTooManyRequests: "too old",
+		} {
+			f.status = status
+			err := source.Watch(t.Context(), "", "shop", 1, func(informer.Batch) error { return nil })
+			if err == nil || errors.Is(err, informer.ErrCompacted) != (status == http.StatusGone) ||
+				!strings.Contains(err.Error(), hint) || !strings.Contains(err.Error(), strconv.Itoa(status)) {
+				t.Errorf("status %d: %v", status, err)
+			}
+			var patient informer.Patient
+			if !errors.As(err, &patient) || patient.RetryAfter() != 7*time.Second {
+				t.Errorf("status %d does not tell when to come again: %v", status, err)
+			}
 		}
 	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	for _, url := range []string{"", "ftp://a", "http://", ":"} {
-		if _, err := kubernetes.New(kubernetes.Config{URL: url}); err == nil {
+		if _, err := kubernetes.New(kubernetes.EndpointSlices, kubernetes.Config{URL: url}); err == nil {
 			t.Errorf("URL %q was taken", url)
+		}
+	}
+	_, err := kubernetes.New(kubernetes.EndpointSlices, kubernetes.Config{URL: "http://x", Fields: []string{"metadata.nam"}})
+	if err == nil || !strings.Contains(err.Error(), `"metadata.nam"`) {
+		t.Errorf("a field that is none: %v", err)
+	}
+}
+
+// raw answers with whatever bytes.
+type raw struct {
+	kind string
+	body []byte
+}
+
+func (r raw) RoundTrip(*http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	w.Header().Set("Content-Type", r.kind)
+	_, _ = w.Write(r.body)
+	return w.Result(), nil
+}
+
+const protobufType = "application/vnd.kubernetes.protobuf"
+
+func TestFieldsThatAreNotNamedNeverArrive(t *testing.T) {
+	s := slice{name: "web-a", service: "web", revision: 90, endpoints: []endpoint{pod1, pod2}}
+	for name, body := range map[string][]byte{"list": new(fake).page([]slice{s}, 100, ""), "watch": new(fake).event("ADDED", s)} {
+		source := newSource(t, kubernetes.Config{
+			URL: "http://fake", HTTP: &http.Client{Transport: raw{protobufType, body}}, Paged: true,
+			Fields: []string{"metadata.labels", "endpoints.addresses", "endpoints.4.3", "ports"},
+		})
+		seen := 0
+		check := func(item informer.Item) {
+			seen++
+			if text := string(item.Spec); strings.Contains(text, "ffff") || strings.Contains(text, "Pod") || strings.Contains(text, "shop") ||
+				!strings.Contains(text, "web-1") || !strings.Contains(text, "10.0.0.9") {
+				t.Errorf("%s: kept %q", name, text)
+			}
+			if item.Name != "web-a" || item.Namespace != "shop" || item.Revision != 90 {
+				t.Errorf("%s: item %+v", name, item)
+			}
+			set, err := kubernetes.Instances("").Decode(&item)
+			if err != nil || len(set.GetInstances()) != 2 || set.GetInstances()[0].GetAddress() != "10.0.0.1:8080" {
+				t.Errorf("%s: %v, %v", name, set, err)
+			}
+		}
+		if name == "list" {
+			if _, err := source.List(t.Context(), "", "", func(items []informer.Item) error {
+				for _, item := range items {
+					check(item)
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		} else if err := source.Watch(t.Context(), "", "", 1, func(b informer.Batch) error {
+			check(b.Changes[0].Item)
+			return nil
+		}); !errors.Is(err, informer.ErrEnded) {
+			t.Error(err)
+		}
+		if seen != 1 {
+			t.Errorf("%s: %d objects", name, seen)
 		}
 	}
 }
 
-// FuzzWatch: whatever the server sends, the watch ends with an error.
-func FuzzWatch(f *testing.F) {
-	f.Add(`{"type":"ADDED","object":` + strings.ReplaceAll(slice("a", "b", 1, pod1), "\n", "") + `}`)
-	f.Add(`{"type":"ERROR","object":{"code":410}}`)
-	f.Add(`{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"x"}}}`)
-	f.Fuzz(func(t *testing.T, body string) {
-		source, err := kubernetes.New(kubernetes.Config{URL: "http://fake", HTTP: &http.Client{Transport: answer(body)}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = source.Watch(t.Context(), "", "", 1, func(b informer.Batch) error {
-			for _, change := range b.Changes {
-				if err := proto.Unmarshal(change.Spec, new(configstorev1.InstanceSet)); err != nil {
-					t.Error(err)
-				}
-			}
-			return nil
+func TestTooMuchIsRefused(t *testing.T) {
+	s := slice{name: "web-a", service: strings.Repeat("x", 5000), revision: 90}
+	long := message(1, strings.Repeat("x", 5000))
+	for name, answer := range map[string]raw{
+		"object":        {protobufType, new(fake).page([]slice{s}, 100, "")},
+		"frame":         {protobufType, new(fake).event("ADDED", s)},
+		"JSON object":   {"application/json", (&fake{json: true}).page([]slice{s}, 100, "")},
+		"JSON event":    {"application/json", (&fake{json: true}).event("ADDED", s)},
+		"list metadata": {protobufType, unknown("X", message(1, long))},
+	} {
+		source := newSource(t, kubernetes.Config{
+			URL: "http://fake", HTTP: &http.Client{Transport: answer}, Paged: true, MaxObjectBytes: 4096,
 		})
-		if err == nil {
-			t.Error("no error")
+		var err error
+		if strings.HasSuffix(name, "frame") || strings.HasSuffix(name, "event") {
+			err = source.Watch(t.Context(), "", "", 1, func(informer.Batch) error { return nil })
+		} else {
+			_, err = source.List(t.Context(), "", "", func([]informer.Item) error { return nil })
 		}
-		if _, _, err := source.List(t.Context(), "", ""); err == nil && !json.Valid([]byte(strings.TrimSpace(body))) && !strings.HasPrefix(strings.TrimSpace(body), "{") {
-			t.Errorf("a list of %q was taken", body)
+		if err == nil || !strings.Contains(err.Error(), "MaxObjectBytes") {
+			t.Errorf("%s: %v", name, err)
 		}
-	})
+	}
+	source := newSource(t, kubernetes.Config{URL: "http://fake", HTTP: &http.Client{Transport: raw{"text/html", nil}}})
+	if _, err := source.List(t.Context(), "", "", nil); err == nil || !strings.Contains(err.Error(), "text/html") {
+		t.Errorf("another content type: %v", err)
+	}
 }
 
-// answer is an API server that always says the same.
-type answer string
+func TestListThatIsCutOffIsNoList(t *testing.T) {
+	a := slice{name: "a", service: "web", revision: 90, endpoints: []endpoint{pod1}}
+	whole := new(fake).page([]slice{a, a}, 100, "")
+	list := func(body []byte) error {
+		source := newSource(t, kubernetes.Config{URL: "http://fake", HTTP: &http.Client{Transport: raw{protobufType, body}}, Paged: true})
+		_, err := source.List(t.Context(), "", "", func([]informer.Item) error { return nil })
+		return err
+	}
+	if err := list(whole); err != nil {
+		t.Fatal(err)
+	}
+	for n := range len(whole) - 4 { // two empty fields are behind the list
+		if list(whole[:n]) == nil {
+			t.Errorf("a list is taken that ends at %d of %d", n, len(whole))
+		}
+	}
+}
 
-func (a answer) RoundTrip(*http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	_, _ = w.WriteString(string(a))
-	return w.Result(), nil
+// FuzzAnswer: whatever the server sends, a watch ends with an error, and what
+// is listed or watched decodes or does not, without a panic.
+func FuzzAnswer(f *testing.F) {
+	s := slice{name: "a", service: "b", revision: 1, endpoints: []endpoint{pod1}}
+	for _, json := range []bool{false, true} {
+		server := &fake{json: json}
+		f.Add(json, server.event("ADDED", s))
+		f.Add(json, server.event("BOOKMARK", slice{whole: true}))
+		f.Add(json, server.gone())
+		f.Add(json, server.page([]slice{s, s}, 7, ""))
+		f.Add(json, server.failure(500, "no"))
+	}
+	f.Fuzz(func(t *testing.T, json bool, body []byte) {
+		kind := protobufType
+		if json {
+			kind = "application/json"
+		}
+		for _, fields := range [][]string{nil, {"metadata.name", "endpoints.zone"}} {
+			source := newSource(t, kubernetes.Config{URL: "http://fake", HTTP: &http.Client{Transport: raw{kind, body}}, Fields: fields, Paged: true})
+			see := func(item *informer.Item) {
+				if item.Revision < 0 {
+					t.Errorf("revision %d", item.Revision)
+				}
+				_, _ = kubernetes.Instances("").Decode(item)
+			}
+			err := source.Watch(t.Context(), "", "", 1, func(b informer.Batch) error {
+				for n := range b.Changes {
+					see(&b.Changes[n].Item)
+				}
+				return nil
+			})
+			if err == nil {
+				t.Error("no error")
+			}
+			pages := 0
+			_, _ = source.List(t.Context(), "", "", func(items []informer.Item) error {
+				for n := range items {
+					see(&items[n])
+				}
+				if pages++; pages > 3 { // the same page again and again
+					return context.Canceled
+				}
+				return nil
+			})
+		}
+	})
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/backlot-video/backlot/kit/informer"
 	"github.com/backlot-video/backlot/kit/informer/kubernetes"
 	"github.com/backlot-video/backlot/kit/lifecycle"
-	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	"github.com/backlot-video/backlot/services/configstore/internal/xds"
 )
 
@@ -43,17 +42,19 @@ func (c *kubernetesConfig) follow(host *lifecycle.Host, plane *xds.Plane) error 
 		return nil
 	}
 	where := kubernetes.Config{
-		URL: c.Server, TokenFile: c.TokenFile, AuthorityFile: c.AuthorityFile, Selector: c.Selector, ServiceLabel: c.ServiceLabel,
+		URL: c.Server, TokenFile: c.TokenFile, AuthorityFile: c.AuthorityFile, Selector: c.Selector,
 	}
 	if c.Server == inCluster {
 		where.URL = ""
 	}
-	source, err := kubernetes.New(where)
+	source, err := kubernetes.New(kubernetes.EndpointSlices, where)
 	if err != nil {
 		return err
 	}
-	slices := informer.New[*configstorev1.InstanceSet](source, kubernetes.Kind, informer.Config{
-		Namespace: c.Namespace, SnapshotFile: host.Snapshot(kubernetes.Kind), Log: host.Log, Registerer: host.Registerer,
+	kind := kubernetes.EndpointSlices.Kind
+	slices := informer.NewDecoded(source, kind, kubernetes.Instances(c.ServiceLabel), informer.Config{
+		Namespace: c.Namespace, SnapshotFile: host.Snapshot(kind), Log: host.Log, Registerer: host.Registerer,
+		IdleTimeout: kubernetes.IdleTimeout,
 	})
 	slices.OnChange(plane.PlaceSets())
 	host.Go("kubernetes", func(ctx context.Context) error { return slices.Run(ctx) })
