@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/google/uuid"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -44,14 +42,17 @@ func (s *Store) Apply(ctx context.Context, request Request) (Result, error) {
 		s.metrics.releases.WithLabelValues("refused").Inc()
 		return Result{}, err
 	}
-	if linked(changes) {
-		// Such releases exclude each other by the guard; queueing those of
-		// this member spares them from trying in vain.
-		s.linked.Lock()
-		defer s.linked.Unlock()
+	unlock, err := s.locks.acquire(ctx, paths(changes))
+	if err != nil {
+		return Result{}, err
 	}
-	for range maxApplyTries {
-		result, done, err := s.try(ctx, request, changes)
+	defer unlock()
+	for try := range maxApplyTries {
+		// The first look is at what this member has, which costs little and may
+		// be behind: what is written is compared anyway, and nothing is refused
+		// or left as it is without a second look.
+		look := look{local: try == 0 && !request.DryRun}
+		result, done, err := s.try(ctx, request, changes, look)
 		if err != nil {
 			s.metrics.releases.WithLabelValues("refused").Inc()
 			return Result{}, err
@@ -59,10 +60,20 @@ func (s *Store) Apply(ctx context.Context, request Request) (Result, error) {
 		if done {
 			return result, nil
 		}
-		s.metrics.conflicts.Inc()
+		if !look.local {
+			s.metrics.conflicts.Inc()
+		}
 	}
 	s.metrics.releases.WithLabelValues("busy").Inc()
 	return Result{}, ErrBusy
+}
+
+func paths(changes []*change) []string {
+	all := make([]string, len(changes))
+	for n, c := range changes {
+		all[n] = c.key.Path()
+	}
+	return all
 }
 
 // change is one checked change and what the store holds of its object.
@@ -87,55 +98,36 @@ func (c *change) writes() bool {
 func (c *change) presentRevision() int64 { return c.present.GetRevision() }
 
 // try reads, checks against what it read, and writes if that is still so. It
-// is not done where it was not.
-func (s *Store) try(ctx context.Context, request Request, changes []*change) (Result, bool, error) {
-	guard, err := s.readState(ctx, request.Tenant, changes)
+// is not done where it was not, or where another look has to decide.
+func (s *Store) try(ctx context.Context, request Request, changes []*change, at look) (Result, bool, error) {
+	if err := s.readState(ctx, changes, &at); err != nil {
+		return Result{}, false, err
+	}
+	conditions, err := s.checkState(ctx, changes, at)
 	if err != nil {
-		return Result{}, false, err
+		return Result{}, false, at.decides(err)
 	}
-	if err := checkRevisions(changes); err != nil {
-		return Result{}, false, err
-	}
-	if guard.needed {
-		if err := s.checkReferences(ctx, changes, guard.readAt); err != nil {
-			return Result{}, false, err
-		}
-	}
-	release, err := s.newRelease(request, changes)
-	if err != nil {
-		return Result{}, false, err
-	}
+	release := s.newRelease(request, changes)
 	if request.DryRun || len(release.GetKeys()) == 0 {
-		release.Revision = guard.readAt
-		return Result{release, after(changes, release)}, true, nil
+		release.Revision = at.revision
+		return Result{release, after(changes, release)}, !at.local, nil
 	}
-	txn, err := s.transaction(request.Tenant, changes, release, guard)
+	w, err := newWrite(request, changes, release, conditions)
 	if err != nil {
 		return Result{}, false, err
 	}
-	if request.with != nil {
-		txn.Compare, txn.Success = append(txn.Compare, request.with.compare), append(txn.Success, request.with.op)
+	written, err := s.commits.write(ctx, w)
+	if err != nil || !written.done {
+		return Result{}, false, err
 	}
-	beforeApply.Hit()
-	written, err := s.engine.Txn(ctx, txn)
-	if err != nil {
-		return Result{}, false, fmt.Errorf("write release: %w", err)
-	}
-	afterApply.Hit()
-	if !written.GetSucceeded() {
-		return Result{}, false, nil
-	}
-	release.Revision = written.GetHeader().GetRevision()
+	release.Id, release.Revision = written.id, written.revision
 	s.metrics.releases.WithLabelValues("applied").Inc()
 	s.metrics.changes.Add(float64(len(release.GetKeys())))
-	s.log.Info("release applied", "release_id", release.GetId(), "revision", release.GetRevision(),
-		"author", release.GetAuthor(), "changes", len(release.GetKeys()))
 	return Result{release, after(changes, release)}, true, nil
 }
 
-// newRelease describes the changes that are written. A dry run and a release
-// without changes have no id.
-func (s *Store) newRelease(request Request, changes []*change) (*configstorev1.Release, error) {
+// newRelease describes the changes that are written.
+func (s *Store) newRelease(request Request, changes []*change) *configstorev1.Release {
 	release := &configstorev1.Release{
 		Author: request.Author, Reason: request.Reason, CreatedAt: s.clock().UnixMicro(),
 	}
@@ -144,46 +136,45 @@ func (s *Store) newRelease(request Request, changes []*change) (*configstorev1.R
 			release.Keys = append(release.Keys, protoKey(c.key))
 		}
 	}
-	if request.DryRun || len(release.GetKeys()) == 0 {
-		return release, nil
-	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, fmt.Errorf("make release id: %w", err)
-	}
-	release.Id = id.String()
-	return release, nil
+	return release
 }
 
-// transaction writes the release if nothing that it touches has changed.
-func (s *Store) transaction(
-	tenant string, changes []*change, release *configstorev1.Release, guard guard,
-) (*pb.TxnRequest, error) {
-	txn := new(pb.TxnRequest)
+// newWrite encodes the release, all but its id. It is written if nothing that
+// it touches has changed, and the conditions hold.
+func newWrite(request Request, changes []*change, release *configstorev1.Release, conditions conditions) (*write, error) {
+	w := &write{tenant: request.Tenant, alone: conditions.ranges, checked: conditions.keys}
+	w.compares = make([]*pb.Compare, 0, len(changes)+len(conditions.compares)+1)
+	w.keys = make([]string, 0, len(changes))
+	w.ops = make([]encodedOp, 0, len(changes))
 	for _, c := range changes {
-		txn.Compare = append(txn.Compare, unchanged(c.key.Path(), c.presentRevision()))
-		switch {
-		case !c.writes():
-		case c.put == nil:
-			txn.Success = append(txn.Success, deleteOp(c.key.Path()))
-		default:
-			value, err := encodeObject(fresh(c, release))
-			if err != nil {
-				return nil, err
-			}
-			txn.Success = append(txn.Success, putOp(c.key.Path(), value, 0))
+		path := c.key.Path()
+		w.compares = append(w.compares, unchanged(path, c.presentRevision()))
+		if !c.writes() {
+			w.checked = append(w.checked, path)
+			continue
 		}
+		w.keys = append(w.keys, path)
+		if c.put == nil {
+			w.ops = append(w.ops, encodedOp{whole: deleteOp(path)})
+			continue
+		}
+		value, err := encodeObject(fresh(c, release))
+		if err != nil {
+			return nil, err
+		}
+		w.ops = append(w.ops, encodedOp{path: path, value: value})
+		w.bytes += len(path) + len(value)
 	}
-	record, err := proto.Marshal(release)
-	if err != nil {
-		return nil, err
+	w.compares = append(w.compares, conditions.compares...)
+	if with := request.with; with != nil {
+		w.compares = append(w.compares, with.compare)
+		w.ops = append(w.ops, encodedOp{whole: with.op})
+		w.keys = append(w.keys, string(with.compare.GetKey()))
 	}
-	txn.Success = append(txn.Success, putOp(releasesRoot+tenant+"/"+release.GetId(), record, 0))
-	if guard.needed {
-		txn.Compare = append(txn.Compare, unchanged(guardRoot+tenant, guard.revision))
-		txn.Success = append(txn.Success, putOp(guardRoot+tenant, nil, 0))
-	}
-	return txn, nil
+	var err error
+	w.record, err = proto.Marshal(release)
+	w.bytes += len(w.record)
+	return w, err
 }
 
 // fresh is the object that a put writes; one that is only checked has no

@@ -69,13 +69,20 @@ func (s *Store) checkPut(c *change, put *configstorev1.Object) object.Faults {
 	return nil
 }
 
-// guard is the state of the tenant's guard key: releases of kinds that refer
-// to each other compare and write it, so that none is checked against what
-// another one is about to change.
-type guard struct {
-	needed   bool
-	revision int64
-	readAt   int64 // revision of the store that was read
+// look is how and when the objects of a release were read.
+type look struct {
+	local    bool  // by what this member has, which may be behind
+	revision int64 // of the store that was read
+}
+
+// decides leaves what is wrong with a release to another look, where this one
+// was at what may be behind.
+func (l look) decides(err error) error {
+	var faults object.Faults
+	if l.local && errors.As(err, &faults) {
+		return nil
+	}
+	return err
 }
 
 // linked tells whether a release touches kinds that refer to each other.
@@ -83,33 +90,26 @@ func linked(changes []*change) bool {
 	return slices.ContainsFunc(changes, func(c *change) bool { return object.Linked(c.key.Kind) })
 }
 
-// readState reads the objects of all changes at one revision.
-func (s *Store) readState(ctx context.Context, tenant string, changes []*change) (guard, error) {
-	read := &pb.TxnRequest{Success: []*pb.RequestOp{getOp(guardRoot + tenant)}}
-	state := guard{needed: linked(changes)}
-	for _, c := range changes {
-		read.Success = append(read.Success, getOp(c.key.Path()))
+// readState reads the objects of all changes at one revision, which it notes.
+func (s *Store) readState(ctx context.Context, changes []*change, at *look) error {
+	read := &pb.TxnRequest{Success: make([]*pb.RequestOp, len(changes))}
+	for n, c := range changes {
+		read.Success[n] = rangeOp(&pb.RangeRequest{Key: []byte(c.key.Path()), Serializable: at.local})
 	}
 	response, err := s.engine.Txn(ctx, read)
 	if err != nil {
-		return guard{}, fmt.Errorf("read objects: %w", err)
+		return fmt.Errorf("read objects: %w", err)
 	}
-	state.readAt = response.GetHeader().GetRevision()
+	at.revision = response.GetHeader().GetRevision()
 	for n, answer := range response.GetResponses() {
-		kvs := answer.GetResponseRange().GetKvs()
-		switch {
-		case n == 0 && len(kvs) > 0:
-			state.revision = kvs[0].GetModRevision()
-		case n == 0:
-		case len(kvs) == 0:
-			changes[n-1].present = nil
-		default:
-			if changes[n-1].present, err = decodeObject(kvs[0]); err != nil {
-				return guard{}, err
+		changes[n].present = nil
+		for _, kv := range answer.GetResponseRange().GetKvs() {
+			if changes[n].present, err = decodeObject(kv); err != nil {
+				return err
 			}
 		}
 	}
-	return state, nil
+	return nil
 }
 
 // checkRevisions compares what is expected with what was read.
@@ -129,83 +129,4 @@ func checkRevisions(changes []*change) error {
 		}
 	}
 	return faults.Err()
-}
-
-// checkReferences makes sure that after the release every reference of what it
-// puts leads somewhere and nothing refers to what it deletes. It reads at the
-// revision that the rest of the release was read at.
-func (s *Store) checkReferences(ctx context.Context, changes []*change, revision int64) error {
-	release := make(map[object.Key]*change, len(changes))
-	for _, c := range changes {
-		release[c.key] = c
-	}
-	var faults object.Faults
-	for _, c := range changes {
-		var err error
-		var found object.Faults
-		if c.put != nil {
-			found, err = s.danglingTargets(ctx, c, release, revision)
-		} else if c.present != nil {
-			found, err = s.referrers(ctx, c, release, revision)
-		}
-		if err != nil {
-			return err
-		}
-		faults = append(faults, found...)
-	}
-	return faults.Err()
-}
-
-func (s *Store) danglingTargets(
-	ctx context.Context, c *change, release map[object.Key]*change, revision int64,
-) (faults object.Faults, _ error) {
-	for _, target := range object.Targets(c.key, c.message) {
-		if other, changed := release[target.Key]; changed {
-			if other.put == nil {
-				faults = append(faults, object.Faultf(object.ErrReference, c.path+".spec."+target.Field, "%s is deleted by this release", target.Key))
-			}
-			continue
-		}
-		response, err := s.engine.Range(ctx, &pb.RangeRequest{Key: []byte(target.Path()), Revision: revision, CountOnly: true})
-		if err != nil {
-			return nil, fmt.Errorf("look for %s: %w", target.Key, err)
-		}
-		if response.GetCount() == 0 {
-			faults = append(faults, object.Faultf(object.ErrReference, c.path+".spec."+target.Field, "%s does not exist", target.Key))
-		}
-	}
-	return faults, nil
-}
-
-func (s *Store) referrers(
-	ctx context.Context, c *change, release map[object.Key]*change, revision int64,
-) (faults object.Faults, _ error) {
-	for _, kind := range object.Referrers(c.key.Kind) {
-		request := rangePrefix(object.Prefix(c.key.Tenant, kind, c.key.Namespace))
-		request.Revision = revision
-		response, err := s.engine.Range(ctx, request)
-		if err != nil {
-			return nil, fmt.Errorf("look for users of %s: %w", c.key, err)
-		}
-		for _, kv := range response.GetKvs() {
-			o, err := decodeObject(kv)
-			if err != nil {
-				return nil, err
-			}
-			key := keyOf(c.key.Tenant, o.GetKey())
-			if _, changed := release[key]; changed {
-				continue // a put is checked for itself
-			}
-			message, _ := s.kinds.Check(kind, o.GetSpec(), "")
-			if message == nil {
-				continue
-			}
-			for _, target := range object.Targets(key, message) {
-				if target.Key == c.key {
-					faults = append(faults, object.Faultf(object.ErrReference, c.path, "%s is used by %s", c.key, key))
-				}
-			}
-		}
-	}
-	return faults, nil
 }

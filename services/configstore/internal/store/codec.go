@@ -46,10 +46,6 @@ func rangePrefix(prefix string) *pb.RangeRequest {
 	return &pb.RangeRequest{Key: []byte(prefix), RangeEnd: engine.PrefixEnd(prefix)}
 }
 
-func getOp(path string) *pb.RequestOp {
-	return rangeOp(&pb.RangeRequest{Key: []byte(path)})
-}
-
 func rangeOp(request *pb.RangeRequest) *pb.RequestOp {
 	return &pb.RequestOp{Request: &pb.RequestOp_RequestRange{RequestRange: request}}
 }

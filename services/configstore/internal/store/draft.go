@@ -37,17 +37,12 @@ func (s *Store) CreateDraft(ctx context.Context, request Request) (*configstorev
 	if err != nil {
 		return nil, err
 	}
-	state, err := s.readState(ctx, request.Tenant, changes)
-	if err != nil {
+	var at look
+	if err := s.readState(ctx, changes, &at); err != nil {
 		return nil, err
 	}
-	if err := checkRevisions(changes); err != nil {
+	if _, err := s.checkState(ctx, changes, at); err != nil {
 		return nil, err
-	}
-	if state.needed {
-		if err := s.checkReferences(ctx, changes, state.readAt); err != nil {
-			return nil, err
-		}
 	}
 	drafts, err := s.Drafts(ctx, request.Tenant)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/server/v3/storage/mvcc"
-	"google.golang.org/protobuf/proto"
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	"github.com/backlot-video/backlot/services/configstore/internal/object"
@@ -93,23 +92,6 @@ func touches(release *configstorev1.Release, key object.Key) bool {
 		}
 	}
 	return false
-}
-
-// Release reads one release.
-func (s *Store) Release(ctx context.Context, tenant, id string) (*configstorev1.Release, error) {
-	response, err := s.engine.Range(ctx, &pb.RangeRequest{Key: []byte(releasesRoot + tenant + "/" + id)})
-	if err != nil {
-		return nil, fmt.Errorf("get release %s: %w", id, err)
-	}
-	if len(response.GetKvs()) == 0 {
-		return nil, fmt.Errorf("release %s: %w", id, ErrNotFound)
-	}
-	release := new(configstorev1.Release)
-	if err := proto.Unmarshal(response.GetKvs()[0].GetValue(), release); err != nil {
-		return nil, fmt.Errorf("release %s: %w", id, err)
-	}
-	release.Revision = response.GetKvs()[0].GetModRevision()
-	return release, nil
 }
 
 // Rollback says what is to be as it was.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
-	"strings"
 	"sync"
 	"time"
 
@@ -137,16 +135,13 @@ func (h *Hub) take(events []*mvccpb.Event) {
 }
 
 // sort decodes the events of one revision, by the topics that they belong to.
-// Deletions carry no value; their release is the one written with them.
+// Deletions carry no value; their release is that of a record written with them.
 func (h *Hub) sort(events []*mvccpb.Event) map[topic][]*configstorev1.Event {
 	sorted := make(map[topic][]*configstorev1.Event)
-	release := ""
+	deleted := make(map[object.Key]*configstorev1.Object)
 	for _, raw := range events {
 		key, err := object.ParsePath(string(raw.GetKv().GetKey()))
 		if err != nil {
-			if id, found := strings.CutPrefix(string(raw.GetKv().GetKey()), releasesRoot); found {
-				release = path.Base(id)
-			}
 			h.other(raw)
 			continue
 		}
@@ -159,19 +154,39 @@ func (h *Hub) sort(events []*mvccpb.Event) map[topic][]*configstorev1.Event {
 			}
 		} else {
 			event.Object = &configstorev1.Object{Key: protoKey(key), Revision: raw.GetKv().GetModRevision()}
+			deleted[key] = event.Object
 		}
 		for _, t := range []topic{{key.Tenant, key.Kind}, {key.Tenant, ""}} {
 			sorted[t] = append(sorted[t], event)
 		}
 	}
-	for _, list := range sorted {
-		for _, event := range list {
-			if event.GetType() == configstorev1.Event_TYPE_DELETE {
-				event.Object.ReleaseId = release
+	if len(deleted) > 0 {
+		h.attribute(deleted, events)
+	}
+	return sorted
+}
+
+// attribute tells of deleted objects which release they went with. Only one of
+// a revision touches each.
+func (h *Hub) attribute(deleted map[object.Key]*configstorev1.Object, events []*mvccpb.Event) {
+	for _, raw := range events {
+		tenant, _, void, found := parseRecordPath(string(raw.GetKv().GetKey()))
+		if !found || void != "" || raw.GetType() != mvccpb.Event_PUT {
+			continue
+		}
+		releases, err := parseRecord(raw.GetKv().GetValue())
+		if err != nil {
+			h.log.Error("stored record of releases cannot be decoded", "err", err)
+			continue
+		}
+		for _, release := range releases {
+			for _, key := range release.GetKeys() {
+				if o := deleted[keyOf(tenant, key)]; o != nil {
+					o.ReleaseId = release.GetId()
+				}
 			}
 		}
 	}
-	return sorted
 }
 
 // waitRevision waits until the hub has reached a revision.

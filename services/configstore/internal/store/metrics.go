@@ -6,10 +6,11 @@ type metrics struct {
 	releases  *prometheus.CounterVec
 	changes   prometheus.Counter
 	conflicts prometheus.Counter
+	batch     prometheus.Histogram
 }
 
-func newMetrics(registerer prometheus.Registerer, hub *Hub) metrics {
-	m := metrics{
+func newMetrics() metrics {
+	return metrics{
 		releases: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "backlot_configstore_releases_total", Help: "Releases by result: applied, refused or busy.",
 		}, []string{"result"}),
@@ -19,11 +20,21 @@ func newMetrics(registerer prometheus.Registerer, hub *Hub) metrics {
 		conflicts: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "backlot_configstore_conflicts_total", Help: "Releases tried again because others were faster.",
 		}),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "backlot_configstore_transaction_releases", Help: "Releases that share a transaction.",
+			Buckets: []float64{1, 2, 4, 8, 16, maxBatch},
+		}),
 	}
+}
+
+func (m metrics) register(registerer prometheus.Registerer, hub *Hub, commits *committer) {
 	if registerer == nil {
-		return m
+		return
 	}
-	registerer.MustRegister(m.releases, m.changes, m.conflicts,
+	registerer.MustRegister(m.releases, m.changes, m.conflicts, m.batch,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "backlot_configstore_queued_releases", Help: "Releases that wait for a transaction to begin; 4096 are the most.",
+		}, func() float64 { return float64(commits.waiting()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "backlot_configstore_revision", Help: "Newest revision given to subscribers.",
 		}, func() float64 { return float64(hub.Revision()) }),
@@ -31,5 +42,4 @@ func newMetrics(registerer prometheus.Registerer, hub *Hub) metrics {
 			Name: "backlot_configstore_subscribers", Help: "Open watches of objects.",
 		}, func() float64 { return float64(hub.countSubscribers()) }),
 	)
-	return m
 }

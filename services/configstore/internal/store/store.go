@@ -2,8 +2,12 @@
 //
 //	store.go    Store: open, Get, List
 //	kinds.go    kinds, known to all members
-//	apply.go    Apply: a whole release or nothing, in one transaction
+//	apply.go    Apply: a whole release or nothing
 //	check.go    what is checked of a release before it is written
+//	condition.go what must still be so when it is written
+//	lock.go     releases of the same object wait for each other
+//	commit.go   releases that come together share a transaction
+//	batch.go    which can, and what it writes; records of releases
 //	release.go  what was released
 //	history.go  what objects were, and taking back what was released
 //	draft.go    releases that are prepared and reviewed first
@@ -15,11 +19,12 @@
 //	metrics.go
 //
 // Keys: /backlot/v1/<tenant>/<kind>/<namespace>/<name> are objects,
-// /backlot/releases/<tenant>/<id> releases,
-// /backlot/drafts/<tenant>/<id> drafts, /backlot/kinds/<kind> kinds,
-// /backlot/guard/<tenant> a revision that orders releases of kinds that refer
-// to each other. Every write is below /backlot/. It does not know who may do
-// what. All of it is safe for concurrent use.
+// /backlot/releases/<tenant>/<id> records of releases, <id> being that of the
+// first in the transaction, and <id>!<id> marks of those that failed,
+// /backlot/drafts/<tenant>/<id> drafts, /backlot/kinds/<kind> kinds. Every
+// write is below /backlot/. Releases of one transaction share a revision and
+// touch different objects. It does not know who may do what. All of it is safe
+// for concurrent use.
 package store
 
 import (
@@ -52,7 +57,6 @@ const (
 	root         = "/backlot/"
 	releasesRoot = root + "releases/"
 	kindsRoot    = root + "kinds/"
-	guardRoot    = root + "guard/"
 )
 
 // Config holds what a Store needs beside the engine.
@@ -70,7 +74,8 @@ type Store struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	metrics metrics
-	linked  sync.Mutex // held by releases that the guard is needed for
+	locks   keyLocks
+	commits *committer
 	running sync.WaitGroup
 	stop    context.CancelFunc
 }
@@ -86,7 +91,9 @@ func Open(ctx context.Context, e *engine.Engine, config Config) (*Store, error) 
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.hub = newHub(e, s.log, s.onKind)
-	s.metrics = newMetrics(config.Registerer, s.hub)
+	s.metrics = newMetrics()
+	s.commits = newCommitter(e, s.metrics.batch, s.log)
+	s.metrics.register(config.Registerer, s.hub, s.commits)
 	if err := s.patiently(ctx, s.loadKinds); err != nil {
 		return nil, err
 	}
@@ -103,8 +110,10 @@ func Open(ctx context.Context, e *engine.Engine, config Config) (*Store, error) 
 	return s, nil
 }
 
-// Close ends all subscriptions. The engine stays open.
+// Close waits for the releases that are being written, refuses those that have
+// not begun, and ends all subscriptions. The engine stays open.
 func (s *Store) Close() {
+	s.commits.close()
 	s.stop()
 	s.running.Wait()
 }

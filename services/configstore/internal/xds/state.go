@@ -162,8 +162,9 @@ func compareInstances(a, b *configstorev1.Instance) int {
 	return cmp.Or(cmp.Compare(a.GetId(), b.GetId()), cmp.Compare(a.GetAddress(), b.GetAddress()))
 }
 
+// released notes the newest release; ids order those of one revision.
 func (s *state) released(release string, revision int64) {
-	if revision > s.revision && release != "" {
+	if release != "" && (revision > s.revision || revision == s.revision && release > s.release) {
 		s.release, s.revision = release, revision
 	}
 }
