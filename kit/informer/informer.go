@@ -13,6 +13,8 @@
 //	snapshot.go  the last good state on disk, used while the source is down
 //	metrics.go   what is counted
 //	remote.go    a Source over the configstore's API
+//	ack.go       what the source is told of objects that were rejected
+//	report.go    Reporter: tells the configstore for a whole process
 //	static.go    a Source in memory, for tests and fixed configuration
 //	kubernetes/  a Source over a Kubernetes API server
 //	wire/        fields of protobuf messages, read and left out without decoding
@@ -42,6 +44,7 @@ type Informer[T any] struct {
 	config  Config
 	metrics metrics
 	store   store[T]
+	acks    acks
 	random  *rand.Rand  // of Run's goroutine
 	changes []change[T] // room for a batch, used again
 
@@ -120,6 +123,7 @@ func (i *Informer[T]) Revision() int64 { return i.store.revision() }
 // source are logged, counted and tried again. It fails at once where the
 // decoder cannot do what Config asks for.
 func (i *Informer[T]) Run(ctx context.Context) error {
+	defer i.acks.begin(i.source, i.kind)()
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	if i.config.SnapshotFile != "" {
@@ -178,6 +182,7 @@ func (i *Informer[T]) list(ctx context.Context) error {
 	ctx, heard, stop := i.listen(ctx, i.config.ListTimeout)
 	defer stop()
 	var objects []*Object[T]
+	i.acks.relist()
 	revision, err := i.source.List(ctx, i.kind, i.config.Namespace, func(items []Item) (err error) {
 		heard()
 		objects, err = i.accept(objects, items)
@@ -253,7 +258,9 @@ func (i *Informer[T]) apply(batch Batch) error {
 	for n := range batch.Changes {
 		raw := &batch.Changes[n]
 		c := change[T]{key: keyOf(raw.Namespace, raw.Name)}
-		if !raw.Deleted {
+		if raw.Deleted {
+			i.acks.forget(c.key)
+		} else {
 			object, err := i.decode(&raw.Item)
 			if err != nil {
 				i.refuse(&raw.Item, err)
@@ -294,6 +301,7 @@ func (i *Informer[T]) delivered(events int) {
 	if events > 0 {
 		i.changed()
 	}
+	i.acknowledge(events > 0)
 }
 
 // changed lets the snapshot be written.
@@ -307,6 +315,7 @@ func (i *Informer[T]) changed() {
 // refuse keeps what was known of an object whose new spec cannot be decoded.
 func (i *Informer[T]) refuse(item *Item, err error) {
 	i.metrics.refused.WithLabelValues(i.kind).Inc()
+	i.acks.reject(keyOf(item.Namespace, item.Name), item.Revision, err, true)
 	i.config.Log.Error("object cannot be decoded and is left as it was",
 		"namespace", item.Namespace, "name", item.Name, "revision", item.Revision, "err", err)
 }

@@ -13,18 +13,26 @@ import (
 )
 
 type remote struct {
-	client configstorev1connect.ConfigServiceClient
+	client     configstorev1connect.ConfigServiceClient
+	subscriber *configstorev1.Subscriber // nil: is in no canary
 }
 
 // NewRemote returns the objects of the configstore at baseURL. The HTTP client
 // must not limit the whole exchange in time: watches are without end.
 func NewRemote(client connect.HTTPClient, baseURL string, options ...connect.ClientOption) Source {
-	return &remote{configstorev1connect.NewConfigServiceClient(client, baseURL, options...)}
+	return NewRemoteFor(nil, client, baseURL, options...)
+}
+
+// NewRemoteFor is NewRemote for a process that canaries may choose.
+func NewRemoteFor(
+	subscriber *configstorev1.Subscriber, client connect.HTTPClient, baseURL string, options ...connect.ClientOption,
+) Source {
+	return &remote{configstorev1connect.NewConfigServiceClient(client, baseURL, options...), subscriber}
 }
 
 // List implements Source.
 func (r *remote) List(ctx context.Context, kind, namespace string, deliver func([]Item) error) (int64, error) {
-	list, err := r.client.List(ctx, &configstorev1.ListRequest{Kind: kind, Namespace: namespace})
+	list, err := r.client.List(ctx, &configstorev1.ListRequest{Kind: kind, Namespace: namespace, Subscriber: r.subscriber})
 	if err != nil {
 		return 0, fmt.Errorf("list %s: %w", kind, err)
 	}
@@ -37,7 +45,7 @@ func (r *remote) List(ctx context.Context, kind, namespace string, deliver func(
 
 // Watch implements Source.
 func (r *remote) Watch(ctx context.Context, kind, namespace string, from int64, deliver func(Batch) error) error {
-	request := &configstorev1.WatchRequest{Kind: kind, Namespace: namespace, FromRevision: from}
+	request := &configstorev1.WatchRequest{Kind: kind, Namespace: namespace, FromRevision: from, Subscriber: r.subscriber}
 	stream, err := r.client.Watch(ctx, request)
 	if err != nil {
 		return watchError(kind, err)

@@ -27,6 +27,7 @@ type common struct {
 	tlsCA       string
 	plaintext   bool
 	advertise   string
+	labels      string
 	stopTimeout time.Duration
 	// endpoints by service, in a process of one service only.
 	endpoints  map[string]*endpoint
@@ -70,6 +71,7 @@ func registerCommon(set *config.Set, services []Service) *common {
 	set.String(&c.clusterKey, "cluster-key-file", "", "`file` with the key that services trust each other by; empty: cluster.key in the data folder, made at first start")
 	set.String(&c.otlp, "otlp-endpoint", "", "`address` that traces are sent to (OTLP over HTTP, http://host:4318); empty: none")
 	set.Float(&c.traceRatio, "trace-ratio", 0.01, "share of requests that are traced, 0 to 1")
+	set.String(&c.labels, "instance-labels", "", "`labels` by which canaries of configuration may choose this process (name=value with commas between)")
 	set.String(&c.tlsCert, "tls-cert", "", "PEM `file` with this process's certificate for calls between services")
 	set.String(&c.tlsKey, "tls-key", "", "PEM `file` with its key")
 	set.String(&c.tlsCA, "tls-ca", "", "PEM `file` with the authority that signs the services' certificates")
@@ -88,6 +90,9 @@ func (c *common) validate() error {
 	}
 	if c.succession.enabled && c.succession.drain <= 0 {
 		faults = append(faults, errors.New("takeover-drain: must be above 0"))
+	}
+	if _, err := parseLabels(c.labels); err != nil {
+		faults = append(faults, err)
 	}
 	if c.stopTimeout <= 0 {
 		faults = append(faults, errors.New("stop-timeout: must be above 0"))

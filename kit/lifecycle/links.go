@@ -33,6 +33,7 @@ type links struct {
 	serverTLS *tls.Config
 	clientTLS *tls.Config
 	source    informer.Source
+	reporter  *informer.Reporter // nil without a configstore
 	own       *rpc.Dialer // for what belongs to no service
 
 	policies  *informer.Informer[*policyv1.CallPolicy]
@@ -63,7 +64,10 @@ func newLinks(ctx context.Context, p *process) (*links, error) {
 		l.source = informer.NewStatic()
 	} else {
 		client, base := l.own.HTTPClient(configstoreName)
-		l.source = informer.NewRemote(client, base)
+		self := p.subscriber()
+		l.reporter = informer.NewReporter(self, p.clock(), p.log, client, base)
+		l.reporter.Count(rpcHealth(p.registry))
+		l.source = l.reporter.Source(informer.NewRemoteFor(self, client, base))
 	}
 	l.policies = informer.New[*policyv1.CallPolicy](l.source, "CallPolicy", l.informerConfig("CallPolicy"))
 	l.instances = informer.New[*configstorev1.Instance](l.source, "Instance", l.informerConfig("Instance"))
@@ -227,6 +231,7 @@ func (l *links) remove(h *Host) {
 }
 
 func (l *links) startInformers() {
+	l.running.Go(func() { _ = l.reporter.Run(l.context) })
 	l.running.Go(func() { _ = l.policies.Run(l.context) })
 	if l.process.settings.configstore != "" {
 		l.running.Go(func() { _ = l.instances.Run(l.context) })

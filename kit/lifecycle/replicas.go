@@ -1,7 +1,10 @@
 package lifecycle
 
 import (
+	"context"
+
 	"github.com/backlot-video/backlot/kit/rpc"
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	"github.com/backlot-video/backlot/proto/rpcdesc"
 )
 
@@ -42,4 +45,27 @@ func (h *Host) replica(id string) []rpc.Endpoint {
 		}
 	}
 	return nil
+}
+
+// DialInstances returns a function that gives calls to one instance of the
+// service by its id, for the one service that need not ask the register:
+// known reads it. own is the instance of this host; empty where it cannot be
+// reached.
+func (h *Host) DialInstances(known func(context.Context) []*configstorev1.Instance) (own string, dial func(id string) rpcdesc.Conn) {
+	config := h.process.links.clientConfig(h.name, h.Tracer)
+	config.Registerer = nil // the instances' names are no labels
+	config.Resolver = rpc.ResolverFunc(func(id string) []rpc.Endpoint {
+		for _, i := range known(context.Background()) {
+			if i.GetId() == id {
+				return []rpc.Endpoint{{Address: i.GetAddress(), KitexAddress: i.GetKitexAddress(), TLS: i.GetTls()}}
+			}
+		}
+		return nil
+	})
+	dialer := rpc.NewDialer(config)
+	h.onClose(dialer.Close)
+	if h.rpcListener != nil {
+		own = h.process.links.instance(h).GetId()
+	}
+	return own, dialer.Conn
 }

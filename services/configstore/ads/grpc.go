@@ -193,8 +193,7 @@ func (s *Server) converse(ctx context.Context, stream *stream, out *writer, requ
 		if err := out.send(stream.responses(current)); err != nil {
 			return err
 		}
-		accepted, refused := stream.accepted(current)
-		s.stand(v, at, current, accepted, refused)
+		s.stand(v, at, current, stream.accepted(current), stream.refusals(current))
 	}
 }
 

@@ -44,7 +44,39 @@ type view struct {
 }
 
 // standing is where a stream is, as its view knows.
-type standing struct{ accepted, refused *Snapshot }
+type standing struct {
+	accepted, refused *Snapshot
+	node              *corev3.Node
+	last              *Snapshot // that was accepted last
+	refusals          []Refusal // of refused
+}
+
+// Refusal is a response that a client refused.
+type Refusal struct {
+	Type      string   // a type URL
+	Resources []string // some of those that may be why
+	Reason    string
+}
+
+// Standing is where a client is.
+type Standing struct {
+	Node     *corev3.Node
+	Accepted *Snapshot // the last one that it took all of; nil: none
+	Refused  []Refusal // of the newest one
+}
+
+// Standings are all clients', of those with several streams one for each.
+func (s *Server) Standings() []Standing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Standing, 0, s.streams)
+	for _, v := range s.views {
+		for at := range v.streams {
+			all = append(all, Standing{at.node, at.last, at.refusals})
+		}
+	}
+	return all
+}
 
 // NewServer returns a server without a snapshot. Its methods are safe for
 // concurrent use.
@@ -141,7 +173,7 @@ func (s *Server) join(node *corev3.Node) (*view, *standing) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v, at := s.view(name), new(standing)
+	v, at := s.view(name), &standing{node: node}
 	v.streams[at] = struct{}{}
 	v.move()
 	return v, at
@@ -155,18 +187,18 @@ func (s *Server) quit(v *view, at *standing) {
 }
 
 // stand notes where a stream is.
-func (s *Server) stand(v *view, at *standing, now *Snapshot, accepted, refused bool) {
-	var next standing
-	if accepted {
-		next.accepted = now
-	}
-	if refused {
-		next.refused = now
-	}
+func (s *Server) stand(v *view, at *standing, now *Snapshot, accepted bool, refusals []Refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if *at != next {
-		*at = next
+	before := *at
+	if at.accepted = nil; accepted {
+		at.accepted, at.last = now, now
+	}
+	if at.refused = nil; len(refusals) > 0 {
+		at.refused = now
+	}
+	at.refusals = refusals
+	if at.accepted != before.accepted || at.refused != before.refused || len(refusals) != len(before.refusals) {
 		v.move()
 	}
 }

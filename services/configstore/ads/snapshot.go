@@ -11,9 +11,17 @@ import (
 
 // Snapshot is a whole configuration. It is never changed.
 type Snapshot struct {
-	release string
-	groups  [kinds]*group
+	release  string
+	revision int64
+	groups   [kinds]*group
 }
+
+// At says at which revision of the store the snapshot is, before it is
+// published.
+func (s *Snapshot) At(revision int64) { s.revision = revision }
+
+// Revision is that of At; 0 where it is not known.
+func (s *Snapshot) Revision() int64 { return s.revision }
 
 // Release is the one that the snapshot is of.
 func (s *Snapshot) Release() string { return s.release }

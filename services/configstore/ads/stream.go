@@ -109,9 +109,10 @@ func (s *stream) answer(sub *subscription, refused bool, reason string) {
 	}
 	// The client keeps what it has. It is not sent the same again: the next
 	// response is of the next version.
+	sub.refusal = Refusal{typeURLs[sub.kind], sub.suspects(f), bounded(reason)}
 	s.metrics.rejected.WithLabelValues(labels[sub.kind]).Inc()
 	s.log.Error("configuration is rejected by a client and parked", "node", s.id(), "type", labels[sub.kind],
-		"resources", sub.suspects(f), "version", f.group.version, "release_id", s.target.Release(), "reason", bounded(reason))
+		"resources", sub.refusal.Resources, "version", f.group.version, "release_id", s.target.Release(), "reason", sub.refusal.Reason)
 }
 
 // count keeps the number of parked subscriptions.
@@ -213,16 +214,23 @@ func (s *stream) hold(k kind) bool {
 	return false
 }
 
-// accepted tells that the client has taken all of a snapshot that it asked
-// for, and refused that it refused some of it.
-func (s *stream) accepted(snapshot *Snapshot) (accepted, refused bool) {
-	accepted = snapshot != nil
+// accepted tells that the client has taken all of a snapshot that it asked for.
+func (s *stream) accepted(snapshot *Snapshot) bool {
+	accepted := snapshot != nil
 	for k, sub := range s.types {
-		if sub == nil || snapshot == nil {
-			continue
+		if sub != nil && snapshot != nil {
+			accepted = accepted && sub.base == snapshot.groups[k]
 		}
-		accepted = accepted && sub.base == snapshot.groups[k]
-		refused = refused || sub.refused == snapshot.groups[k]
 	}
-	return accepted, refused
+	return accepted
+}
+
+// refusals are what the client refused of a snapshot.
+func (s *stream) refusals(snapshot *Snapshot) (all []Refusal) {
+	for k, sub := range s.types {
+		if sub != nil && snapshot != nil && sub.refused == snapshot.groups[k] && sub.refused != nil {
+			all = append(all, sub.refusal)
+		}
+	}
+	return all
 }

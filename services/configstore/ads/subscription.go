@@ -13,6 +13,7 @@ type subscription struct {
 	initial map[string]string // delta: versions that the client came with
 	base    *group            // whose resources the client has taken; nil: none yet
 	refused *group            // the newest that it refused; parked until there is another
+	refusal Refusal           // of refused
 	fresh   []string          // names to be sent whether they changed or not, sorted
 	owed    []string          // to be sent with the next group, sorted
 	gone    []*Resource       // what the client has and may have to be told to remove

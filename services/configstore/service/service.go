@@ -143,6 +143,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	host.Handle(configstorev1.RegistryServiceDesc, api.NewRegistry(objects))
 	host.Handle(configstorev1.DraftServiceDesc, api.NewDrafts(objects, s.config.Approvals))
 	host.Handle(configstorev1.ClusterServiceDesc, api.NewCluster(etcd, objects))
+	host.Handle(configstorev1.AcknowledgementServiceDesc, api.NewAcknowledgements(objects, witness(host, etcd.Members, objects, plane)))
 	host.Handle(configstorev1.QuotaServiceDesc, api.NewQuota(host.Clock, etcd.Members, host.Registerer))
 	engine.Observe(etcd, host.Registerer)
 	discovery := plane.Handler(s.allowXDS)

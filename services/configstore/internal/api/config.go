@@ -3,6 +3,7 @@
 //	config.go    ConfigService
 //	registry.go  RegistryService
 //	draft.go     DraftService
+//	acknowledgement.go  AcknowledgementService; what members know of instances
 //	gate.go      what grants let operators do
 //	secret.go    what readers see of secrets
 //	cluster.go   ClusterService

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/backlot-video/backlot/services/configstore/internal/ack"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 	"github.com/backlot-video/backlot/services/configstore/internal/object"
 	"github.com/backlot-video/backlot/services/configstore/internal/store"
@@ -34,6 +35,7 @@ var byError = []struct {
 	{store.ErrReview, connect.CodeFailedPrecondition},
 	{store.ErrDrafts, connect.CodeResourceExhausted},
 	{store.ErrBusy, connect.CodeUnavailable},
+	{ack.ErrFull, connect.CodeResourceExhausted},
 	{engine.ErrClosed, connect.CodeUnavailable},
 	{engine.ErrMember, connect.CodeFailedPrecondition},
 	{engine.ErrQuorum, connect.CodeFailedPrecondition},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1/configstorev1connect"
 	storefrontv1 "github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1"
 	"github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1/storefrontv1connect"
+	"github.com/backlot-video/backlot/services/configstore/internal/ack"
 	"github.com/backlot-video/backlot/services/configstore/internal/api"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 	objectstore "github.com/backlot-video/backlot/services/configstore/internal/store"
@@ -24,6 +26,9 @@ import (
 
 // What the tool reads from its input, and the editor that it opens.
 var fromInput, editor string
+
+// reportTo is where the instances of the newest house report to.
+var reportTo configstorev1connect.AcknowledgementServiceClient
 
 // gate lets everybody in as operator.
 type gate struct {
@@ -69,7 +74,11 @@ func house(t *testing.T) (e *engine.Engine, run func(args ...string) (code int, 
 	mux.Handle(configstorev1connect.NewClusterServiceHandler(api.NewCluster(e, objects)))
 	mux.Handle(configstorev1connect.NewConfigServiceHandler(api.NewConfig(objects, false)))
 	mux.Handle(configstorev1connect.NewDraftServiceHandler(api.NewDrafts(objects, 0)))
+	book := ack.NewBook(time.Now, nil)
+	desk := api.NewAcknowledgements(objects, api.Witness{Book: book, Clock: time.Now})
+	mux.Handle(configstorev1connect.NewAcknowledgementServiceHandler(desk))
 	server := httptest.NewServer(mux)
+	reportTo = configstorev1connect.NewAcknowledgementServiceClient(server.Client(), server.URL)
 	t.Cleanup(server.Close)
 	return e, func(args ...string) (int, string, string) {
 		var out, errs bytes.Buffer

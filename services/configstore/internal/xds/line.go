@@ -49,6 +49,10 @@ func (l *line) next() (changed bool, err error) {
 		return false, err
 	}
 	// Versions rise with time, so also over restarts.
-	l.last, changed = ads.Next(l.last, l.state.release, uint64(time.Now().UnixMicro()), resources)
+	next, changed := ads.Next(l.last, l.state.release, uint64(time.Now().UnixMicro()), resources)
+	if changed {
+		next.At(l.state.revision)
+		l.last = next
+	}
 	return changed, nil
 }

@@ -8,6 +8,7 @@
 //	state.go     the objects that are rendered
 //	render.go    objects to resources; route.go and cluster.go are its parts,
 //	             memo.go keeps what has not changed
+//	node.go      what nodes made of what they were given
 //	seal.go      resources validated and marshalled, once
 //	metrics.go   what is counted
 //
