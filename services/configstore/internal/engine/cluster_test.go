@@ -77,16 +77,17 @@ func newTrio(t *testing.T, names ...string) *trio {
 func found(t *testing.T) *trio {
 	t.Helper()
 	c := newTrio(t, "a", "b", "c")
-	c.foundAs(quick, true)
+	c.foundAs(engine.Config{NoSync: true, Cluster: engine.Cluster{Profile: quick}})
 	return c
 }
 
-func (c *trio) foundAs(profile engine.Profile, noSync bool) {
+// foundAs is found with other settings than those of addresses.
+func (c *trio) foundAs(with engine.Config) {
 	c.Helper()
 	var list []string
 	for _, name := range c.names {
 		config := c.config(name)
-		config.Cluster.Profile, config.NoSync = profile, noSync
+		config.Cluster.Profile, config.NoSync, config.SnapshotEntries = with.Cluster.Profile, with.NoSync, with.SnapshotEntries
 		c.configs[name] = config
 		list = append(list, name+"="+config.Cluster.PeerURL)
 	}
@@ -247,16 +248,7 @@ func TestLeaderThatIsCutOffStepsDownAndOthersGoOn(t *testing.T) {
 // process only, so this test runs alone.
 func TestLeaderShowsHowFarFollowersAre(t *testing.T) {
 	c := newTrio(t, "a", "b", "c")
-	var list []string
-	for _, name := range c.names {
-		c.configs[name] = c.config(name)
-		list = append(list, name+"="+c.configs[name].Cluster.PeerURL)
-	}
-	for name, config := range c.configs {
-		config.Cluster.Members = list
-		c.configs[name] = config
-	}
-	c.start("a", "b", "c")
+	c.foundAs(engine.Config{SnapshotEntries: 100, NoSync: true, Cluster: engine.Cluster{Profile: quick}})
 	c.members["c"].Close() // and again, as the last one
 	delete(c.members, "c")
 	c.start("c")
@@ -290,9 +282,16 @@ func TestLeaderShowsHowFarFollowersAre(t *testing.T) {
 	if p := progress("b"); p.State != "replicate" || !p.Active {
 		t.Errorf("b, which is not cut off, is in %+v", p)
 	}
+	for range 300 { // more than the log keeps
+		put(t, c.members["c"], "/key", "3")
+	}
+	c.network.SetLink(wan.Link{Delay: 200 * time.Millisecond}) // so that it can be seen
 	c.network.Heal()
+	c.until("sending a everything", func() bool { return progress("a").State == "snapshot" })
+	c.network.SetLink(wan.Link{})
 	c.until("a's catching up", func() bool {
-		return progress("a").Active && c.value("a", "/key") == "2"
+		p := progress("a")
+		return p.State == "replicate" && p.Active && c.value("a", "/key") == "3"
 	})
 	c.members["a"].Close() // connections are refused, of which the leader is told
 	delete(c.members, "a")

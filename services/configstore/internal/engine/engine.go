@@ -47,6 +47,10 @@ type Config struct {
 	// DefragEvery is the shortest time between two defragmentations, which are
 	// made where half of the file is free; default 1 h.
 	DefragEvery time.Duration
+	// SnapshotEntries is how many entries of the log are kept in memory until a
+	// snapshot takes their place; a tenth of them stay, for members that are a
+	// little behind. Default 10,000: configuration is small.
+	SnapshotEntries uint64
 	// NoSync leaves writing to the disk to the operating system: quick, and
 	// lost when the machine fails. For tests.
 	NoSync bool
@@ -69,6 +73,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.DefragEvery <= 0 {
 		c.DefragEvery = time.Hour
+	}
+	if c.SnapshotEntries == 0 {
+		c.SnapshotEntries = 10_000
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -46,10 +46,8 @@ func member(config Config) (*embed.Config, error) {
 	c.EnableGRPCGateway = false
 	c.WarningApplyDuration = 500 * time.Millisecond
 	c.WarningUnaryRequestDuration = time.Second
-	// Configuration is small: a snapshot every 10,000 entries bounds the log
-	// in memory, 1,000 entries let a slow member catch up.
-	c.SnapshotCount = 10_000
-	c.SnapshotCatchUpEntries = 1_000
+	c.SnapshotCount = config.SnapshotEntries
+	c.SnapshotCatchUpEntries = config.SnapshotEntries / 10
 	return c, config.Cluster.apply(c)
 }
 

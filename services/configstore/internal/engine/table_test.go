@@ -104,7 +104,7 @@ func part(times []time.Duration, q float64) time.Duration {
 
 func (m *cell) measure(t *testing.T, stalls time.Duration) {
 	c := newTrio(t, "a", "b", "c")
-	c.foundAs(m.profile, false)
+	c.foundAs(engine.Config{Cluster: engine.Cluster{Profile: m.profile}})
 	c.network.SetLink(wan.Link{Delay: m.delay, Jitter: m.delay / 5})
 	c.leader(c.names...)
 	pass(t.Context(), 2*m.profile.Election)
