@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -32,6 +33,15 @@ const (
 // more than a release in it.
 var wanted = [...]int{1, 1, 8, 16}
 
+// A transaction that takes longer than slowAfter was probably lost with a
+// leader, which the engine finds out only seconds later. It no longer counts
+// as on its way, or the member would write nothing meanwhile; at most maxSlow
+// are so.
+const (
+	slowAfter = 300 * time.Millisecond
+	maxSlow   = 64
+)
+
 // committer writes releases, under load several in one transaction.
 type committer struct {
 	engine transactor
@@ -41,7 +51,8 @@ type committer struct {
 	mu       sync.Mutex
 	queue    []*write // oldest first
 	bytes    int      // of queue
-	inFlight int
+	inFlight int      // without slow ones
+	slow     int
 	closed   bool
 	running  sync.WaitGroup
 }
@@ -118,14 +129,30 @@ func (c *committer) begin() {
 	for c.ready() {
 		batch := c.take()
 		c.inFlight++
-		c.running.Go(func() {
-			c.commit(batch)
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.inFlight--
-			c.begin()
-		})
+		c.running.Go(func() { c.carry(batch) })
 	}
+}
+
+// carry writes a batch, and begins what is wanted once it is written or slow.
+func (c *committer) carry(batch []*write) {
+	counted := &c.inFlight // where this one counts; nil when it has ended
+	late := time.AfterFunc(slowAfter, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if counted == &c.inFlight && c.slow < maxSlow {
+			c.inFlight--
+			c.slow++
+			counted = &c.slow
+			c.begin()
+		}
+	})
+	defer late.Stop()
+	c.commit(batch)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*counted--
+	counted = nil
+	c.begin()
 }
 
 // ready tells that another transaction is to be begun; c.mu is held.
