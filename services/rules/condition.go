@@ -43,5 +43,5 @@ func (c *Condition) Observe(e *Event, request *Request) { c.program.Observe(e, r
 // Holds reports whether the condition is known to be true of a decoded fact.
 // It does not allocate.
 func (c *Condition) Holds(e *Event) bool {
-	return c.holds(e.frame)
+	return c.holds(&e.frame)
 }

@@ -45,10 +45,10 @@ type Step struct {
 
 // Event is a fact decoded for one program. It may be used again, by one
 // goroutine at a time.
-type Event struct{ frame *program.Frame }
+type Event struct{ frame program.Frame }
 
 // NewEvent returns an empty event for Decode.
-func (p *Program) NewEvent() *Event { return &Event{program.NewFrame(p.set.Addrs)} }
+func (p *Program) NewEvent() *Event { return &Event{*program.NewFrame(p.set.Addrs)} }
 
 // Decode reads a fact given as protobuf wire bytes, which must not change
 // while the event is in use. Velocity reads as missing until Observe. The
@@ -64,12 +64,12 @@ func (p *Program) Observe(e *Event, request *Request) {
 	if request == nil {
 		request = &Request{}
 	}
-	p.windows.Run(e.frame, timeOf(p.set, e.frame), program.Count{Part: request.Part, EventID: request.EventID, ReadOnly: request.ReadOnly})
+	p.windows.Run(&e.frame, timeOf(p.set, &e.frame), program.Count{Part: request.Part, EventID: request.EventID, ReadOnly: request.ReadOnly})
 }
 
 // Judge applies the rules to a decoded fact. It can be repeated.
 func (p *Program) Judge(e *Event, d *Decision) {
-	p.judge(e.frame, d)
+	p.judge(&e.frame, d)
 	d.Trace = d.Trace[:0]
 }
 
