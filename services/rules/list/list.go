@@ -139,7 +139,12 @@ func (l *List) Has(s string) bool {
 }
 
 // HasText reports whether s is matched as it is spelled.
-func (l *List) HasText(s string) bool { return l.HasTextHash(s, Hash(s)) }
+func (l *List) HasText(s string) bool {
+	if l.match != Prefix && l.overlay == nil { // most lists
+		return l.texts.has(s, Hash(s))
+	}
+	return l.HasTextHash(s, Hash(s))
+}
 
 // HasTextHash is HasText for callers that ask several lists about one value;
 // h is Hash(s).

@@ -63,7 +63,22 @@ const daySeconds = 24 * 3600
 
 // calendar compiles hour, weekday, day and month.
 func calendar(n *check.Node) func(*Frame) (int64, bool) {
-	at, z, part := ints(n.Args[0]), zoneOf(n.Zone), calendarPart(n.Op)
+	z := zoneOf(n.Zone)
+	if n.Op == check.Hour && ofFact(n.Args[0]) { // what most rules ask for
+		slot := n.Args[0].Slot
+		return func(f *Frame) (int64, bool) {
+			s := &f.Record.Slots[slot]
+			if !s.OK {
+				return 0, false
+			}
+			second := z.local(s.N) % daySeconds
+			if second < 0 {
+				second += daySeconds
+			}
+			return second / 3600, true
+		}
+	}
+	at, part := ints(n.Args[0]), calendarPart(n.Op)
 	return func(f *Frame) (int64, bool) {
 		v, ok := at(f)
 		if !ok {

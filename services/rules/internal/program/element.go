@@ -107,24 +107,36 @@ func (f *Frame) confirm(tests []elementTest, slots []fact.Slot) bool {
 
 // someElement is `any` of tests.
 func someElement(list int, tests []elementTest) Cond {
-	if len(tests) == 2 {
-		aSlot, aLow, aWidth, aLength := tests[0].spread()
-		bSlot, bLow, bWidth, bLength := tests[1].spread()
-		return func(f *Frame) bool {
-			slots := f.Record.Slots
-			for at := slots[list].First(); at != 0; at = int(slots[at].N) {
-				both := seems(&slots[at+aSlot], aLow, aWidth, aLength) & seems(&slots[at+bSlot], bLow, bWidth, bLength)
-				if both != 0 && f.confirm(tests, slots[at+1:]) {
-					return true
-				}
-			}
-			return false
-		}
+	if len(tests) == 2 && tests[0].isText() != tests[1].isText() {
+		return someNamed(list, tests)
 	}
 	return func(f *Frame) bool {
 		slots := f.Record.Slots
 		for at := slots[list].First(); at != 0; at = int(slots[at].N) {
 			if f.pass(tests, at+1) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// someNamed is `any` of a text and a number.
+func someNamed(list int, tests []elementTest) Cond {
+	text, number := &tests[0], &tests[1]
+	if !text.isText() {
+		text, number = number, text
+	}
+	named, _, _, length := text.spread()
+	slot, low, width, unit := number.spread()
+	return func(f *Frame) bool {
+		slots := f.Record.Slots
+		for at := slots[list].First(); at != 0; at = int(slots[at].N) {
+			both := seems(&slots[at+slot], low, width, unit)
+			if len(slots[at+named].S) != length {
+				both = 0
+			}
+			if both != 0 && f.confirm(tests, slots[at+1:]) {
 				return true
 			}
 		}
@@ -158,6 +170,9 @@ func everyElement(list int, tests []elementTest) Cond {
 		return slots[list].OK
 	}
 }
+
+// isText tells a text from a number, which has a text where it is money.
+func (t *elementTest) isText() bool { return t.text != "" && !t.money }
 
 // spread is what seems asks for, for registers. The slot is counted from where
 // the element begins, one before its first slot.
