@@ -16,6 +16,7 @@ import (
 
 	"github.com/backlot-video/backlot/bench/gateway"
 	"github.com/backlot-video/backlot/bench/gateway/xds"
+	"github.com/backlot-video/backlot/bench/informer"
 	"github.com/backlot-video/backlot/bench/internal/measure"
 	"github.com/backlot-video/backlot/bench/money/ledger"
 	"github.com/backlot-video/backlot/bench/money/mq"
@@ -24,7 +25,7 @@ import (
 	"github.com/backlot-video/backlot/bench/rules"
 )
 
-var benches = slices.Concat(gateway.Benches, xds.Benches, rules.Benches, ledger.Benches, mq.Benches, pressure.Benches, tcc.Benches)
+var benches = slices.Concat(gateway.Benches, xds.Benches, informer.Benches, rules.Benches, ledger.Benches, mq.Benches, pressure.Benches, tcc.Benches)
 
 func main() {
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
