@@ -2,7 +2,7 @@
 // PostgreSQL, and embeds the migrations.
 //
 //	schema/<service>   goose migrations; kit's are 00001-00099, a service's
-//	                   start at 00100
+//	                   start at 00100; *_postgresql.sql are not for SQLite
 //	queries/<service>  queries, from which sqlc makes gen/<service>
 //
 // It opens no database: kit/database applies the migrations.

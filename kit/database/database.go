@@ -77,6 +77,7 @@ type Func func(ctx context.Context, tx *sql.Tx) error
 
 // Open opens the database, makes it where it is missing, and applies
 // migrations: the *.sql files at the root of the given file system, for goose.
+// Those that end with _postgresql.sql are for that engine alone.
 func Open(ctx context.Context, cfg Config, migrations fs.FS) (*DB, error) {
 	cfg = cfg.withDefaults()
 	db, err := open(ctx, cfg, migrations)

@@ -244,6 +244,18 @@ func TestOpenMigratesOldAndRefusesNewer(t *testing.T) {
 	}
 }
 
+func TestMigrationOfOneEngineIsForItAlone(t *testing.T) {
+	files := fstest.MapFS{
+		"00001_notes.sql":            {Data: []byte(notes)},
+		"00002_notes_postgresql.sql": {Data: []byte("-- +goose Up\nALTER TABLE notes ALTER COLUMN id SET STORAGE EXTERNAL;\n")},
+	}
+	databasetest.EachFS(t, "notes", files, func(t *testing.T, db *database.DB) {
+		if err := db.Write(t.Context(), insert("a", 1)); err != nil || count(t, db) != 1 {
+			t.Error(err, count(t, db))
+		}
+	})
+}
+
 func TestReplicasMayOpenTogether(t *testing.T) {
 	cfg := databasetest.Config(t, database.PostgreSQL, "notes")
 	var all sync.WaitGroup

@@ -11,10 +11,15 @@ import (
 )
 
 // migrate applies what is missing. The kit's tables and a service's own are
-// numbered apart, so a lower number may come later.
+// numbered apart, so a lower number may come later. One whose name ends with
+// _postgresql.sql is not for SQLite.
 func migrate(ctx context.Context, cfg Config, db *sql.DB, dialect Dialect, migrations fs.FS) error {
 	dialects := map[Dialect]goose.Dialect{SQLite: goose.DialectSQLite3, PostgreSQL: goose.DialectPostgres}
-	provider, err := goose.NewProvider(dialects[dialect], db, migrations,
+	others, err := ofOthers(dialect, migrations)
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(dialects[dialect], db, migrations, goose.WithExcludeNames(others),
 		goose.WithAllowOutofOrder(true), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
@@ -35,4 +40,12 @@ func migrate(ctx context.Context, cfg Config, db *sql.DB, dialect Dialect, migra
 			slog.String("engine", string(dialect)), slog.Int64("from", current), slog.Int64("to", newest))
 	}
 	return nil
+}
+
+// ofOthers are the migrations that an engine has no need of.
+func ofOthers(dialect Dialect, migrations fs.FS) ([]string, error) {
+	if dialect == PostgreSQL {
+		return nil, nil
+	}
+	return fs.Glob(migrations, "*_"+string(PostgreSQL)+".sql")
 }

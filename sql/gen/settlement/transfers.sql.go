@@ -260,7 +260,7 @@ func (q *Queries) GetTransfer(ctx context.Context, arg GetTransferParams) (GetTr
 
 const ListChain = `-- name: ListChain :many
 SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
-WHERE transfers.ledger = $1 AND transfers.sequence > 0 AND transfers.sequence > $2
+WHERE transfers.ledger = $1 AND transfers.sequence > $2 AND transfers.sequence > 0
 ORDER BY transfers.sequence
 LIMIT $3
 `
@@ -292,7 +292,8 @@ type ListChainRow struct {
 	Currency       string
 }
 
-// ListChain gives a ledger's posted transfers in the order of its chain.
+// ListChain gives a ledger's posted transfers in the order of its chain. SQLite
+// seeks by the first of the two bounds: it must be the one that moves.
 func (q *Queries) ListChain(ctx context.Context, arg ListChainParams) ([]ListChainRow, error) {
 	rows, err := q.db.QueryContext(ctx, ListChain, arg.Ledger, arg.AfterSequence, arg.MaxRows)
 	if err != nil {

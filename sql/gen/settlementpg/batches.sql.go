@@ -280,14 +280,13 @@ func (q *Queries) FindAccounts(ctx context.Context, arg FindAccountsParams) ([]F
 
 const FindTransfers = `-- name: FindTransfers :many
 SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency
-FROM (SELECT unnest($1::text[]) AS key) AS wanted
-JOIN transfers ON transfers.tenant_id = $2 AND transfers.idempotency_key = wanted.key
-JOIN ledgers ON ledgers.number = transfers.ledger
+FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = $1 AND transfers.idempotency_key = ANY($2::text[])
 `
 
 type FindTransfersParams struct {
-	Keys     []string
 	TenantID string
+	Keys     []string
 }
 
 type FindTransfersRow struct {
@@ -312,7 +311,7 @@ type FindTransfersRow struct {
 }
 
 func (q *Queries) FindTransfers(ctx context.Context, arg FindTransfersParams) ([]FindTransfersRow, error) {
-	rows, err := q.db.Query(ctx, FindTransfers, arg.Keys, arg.TenantID)
+	rows, err := q.db.Query(ctx, FindTransfers, arg.TenantID, arg.Keys)
 	if err != nil {
 		return nil, err
 	}
@@ -357,14 +356,13 @@ SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accou
     CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
         ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     balances.debits_pending, balances.credits_pending
-FROM (SELECT unnest($1::text[]) AS id) AS wanted
-JOIN accounts ON accounts.tenant_id = $2 AND accounts.id = wanted.id
-JOIN balances ON balances.account = accounts.number
+FROM accounts JOIN balances ON balances.account = accounts.number
+WHERE accounts.tenant_id = $1 AND accounts.id = ANY($2::text[])
 `
 
 type GetAccountsParams struct {
-	Ids      []string
 	TenantID string
+	Ids      []string
 }
 
 type GetAccountsRow struct {
@@ -385,7 +383,7 @@ type GetAccountsRow struct {
 }
 
 func (q *Queries) GetAccounts(ctx context.Context, arg GetAccountsParams) ([]GetAccountsRow, error) {
-	rows, err := q.db.Query(ctx, GetAccounts, arg.Ids, arg.TenantID)
+	rows, err := q.db.Query(ctx, GetAccounts, arg.TenantID, arg.Ids)
 	if err != nil {
 		return nil, err
 	}

@@ -46,10 +46,11 @@ WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.reference = sqlc.a
 ORDER BY transfers.id
 LIMIT sqlc.arg(max_rows);
 
--- ListChain gives a ledger's posted transfers in the order of its chain.
+-- ListChain gives a ledger's posted transfers in the order of its chain. SQLite
+-- seeks by the first of the two bounds: it must be the one that moves.
 -- name: ListChain :many
 SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
-WHERE transfers.ledger = sqlc.arg(ledger) AND transfers.sequence > 0 AND transfers.sequence > sqlc.arg(after_sequence)
+WHERE transfers.ledger = sqlc.arg(ledger) AND transfers.sequence > sqlc.arg(after_sequence) AND transfers.sequence > 0
 ORDER BY transfers.sequence
 LIMIT sqlc.arg(max_rows);
 

@@ -19,15 +19,13 @@ SELECT accounts.*,
     CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
         ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     balances.debits_pending, balances.credits_pending
-FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) AS wanted
-JOIN accounts ON accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id = wanted.id
-JOIN balances ON balances.account = accounts.number;
+FROM accounts JOIN balances ON balances.account = accounts.number
+WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id = ANY(sqlc.arg(ids)::text[]);
 
 -- name: FindTransfers :many
 SELECT transfers.*, ledgers.currency
-FROM (SELECT unnest(sqlc.arg(keys)::text[]) AS key) AS wanted
-JOIN transfers ON transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.idempotency_key = wanted.key
-JOIN ledgers ON ledgers.number = transfers.ledger;
+FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
+WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.idempotency_key = ANY(sqlc.arg(keys)::text[]);
 
 -- AddTransfers fails where an id or idempotency key is taken: to look whether
 -- it is would cost every row more.

@@ -67,7 +67,7 @@ func (l *Ledger) TopUp(ctx context.Context, req *settlementv1.TopUpRequest) (*se
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &settlementv1.TopUpResponse{Transfer: transferMessage(t), Balance: available.ToProto()}, nil
+	return &settlementv1.TopUpResponse{Transfer: transferMessage(&t), Balance: available.ToProto()}, nil
 }
 
 // GetWallet shows the caller's own wallet, or to an operator anybody's.
@@ -135,7 +135,7 @@ func (l *Ledger) GetTransfer(
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &settlementv1.GetTransferResponse{Transfer: transferMessage(t)}, nil
+	return &settlementv1.GetTransferResponse{Transfer: transferMessage(&t)}, nil
 }
 
 // ListTransfers returns a page of transfers in the order of their booking.
@@ -149,7 +149,7 @@ func (l *Ledger) ListTransfers(
 	}
 	response := &settlementv1.ListTransfersResponse{}
 	for _, t := range transfers {
-		response.Transfers = append(response.Transfers, transferMessage(t))
+		response.Transfers = append(response.Transfers, transferMessage(&t))
 	}
 	if len(transfers) == page.Limit {
 		response.NextPageToken = transfers[page.Limit-1].ID

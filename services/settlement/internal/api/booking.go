@@ -142,7 +142,7 @@ func (b *Booking) book(
 
 // clientTransfer shows the key that the client chose.
 func clientTransfer(t ledger.Transfer) *settlementv1.Transfer {
-	message := transferMessage(t)
+	message := transferMessage(&t)
 	message.IdempotencyKey = strings.TrimPrefix(message.GetIdempotencyKey(), clientKey(""))
 	return message
 }

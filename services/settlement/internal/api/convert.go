@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 )
@@ -18,21 +19,28 @@ func accountMessage(a ledger.Account) *settlementv1.Account {
 	}
 }
 
-func transferMessage(t ledger.Transfer) *settlementv1.Transfer {
+// transferMessage is of t's memory: t must stay as it is.
+func transferMessage(t *ledger.Transfer) *settlementv1.Transfer {
 	message := &settlementv1.Transfer{
 		Id: t.ID, Type: string(t.Type), State: settlementv1.TransferState(t.State), Currency: t.Currency,
 		Reference: t.Reference, Xid: t.XID, SplitPolicy: t.SplitPolicy, Sequence: t.Sequence,
 		CreatedAt: micros(t.CreatedAt), EndedAt: micros(t.EndedAt),
 		IdempotencyKey: t.IdempotencyKey, ChainId: t.ChainID, ExpiresAt: micros(t.ExpiresAt),
+		Postings: make([]*settlementv1.Posting, len(t.Postings)),
 	}
 	if t.State == ledger.Posted {
 		message.Hash = t.Hash[:]
 	}
-	for _, posting := range t.Postings {
-		message.Postings = append(message.Postings, &settlementv1.Posting{
-			AccountId: posting.AccountID, Side: settlementv1.Side(posting.Side), Amount: posting.Amount.ToProto(),
-			Purpose: string(posting.Purpose), OwnerId: posting.OwnerID,
-		})
+	memory := make([]struct { // all postings in one piece: there are many
+		posting settlementv1.Posting
+		amount  moneyv1.Money
+	}, len(t.Postings))
+	for i := range t.Postings {
+		from, to := &t.Postings[i], &memory[i]
+		to.amount.Minor, to.amount.Currency = from.Amount.Minor, from.Amount.Currency
+		to.posting.AccountId, to.posting.Side, to.posting.Amount = from.AccountID, settlementv1.Side(from.Side), &to.amount
+		to.posting.Purpose, to.posting.OwnerId = string(from.Purpose), from.OwnerID
+		message.Postings[i] = &to.posting
 	}
 	return message
 }

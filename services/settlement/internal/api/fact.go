@@ -27,7 +27,7 @@ func Tell(outbox *mq.Outbox) func(
 			fact := &settlementv1.TransfersPosted{}
 			for told := 0; len(posted) > 0 && (told == 0 || told+len(posted[0].Postings) <= maxTold); posted = posted[1:] {
 				told += len(posted[0].Postings)
-				fact.Transfers = append(fact.Transfers, transferMessage(*posted[0]))
+				fact.Transfers = append(fact.Transfers, transferMessage(posted[0]))
 			}
 			envelope, err := mq.NewEnvelope(tenantID, TransfersPosted, tenantID+"/"+currency, fact)
 			if err != nil {

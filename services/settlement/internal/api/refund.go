@@ -27,5 +27,5 @@ func (l *Ledger) RefundSale(
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &settlementv1.RefundSaleResponse{Transfer: transferMessage(t)}, nil
+	return &settlementv1.RefundSaleResponse{Transfer: transferMessage(&t)}, nil
 }

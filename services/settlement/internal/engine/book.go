@@ -18,16 +18,15 @@ import (
 // name the field from `transfers[i]` on. Those of the call as a whole, such as
 // ledger.ErrBusy, are each request's.
 func (e *Engine) Book(ctx context.Context, tenantID string, requests []ledger.Request) []ledger.Result {
+	if len(requests) == 1 && !requests[0].Linked {
+		return e.bookOne(ctx, tenantID, requests)
+	}
 	results := make([]ledger.Result, len(requests))
 	if len(requests) > ledger.MaxRequests {
 		err := &ledger.FieldError{Field: "transfers", Err: fmt.Errorf("%w: %d in one call, at most %d", ledger.ErrLimit, len(requests), ledger.MaxRequests)}
 		for i := range results {
 			results[i].Err = err
 		}
-		return results
-	}
-	if len(requests) == 1 && !requests[0].Linked {
-		e.bookOne(ctx, tenantID, requests, results)
 		return results
 	}
 	var group sync.WaitGroup
@@ -39,16 +38,17 @@ func (e *Engine) Book(ctx context.Context, tenantID string, requests []ledger.Re
 }
 
 // bookOne is Book of one request, which is the common case.
-func (e *Engine) bookOne(ctx context.Context, tenantID string, requests []ledger.Request, results []ledger.Result) {
+func (e *Engine) bookOne(ctx context.Context, tenantID string, requests []ledger.Request) []ledger.Result {
 	currency, _, err := e.checkChain(ctx, tenantID, requests, nil)
-	if err == nil {
-		var done []ledger.Result
-		if done, err = e.Do(ctx, Call{TenantID: tenantID, Currency: currency, Requests: requests}); err == nil {
-			results[0] = done[0]
-			err = done[0].Err
-		}
+	if err != nil {
+		return []ledger.Result{{Err: at(0, err)}}
 	}
-	results[0].Err = at(0, err)
+	results, err := e.Do(ctx, Call{TenantID: tenantID, Currency: currency, Requests: requests})
+	if err != nil {
+		return []ledger.Result{{Err: at(0, err)}}
+	}
+	results[0].Err = at(0, results[0].Err)
+	return results
 }
 
 // at puts the place of a request before an error's field.
