@@ -144,4 +144,3 @@ func (a *Acknowledgements) ListReports(ctx context.Context, request *configstore
 	}
 	return response, nil
 }
-

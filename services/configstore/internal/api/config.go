@@ -4,6 +4,7 @@
 //	registry.go  RegistryService
 //	draft.go     DraftService
 //	acknowledgement.go  AcknowledgementService; what members know of instances
+//	canary.go    CanaryService
 //	gate.go      what grants let operators do
 //	secret.go    what readers see of secrets
 //	cluster.go   ClusterService
@@ -98,9 +99,12 @@ func (c *Config) Get(ctx context.Context, request *configstorev1.GetRequest) (*c
 	}
 	var found *configstorev1.Object
 	var err error
-	if key, at := keyOf(ctx, request.GetKey()), request.GetRevision(); at > 0 {
+	switch key, at := keyOf(ctx, request.GetKey()), request.GetRevision(); {
+	case at > 0:
 		found, err = c.store.GetAt(ctx, key, at)
-	} else {
+	case request.GetSubscriber() != nil:
+		found, err = c.store.GetFor(ctx, request.GetSubscriber(), key)
+	default:
 		found, err = c.store.Get(ctx, key)
 	}
 	if err != nil {
@@ -170,7 +174,7 @@ func (c *Config) rollback(ctx context.Context, undo store.Rollback) (store.Resul
 
 // List implements ConfigServiceServer.
 func (c *Config) List(ctx context.Context, request *configstorev1.ListRequest) (*configstorev1.ListResponse, error) {
-	objects, revision, err := c.store.List(ctx, tenant(ctx), request.GetKind(), request.GetNamespace())
+	objects, revision, err := c.store.ListFor(ctx, request.GetSubscriber(), tenant(ctx), request.GetKind(), request.GetNamespace())
 	if err != nil {
 		return nil, coded(err)
 	}
@@ -194,6 +198,7 @@ func (c *Config) Watch(
 		return coded(err)
 	}
 	defer sub.Close()
+	sub = c.store.For(sub, request.GetSubscriber())
 	// Headers at once: the caller learns that the watch stands.
 	if err := stream.Send(&configstorev1.WatchResponse{Revision: request.GetFromRevision()}); err != nil {
 		return err

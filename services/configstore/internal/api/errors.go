@@ -34,6 +34,8 @@ var byError = []struct {
 	{store.ErrCompacted, connect.CodeOutOfRange},
 	{store.ErrReview, connect.CodeFailedPrecondition},
 	{store.ErrDrafts, connect.CodeResourceExhausted},
+	{store.ErrCanary, connect.CodeFailedPrecondition},
+	{store.ErrCanaries, connect.CodeResourceExhausted},
 	{store.ErrBusy, connect.CodeUnavailable},
 	{ack.ErrFull, connect.CodeResourceExhausted},
 	{engine.ErrClosed, connect.CodeUnavailable},

@@ -94,6 +94,9 @@ func (e *Engine) Status() Status {
 	return status
 }
 
+// Leads tells whether this member leads, as it knows.
+func (e *Engine) Leads() bool { return e.etcd.Server.Lead() == uint64(e.etcd.Server.MemberID()) }
+
 // Members is how many there are, as this one knows it.
 func (e *Engine) Members() int { return len(e.etcd.Server.Cluster().Members()) }
 

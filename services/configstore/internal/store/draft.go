@@ -162,25 +162,44 @@ func (s *Store) ReviewDraft(ctx context.Context, tenant, id string, review *conf
 // ReleaseDraft makes a draft's release. needed is how many have to have
 // approved it; one rejection is enough against it.
 func (s *Store) ReleaseDraft(ctx context.Context, tenant, id, author string, needed int) (Result, error) {
-	draft, revision, err := s.draft(ctx, tenant, id)
+	request, err := s.approved(ctx, Request{Tenant: tenant, Author: author}, id, needed)
 	if err != nil {
 		return Result{}, err
+	}
+	return s.Apply(ctx, request)
+}
+
+// approved is the request for what a draft says, which ends with it.
+func (s *Store) approved(ctx context.Context, request Request, id string, needed int) (Request, error) {
+	draft, revision, err := s.draft(ctx, request.Tenant, id)
+	if err != nil {
+		return Request{}, err
 	}
 	approved := 0
 	for _, review := range draft.GetReviews() {
 		if !review.GetApproved() {
-			return Result{}, fmt.Errorf("%w: %s rejected it: %s", ErrReview, review.GetAuthor(), review.GetComment())
+			return Request{}, fmt.Errorf("%w: %s rejected it: %s", ErrReview, review.GetAuthor(), review.GetComment())
 		}
 		approved++
 	}
 	if approved < needed {
-		return Result{}, fmt.Errorf("%w: %d of %d have approved it", ErrReview, approved, needed)
+		return Request{}, fmt.Errorf("%w: %d of %d have approved it", ErrReview, approved, needed)
 	}
-	path := draftPath(tenant, id)
-	return s.Apply(ctx, Request{
-		Tenant: tenant, Author: author, Reason: draft.GetReason(), Changes: draft.GetChanges(),
-		with: &companion{unchanged(path, revision), deleteOp(path)},
-	})
+	path := draftPath(request.Tenant, id)
+	request.Changes, request.with = draft.GetChanges(), &companion{unchanged(path, revision), deleteOp(path)}
+	if request.Reason == "" {
+		request.Reason = draft.GetReason()
+	}
+	return request, nil
+}
+
+// StartDraft is StartCanary for what a draft says, as ReleaseDraft is Apply.
+func (s *Store) StartDraft(ctx context.Context, request Request, id string, needed int, plan *configstorev1.Plan) (*configstorev1.Canary, error) {
+	request, err := s.approved(ctx, request, id, needed)
+	if err != nil {
+		return nil, err
+	}
+	return s.StartCanary(ctx, request, plan)
 }
 
 // DropDraft deletes a draft. One that is not there is no error.

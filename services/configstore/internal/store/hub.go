@@ -115,7 +115,8 @@ func (h *Hub) take(events []*mvccpb.Event) {
 		for size < len(events) && events[size].GetKv().GetModRevision() == revision {
 			size++
 		}
-		byTopic := h.sort(events[:size])
+		now := events[:size]
+		byTopic := h.sort(now)
 		events = events[size:]
 
 		h.mu.Lock()
@@ -127,6 +128,7 @@ func (h *Hub) take(events []*mvccpb.Event) {
 			}
 			j.append(revision, events)
 		}
+		h.tryOut(now)
 		h.revision = revision
 		close(h.advanced)
 		h.advanced = make(chan struct{})
@@ -255,6 +257,7 @@ type Subscription struct {
 	hub       *Hub
 	topic     topic
 	namespace string
+	viewer    *configstorev1.Subscriber // nil: without canaries
 	cursor    int64
 	ended     sync.Once
 	// list gives everything, for who wants the latest only; nil: every change.
@@ -346,7 +349,7 @@ func (s *Subscription) poll() (Batch, <-chan struct{}, error) {
 	if s.list != nil {
 		most = maxJournalEvents // of which few are left
 	}
-	events, reached, rest := j.after(s.cursor, s.namespace, most)
+	events, reached, rest := j.after(s.cursor, s.namespace, most, s.viewer)
 	if !rest {
 		reached = max(reached, s.hub.revision)
 	}

@@ -22,6 +22,7 @@ type topic struct{ tenant, kind string }
 type entry struct {
 	revision int64
 	events   []*configstorev1.Event
+	trials   []*trial
 	bytes    int
 }
 
@@ -42,18 +43,48 @@ func newJournal(floor int64) *journal {
 // append adds a revision. Beyond the bounds it drops the oldest quarter, so
 // that dropping costs little per revision, but never the newest.
 func (j *journal) append(revision int64, events []*configstorev1.Event) {
-	fresh := entry{revision: revision, events: events}
+	j.add(entry{revision: revision, events: events, bytes: sizeOf(events)})
+}
+
+func sizeOf(events []*configstorev1.Event) (bytes int) {
 	for _, event := range events {
-		fresh.bytes += proto.Size(event.GetObject().GetSpec()) + 256
+		bytes += proto.Size(event.GetObject().GetSpec()) + 256
 	}
+	return bytes
+}
+
+// try adds what a canary became. Of a revision that is there already it is
+// added to.
+func (j *journal) try(revision int64, t *trial) {
+	fresh := entry{revision: revision, trials: []*trial{t}, bytes: sizeOf(t.on) + sizeOf(t.off)}
+	if last := len(j.entries) - 1; last >= 0 && j.entries[last].revision == revision {
+		before := j.entries[last]
+		j.entries = j.entries[:last]
+		j.events, j.bytes = j.events-before.size(), j.bytes-before.bytes
+		fresh.events, fresh.trials = before.events, append(before.trials, t)
+		fresh.bytes += before.bytes
+	}
+	j.add(fresh)
+}
+
+// size counts an entry's events.
+func (e *entry) size() int {
+	size := len(e.events)
+	for _, t := range e.trials {
+		size += len(t.on) + len(t.off)
+	}
+	return size
+}
+
+func (j *journal) add(fresh entry) {
 	j.entries = append(j.entries, fresh)
-	j.events += len(events)
+	j.events += fresh.size()
 	j.bytes += fresh.bytes
 	over, drop := j.events > maxJournalEvents || j.bytes > maxJournalBytes, 0
 	for over && drop < len(j.entries)-1 && (j.events > maxJournalEvents*3/4 || j.bytes > maxJournalBytes*3/4) {
 		old := j.entries[drop]
 		j.floor = old.revision
-		j.events -= len(old.events)
+		j.events -= old.size()
 		j.bytes -= old.bytes
 		drop++
 	}
@@ -65,9 +96,11 @@ func (j *journal) append(revision int64, events []*configstorev1.Event) {
 }
 
 // after takes the events of a namespace after a revision, whole revisions up
-// to about most events. reached is the last revision that was looked at;
+// to about most events, as a viewer is given them; nil: without canaries. reached is the last revision that was looked at;
 // rest tells that there are more.
-func (j *journal) after(revision int64, namespace string, most int) (events []*configstorev1.Event, reached int64, rest bool) {
+func (j *journal) after(
+	revision int64, namespace string, most int, viewer *configstorev1.Subscriber,
+) (events []*configstorev1.Event, reached int64, rest bool) {
 	start, found := slices.BinarySearchFunc(j.entries, revision, func(e entry, revision int64) int {
 		return int(min(max(e.revision-revision, -1), 1))
 	})
@@ -82,6 +115,11 @@ func (j *journal) after(revision int64, namespace string, most int) (events []*c
 		for _, event := range e.events {
 			if namespace == "" || event.GetObject().GetKey().GetNamespace() == namespace {
 				events = append(events, event)
+			}
+		}
+		for _, t := range e.trials {
+			if viewer != nil {
+				events = append(events, t.events(viewer, namespace)...)
 			}
 		}
 		reached = e.revision

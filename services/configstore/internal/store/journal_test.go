@@ -44,14 +44,14 @@ func TestBatchHoldsWholeRevisionsOfOneNamespace(t *testing.T) {
 	j.append(11, events("one", "two"))
 	j.append(13, events("two"))
 	j.append(14, events("one"))
-	got, reached, rest := j.after(10, "one", maxBatchEvents)
+	got, reached, rest := j.after(10, "one", maxBatchEvents, nil)
 	if len(got) != 2 || reached != 14 || rest {
 		t.Errorf("%d events, reached %d, rest %v", len(got), reached, rest)
 	}
-	if got, _, _ := j.after(11, "", maxBatchEvents); len(got) != 2 {
+	if got, _, _ := j.after(11, "", maxBatchEvents, nil); len(got) != 2 {
 		t.Errorf("%d events after 11, want 2", len(got))
 	}
-	if got, _, _ := j.after(12, "", maxBatchEvents); len(got) != 2 {
+	if got, _, _ := j.after(12, "", maxBatchEvents, nil); len(got) != 2 {
 		t.Errorf("%d events after 12, want 2", len(got))
 	}
 }

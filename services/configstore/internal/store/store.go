@@ -11,6 +11,10 @@
 //	release.go  what was released
 //	history.go  what objects were, and taking back what was released
 //	draft.go    releases that are prepared and reviewed first
+//	canary.go   releases that some instances have first; how they begin
+//	promote.go  how canaries go on and end
+//	trial.go    what canaries are for a subscriber: lists and events
+//	newest.go   the last change of a kind
 //	register.go instances under leases
 //	hub.go      one watch of the engine fans out to any number of subscribers
 //	journal.go  the recent changes of one topic
@@ -21,7 +25,8 @@
 // Keys: /backlot/v1/<tenant>/<kind>/<namespace>/<name> are objects,
 // /backlot/releases/<tenant>/<id> records of releases, <id> being that of the
 // first in the transaction, and <id>!<id> marks of those that failed,
-// /backlot/drafts/<tenant>/<id> drafts, /backlot/kinds/<kind> kinds. Every
+// /backlot/drafts/<tenant>/<id> drafts, /backlot/canaries/<tenant>/<id> canaries
+// and /backlot/ended-canaries/<tenant>/<id> those before, /backlot/kinds/<kind> kinds. Every
 // write is below /backlot/. Releases of one transaction share a revision and
 // touch different objects. It does not know who may do what. All of it is safe
 // for concurrent use.

@@ -157,13 +157,16 @@ func applyVerb() tool.Verb {
 	return tool.Verb{
 		Name: "apply", Args: "FILE...", About: "makes the store hold what files say, all of it or nothing",
 		More: "Files hold YAML documents or JSON; of folders all .yaml, .yml and .json are read. What changed in the store meanwhile is a\n" +
-			"conflict and nothing is written. With --draft others review it first: see `draft`.",
+			"conflict and nothing is written. With --draft others review it first: see `draft`. With --canary some instances get it\n" +
+			"first: see `canary`.",
 		Examples: []string{
 			"apply config/ --reason 'summer sale'", "apply --dry-run route.yaml", "apply --set shop config/", "apply --draft --reason 'new shop' shop.yaml",
+			"apply --canary 5%,25% --hold 10m --max-bad 1% list.yaml",
 		},
 		New: func(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
-			f, reason, dry, draft := &files{}, "", false, false
+			f, reason, dry, draft, canary := &files{}, "", false, false, &canaryFlags{}
 			f.registerFiles(set, std)
+			canary.register(set, "canary")
 			set.String(&reason, "reason", "", "`why`; it is kept in the history")
 			set.Bool(&dry, "dry-run", false, "check, and write nothing")
 			set.Bool(&draft, "draft", false, "make a draft of it, which others review")
@@ -171,9 +174,22 @@ func applyVerb() tool.Verb {
 				if draft && reason == "" {
 					return errors.New("--draft needs --reason")
 				}
+				if canary.steps == "" {
+					return wantFiles(args)
+				}
+				if draft || dry {
+					return errors.New("--canary is neither for --draft nor for --dry-run; `canary start --draft` is for drafts")
+				}
+				if _, err := canary.plan(); err != nil {
+					return err
+				}
 				return wantFiles(args)
 			}
 			return f.known(check, func(ctx context.Context, paths []string) error {
+				if canary.steps != "" {
+					canary.why = reason
+					return f.startCanary(ctx, paths, canary)
+				}
 				p, err := f.plan(ctx, paths)
 				if err != nil {
 					return err

@@ -25,7 +25,7 @@ const AboutConfig = "reads, changes and takes back configuration"
 // ConfigVerbs are those about objects.
 func ConfigVerbs() []tool.Verb {
 	return []tool.Verb{
-		getVerb(), kindsVerb(), diffVerb(), applyVerb(), editVerb(), historyVerb(), rollbackVerb(), draftVerb(), rolloutVerb(),
+		getVerb(), kindsVerb(), diffVerb(), applyVerb(), editVerb(), historyVerb(), rollbackVerb(), draftVerb(), canaryVerb(), rolloutVerb(),
 	}
 }
 

@@ -12,6 +12,7 @@
 //	edit.go      edit
 //	history.go   history, rollback
 //	draft.go     draft
+//	canary.go    canary
 //	rollout.go   status of the instances
 package tool
 

@@ -3,6 +3,7 @@ package tool
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ import (
 	"github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1/storefrontv1connect"
 	"github.com/backlot-video/backlot/services/configstore/internal/ack"
 	"github.com/backlot-video/backlot/services/configstore/internal/api"
+	"github.com/backlot-video/backlot/services/configstore/internal/canary"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 	objectstore "github.com/backlot-video/backlot/services/configstore/internal/store"
 )
@@ -75,7 +77,10 @@ func house(t *testing.T) (e *engine.Engine, run func(args ...string) (code int, 
 	mux.Handle(configstorev1connect.NewConfigServiceHandler(api.NewConfig(objects, false)))
 	mux.Handle(configstorev1connect.NewDraftServiceHandler(api.NewDrafts(objects, 0)))
 	book := ack.NewBook(time.Now, nil)
-	desk := api.NewAcknowledgements(objects, api.Witness{Book: book, Clock: time.Now})
+	seen := api.Witness{Book: book, Clock: time.Now}
+	desk := api.NewAcknowledgements(objects, seen)
+	pilot := canary.NewPilot(canary.Config{Store: objects, Leads: e.Leads, Reports: seen.Entries, Clock: time.Now, Log: slog.New(slog.DiscardHandler)})
+	mux.Handle(configstorev1connect.NewCanaryServiceHandler(api.NewCanaries(objects, pilot, 0)))
 	mux.Handle(configstorev1connect.NewAcknowledgementServiceHandler(desk))
 	server := httptest.NewServer(mux)
 	reportTo = configstorev1connect.NewAcknowledgementServiceClient(server.Client(), server.URL)
