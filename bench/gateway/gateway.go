@@ -47,8 +47,8 @@ type scenario struct {
 	contenders  []contender // ours first
 }
 
-// loopsName is the gateway with the other engine.
-const loopsName = "gateway epoll"
+// threadsName is the gateway with the other engine.
+const threadsName = "gateway goroutine"
 
 // contender is a way to run a proxy, and the path asked for where it is not
 // the answer's size.
@@ -68,7 +68,7 @@ func startPoliced(r *rig, s scenario) (*proxy, error) {
 var (
 	everyone = []contender{
 		{name: "gateway", start: startGateway},
-		{name: loopsName, start: startLoops},
+		{name: threadsName, start: startThreads},
 		{name: nginxName, start: startNginx},
 		{name: haproxyName, start: startHAProxy},
 		{name: "net/http/httputil.ReverseProxy", start: startReverse},

@@ -27,10 +27,10 @@ import (
 // startGateway runs a configstore and the gateway, and gives it one cluster
 // with two routes: `/`, which is open to everybody, and `/policed`, which
 // has all the policies.
-func startGateway(r *rig, s scenario) (*proxy, error) { return startOurs(r, s, "goroutine") }
+func startGateway(r *rig, s scenario) (*proxy, error) { return startOurs(r, s, "auto") }
 
-// startLoops runs them with event loops.
-func startLoops(r *rig, s scenario) (*proxy, error) { return startOurs(r, s, "epoll") }
+// startThreads runs them with a goroutine for each connection.
+func startThreads(r *rig, s scenario) (*proxy, error) { return startOurs(r, s, "goroutine") }
 
 func startOurs(r *rig, s scenario, engine string) (*proxy, error) {
 	dir, err := os.MkdirTemp(r.dir, "ours-")

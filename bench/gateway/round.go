@@ -160,11 +160,11 @@ func (s scenario) print(report *measure.Report, all []named) error {
 }
 
 // line reports one figure beside the best peer's and all of them. The gateway
-// with event loops is no peer: it has a line of its own.
+// with the other engine is no peer: it has a line of its own.
 func line(report *measure.Report, name, unit string, higher bool, all []named, figure func(named) float64, extra []measure.Extra) error {
 	ours, others := []named{all[0]}, []named{}
 	for _, one := range all[1:] {
-		if one.name == loopsName {
+		if one.name == threadsName {
 			ours = append(ours, one)
 		} else {
 			others = append(others, one)
@@ -182,7 +182,7 @@ func line(report *measure.Report, name, unit string, higher bool, all []named, f
 	}
 	for i, one := range ours {
 		err := report.Print(measure.Line{
-			Bench: name + [...]string{"", "-epoll"}[i], Unit: unit, Ours: figure(one), Peer: best.name, PeerValue: figure(best), Higher: higher,
+			Bench: name + [...]string{"", "-goroutine"}[i], Unit: unit, Ours: figure(one), Peer: best.name, PeerValue: figure(best), Higher: higher,
 			Extra: append([]measure.Extra{{Name: "peers", Value: peers}}, extra...),
 		})
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -129,9 +130,10 @@ func (f *front) listen() error {
 	return f.http1.SetListeners(f.ctx, f.listeners(&edge.Config{}))
 }
 
-// openLoops makes event loops of plain HTTP/1.1, where they are asked for.
+// openLoops makes event loops of plain HTTP/1.1: where they are asked for, and
+// by default where there can be any.
 func (f *front) openLoops(c *Config) (err error) {
-	if c.Engine != "epoll" {
+	if c.Engine == "goroutine" || c.Engine == "auto" && runtime.GOOS != "linux" {
 		return nil
 	}
 	f.loops, err = epoll.New(epoll.Config{

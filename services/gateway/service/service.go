@@ -43,9 +43,9 @@ type Config struct {
 	DrainTime time.Duration
 	// MaxConnections of clients at once; default 65,536.
 	MaxConnections int
-	// Engine serves plain HTTP/1.1: goroutine, one for each connection; epoll,
-	// event loops (Linux only), which cost less for small requests; auto, the
-	// default, is goroutine.
+	// Engine serves plain HTTP/1.1: epoll, event loops (Linux only), which cost
+	// less for small requests and for idle connections; goroutine, one for each
+	// connection; auto, the default, is epoll on Linux.
 	Engine string
 	// TrustedHops is how many proxies before the gateway are believed in what
 	// they say of where a request came from; default 0.

@@ -83,6 +83,14 @@ func (c *client) flush() bool {
 func (c *client) readBody() bool {
 	w := c.work
 	t := &w.try
+	if t.framing.Chunked && w.ur < w.uw { // there was no room for it beside what is out now
+		if !c.produce() {
+			return false
+		}
+		if w.pending = w.out; len(w.pending) > 0 || w.complete {
+			return true
+		}
+	}
 	if w.ur == w.uw {
 		w.ur, w.uw = 0, 0
 		if t.left >= spliceFrom && !t.framing.Chunked && !w.chunk {

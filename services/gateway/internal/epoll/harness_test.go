@@ -264,6 +264,8 @@ func (o *origin) serve(nc net.Conn) {
 				b = b[size:]
 			}
 			text += "0\r\nX-Sum: 1\r\n\r\n"
+		case "chunk": // one, and the end, in one write
+			text = fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", n, content(n))
 		case "close":
 			_, _ = fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\n\r\n%s", content(n))
 			return

@@ -106,6 +106,15 @@ func (l *loop) post(m message) bool {
 	return true
 }
 
+// rouse makes the loop look whether it is closed.
+func (l *loop) rouse() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.over { // else its descriptors may be others' by now
+		l.wake()
+	}
+}
+
 func (l *loop) wake() {
 	_, _ = unix.Write(l.eventfd, binary.NativeEndian.AppendUint64(nil, 1))
 }

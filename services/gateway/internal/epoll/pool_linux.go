@@ -168,6 +168,11 @@ func (k *link) keep() {
 		k.close()
 		return
 	}
+	if k.readable && k.stale() { // the last read may not have seen that it was the last
+		k.close()
+		return
+	}
+	k.readable = false
 	k.since = p.loop.nano
 	p.idle = append(p.idle, k)
 }

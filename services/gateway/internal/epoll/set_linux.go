@@ -103,7 +103,7 @@ func (s *Set) Close() {
 	s.once.Do(func() {
 		s.closed.Store(true)
 		for _, l := range s.loops {
-			l.wake()
+			l.rouse()
 		}
 		s.work.Wait()
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - len(s.loops))

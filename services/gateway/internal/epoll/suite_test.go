@@ -93,6 +93,43 @@ func TestBodiesOfAnswers(t *testing.T) {
 	})
 }
 
+// TestAnswersAboutABuffer: what does not fit beside the answer's head into what
+// is sent at once goes out although nothing more comes from the endpoint.
+func TestAnswersAboutABuffer(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, g *gateway) {
+		c := g.dial(t)
+		for n := 16<<10 - 500; n < 16<<10+100; n += 7 {
+			for _, kind := range []string{"chunk", "bytes"} {
+				c.send(fmt.Sprintf("GET /%s/%d HTTP/1.1\r\nHost: a\r\n\r\n", kind, n))
+				if _, body, err := c.answer("GET"); err != nil || !bytes.Equal(body, content(n)) {
+					t.Fatalf("%s of %d: %d bytes, %v", kind, n, len(body), err)
+				}
+			}
+		}
+		if n := g.origin.conns.Load(); n != 1 {
+			t.Errorf("%d connections to the origin, want 1", n)
+		}
+	})
+}
+
+// TestLargeAnswersShareConnections: those that the kernel moves too.
+func TestLargeAnswersShareConnections(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, g *gateway) {
+		c := g.dial(t)
+		for range 20 {
+			c.send("GET /bytes/300000 HTTP/1.1\r\nHost: a\r\n\r\n")
+			if _, body, err := c.answer("GET"); err != nil || !bytes.Equal(body, content(300000)) {
+				t.Fatalf("%d bytes, %v", len(body), err)
+			}
+		}
+		if n := g.origin.conns.Load(); n != 1 {
+			t.Errorf("%d connections to the origin, want 1", n)
+		}
+	})
+}
+
 func TestPausesInAnswers(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, g *gateway) {
