@@ -84,6 +84,16 @@ func (a *affixed) word(text string) uint64 {
 	return word
 }
 
+// key is the word of a key, and a mask of the bytes that it has.
+func (a *affixed) key(key string) (word, mask uint64) {
+	short := 8 * max(wordBytes-len(key), 0)
+	mask = ^uint64(0) >> short
+	if a.suffix {
+		mask <<= short
+	}
+	return a.word(key), mask
+}
+
 func (a *affixed) add(key string, position int32) {
 	if a.file(&a.keys, key, position) {
 		a.texts = append(a.texts, key)
@@ -105,12 +115,8 @@ func (a *affixed) seal(base []uint64, words *slab[uint64]) {
 			at = int32(len(a.of))
 			a.buckets.put(outer, at)
 		}
-		n := min(len(key), wordBytes)
-		mask := ^uint64(0) >> (8 * (wordBytes - n))
-		if a.suffix {
-			mask <<= 8 * (wordBytes - n)
-		}
-		a.of[at-1] = append(a.of[at-1], affix{a.word(key), mask, key, int32(i)})
+		word, mask := a.key(key)
+		a.of[at-1] = append(a.of[at-1], affix{word, mask, key, int32(i)})
 	}
 	a.texts, a.keys = nil, textMap{}
 }

@@ -105,23 +105,36 @@ func (f *Frame) confirm(tests []elementTest, slots []fact.Slot) bool {
 	return true
 }
 
+// some reports whether an element from the one at a link on passes all tests.
+func (f *Frame) some(at int, tests []elementTest) bool {
+	for ; at != 0; at = int(f.Record.Slots[at].N) {
+		if f.pass(tests, at+1) {
+			return true
+		}
+	}
+	return false
+}
+
+// every reports whether all elements from the one at a link on pass all tests.
+func (f *Frame) every(at int, tests []elementTest) bool {
+	for ; at != 0; at = int(f.Record.Slots[at].N) {
+		if !f.pass(tests, at+1) {
+			return false
+		}
+	}
+	return true
+}
+
 // someElement is `any` of tests.
 func someElement(list int, tests []elementTest) Cond {
 	if len(tests) == 2 && tests[0].isText() != tests[1].isText() {
 		return someNamed(list, tests)
 	}
-	return func(f *Frame) bool {
-		slots := f.Record.Slots
-		for at := slots[list].First(); at != 0; at = int(slots[at].N) {
-			if f.pass(tests, at+1) {
-				return true
-			}
-		}
-		return false
-	}
+	return func(f *Frame) bool { return f.some(f.Record.Slots[list].First(), tests) }
 }
 
-// someNamed is `any` of a text and a number.
+// someNamed is `any` of a text and a number. Its loop calls nothing, so that
+// what it compares with stays in registers.
 func someNamed(list int, tests []elementTest) Cond {
 	text, number := &tests[0], &tests[1]
 	if !text.isText() {
@@ -136,38 +149,33 @@ func someNamed(list int, tests []elementTest) Cond {
 			if len(slots[at+named].S) != length {
 				both = 0
 			}
-			if both != 0 && f.confirm(tests, slots[at+1:]) {
-				return true
+			if both != 0 {
+				return f.some(at, tests)
 			}
 		}
 		return false
 	}
 }
 
-// everyElement is `all` of tests.
+// everyElement is `all` of tests. Most often an element fails one of two.
 func everyElement(list int, tests []elementTest) Cond {
-	if len(tests) == 2 {
-		aSlot, aLow, aWidth, aLength := tests[0].spread()
-		bSlot, bLow, bWidth, bLength := tests[1].spread()
+	if len(tests) != 2 {
 		return func(f *Frame) bool {
-			slots := f.Record.Slots
-			for at := slots[list].First(); at != 0; at = int(slots[at].N) {
-				both := seems(&slots[at+aSlot], aLow, aWidth, aLength) & seems(&slots[at+bSlot], bLow, bWidth, bLength)
-				if both == 0 || !f.confirm(tests, slots[at+1:]) {
-					return false
-				}
-			}
-			return slots[list].OK
+			elements := &f.Record.Slots[list]
+			return elements.OK && f.every(elements.First(), tests)
 		}
 	}
+	aSlot, aLow, aWidth, aLength := tests[0].spread()
+	bSlot, bLow, bWidth, bLength := tests[1].spread()
 	return func(f *Frame) bool {
 		slots := f.Record.Slots
-		for at := slots[list].First(); at != 0; at = int(slots[at].N) {
-			if !f.pass(tests, at+1) {
+		first := slots[list].First()
+		for at := first; at != 0; at = int(slots[at].N) {
+			if seems(&slots[at+aSlot], aLow, aWidth, aLength)&seems(&slots[at+bSlot], bLow, bWidth, bLength) == 0 {
 				return false
 			}
 		}
-		return slots[list].OK
+		return slots[list].OK && f.every(first, tests)
 	}
 }
 
