@@ -105,6 +105,13 @@ func (p *parser) tables(out *Pattern) {
 		out.runes = append(out.runes, p.runes[1:1+p.intervals]...)
 	}
 	out.class = p.class
+	if out.manner == search {
+		for c, class := range out.class {
+			if out.masks[class]&out.next == 0 {
+				out.idle[c>>6] |= 1 << (c & 63)
+			}
+		}
+	}
 }
 
 // width is about how many characters some positions accept.

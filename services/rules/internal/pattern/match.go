@@ -119,7 +119,7 @@ func (p *Pattern) search(s string) bool {
 	reached := uint64(0)
 	for i < len(s) {
 		if reached == 0 {
-			for i < len(s) && s[i] < utf8.RuneSelf && p.masks[p.class[s[i]]]&p.next == 0 {
+			for i < len(s) && p.idle[s[i]>>6]>>(s[i]&63)&1 != 0 {
 				i++
 			}
 			if i == len(s) {

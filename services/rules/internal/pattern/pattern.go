@@ -62,6 +62,7 @@ type Pattern struct {
 	other uint64     // positions that accept characters above ASCII in none of runes
 	masks []uint64   // positions that accept a character, by its class
 	class [128]uint8
+	idle  [4]uint64 // of search: bits of ASCII that begins no match
 
 	prefix  string // what every text that matches begins with
 	suffix  string // what it ends with
