@@ -36,13 +36,13 @@ func follow(ctx context.Context, host *lifecycle.Host, all *releases, loader *li
 		host.EnsureObjects(lifecycle.Default{Kind: "Ruleset", Name: paymentsName, Spec: defaultRuleset()})
 	}
 	// Rulesets refer to fact types and lists: those come first.
-	types := start[*rulesv1.FactType](host, "FactType", func(event informer.Event[*rulesv1.FactType]) {
+	types := consume[*rulesv1.FactType](host, "FactType", func(event informer.Event[*rulesv1.FactType]) error {
 		spec := event.Object.Spec
 		if event.Type == informer.Deleted {
 			c.DeleteFactType(spec.GetMessage())
-			return
+			return nil
 		}
-		_ = c.PutFactType(spec.GetMessage(), spec.GetDescriptors(), spec.GetSchemaRevision()) // logged and counted there
+		return c.PutFactType(spec.GetMessage(), spec.GetDescriptors(), spec.GetSchemaRevision())
 	})
 	lists := start[*rulesv1.RuleList](host, "RuleList", func(event informer.Event[*rulesv1.RuleList]) {
 		if event.Type == informer.Deleted {
@@ -51,14 +51,14 @@ func follow(ctx context.Context, host *lifecycle.Host, all *releases, loader *li
 		}
 		loader.Put(fullName(event.Object), version(event.Object), event.Object.Spec)
 	})
-	rates := start[*rulesv1.RateTable](host, "RateTable", func(event informer.Event[*rulesv1.RateTable]) {
+	rates := consume[*rulesv1.RateTable](host, "RateTable", func(event informer.Event[*rulesv1.RateTable]) error {
 		switch {
 		case fullName(event.Object) != "default":
 			host.Log.Warn("only the rate table named default is used", "rate_table", fullName(event.Object))
 		case event.Type == informer.Deleted:
 			c.DeleteRates()
 		default:
-			_ = c.PutRates(version(event.Object), func() (*rate.Table, error) { // logged and counted there
+			return c.PutRates(version(event.Object), func() (*rate.Table, error) {
 				worths := map[string]string{}
 				for _, one := range event.Object.Spec.GetRates() {
 					worths[one.GetCurrency()] = one.GetWorth()
@@ -66,6 +66,7 @@ func follow(ctx context.Context, host *lifecycle.Host, all *releases, loader *li
 				return rate.New(version(event.Object), event.Object.Spec.GetBase(), worths)
 			})
 		}
+		return nil
 	})
 	for _, wait := range []func(context.Context) error{types.WaitSynced, lists.WaitSynced, rates.WaitSynced} {
 		if err := wait(ctx); err != nil {
@@ -79,14 +80,19 @@ func follow(ctx context.Context, host *lifecycle.Host, all *releases, loader *li
 
 // start runs an informer of a kind that hands each change to handle.
 func start[T proto.Message](host *lifecycle.Host, kind string, handle func(informer.Event[T])) *informer.Informer[T] {
+	return consume(host, kind, func(event informer.Event[T]) error {
+		handle(event)
+		return nil
+	})
+}
+
+// consume is start for a handle whose errors reject the object: it is left as
+// it was, and the configstore is told.
+func consume[T proto.Message](host *lifecycle.Host, kind string, handle func(informer.Event[T]) error) *informer.Informer[T] {
 	objects := informer.New[T](host.Source(), kind, informer.Config{
 		SnapshotFile: host.Snapshot(kind), Log: host.Log, Registerer: host.Registerer,
 	})
-	objects.OnChange(func(events []informer.Event[T]) {
-		for _, event := range events {
-			handle(event)
-		}
-	})
+	objects.Consume(handle)
 	host.Go(kind, objects.Run)
 	return objects
 }
