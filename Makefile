@@ -67,7 +67,7 @@ cluster: ## three members of the configstore are killed, cut off and filled up u
 cluster-proofs: ## the same for long: every fault 10 times
 	@BACKLOT_ROUNDS=10 BACKLOT_SEED=$${BACKLOT_SEED:-1000} go test -count 1 -timeout 30m -v -run TestMembersDie ./e2e/configstore
 wan: ## the configstore's members 75 and 150 ms apart, with stalls: profiles in a table (6 min, mostly asleep)
-	@BACKLOT_WAN=2m go test -count 1 -timeout 20m -parallel 16 -v -run TestWANTable ./services/configstore/internal/engine | grep -E '^ +\||changed|^(ok|FAIL|---)'
+	@go test -tags wan -count 1 -timeout 20m -parallel 16 -v -run TestWANTable ./services/configstore/internal/engine | grep -E '^ +\||changed|^(ok|FAIL|---)'
 outside: ## start times, idle memory, traces, operations addresses of the binaries
 	@go test -count 1 -timeout 10m -v -run '^TestOutside' ./e2e/journey
 soak: ## journeys one after the other for BACKLOT_SOAK (3m): memory stays, books hold

@@ -38,7 +38,7 @@ func (d *Disk) mount(t *testing.T) {
 		return
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("umount", d.Dir).CombinedOutput(); err != nil { //nolint:noctx // the test's context has ended
+		if out, err := exec.Command("umount", d.Dir).CombinedOutput(); err != nil {
 			t.Errorf("umount %s: %v: %s", d.Dir, err, out)
 		}
 	})
