@@ -86,7 +86,7 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 		Handler: f.relay, Log: host.Log, Metrics: metrics,
 	})
 	f.http1 = engine.New(engine.Config{
-		Handler: f.relay, HTTP2: f.http2.Serve, HeaderTimeout: s.config.HeaderTimeout, IdleTimeout: s.config.IdleTimeout,
+		Handler: f.relay, Refused: f.relay.Refused, HTTP2: f.http2.Serve, HeaderTimeout: s.config.HeaderTimeout, IdleTimeout: s.config.IdleTimeout,
 		BodyTimeout: s.config.BodyTimeout, WriteTimeout: s.config.WriteTimeout, MaxHeader: int(s.config.MaxHeader),
 		MaxConnections: s.config.MaxConnections, Log: host.Log, Registerer: host.Registerer,
 		Open: func(ctx context.Context, address string) (net.Listener, error) { // one that was taken over, or a new one

@@ -36,9 +36,13 @@ func (c *Config) Check() error {
 }
 
 func (c *Config) checkListeners() (faults []error) {
-	names := map[string]bool{}
+	names, addresses := map[string]bool{}, map[string]string{}
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
+		if other, taken := addresses[l.Address]; taken {
+			faults = append(faults, fmt.Errorf("listener %q: address: %s is that of listener %q", l.Name, l.Address, other))
+		}
+		addresses[l.Address] = l.Name
 		if names[l.Name] {
 			faults = append(faults, fmt.Errorf("listener %q appears twice", l.Name))
 		}

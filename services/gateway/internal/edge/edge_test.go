@@ -10,7 +10,7 @@ import (
 // fields are header fields by lower-case name.
 type fields map[string]string
 
-func (f fields) Find(name string) ([]byte, bool) {
+func (f fields) Joined(name string) ([]byte, bool) {
 	value, found := f[strings.ToLower(name)]
 	return []byte(value), found
 }
@@ -175,6 +175,7 @@ func TestCheckNamesEveryFault(t *testing.T) {
 		Listeners: []edge.Listener{
 			{Name: "a", Address: "127.0.0.1:1", TLS: &edge.ListenerTLS{RequireClient: true}},
 			{Name: "a"},
+			{Name: "b", Address: "127.0.0.1:1"},
 		},
 		Hosts: []edge.Host{
 			{Domains: []string{"*"}, Routes: []edge.Route{
@@ -224,6 +225,7 @@ func TestCheckNamesEveryFault(t *testing.T) {
 		`cluster "tls": tls.certificate: secret "jwks" has no certificate`,
 		`cluster "tls": error_breaker.share: `,
 		`listener "a" appears twice`,
+		`listener "b": address: 127.0.0.1:1 is that of listener "a"`,
 		`listener "a": tls.certificates: must name`,
 		`listener "a": tls.require_client: needs`,
 		`listener "a": address: is missing`,

@@ -2,8 +2,9 @@ package edge
 
 // Fields are the header fields of a request, as far as routes ask for them.
 type Fields interface {
-	// Find returns the first value under a name, whatever its letters' case.
-	Find(name string) (value []byte, found bool)
+	// Joined returns the value under a name, whatever its letters' case; several
+	// lines are one value, with commas between them.
+	Joined(name string) (value []byte, found bool)
 }
 
 // Match returns the route of a request, nil where there is none. host may have
@@ -94,7 +95,7 @@ func (c *candidate) holds(l *lookup) bool {
 		var value []byte
 		found := false
 		if l.fields != nil {
-			value, found = l.fields.Find(one.name)
+			value, found = l.fields.Joined(one.name)
 		}
 		if !one.holdsInHeader(value, found) {
 			return false

@@ -320,6 +320,15 @@ func (c *conn) refuse(status int, reason string) {
 		"\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n"
 	c.answer.out = append(append(c.answer.out[:0], text...), body...)
 	_ = c.flush()
+	if c.server.config.Refused == nil {
+		return
+	}
+	c.x.Reset() // of the request nothing can be believed
+	c.x.Response.Status, c.x.Fault = status, "malformed"
+	if status == http.StatusRequestTimeout {
+		c.x.Fault = "slow_client"
+	}
+	c.server.config.Refused(&c.x)
 }
 
 // codes are Connect's for what the parser refuses.

@@ -45,6 +45,11 @@ type Config struct {
 	// been read already. nil: such clients are refused.
 	HTTP2 func(ctx context.Context, conn net.Conn, read []byte)
 
+	// Refused sees what was answered without becoming an exchange: malformed
+	// heads and those that did not come in time. Of x the answer's status, the
+	// fault and the client's address are set. nil: nobody does.
+	Refused func(x *exchange.Exchange)
+
 	HeaderTimeout    time.Duration // of a request's head; default 10 s
 	IdleTimeout      time.Duration // between requests; default 2 min
 	BodyTimeout      time.Duration // without a byte of a request's body; default 1 min

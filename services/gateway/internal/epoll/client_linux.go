@@ -268,6 +268,8 @@ func (c *client) timeOutHead() {
 	w.x.Refuse(http.StatusRequestTimeout, "deadline_exceeded", "header: not complete in time", "slow_client")
 	out := h1.AppendResponse(w.out[:0], &w.x.Response, h1.ResponseOptions{Protocol: exchange.HTTP11, Close: true})
 	_, _, _ = c.send(append(out, w.x.Answer...), nil)
+	w.x.Request.Remote = c.remote
+	c.loop.set.config.Relay.Refused(&w.x)
 	c.close()
 }
 

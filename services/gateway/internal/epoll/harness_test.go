@@ -77,7 +77,7 @@ func newGateway(t *testing.T, loops bool) *gateway {
 		Filters: filter.NewEnv(filter.Config{Keys: keys, Clock: time.Now, Log: log, Registerer: g.metrics}),
 	})
 	g.server = engine.New(engine.Config{
-		Handler: g.relay, Log: log, Registerer: g.metrics,
+		Handler: g.relay, Refused: g.relay.Refused, Log: log, Registerer: g.metrics,
 		HeaderTimeout: 2 * time.Second, IdleTimeout: 3 * time.Second, BodyTimeout: 2 * time.Second, WriteTimeout: 5 * time.Second,
 		HTTP2: func(_ context.Context, nc net.Conn, read []byte) {
 			g.http2.Add(1)

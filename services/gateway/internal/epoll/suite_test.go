@@ -192,7 +192,7 @@ func TestAnswersWithoutBody(t *testing.T) {
 func TestMalformedRequestsAreAnsweredAndClosed(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, g *gateway) {
-		for text, status := range map[string]int{
+		malformed := map[string]int{
 			"GET / HTTP/1.1\r\n\r\n":                       400,
 			"GET /\r\n":                                    400,
 			"GET / HTTP/1.1\nHost: a\n\n":                  400,
@@ -204,7 +204,8 @@ func TestMalformedRequestsAreAnsweredAndClosed(t *testing.T) {
 			"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 70000) + "\r\n\r\n":            431,
 			"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n":           400,
 			"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n":                    413,
-		} {
+		}
+		for text, status := range malformed {
 			c := g.dial(t)
 			c.send("GET /echo/1 HTTP/1.1\r\nHost: a\r\n\r\n")
 			c.expect("GET", 200, "")
@@ -213,6 +214,9 @@ func TestMalformedRequestsAreAnsweredAndClosed(t *testing.T) {
 				t.Errorf("%.40q: not closed", text)
 			}
 			c.ended()
+		}
+		if n := g.gauge("backlot_gateway_requests_total"); n != float64(2*len(malformed)) {
+			t.Errorf("%v requests are counted of %d", n, 2*len(malformed))
 		}
 	})
 }

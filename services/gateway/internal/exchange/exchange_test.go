@@ -44,6 +44,23 @@ func TestSetReplacesEveryLine(t *testing.T) {
 	}
 }
 
+func TestJoinedIsEveryLine(t *testing.T) {
+	var fields Fields
+	fields.Add(Other, []byte("x-b"), []byte("1"))
+	fields.Add(Other, []byte("X-A"), []byte("2"))
+	fields.Add(Other, []byte("X-B"), []byte("3"))
+	fields.Add(Other, []byte("x-B"), []byte("4"))
+	for name, want := range map[string]string{"x-a": "2", "X-b": "1,3,4", "x-c": ""} {
+		if got, found := fields.Joined(name); string(got) != want || found != (want != "") {
+			t.Errorf("%s is %q, %v, want %q", name, got, found, want)
+		}
+	}
+	fields.RemoveName("x-b")
+	if got, found := fields.Joined("x-b"); found || got != nil {
+		t.Errorf("a removed field is %q", got)
+	}
+}
+
 func TestArenaKeepsWhatItHandedOut(t *testing.T) {
 	var arena Arena
 	first := arena.CopyString("first")

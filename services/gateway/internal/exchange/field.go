@@ -42,6 +42,22 @@ func (f Fields) Find(name string) ([]byte, bool) {
 	return nil, false
 }
 
+// Joined is Find for who asks for the value of the field as a whole: lines of
+// one name are one value, with commas between them. It allocates where there
+// are several.
+func (f Fields) Joined(name string) (value []byte, found bool) {
+	for i := range f {
+		switch {
+		case f[i].ID == Removed || !EqualFold(f[i].Name, name):
+		case found:
+			value = append(append(value[:len(value):len(value)], ','), f[i].Value...)
+		default:
+			value, found = f[i].Value, true
+		}
+	}
+	return value, found
+}
+
 // Remove marks every line of a known name.
 func (f Fields) Remove(id Name) {
 	for i := range f {

@@ -163,6 +163,12 @@ func (r *Relay) Encoder(x *exchange.Exchange, plan *Plan) filter.Encoder {
 // Finish ends an exchange that an event loop has served by itself.
 func (r *Relay) Finish(x *exchange.Exchange, plan *Plan) { r.watcher.End(x, plan.chain()) }
 
+// Refused counts and logs what an engine has answered without an exchange.
+func (r *Relay) Refused(x *exchange.Exchange) {
+	r.watcher.Begin(x)
+	r.watcher.End(x, nil)
+}
+
 func (p *Plan) chain() *filter.Chain {
 	if p.route == nil {
 		return nil
