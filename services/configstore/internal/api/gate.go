@@ -97,12 +97,15 @@ func wantedChanges(ctx context.Context, changes []*configstorev1.Change) []wante
 
 // changes checks a release to be, and that it does not lock its author out.
 func (g gate) changes(ctx context.Context, verb access.Verb, changes []*configstorev1.Change) error {
+	p, bound := operator(ctx)
+	if !bound {
+		return nil
+	}
 	if err := g.check(ctx, verb, wantedChanges(ctx, changes)...); err != nil {
 		return err
 	}
-	p, bound := operator(ctx)
 	touches := slices.ContainsFunc(wantedChanges(ctx, changes), func(w wanted) bool { return w.key.Kind == access.Kind })
-	if !bound || !touches || verb != access.Write {
+	if !touches || verb != access.Write {
 		return nil
 	}
 	after, err := g.after(ctx, changes)

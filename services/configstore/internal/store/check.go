@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -92,24 +93,47 @@ func linked(changes []*change) bool {
 
 // readState reads the objects of all changes at one revision, which it notes.
 func (s *Store) readState(ctx context.Context, changes []*change, at *look) error {
-	read := &pb.TxnRequest{Success: make([]*pb.RequestOp, len(changes))}
+	keys := make([][]byte, len(changes))
 	for n, c := range changes {
-		read.Success[n] = rangeOp(&pb.RangeRequest{Key: []byte(c.key.Path()), Serializable: at.local})
+		keys[n] = []byte(c.key.Path())
 	}
-	response, err := s.engine.Txn(ctx, read)
+	read := s.readAll
+	if at.local {
+		read = s.engine.Local
+	}
+	found, revision, err := read(ctx, keys)
 	if err != nil {
 		return fmt.Errorf("read objects: %w", err)
 	}
-	at.revision = response.GetHeader().GetRevision()
-	for n, answer := range response.GetResponses() {
-		changes[n].present = nil
-		for _, kv := range answer.GetResponseRange().GetKvs() {
-			if changes[n].present, err = decodeObject(kv); err != nil {
-				return err
-			}
+	at.revision = revision
+	for n, kv := range found {
+		if changes[n].present = nil; kv == nil {
+			continue
+		}
+		if changes[n].present, err = decodeObject(kv); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// readAll is engine.Local by a linearizable read.
+func (s *Store) readAll(ctx context.Context, keys [][]byte) (found []*mvccpb.KeyValue, revision int64, err error) {
+	read := &pb.TxnRequest{Success: make([]*pb.RequestOp, len(keys))}
+	for n, key := range keys {
+		read.Success[n] = rangeOp(&pb.RangeRequest{Key: key})
+	}
+	response, err := s.engine.Txn(ctx, read)
+	if err != nil {
+		return nil, 0, err
+	}
+	found = make([]*mvccpb.KeyValue, len(keys))
+	for n, answer := range response.GetResponses() {
+		if kvs := answer.GetResponseRange().GetKvs(); len(kvs) > 0 {
+			found[n] = kvs[0]
+		}
+	}
+	return found, response.GetHeader().GetRevision(), nil
 }
 
 // checkRevisions compares what is expected with what was read.
