@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/backlot-video/backlot/bench/configstore"
 	"github.com/backlot-video/backlot/bench/gateway"
 	"github.com/backlot-video/backlot/bench/gateway/xds"
 	"github.com/backlot-video/backlot/bench/informer"
@@ -25,7 +26,9 @@ import (
 	"github.com/backlot-video/backlot/bench/rules"
 )
 
-var benches = slices.Concat(gateway.Benches, xds.Benches, informer.Benches, rules.Benches, ledger.Benches, mq.Benches, pressure.Benches, tcc.Benches)
+var benches = slices.Concat(
+	configstore.Benches, informer.Benches, gateway.Benches, xds.Benches, rules.Benches, ledger.Benches, mq.Benches, pressure.Benches, tcc.Benches,
+)
 
 func main() {
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/backlot-video/backlot/bench/gateway/internal/process"
+	"github.com/backlot-video/backlot/bench/internal/process"
 	"github.com/backlot-video/backlot/bench/internal/measure"
 )
 

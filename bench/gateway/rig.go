@@ -21,7 +21,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/backlot-video/backlot/bench/gateway/internal/process"
+	"github.com/backlot-video/backlot/bench/internal/process"
 )
 
 // The processors: of the proxy, and of load, backend and configstore.

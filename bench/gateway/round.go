@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backlot-video/backlot/bench/gateway/internal/process"
+	"github.com/backlot-video/backlot/bench/internal/process"
 	"github.com/backlot-video/backlot/bench/internal/measure"
 )
 

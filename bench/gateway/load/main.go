@@ -26,7 +26,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backlot-video/backlot/bench/gateway/internal/process"
+	"github.com/backlot-video/backlot/bench/internal/process"
 )
 
 // settings say what to do.
