@@ -74,7 +74,7 @@ func run(dir, way string, changes int) (f figures, err error) {
 	if err := answers.Decode(&f.sync); err != nil {
 		return f, err
 	}
-	time.Sleep(300 * time.Millisecond) // until the watch that follows the list is open
+	time.Sleep(300 * time.Millisecond) //nolint:forbidigo // the watch that follows a streamed list is being opened, which nothing tells
 	if _, err := io.WriteString(client.in, "\n"); err != nil {
 		return f, err
 	}

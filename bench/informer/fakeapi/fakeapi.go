@@ -34,7 +34,8 @@ type Server struct {
 	mu        sync.Mutex
 	published int // of changes
 	more      chan struct{}
-	sent      []int64 // when a change was written to the first watch, Unix nanoseconds
+	all       chan struct{} // closed when the last is written
+	sent      []int64       // when a change was written to the first watch, Unix nanoseconds
 }
 
 var pages = protobuf.NewSerializer(runtime.NewScheme(), runtime.NewScheme())
@@ -67,7 +68,7 @@ func Frame(event string, pod *corev1.Pod) []byte {
 
 // New returns a server of so many Pods, and of changes to be published.
 func New(count, changes int) *Server {
-	s := &Server{more: make(chan struct{}), sent: make([]int64, changes)}
+	s := &Server{more: make(chan struct{}), all: make(chan struct{}), sent: make([]int64, changes)}
 	for n := range count {
 		pod := pods.Pod(n)
 		s.revision++
@@ -92,14 +93,14 @@ func New(count, changes int) *Server {
 func (s *Server) Publish(perSecond int) []int64 {
 	began := time.Now()
 	for n := range s.changes {
-		time.Sleep(time.Until(began.Add(time.Duration(n) * time.Second / time.Duration(perSecond))))
+		time.Sleep(time.Until(began.Add(time.Duration(n) * time.Second / time.Duration(perSecond)))) //nolint:forbidigo // changes are due at times, whatever becomes of others
 		s.mu.Lock()
 		s.published = n + 1
 		close(s.more)
 		s.more = make(chan struct{})
 		s.mu.Unlock()
 	}
-	time.Sleep(100 * time.Millisecond) // the last is being written
+	<-s.all
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.sent)
@@ -148,7 +149,9 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, at int) {
 		for ; at < published; at++ {
 			s.mu.Lock()
 			if s.sent[at] == 0 {
-				s.sent[at] = time.Now().UnixNano()
+				if s.sent[at] = time.Now().UnixNano(); at == len(s.changes)-1 {
+					close(s.all)
+				}
 			}
 			s.mu.Unlock()
 			if _, err := w.Write(s.changes[at]); err != nil {

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -63,7 +64,7 @@ func (f *frames) peek(n int) ([]byte, error) {
 		got, err := io.ReadAtLeast(f.body, f.buffer[f.to:], n-(f.to-f.from))
 		f.to += got
 		if err != nil {
-			if err == io.EOF && f.to > f.from {
+			if errors.Is(err, io.EOF) && f.to > f.from {
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, err
@@ -102,7 +103,7 @@ func (f *frames) discard(n int64) error {
 		return nil
 	}
 	_, err := io.CopyN(io.Discard, f.body, n)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return err
@@ -165,7 +166,7 @@ func parseRevision(raw []byte) (int64, error) {
 		revision = revision*10 + int64(c-'0')
 	}
 	if len(raw) == 0 {
-		return 0, fmt.Errorf("an object has no resourceVersion")
+		return 0, errors.New("an object has no resourceVersion")
 	}
 	return revision, nil
 }

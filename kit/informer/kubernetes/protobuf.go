@@ -79,7 +79,7 @@ func (a *answer) watchProtobuf(deliver func(*batch) error) error {
 	f := a.frames
 	for {
 		head, err := f.next(4)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return informer.ErrEnded
 		}
 		if err != nil {
@@ -90,7 +90,7 @@ func (a *answer) watchProtobuf(deliver func(*batch) error) error {
 			return fmt.Errorf("an event of %d bytes is more than MaxObjectBytes, %d", length, f.limit)
 		}
 		frame, err := f.next(int(length))
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err == nil {
@@ -184,7 +184,7 @@ func (a *answer) listProtobuf(deliver func(*batch) error) (page, error) {
 	var found bool
 	for {
 		number, length, err := f.field(1 << 40)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -256,7 +256,7 @@ func (a *answer) items(end *page, length int64, deliver func(*batch) error) erro
 }
 
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
