@@ -30,22 +30,27 @@ const (
 	syncRounds = 5
 	rounds     = 3
 	pods       = 5000
-	perSecond  = 1000
-	changes    = 5000
+	changes    = 3000
+	slow       = 1000 // changes a second
+	quick      = 10_000_000
+	floor      = "read-only"
 )
 
-// ways are what is measured, the peer first.
-var ways = []string{peer, "typed", "mask", "projection", "projection-paged"}
+// The ways that are compared, the peer first.
+var (
+	syncWays  = []string{peer, "typed", "mask", "projection", "projection-paged"}
+	eventWays = []string{peer, floor, "typed", "mask", "projection", "projection-inline"}
+)
 
 // synced compares what it takes until all Pods are held and the handler told.
 func synced(report *measure.Report) error {
-	best, err := compare(ways, syncRounds, 1)
+	best, err := compare(syncWays, syncRounds, 1, slow)
 	if err != nil {
 		return err
 	}
 	const million = 1e6
 	theirs := best[peer].sync
-	for _, way := range ways[1:] {
+	for _, way := range syncWays[1:] {
 		ours := best[way].sync
 		if err := report.Print(measure.Line{
 			Bench: "informer/sync-" + way, Unit: "MB allocated", Peer: peerName,
@@ -63,27 +68,19 @@ func synced(report *measure.Report) error {
 	return nil
 }
 
-// events compares what a change takes, at 1,000 a second, and when the handler
-// is told.
+// events compares what a change takes, as quick as the server writes them and
+// at 1,000 a second, and when the handler is told.
 func events(report *measure.Report) error {
-	compared := ways[:len(ways)-1] // watches are the same after whichever list
-	best, err := compare(compared, rounds, changes)
+	burst, err := compare(eventWays, rounds, changes, quick)
 	if err != nil {
 		return err
 	}
-	theirs := best[peer]
-	for _, way := range compared[1:] {
-		ours := best[way]
-		lines := []measure.Line{
-			{Bench: "informer/event-" + way, Unit: "us of CPU/event", Ours: micro(ours.cpu), PeerValue: micro(theirs.cpu), Extra: []measure.Extra{
-				{Name: "bytes_allocated", Value: float64(ours.allocated)}, {Name: "peer_bytes_allocated", Value: float64(theirs.allocated)},
-			}},
-			{Bench: "informer/latency-" + way, Unit: "us, P95", Ours: micro(ours.p95), PeerValue: micro(theirs.p95), Extra: []measure.Extra{
-				{Name: "p50", Value: micro(ours.p50)}, {Name: "peer_p50", Value: micro(theirs.p50)},
-				{Name: "p99", Value: micro(ours.p99)}, {Name: "peer_p99", Value: micro(theirs.p99)},
-			}},
-		}
-		for _, line := range lines {
+	steady, err := compare(eventWays, rounds, changes, slow)
+	if err != nil {
+		return err
+	}
+	for _, way := range eventWays[2:] {
+		for _, line := range lines(way, burst, steady) {
 			line.Peer = peerName
 			line.Extra = append([]measure.Extra{{Name: "percent_of_peer", Value: 100 * line.Ours / line.PeerValue}}, line.Extra...)
 			if err := report.Print(line); err != nil {
@@ -94,12 +91,28 @@ func events(report *measure.Report) error {
 	return nil
 }
 
+func lines(way string, burst, steady map[string]figures) []measure.Line {
+	return []measure.Line{
+		{Bench: "informer/event-" + way, Unit: "us of CPU/event", Ours: micro(burst[way].cpu), PeerValue: micro(burst[peer].cpu), Extra: []measure.Extra{
+			{Name: "bytes_allocated", Value: float64(burst[way].allocated)}, {Name: "peer_bytes_allocated", Value: float64(burst[peer].allocated)},
+		}},
+		{Bench: "informer/steady-" + way, Unit: "us of CPU/event", Ours: micro(steady[way].cpu), PeerValue: micro(steady[peer].cpu), Extra: []measure.Extra{
+			{Name: "read_only", Value: micro(steady[floor].cpu)},
+			{Name: "percent_of_peer_beyond_reading", Value: 100 * float64(steady[way].cpu-steady[floor].cpu) / float64(steady[peer].cpu-steady[floor].cpu)},
+		}},
+		{Bench: "informer/latency-" + way, Unit: "us, P95", Ours: micro(steady[way].p95), PeerValue: micro(steady[peer].p95), Extra: []measure.Extra{
+			{Name: "p50", Value: micro(steady[way].p50)}, {Name: "peer_p50", Value: micro(steady[peer].p50)},
+			{Name: "p99", Value: micro(steady[way].p99)}, {Name: "peer_p99", Value: micro(steady[peer].p99)},
+		}},
+	}
+}
+
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // compare runs all ways in turns and keeps the best of each figure.
-func compare(ways []string, rounds, changes int) (map[string]figures, error) {
+func compare(ways []string, rounds, changes, perSecond int) (map[string]figures, error) {
 	dir, err := os.MkdirTemp("", "bench-informer-")
 	if err != nil {
 		return nil, err
@@ -111,7 +124,7 @@ func compare(ways []string, rounds, changes int) (map[string]figures, error) {
 	best := make(map[string]figures)
 	for range rounds {
 		for _, way := range ways {
-			got, err := run(dir, way, changes)
+			got, err := run(dir, way, changes, perSecond)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", way, err)
 			}

@@ -2,6 +2,7 @@ package informer
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
@@ -157,6 +158,29 @@ func TestMaskedPodIsTheWholeOneWithFieldsCleared(t *testing.T) {
 		if err != nil || !apiequality.Semantic.DeepEqual(got, want) {
 			t.Fatalf("seed %d, %v: %v\n%v\nwant\n%v", seed, chosen, err, got, want)
 		}
+	}
+}
+
+func TestTypedTakesJSONAndWhatItEncoded(t *testing.T) {
+	keeper := kubernetes.Typed[corev1.Pod]()
+	want := sample.Pod(3)
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := keeper.Decode(&informer.Item{Spec: text, Encoding: informer.JSON})
+	if err != nil || !apiequality.Semantic.DeepEqual(got, want) {
+		t.Errorf("of JSON: %v, %v", got, err)
+	}
+	raw, err := keeper.Encode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err = keeper.Restore(raw); err != nil || !apiequality.Semantic.DeepEqual(got, want) {
+		t.Errorf("restored: %v, %v", got, err)
+	}
+	if _, err := keeper.Decode(&informer.Item{Spec: []byte{0x0a, 5}}); err == nil {
+		t.Error("a message that is cut off is taken")
 	}
 }
 

@@ -50,8 +50,9 @@ func build(dir string) error {
 	return nil
 }
 
-// run measures one client with a server of its own.
-func run(dir, way string, changes int) (f figures, err error) {
+// run measures one client with a server of its own, which publishes changes at
+// a rate.
+func run(dir, way string, changes, perSecond int) (f figures, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	server, err := start(exec.CommandContext(ctx, filepath.Join(dir, "api"), "-pods", strconv.Itoa(pods), "-changes", strconv.Itoa(changes)))
@@ -82,7 +83,7 @@ func run(dir, way string, changes int) (f figures, err error) {
 	if err := answers.Decode(&ready); err != nil {
 		return f, err
 	}
-	sent, err := publish(ctx, address)
+	sent, err := publish(ctx, address, perSecond)
 	if err != nil {
 		return f, err
 	}
@@ -93,7 +94,7 @@ func run(dir, way string, changes int) (f figures, err error) {
 	return f.with(sent, events)
 }
 
-func publish(ctx context.Context, address string) (sent []int64, err error) {
+func publish(ctx context.Context, address string, perSecond int) (sent []int64, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/publish?rate="+strconv.Itoa(perSecond), nil)
 	if err != nil {
 		return nil, err

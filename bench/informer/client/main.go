@@ -4,6 +4,7 @@
 //	main.go    the two phases: until synced, and events
 //	ours.go    kit/informer: whole Pods, Pods with a mask, a projection
 //	peer.go    client-go
+//	read.go    nothing but reading, which is the least that any way takes
 package main
 
 import (
@@ -25,7 +26,7 @@ import (
 type follow func(server string, told func(revision int64)) error
 
 func main() {
-	way := flag.String("way", "", "client-go, typed, mask, projection or projection-paged")
+	way := flag.String("way", "", "one of ways")
 	server := flag.String("server", "", "URL of the API server")
 	count := flag.Int("pods", 5000, "Pods that the server has")
 	changes := flag.Int("changes", 5000, "changes that it publishes")

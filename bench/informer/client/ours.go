@@ -11,39 +11,40 @@ import (
 )
 
 var ways = map[string]follow{
-	"client-go":  clientGo,
-	"typed":      func(server string, told func(int64)) error { return ours(server, pods(), kubernetes.Config{}, told) },
-	"mask":       func(server string, told func(int64)) error { return ours(server, pods(), masked, told) },
-	"projection": func(server string, told func(int64)) error { return ours(server, new(view.Decoder), projected, told) },
-	"projection-paged": func(server string, told func(int64)) error {
-		config := projected
-		config.Paged = true
-		return ours(server, new(view.Decoder), config, told)
-	},
+	"client-go":         clientGo,
+	"read-only":         readOnly,
+	"typed":             way(pods, kubernetes.Config{}, false),
+	"mask":              way(pods, kubernetes.Config{Fields: view.Mask}, false),
+	"projection":        way(views, kubernetes.Config{Fields: view.Fields}, false),
+	"projection-inline": way(views, kubernetes.Config{Fields: view.Fields}, true),
+	"projection-paged":  way(views, kubernetes.Config{Fields: view.Fields, Paged: true}, false),
 }
-
-var (
-	masked    = kubernetes.Config{Fields: view.Mask}
-	projected = kubernetes.Config{Fields: view.Fields}
-)
 
 func pods() informer.Decoder[*corev1.Pod] { return kubernetes.Typed[corev1.Pod]() }
 
-func ours[T any](server string, decoder informer.Decoder[T], config kubernetes.Config, told func(int64)) error {
-	config.URL = server
-	source, err := kubernetes.New(kubernetes.Pods, config)
-	if err != nil {
-		return err
-	}
-	pods := informer.NewDecoded(source, "Pod", decoder, informer.Config{IdleTimeout: kubernetes.IdleTimeout})
-	ctx := context.Background()
-	go func() { _ = pods.Run(ctx) }()
-	go func() {
-		_ = pods.Follow(ctx, func(events []informer.Event[T]) {
+func views() informer.Decoder[view.Pod] { return new(view.Decoder) }
+
+// way is an informer whose handler has a goroutine of its own, or is inline.
+func way[T any](decoder func() informer.Decoder[T], config kubernetes.Config, inline bool) follow {
+	return func(server string, told func(int64)) error {
+		config.URL = server
+		source, err := kubernetes.New(kubernetes.Pods, config)
+		if err != nil {
+			return err
+		}
+		pods := informer.NewDecoded(source, "Pod", decoder(), informer.Config{IdleTimeout: kubernetes.IdleTimeout})
+		handle := func(events []informer.Event[T]) {
 			for _, e := range events {
 				told(e.Object.Revision)
 			}
-		})
-	}()
-	return pods.WaitSynced(ctx)
+		}
+		ctx := context.Background()
+		if inline {
+			pods.OnChange(handle)
+		} else {
+			go func() { _ = pods.Follow(ctx, handle) }()
+		}
+		go func() { _ = pods.Run(ctx) }()
+		return pods.WaitSynced(ctx)
+	}
 }

@@ -254,6 +254,25 @@ func TestFieldsThatAreNotNamedNeverArrive(t *testing.T) {
 	}
 }
 
+func TestInstancesAreKept(t *testing.T) {
+	keeper := kubernetes.Instances("")
+	s := slice{name: "web-a", service: "web", endpoints: []endpoint{pod1, pod2}}
+	want, err := keeper.Decode(&informer.Item{Spec: s.protobuf()})
+	if err != nil || len(want.GetInstances()) != 2 {
+		t.Fatalf("%v, %v", want, err)
+	}
+	raw, err := keeper.Encode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := keeper.Restore(raw); err != nil || !proto.Equal(got, want) {
+		t.Errorf("restored: %v, %v", got, err)
+	}
+	if set, err := kubernetes.Instances("team").Decode(&informer.Item{Spec: s.protobuf()}); err != nil || len(set.GetInstances()) != 0 {
+		t.Errorf("without the label: %v, %v", set, err)
+	}
+}
+
 func TestTooMuchIsRefused(t *testing.T) {
 	s := slice{name: "web-a", service: strings.Repeat("x", 5000), revision: 90}
 	long := message(1, strings.Repeat("x", 5000))
