@@ -54,6 +54,19 @@ func (s *scene) follower() *quorum.Member {
 	return others[s.random.IntN(len(others))]
 }
 
+// silent waits until who leads finds a member silent, and behind.
+func (s *scene) silent(m *quorum.Member) {
+	s.Helper()
+	s.quorum.Wait("a leader to find "+m.Name+" silent", 10*time.Second, func() bool {
+		for _, other := range s.quorum.Others(m) {
+			if p := other.Progress(m); p != nil && !p.GetActive() && p.GetMatchIndex() < other.Status().GetCommittedIndex() {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // goesOn waits for writes that are acknowledged, though one member is away.
 func (s *scene) goesOn() {
 	s.Helper()
@@ -73,11 +86,7 @@ func (s *scene) pass(d time.Duration) {
 func (s *scene) kill(m *quorum.Member) {
 	m.Process.Kill()
 	s.goesOn()
-	leader := s.quorum.Leader(s.quorum.Others(m)...)
-	s.quorum.Wait("the leader to find "+m.Name+" silent", 10*time.Second, func() bool {
-		p := leader.Progress(m)
-		return p != nil && !p.GetActive()
-	})
+	s.silent(m)
 	m.Start()
 	m.Ready()
 }
@@ -91,19 +100,16 @@ func (s *scene) cutLeader() {
 	s.goesOn()
 	s.quorum.Wait("the old leader's stepping down", 10*time.Second, func() bool {
 		status := old.Status()
-		return status.GetLeaderId() == "" && status.GetStepDowns() == before+1
+		return status.GetLeaderId() == "" && status.GetStepDowns() > before
 	})
 	s.quorum.Network.Heal()
 }
 
 func (s *scene) cutFollower() {
-	leader, m := s.leader(), s.follower()
+	m := s.follower()
 	s.quorum.Isolate(m)
 	s.goesOn()
-	s.quorum.Wait("the leader to find "+m.Name+" silent", 10*time.Second, func() bool {
-		p := leader.Progress(m)
-		return p != nil && !p.GetActive() && p.GetMatchIndex() < leader.Status().GetCommittedIndex()
-	})
+	s.silent(m)
 	s.quorum.Network.Heal()
 }
 
