@@ -186,6 +186,7 @@ func (s *Server) converse(ctx context.Context, stream *stream, out *writer, requ
 		case <-ctx.Done():
 			return &failure{codes.Unavailable, "the server goes away"}
 		}
+		v = s.review(v, at)
 		var current *Snapshot
 		if current, changed = s.newest(v); current == nil {
 			continue

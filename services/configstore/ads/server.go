@@ -12,7 +12,8 @@ import (
 // Config is what a Server can be told.
 type Config struct {
 	// View names the snapshots that a node is given; nil: all are given those
-	// of the view "". It must be quick, and is asked once for each stream.
+	// of the view "". It must be quick: it is asked whenever a stream has
+	// something to do. Review has all asked where its answers change.
 	View func(*corev3.Node) string
 	// MaxStreams bounds the clients that are connected; default 20,000.
 	MaxStreams int
@@ -177,6 +178,36 @@ func (s *Server) join(node *corev3.Node) (*view, *standing) {
 	v.streams[at] = struct{}{}
 	v.move()
 	return v, at
+}
+
+// Review lets every client go over to the view that is its now.
+func (s *Server) Review() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.views {
+		close(v.changed)
+		v.changed = make(chan struct{})
+	}
+}
+
+// review is the view that a stream belongs to now. What the client has it
+// keeps: it is sent what differs.
+func (s *Server) review(v *view, at *standing) *view {
+	if s.config.View == nil {
+		return v
+	}
+	name := s.config.View(at.node)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.view(name)
+	if now != v {
+		delete(v.streams, at)
+		v.move()
+		at.accepted, at.refused, at.refusals = nil, nil, nil
+		now.streams[at] = struct{}{}
+		now.move()
+	}
+	return now
 }
 
 func (s *Server) quit(v *view, at *standing) {

@@ -31,11 +31,10 @@ func standings(c *configstorev1.Canary, entries []ack.Entry) []standing {
 		s := standing{entry: entry, chosen: Has(c, subscriber), accepted: true}
 		follows, since := false, Since(c, subscriber)
 		for _, a := range entry.Report.GetKinds() {
-			if !keys.kind(a.GetKind()) {
-				continue
+			if keys.kind(a.GetKind()) {
+				follows = true
+				s.accepted = s.accepted && a.GetRevision() >= since
 			}
-			follows = true
-			s.accepted = s.accepted && a.GetRevision() >= since
 			for _, r := range a.GetRejected() {
 				if keys.rejected(a.GetKind(), r, since) {
 					s.rejected = append(s.rejected, r)
@@ -83,7 +82,7 @@ func (k keys) kind(kind string) bool {
 // rejected tells whether a rejection is of the canary's object: as it is since
 // a revision.
 func (k keys) rejected(kind string, r *configstorev1.Rejection, since int64) bool {
-	if r.GetName() == "" { // it is not known which
+	if r.GetName() == "" { // a client of xDS: which object it was is not known, nor of which kind
 		return true
 	}
 	return r.GetRevision() >= since && k[[3]string{kind, cmp.Or(r.GetNamespace(), "default"), r.GetName()}]

@@ -101,6 +101,10 @@ func (s *Store) checkCanary(request Request, plan *configstorev1.Plan) ([]*chang
 		faults = append(faults, object.Faultf(object.ErrTooLarge, "changes", "%d objects of %d bytes; a canary has 1 to %d of at most %d",
 			len(changes), bytes, MaxCanaryObjects, MaxCanaryBytes))
 	}
+	measured := func(c *change) bool { return !Rendered(c.key.Kind) }
+	if len(plan.GetBands()) > 0 && !slices.ContainsFunc(changes, measured) {
+		faults = append(faults, object.Faultf(object.ErrInvalid, "plan.bands", "clients of xDS report no health: leave the bands out, rejections still count"))
+	}
 	share := uint32(0)
 	for n, step := range plan.GetSteps() {
 		if step.GetSharePpm() <= share {
@@ -117,11 +121,18 @@ func noCanary(kind string) string {
 	case "Grant":
 		return "the store itself follows grants"
 	case object.SecretKind:
-		return "no instance reads secrets but by xDS; --configstore.xds-canary names the nodes that get a release first"
-	case "Route", "Cluster", "Listener", "VerificationKey":
-		return "gateways get it by xDS; --configstore.xds-canary names the nodes that get a release first"
+		return "a canary would keep it as it is written; --configstore.xds-canary names the nodes that get a release first"
 	}
 	return ""
+}
+
+// Rendered tells whether gateways get the objects of a kind by xDS.
+func Rendered(kind string) bool {
+	switch kind {
+	case "Route", "Cluster", "Listener", "VerificationKey", object.SecretKind:
+		return true
+	}
+	return false
 }
 
 func (s *Store) tryStart(
@@ -173,7 +184,7 @@ func (s *Store) tryStart(
 // checkOthers makes sure that there is room, and that no object is in two.
 func checkOthers(changes []*change, others []*configstorev1.Canary) error {
 	taken := make(map[[3]string]string)
-	count := 0
+	count, gateways := 0, ""
 	for _, other := range others {
 		if other.GetState() != running {
 			continue
@@ -182,12 +193,18 @@ func checkOthers(changes []*change, others []*configstorev1.Canary) error {
 		for _, change := range other.GetChanges() {
 			key := canary.Key(change)
 			taken[[3]string{key.GetKind(), key.GetNamespace(), key.GetName()}] = other.GetId()
+			if Rendered(key.GetKind()) {
+				gateways = other.GetId()
+			}
 		}
 	}
 	for _, c := range changes {
 		if other, found := taken[[3]string{c.key.Kind, c.key.Namespace, c.key.Name}]; found {
 			return fmt.Errorf("%w: %s: %s is in canary %s; promote or abort it first", ErrCanary, c.path, c.key, other)
 		}
+	}
+	if rendered := slices.ContainsFunc(changes, func(c *change) bool { return Rendered(c.key.Kind) }); rendered && gateways != "" {
+		return fmt.Errorf("%w: canary %s of what gateways get by xDS runs, and one does at a time; promote or abort it first", ErrCanary, gateways)
 	}
 	if count >= MaxCanaries {
 		return fmt.Errorf("%w: %d run; promote or abort one first", ErrCanaries, count)

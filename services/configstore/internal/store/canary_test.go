@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 	"github.com/backlot-video/backlot/services/configstore/internal/canary"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
@@ -199,6 +200,32 @@ func TestCanariesAreBounded(t *testing.T) {
 	}
 	if _, err := s.StartCanary(t.Context(), request, plan); !errors.Is(err, object.ErrTooLarge) {
 		t.Errorf("too many objects: %v", err)
+	}
+	spec, _ := anypb.New(&gatewayv1.Cluster{Endpoints: &gatewayv1.Cluster_Service{Service: "shop"}})
+	gateways := func(name string) []*configstorev1.Change {
+		return []*configstorev1.Change{{Change: &configstorev1.Change_Put{Put: &configstorev1.Object{
+			Key: &configstorev1.Key{Kind: "Cluster", Name: name}, Spec: spec,
+		}}}}
+	}
+	banded := planOf(100_000)
+	banded.Bands = []*configstorev1.Band{{Health: "rpc", BadPpm: 1}}
+	request.Changes = gateways("a")
+	if _, err := s.StartCanary(t.Context(), request, banded); !errors.Is(err, object.ErrInvalid) {
+		t.Errorf("bands of what reports no health: %v", err)
+	}
+	live, err := s.liveCanaries(t.Context(), tenantOfTests, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range live[:2] {
+		if _, err := s.EndCanary(t.Context(), tenantOfTests, c, configstorev1.Canary_STATE_ABORTED, "", "room"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin(t, s, plan, gateways("a")...)
+	request.Changes = gateways("b")
+	if _, err := s.StartCanary(t.Context(), request, plan); !errors.Is(err, ErrCanary) {
+		t.Errorf("two of xDS: %v", err)
 	}
 	release(t, s, list("e", "1"))
 	request.Changes = []*configstorev1.Change{list("e", "1")}

@@ -248,6 +248,8 @@ func (h *Hub) subscribe(t topic, namespace string, from int64) (*Subscription, e
 type Batch struct {
 	Events   []*configstorev1.Event // shared: do not change
 	Revision int64
+	// Canaries are what canaries became, in order. Only WithCanaries.
+	Canaries []*configstorev1.Canary
 	// Reset tells that Events are all objects that there are. Only with latest.
 	Reset bool
 }
@@ -258,6 +260,7 @@ type Subscription struct {
 	topic     topic
 	namespace string
 	viewer    *configstorev1.Subscriber // nil: without canaries
+	canaries  bool                      // tells of canaries themselves
 	cursor    int64
 	ended     sync.Once
 	// list gives everything, for who wants the latest only; nil: every change.
@@ -319,7 +322,7 @@ func (s *Subscription) next(ctx context.Context) (Batch, error) {
 	defer bookmark.Stop()
 	for idle := false; ; {
 		batch, changed, err := s.poll()
-		if err != nil || len(batch.Events) > 0 || idle {
+		if err != nil || len(batch.Events) > 0 || len(batch.Canaries) > 0 || idle {
 			return batch, err
 		}
 		select {
@@ -353,8 +356,12 @@ func (s *Subscription) poll() (Batch, <-chan struct{}, error) {
 	if !rest {
 		reached = max(reached, s.hub.revision)
 	}
+	batch := Batch{Events: events, Revision: reached}
+	if s.canaries {
+		batch.Canaries = j.triedAfter(s.cursor, reached)
+	}
 	s.cursor = reached
-	return Batch{Events: events, Revision: reached}, j.changed, nil
+	return batch, j.changed, nil
 }
 
 // Close ends the subscription. Closing twice is harmless.

@@ -80,6 +80,9 @@ func trials(c *configstorev1.Canary) map[string]*trial {
 		}
 		return byKind[kind]
 	}
+	for _, change := range c.GetChanges() { // for who follows canaries themselves
+		of(canary.Key(change).GetKind())
+	}
 	switch c.GetState() {
 	case running:
 		for n, change := range c.GetChanges() {
@@ -114,6 +117,35 @@ func eventOf(o *configstorev1.Object, revision int64) *configstorev1.Event {
 	}
 	gone := &configstorev1.Object{Key: o.GetKey(), Revision: revision, ReleaseId: o.GetReleaseId()}
 	return &configstorev1.Event{Type: configstorev1.Event_TYPE_DELETE, Object: gone}
+}
+
+// WithCanaries has a subscription to all kinds that was just made tell what
+// canaries become: Batch.Canaries. Its events stay those of what is in force.
+func (s *Subscription) WithCanaries() *Subscription {
+	s.canaries = true
+	return s
+}
+
+// CanariesAt are a tenant's that ran at a revision.
+func (s *Store) CanariesAt(ctx context.Context, tenant string, revision int64) ([]*configstorev1.Canary, error) {
+	all, err := s.liveCanaries(ctx, tenant, revision)
+	return slices.DeleteFunc(all, func(c *configstorev1.Canary) bool { return c.GetState() != running }), err
+}
+
+// triedAfter are what canaries became after a revision up to another, each
+// once for each change, in order.
+func (j *journal) triedAfter(after, upTo int64) (all []*configstorev1.Canary) {
+	for _, e := range j.entries {
+		if e.revision <= after || e.revision > upTo {
+			continue
+		}
+		for _, t := range e.trials {
+			if !slices.Contains(all, t.canary) {
+				all = append(all, t.canary)
+			}
+		}
+	}
+	return all
 }
 
 // For has a subscription that was just made, or made to list, show what a

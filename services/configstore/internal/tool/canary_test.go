@@ -51,7 +51,8 @@ func TestCanaryIsStartedShownPromotedAndAborted(t *testing.T) {
 	do(tool.ExitOK, `"state": "STATE_ABORTED"`, "canary", "--json")
 	do(tool.ExitUsage, "has ended: too slow", "canary", "promote", second)
 	fromInput = strings.Split(shop, "---\n")[0]
-	do(tool.ExitUsage, "gateways get it by xDS", "canary", "start", "-", "--steps", "100%")
+	do(tool.ExitUsage, "clients of xDS report no health", "canary", "start", "-", "--steps", "100%", "--max-bad", "1%")
+	do(tool.ExitOK, "step 1 of 1", "canary", "start", "-", "--steps", "100%")
 	for _, wrong := range [][]string{
 		{"canary", "start", "-"}, {"canary", "start", "-", "--steps", "0%"}, {"canary", "start", "--steps", "5%"}, {"canary", "drop", "x"},
 		{"canary", "promote"}, {"apply", "-", "--canary", "120%"}, {"apply", "-", "--canary", "5%", "--draft", "--reason", "x"},

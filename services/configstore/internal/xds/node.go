@@ -54,17 +54,14 @@ func refusals(entry ack.Entry) (sum int) {
 
 func reportOf(standing ads.Standing, sequence int64) *configstorev1.Report {
 	report := &configstorev1.Report{
-		Subscriber: &configstorev1.Subscriber{
-			Id: cut(standing.Node.GetId(), maxID), Services: []string{"gateway"},
-			Labels: map[string]string{"xds": "true", "cluster": cut(standing.Node.GetCluster(), 256)},
-		},
-		StartedAt: 1, Sequence: sequence,
+		Subscriber: subscriberOf(standing.Node),
+		StartedAt:  1, Sequence: sequence,
 	}
 	var revision int64
 	if standing.Accepted != nil {
 		revision = standing.Accepted.Revision()
 	}
-	for _, kind := range []string{"Cluster", "Listener", "Route", object.SecretKind} {
+	for _, kind := range []string{"Cluster", "Listener", "Route", object.SecretKind, "VerificationKey"} {
 		a := &configstorev1.Acknowledgement{Kind: kind, Revision: revision}
 		for _, refused := range standing.Refused {
 			if kindsByType[refused.Type] == kind {

@@ -4,7 +4,8 @@
 //	plane.go     Plane: follows the store, and what else has instances
 //	outside.go   instances that an informer finds, as in Kubernetes
 //	line.go      line: from a state to snapshots, anew only what has changed
-//	canary.go    which nodes get a release first, and when the others follow
+//	canary.go    which nodes get every release first, and when the others follow
+//	tried.go     what the nodes that an operator's canary chooses are given
 //	state.go     the objects that are rendered
 //	render.go    objects to resources; route.go and cluster.go are its parts,
 //	             memo.go keeps what has not changed
@@ -23,6 +24,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,6 +62,9 @@ type Plane struct {
 	// release is tried.
 	stable, first *line
 	trial         trial
+	tried         *tried // over stable, while a canary of an operator's runs
+
+	chooses atomic.Pointer[configstorev1.Canary] // nodes; nil: none
 
 	mu      sync.Mutex
 	outside map[string]*configstorev1.Instance // that are no objects
@@ -69,15 +74,16 @@ type Plane struct {
 
 // NewPlane returns a control plane that has no snapshot until Run.
 func NewPlane(config Config) *Plane {
-	return &Plane{
-		config: config,
-		server: ads.NewServer(ads.Config{
-			View: config.Canary.view(), MaxStreams: config.MaxStreams, Log: config.Log, Registerer: config.Registerer,
-		}),
+	p := &Plane{
+		config:  config,
 		metrics: newMetrics(config.Registerer), ready: make(chan struct{}),
 		outside: make(map[string]*configstorev1.Instance), moved: make(map[string]*configstorev1.Instance),
 		placed: make(chan struct{}, 1),
 	}
+	p.server = ads.NewServer(ads.Config{
+		View: p.view(config.Canary.view()), MaxStreams: config.MaxStreams, Log: config.Log, Registerer: config.Registerer,
+	})
+	return p
 }
 
 // Handler serves ads.Procedures. allow says who may connect; its error is the
@@ -124,7 +130,11 @@ func (p *Plane) Run(ctx context.Context) error {
 
 // follow lists once and applies changes until something fails.
 func (p *Plane) follow(ctx context.Context) error {
-	state, revision, err := p.load(ctx)
+	state, objects, revision, err := p.load(ctx)
+	if err != nil {
+		return err
+	}
+	canaries, err := p.config.Store.CanariesAt(ctx, p.config.Tenant, revision)
 	if err != nil {
 		return err
 	}
@@ -135,16 +145,22 @@ func (p *Plane) follow(ctx context.Context) error {
 		return err
 	}
 	defer sub.Close()
-	batches, failed := make(chan []*configstorev1.Event, burst), make(chan error, 1)
+	sub.WithCanaries()
+	batches, failed := make(chan store.Batch, burst), make(chan error, 1)
 	var feeder sync.WaitGroup
 	feeder.Go(func() { failed <- feed(ctx, sub, batches) })
 	defer func() { cancel(); feeder.Wait() }()
 
+	p.tried = nil
+	for _, c := range canaries {
+		p.try(c)
+		p.tried.compare(objects)
+	}
 	p.restart(state)
 	for {
 		select {
-		case events := <-batches:
-			p.take(events)
+		case batch := <-batches:
+			p.take(batch)
 			for range len(batches) { // what has come meanwhile is one snapshot
 				p.take(<-batches)
 			}
@@ -161,24 +177,24 @@ func (p *Plane) follow(ctx context.Context) error {
 	}
 }
 
-func feed(ctx context.Context, sub *store.Subscription, to chan<- []*configstorev1.Event) error {
+func feed(ctx context.Context, sub *store.Subscription, to chan<- store.Batch) error {
 	for {
 		batch, err := sub.Next(ctx)
 		if err != nil {
 			return err
 		}
 		select {
-		case to <- batch.Events:
+		case to <- batch:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-func (p *Plane) load(ctx context.Context) (*state, int64, error) {
+func (p *Plane) load(ctx context.Context) (*state, []*configstorev1.Object, int64, error) {
 	objects, revision, err := p.config.Store.ListAll(ctx, p.config.Tenant)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	state := newState()
 	for _, o := range objects {
@@ -187,7 +203,7 @@ func (p *Plane) load(ctx context.Context) (*state, int64, error) {
 	// The newest release may have left no object: one of deletions.
 	releases, _, err := p.config.Store.Releases(ctx, p.config.Tenant, "", 500)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	for _, release := range releases {
 		touches := func(key *configstorev1.Key) bool { return rendered(key.GetKind()) }
@@ -202,7 +218,7 @@ func (p *Plane) load(ctx context.Context) (*state, int64, error) {
 		state.place(name, instance)
 	}
 	clear(p.moved)
-	return state, revision, nil
+	return state, objects, revision, nil
 }
 
 // restart goes on from a state that was listed.
@@ -221,9 +237,15 @@ func (p *Plane) restart(state *state) {
 	p.publish()
 }
 
-// take applies events of the store.
-func (p *Plane) take(events []*configstorev1.Event) {
-	for _, event := range events {
+// take applies what happened in the store, in order.
+func (p *Plane) take(batch store.Batch) {
+	canaries := batch.Canaries
+	for _, event := range batch.Events {
+		for len(canaries) > 0 && canaries[0].GetRevision() < event.GetObject().GetRevision() {
+			p.try(canaries[0])
+			canaries = canaries[1:]
+		}
+		p.tried.lose(event.GetObject().GetKey())
 		switch {
 		case p.first == nil:
 			p.stable.matters(p.apply(p.stable.state, event))
@@ -233,6 +255,9 @@ func (p *Plane) take(events []*configstorev1.Event) {
 			p.first.matters(p.apply(p.first.state, event))
 			p.stable.matters(p.apply(p.stable.state, event))
 		}
+	}
+	for _, c := range canaries {
+		p.try(c)
 	}
 }
 
@@ -270,13 +295,15 @@ func (p *Plane) publish() {
 		}
 		p.judge()
 	}
-	if p.advance(p.stable, "") {
+	moved := p.advance(p.stable, "")
+	if moved {
 		select {
 		case <-p.ready:
 		default:
 			close(p.ready)
 		}
 	}
+	p.publishTried(moved)
 }
 
 // advance publishes the next snapshot of a line where there is one.
