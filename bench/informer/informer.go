@@ -57,9 +57,12 @@ func synced(report *measure.Report) error {
 			Ours: float64(ours.Allocated) / million, PeerValue: float64(theirs.Allocated) / million,
 			Extra: []measure.Extra{
 				{Name: "percent_of_peer", Value: 100 * float64(ours.Allocated) / float64(theirs.Allocated)},
-				{Name: "live_mb", Value: float64(ours.Live) / million}, {Name: "peer_live_mb", Value: float64(theirs.Live) / million},
-				{Name: "cpu_ms", Value: milliseconds(ours.CPU)}, {Name: "peer_cpu_ms", Value: milliseconds(theirs.CPU)},
-				{Name: "wall_ms", Value: milliseconds(ours.Wall)}, {Name: "peer_wall_ms", Value: milliseconds(theirs.Wall)},
+				{Name: "live_mb", Value: float64(ours.Live) / million},
+				{Name: "peer_live_mb", Value: float64(theirs.Live) / million},
+				{Name: "cpu_ms", Value: milliseconds(ours.CPU)},
+				{Name: "peer_cpu_ms", Value: milliseconds(theirs.CPU)},
+				{Name: "wall_ms", Value: milliseconds(ours.Wall)},
+				{Name: "peer_wall_ms", Value: milliseconds(theirs.Wall)},
 			},
 		}); err != nil {
 			return err
@@ -94,15 +97,20 @@ func events(report *measure.Report) error {
 func lines(way string, burst, steady map[string]figures) []measure.Line {
 	return []measure.Line{
 		{Bench: "informer/event-" + way, Unit: "us of CPU/event", Ours: micro(burst[way].cpu), PeerValue: micro(burst[peer].cpu), Extra: []measure.Extra{
-			{Name: "bytes_allocated", Value: float64(burst[way].allocated)}, {Name: "peer_bytes_allocated", Value: float64(burst[peer].allocated)},
+			{Name: "bytes_allocated", Value: float64(burst[way].allocated)},
+			{Name: "peer_bytes_allocated", Value: float64(burst[peer].allocated)},
+			{Name: "p95_ms", Value: milliseconds(burst[way].p95)},
+			{Name: "peer_p95_ms", Value: milliseconds(burst[peer].p95)},
 		}},
 		{Bench: "informer/steady-" + way, Unit: "us of CPU/event", Ours: micro(steady[way].cpu), PeerValue: micro(steady[peer].cpu), Extra: []measure.Extra{
 			{Name: "read_only", Value: micro(steady[floor].cpu)},
 			{Name: "percent_of_peer_beyond_reading", Value: 100 * float64(steady[way].cpu-steady[floor].cpu) / float64(steady[peer].cpu-steady[floor].cpu)},
 		}},
 		{Bench: "informer/latency-" + way, Unit: "us, P95", Ours: micro(steady[way].p95), PeerValue: micro(steady[peer].p95), Extra: []measure.Extra{
-			{Name: "p50", Value: micro(steady[way].p50)}, {Name: "peer_p50", Value: micro(steady[peer].p50)},
-			{Name: "p99", Value: micro(steady[way].p99)}, {Name: "peer_p99", Value: micro(steady[peer].p99)},
+			{Name: "p50", Value: micro(steady[way].p50)},
+			{Name: "peer_p50", Value: micro(steady[peer].p50)},
+			{Name: "p99", Value: micro(steady[way].p99)},
+			{Name: "peer_p99", Value: micro(steady[peer].p99)},
 		}},
 	}
 }

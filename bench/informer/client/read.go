@@ -24,13 +24,13 @@ func readOnly(server string, told func(int64)) error {
 		return err
 	}
 	go func() {
-		if err := frames(bufio.NewReaderSize(response.Body, 64<<10), told); err != nil {
-			fmt.Fprintln(os.Stderr, "client:", err)
-		}
+		err := frames(bufio.NewReaderSize(response.Body, 64<<10), told)
+		fmt.Fprintln(os.Stderr, "client:", err)
 	}()
 	return nil
 }
 
+// frames reads until that fails.
 func frames(body *bufio.Reader, told func(int64)) error {
 	var head [4]byte
 	for revision := int64(1); ; {

@@ -41,10 +41,7 @@ type Server struct {
 var pages = protobuf.NewSerializer(runtime.NewScheme(), runtime.NewScheme())
 
 // encode is an object as it stands in a body.
-func encode(kind string, object interface {
-	runtime.Object
-	Marshal() ([]byte, error)
-}) []byte {
+func encode(kind string, object runtime.Object) []byte {
 	object.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: kind})
 	var out bytes.Buffer
 	if err := pages.Encode(object, &out); err != nil {

@@ -61,7 +61,7 @@ func managed(manager, subresource string, size int, random *rand.Rand, at metav1
 	}
 	return metav1.ManagedFieldsEntry{
 		Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", Time: &at, FieldsType: "FieldsV1", Subresource: subresource,
-		FieldsV1: &metav1.FieldsV1{Raw: []byte("{" + strings.TrimSuffix(text.String(), ",") + "}")},
+		FieldsV1: metav1.NewFieldsV1("{" + strings.TrimSuffix(text.String(), ",") + "}"),
 	}
 }
 
@@ -79,7 +79,8 @@ func spec(n int, app string, random *rand.Rand) corev1.PodSpec {
 	}
 	env := []corev1.EnvVar{
 		{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"}}},
-		{Name: "DATABASE_HOST", Value: "postgres." + app + ".svc.cluster.local"}, {Name: "LOG_LEVEL", Value: "info"},
+		{Name: "DATABASE_HOST", Value: "postgres." + app + ".svc.cluster.local"},
+		{Name: "LOG_LEVEL", Value: "info"},
 		{Name: "REQUEST_TOKEN", Value: fmt.Sprintf("%016x%016x", random.Uint64(), random.Uint64())},
 	}
 	return corev1.PodSpec{

@@ -151,6 +151,7 @@ func span(b []byte, number int, kind Type, depth int) (from, to int, value uint6
 			return 0, to, 0, nil
 		}
 		return 0, 0, 0, err
+	case end: // of no group that began
 	}
 	return 0, 0, 0, fmt.Errorf("%w: the value of field %d, type %d", ErrMalformed, number, kind)
 }
