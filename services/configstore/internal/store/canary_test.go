@@ -426,3 +426,50 @@ func act(t *testing.T, s *Store, random *rand.Rand) {
 		}
 	}
 }
+
+func TestCanaryOutlivesARestart(t *testing.T) {
+	dir := t.TempDir()
+	run := func(do func(s *Store)) {
+		t.Helper()
+		e, err := engine.Start(t.Context(), engine.Config{DataDir: filepath.Join(dir, "etcd"), NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		s, err := Open(t.Context(), e, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		do(s)
+	}
+	var c *configstorev1.Canary
+	var before *follower
+	run(func(s *Store) {
+		release(t, s, list("a", "1"))
+		c = begin(t, s, planOf(500_000, 1_000_000), list("a", "2"))
+		in, _ := sides(t, c)
+		before = &follower{viewer: &configstorev1.Subscriber{Id: in}}
+		before.list(t, s)
+	})
+	run(func(s *Store) {
+		live, err := s.LiveCanaries(t.Context())
+		if err != nil || len(live) != 1 || live[0].Tenant != tenantOfTests || live[0].Canary.GetRevision() != c.GetRevision() {
+			t.Fatalf("%v %v", live, err)
+		}
+		// Who had it watches on, and is told of the end.
+		if before.watch(t, s); fmt.Sprint(before.objects) != "map[a:2]" {
+			t.Errorf("after the restart: %v", before.objects)
+		}
+		before.drop()
+		if _, err := s.EndCanary(t.Context(), tenantOfTests, live[0].Canary, configstorev1.Canary_STATE_ROLLED_BACK, "", "bad"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	run(func(s *Store) {
+		if before.watch(t, s); fmt.Sprint(before.objects) != "map[a:1]" {
+			t.Errorf("taken back while it was away: %v", before.objects)
+		}
+		before.drop()
+	})
+}
