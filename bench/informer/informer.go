@@ -107,6 +107,7 @@ func lines(way string, burst, steady map[string]figures) []measure.Line {
 			{Name: "percent_of_peer_beyond_reading", Value: 100 * float64(steady[way].cpu-steady[floor].cpu) / float64(steady[peer].cpu-steady[floor].cpu)},
 		}},
 		{Bench: "informer/latency-" + way, Unit: "us, P95", Ours: micro(steady[way].p95), PeerValue: micro(steady[peer].p95), Extra: []measure.Extra{
+			{Name: "read_only", Value: micro(steady[floor].p95)},
 			{Name: "p50", Value: micro(steady[way].p50)},
 			{Name: "peer_p50", Value: micro(steady[peer].p50)},
 			{Name: "p99", Value: micro(steady[way].p99)},
