@@ -110,7 +110,7 @@ func (s *Server) HandleHTTP(pattern string, handler http.Handler) {
 }
 
 func (s *Server) serveRaw(w *statusWriter, r *http.Request, incoming *call, handler http.Handler) {
-	leave, err := s.enter()
+	leave, err := s.enter(true)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return

@@ -31,7 +31,8 @@ type ServerConfig struct {
 
 	Interceptors []Interceptor // innermost part of the chain of unary calls
 
-	MaxInFlight     int           // calls and streams at once; 4096
+	MaxInFlight     int           // calls at once; 4096
+	MaxStreams      int           // streams, and requests of HandleHTTP, at once; 32,768
 	MaxMessageBytes int           // of a request; 4 MiB
 	MaxHeaderBytes  int           // of an HTTP request; 64 KiB
 	HeaderTimeout   time.Duration // to read an HTTP request's header; 5 s
@@ -49,6 +50,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 		c.Clock = time.Now
 	}
 	c.MaxInFlight = orDefault(c.MaxInFlight, 4096)
+	c.MaxStreams = orDefault(c.MaxStreams, 32_768)
 	c.MaxMessageBytes = orDefault(c.MaxMessageBytes, 4<<20)
 	c.MaxHeaderBytes = orDefault(c.MaxHeaderBytes, 64<<10)
 	c.HeaderTimeout = orDefault(c.HeaderTimeout, 5*time.Second)
@@ -72,9 +74,10 @@ type Server struct {
 	metrics *serverMetrics
 	mux     *http.ServeMux
 
-	inFlight atomic.Int64
-	closing  atomic.Bool
-	idle     chan struct{} // a hint that inFlight fell to zero while closing
+	inFlight  atomic.Int64 // streams too
+	streaming atomic.Int64
+	closing   atomic.Bool
+	idle      chan struct{} // a hint that inFlight fell to zero while closing
 
 	mu       sync.RWMutex
 	services []rpcdesc.Service
@@ -167,23 +170,31 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // enter counts a call in and returns the function that counts it out, or a
 // *connect.Error where the server is full or closing.
-func (s *Server) enter() (leave func(), err error) {
-	now := s.inFlight.Add(1)
+func (s *Server) enter(stream bool) (leave func(), err error) {
+	full := false
+	if now := s.inFlight.Add(1); stream {
+		full = s.streaming.Add(1) > int64(s.config.MaxStreams)
+	} else {
+		full = now-s.streaming.Load() > int64(s.config.MaxInFlight)
+	}
 	switch {
 	case s.closing.Load():
-		s.leave()
+		s.leave(stream)
 		s.metrics.refused.WithLabelValues("shutdown").Inc()
 		return nil, connect.NewError(connect.CodeUnavailable, errShutdown)
-	case now > int64(s.config.MaxInFlight):
-		s.leave()
+	case full:
+		s.leave(stream)
 		s.metrics.refused.WithLabelValues("in_flight").Inc()
 		return nil, connect.NewError(connect.CodeResourceExhausted, errServerFull)
 	}
 	s.metrics.inFlight.Inc()
-	return func() { s.metrics.inFlight.Dec(); s.leave() }, nil
+	return func() { s.metrics.inFlight.Dec(); s.leave(stream) }, nil
 }
 
-func (s *Server) leave() {
+func (s *Server) leave(stream bool) {
+	if stream {
+		s.streaming.Add(-1)
+	}
 	if s.inFlight.Add(-1) == 0 && s.closing.Load() {
 		select {
 		case s.idle <- struct{}{}:

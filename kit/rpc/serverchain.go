@@ -62,7 +62,7 @@ func recovered(next Handler) Handler {
 
 func (s *Server) limited(next Handler) Handler {
 	return func(ctx context.Context, method *rpcdesc.Method, req proto.Message) (proto.Message, error) {
-		leave, err := s.enter()
+		leave, err := s.enter(method.Stream)
 		if err != nil {
 			return nil, err
 		}
