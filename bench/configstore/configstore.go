@@ -21,4 +21,6 @@ import "github.com/backlot-video/backlot/bench/internal/measure"
 var Benches = []measure.Bench{
 	{Name: "configstore/write", Run: write},
 	{Name: "configstore/release", Run: release},
+	{Name: "configstore/read", Run: read},
+	{Name: "configstore/watch", Run: watch},
 }
