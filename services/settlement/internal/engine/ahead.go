@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
@@ -28,7 +29,7 @@ type ahead struct {
 
 // joins tells whether a call can be applied ahead.
 func (w *writer) joins(call *Call) bool {
-	if w.book == nil || w.lookups > 0 || len(call.Requests) == 0 || call.Guard != nil || call.Refused != nil || call.Within != nil {
+	if w.book == nil || w.lookups > 0 || w.shared > 0 || len(call.Requests) == 0 || call.Guard != nil || call.Refused != nil || call.Within != nil {
 		return false
 	}
 	for i := range call.Requests {
@@ -135,7 +136,11 @@ func (w *writer) land() {
 	w.making = nil
 	if again(m.err) {
 		w.engine.metrics.redone.Inc()
-		w.lookups = lookupsAfter
+		if errors.Is(m.err, errTaken) {
+			w.lookups = lookupsAfter
+		} else {
+			w.shared = sharedFor
+		}
 		w.batch = append(w.batch[:0], m.calls...)
 		w.commit()
 	} else {

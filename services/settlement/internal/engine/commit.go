@@ -24,6 +24,9 @@ const (
 	// lookupsAfter is how many batches look for known idempotency keys before
 	// they are applied, after one that found some too late.
 	lookupsAfter = 64
+	// sharedFor is how many batches are not applied ahead, after one that was
+	// in vain: others write at the ledger too.
+	sharedFor = 64
 )
 
 // outcome is what a batch answers.
@@ -48,6 +51,9 @@ func (w *writer) commit() {
 	}
 	if w.lookups > 0 {
 		w.lookups--
+	}
+	if w.shared > 0 {
+		w.shared--
 	}
 	var undone errUndone
 	switch {

@@ -23,6 +23,7 @@ type writer struct {
 	tip        store.Ledger // as it is after the last batch, where something is remembered
 	remembered int64        // accounts, as counted in engine.accounts
 	lookups    int          // batches to come that look for known idempotency keys first
+	shared     int          // batches to come that are not applied ahead, since others write too
 	ids        *ids
 	batch      []*waiting
 	making     *ahead        // nil where none is being made

@@ -67,12 +67,23 @@ func (b *Book) Begin() {
 		delete(b.accounts, id)
 	}
 	b.batch = batch{
-		known: make(map[string]*Transfer), ids: make(map[string]*Transfer), chains: make(map[string][]*Transfer),
-		stored: make(map[*Transfer]bool),
-		added:  b.added[:0], ended: b.ended[:0], moves: b.moves[:0], changed: b.changed[:0], opened: b.opened[:0],
+		known: emptied(b.known), ids: emptied(b.ids), chains: emptied(b.chains), stored: emptied(b.stored),
+		added: b.added[:0], ended: b.ended[:0], moves: b.moves[:0], changed: b.changed[:0], opened: b.opened[:0],
 		balances: b.balances[:0], states: b.states[:0],
 	}
 	b.start = b.mark()
+}
+
+// maxKept is how many entries a map may have had to be used again: it keeps its
+// size.
+const maxKept = 4096
+
+func emptied[K comparable, V any](m map[K]V) map[K]V {
+	if m == nil || len(m) > maxKept {
+		return make(map[K]V)
+	}
+	clear(m)
+	return m
 }
 
 // Rollback takes back all since Begin, but still knows what it was told.

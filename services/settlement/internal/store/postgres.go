@@ -19,6 +19,9 @@ import (
 // uniqueViolation is PostgreSQL's code of a key that is taken.
 const uniqueViolation = "23505"
 
+// chainIndex is that of the places in a ledger's chain.
+const chainIndex = "transfers_chain"
+
 // postgres reads and writes with an array for each column, by native pgx on
 // the connection that the transaction has.
 type postgres struct{ conn *sql.Conn }
@@ -139,6 +142,9 @@ func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error)
 	err := p.native(func(conn *pgx.Conn) error { return conn.SendBatch(ctx, batch).Close() })
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.Code == uniqueViolation {
+		if answer.ConstraintName == chainIndex { // another writer has gone on from where this one thought it was
+			return false, ErrMoved
+		}
 		return false, nil
 	}
 	if err == nil && moved && !taken {
