@@ -5,7 +5,7 @@
 //
 //	configstore.go  the comparisons
 //	rig.go          processes, load, what both take
-//	ours.go         members of the configstore, called as services call them
+//	ours.go         members of the configstore, called by its public API
 //	peer.go         members of etcd, by its own client
 //	write.go        releases beside puts: one object each, and 100 at once
 //	read.go         reads: over the network, in process, of an informer

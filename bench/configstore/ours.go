@@ -68,8 +68,8 @@ func startMembers(r *rig, n int) (*members, error) {
 	})
 }
 
-// client calls over Kitex, as services call each other, or over Connect, as
-// tools do.
+// client calls over Kitex, or over Connect, as services of the house and tools
+// do.
 func (m *members) client(kitex bool, connections int) configstorev1.ConfigServiceClient {
 	endpoints := make([]rpc.Endpoint, len(m.endpoints))
 	for n, e := range m.endpoints {
