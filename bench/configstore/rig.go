@@ -189,7 +189,7 @@ func (c *contender) load(clients int, length time.Duration) error {
 	work.Wait()
 	passed := time.Since(start)
 	after, err := c.used()
-	if err := errors.Join(append(faults, err)...); err != nil {
+	if err := errors.Join(err, errors.Join(faults...)); err != nil {
 		return err
 	}
 	all := slices.Concat(took...)

@@ -171,7 +171,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // enter counts a call in and returns the function that counts it out, or a
 // *connect.Error where the server is full or closing.
 func (s *Server) enter(stream bool) (leave func(), err error) {
-	full := false
+	var full bool
 	if now := s.inFlight.Add(1); stream {
 		full = s.streaming.Add(1) > int64(s.config.MaxStreams)
 	} else {

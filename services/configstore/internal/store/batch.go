@@ -184,9 +184,9 @@ func parseRecord(record []byte) (releases []*configstorev1.Release, err error) {
 
 // parseRecordPath tells a record from a mark; of a mark there is the id of the
 // release that was not made.
-func parseRecordPath(path string) (tenant, name, void string, found bool) {
+func parseRecordPath(path string) (tenant, void string, found bool) {
 	rest, found := strings.CutPrefix(path, releasesRoot)
 	tenant, rest, split := strings.Cut(rest, "/")
-	name, void, _ = strings.Cut(rest, voidMark)
-	return tenant, name, void, found && split
+	_, void, _ = strings.Cut(rest, voidMark)
+	return tenant, void, found && split
 }

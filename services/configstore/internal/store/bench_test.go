@@ -44,13 +44,13 @@ func benchmarkApply(b *testing.B, parallel int) {
 
 // BenchmarkCheck is what a put is checked for before the store is asked.
 func BenchmarkCheck(b *testing.B) {
-	s := &Store{}
 	e, err := engine.Start(b.Context(), engine.Config{DataDir: filepath.Join(b.TempDir(), "etcd")})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer e.Close()
-	if s, err = Open(b.Context(), e, Config{}); err != nil {
+	s, err := Open(b.Context(), e, Config{})
+	if err != nil {
 		b.Fatal(err)
 	}
 	defer s.Close()

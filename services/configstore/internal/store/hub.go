@@ -172,7 +172,7 @@ func (h *Hub) sort(events []*mvccpb.Event) map[topic][]*configstorev1.Event {
 // a revision touches each.
 func (h *Hub) attribute(deleted map[object.Key]*configstorev1.Object, events []*mvccpb.Event) {
 	for _, raw := range events {
-		tenant, _, void, found := parseRecordPath(string(raw.GetKv().GetKey()))
+		tenant, void, found := parseRecordPath(string(raw.GetKv().GetKey()))
 		if !found || void != "" || raw.GetType() != mvccpb.Event_PUT {
 			continue
 		}

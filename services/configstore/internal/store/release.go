@@ -61,7 +61,7 @@ func (s *Store) Releases(
 // releasesOf is the releases that a stored record says were made. Of a mark
 // there are none: it is noted in void.
 func releasesOf(kv *mvccpb.KeyValue, void map[string]bool) ([]*configstorev1.Release, error) {
-	if _, _, id, _ := parseRecordPath(string(kv.GetKey())); id != "" {
+	if _, id, _ := parseRecordPath(string(kv.GetKey())); id != "" {
 		void[id] = true
 		return nil, nil
 	}
