@@ -34,7 +34,7 @@ type links struct {
 	clientTLS *tls.Config
 	source    informer.Source
 	reporter  *informer.Reporter // nil without a configstore
-	own       *rpc.Dialer // for what belongs to no service
+	own       *rpc.Dialer        // for what belongs to no service
 
 	policies  *informer.Informer[*policyv1.CallPolicy]
 	instances *informer.Informer[*configstorev1.Instance]

@@ -17,7 +17,6 @@ import (
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	"github.com/backlot-video/backlot/services/configstore/ads"
 	"github.com/backlot-video/backlot/services/configstore/internal/api"
-	"github.com/backlot-video/backlot/services/configstore/internal/canary"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 	"github.com/backlot-video/backlot/services/configstore/internal/store"
 	"github.com/backlot-video/backlot/services/configstore/internal/xds"
@@ -144,15 +143,8 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	host.Handle(configstorev1.RegistryServiceDesc, api.NewRegistry(objects))
 	host.Handle(configstorev1.DraftServiceDesc, api.NewDrafts(objects, s.config.Approvals))
 	host.Handle(configstorev1.ClusterServiceDesc, api.NewCluster(etcd, objects))
-	seen := witness(host, etcd.Members, objects, plane)
-	pilot := canary.NewPilot(canary.Config{
-		Store: objects, Leads: etcd.Leads, Reports: seen.Entries, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
-	})
-	flying := make(chan error, 1)
-	go func() { flying <- pilot.Run(rendering) }()
-	defer func() { stop(); <-flying }()
-	host.Handle(configstorev1.AcknowledgementServiceDesc, api.NewAcknowledgements(objects, seen))
-	host.Handle(configstorev1.CanaryServiceDesc, api.NewCanaries(objects, pilot, s.config.Approvals))
+	landed := s.serveCanaries(rendering, host, etcd, objects, plane)
+	defer func() { stop(); landed() }()
 	host.Handle(configstorev1.QuotaServiceDesc, api.NewQuota(host.Clock, etcd.Members, host.Registerer))
 	engine.Observe(etcd, host.Registerer)
 	discovery := plane.Handler(s.allowXDS)

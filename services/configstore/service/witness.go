@@ -9,10 +9,28 @@ import (
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	"github.com/backlot-video/backlot/services/configstore/internal/ack"
 	"github.com/backlot-video/backlot/services/configstore/internal/api"
+	"github.com/backlot-video/backlot/services/configstore/internal/canary"
+	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 	"github.com/backlot-video/backlot/services/configstore/internal/object"
 	"github.com/backlot-video/backlot/services/configstore/internal/store"
 	"github.com/backlot-video/backlot/services/configstore/internal/xds"
 )
+
+// serveCanaries serves what instances acknowledge and the canaries that are
+// judged by it, until ctx ends; landed waits for that.
+func (s *Service) serveCanaries(
+	ctx context.Context, host *lifecycle.Host, etcd *engine.Engine, objects *store.Store, plane *xds.Plane,
+) (landed func()) {
+	seen := witness(host, etcd.Members, objects, plane)
+	pilot := canary.NewPilot(canary.Config{
+		Store: objects, Leads: etcd.Leads, Reports: seen.Entries, Clock: host.Clock, Log: host.Log, Registerer: host.Registerer,
+	})
+	flying := make(chan error, 1)
+	go func() { flying <- pilot.Run(ctx) }()
+	host.Handle(configstorev1.AcknowledgementServiceDesc, api.NewAcknowledgements(objects, seen))
+	host.Handle(configstorev1.CanaryServiceDesc, api.NewCanaries(objects, pilot, s.config.Approvals))
+	return func() { <-flying }
+}
 
 // witness is what this member and the others know of instances.
 func witness(host *lifecycle.Host, members func() int, objects *store.Store, plane *xds.Plane) api.Witness {

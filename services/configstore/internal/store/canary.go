@@ -27,9 +27,10 @@ const (
 
 	// MaxCanaries bounds those of a tenant that run.
 	MaxCanaries = 8
-	// MaxCanaryObjects and MaxCanaryBytes, of specs, bound one.
+	// MaxCanaryObjects bounds one.
 	MaxCanaryObjects = 100
-	MaxCanaryBytes   = 512 << 10
+	// MaxCanaryBytes is the size of one's specs together.
+	MaxCanaryBytes = 512 << 10
 	// maxEnded bounds the ended ones of a tenant that are kept.
 	maxEnded = 50
 	// maxNotes bounds those of one canary.

@@ -54,9 +54,15 @@ func TestCanaryIsStartedShownPromotedAndAborted(t *testing.T) {
 	do(tool.ExitUsage, "clients of xDS report no health", "canary", "start", "-", "--steps", "100%", "--max-bad", "1%")
 	do(tool.ExitOK, "step 1 of 1", "canary", "start", "-", "--steps", "100%")
 	for _, wrong := range [][]string{
-		{"canary", "start", "-"}, {"canary", "start", "-", "--steps", "0%"}, {"canary", "start", "--steps", "5%"}, {"canary", "drop", "x"},
-		{"canary", "promote"}, {"apply", "-", "--canary", "120%"}, {"apply", "-", "--canary", "5%", "--draft", "--reason", "x"},
-		{"canary", "start", "-", "--steps", "5%", "--max-bad-times", "NaN"}, {"canary", "start", "-", "--steps", "5%", "--match", "zone"},
+		{"canary", "start", "-"},
+		{"canary", "start", "-", "--steps", "0%"},
+		{"canary", "start", "--steps", "5%"},
+		{"canary", "drop", "x"},
+		{"canary", "promote"},
+		{"apply", "-", "--canary", "120%"},
+		{"apply", "-", "--canary", "5%", "--draft", "--reason", "x"},
+		{"canary", "start", "-", "--steps", "5%", "--max-bad-times", "NaN"},
+		{"canary", "start", "-", "--steps", "5%", "--match", "zone"},
 	} {
 		do(tool.ExitUsage, "", wrong...)
 	}
