@@ -65,18 +65,33 @@ type facetKey struct {
 type facetPlan struct {
 	key     facetKey
 	derived int32
+	test    test // the first that asked
 	asks    []ask
 	gain    float64
 }
 
-// ask is what a position asks of a facet's value.
+// ask is what a position asks of a facet's value: what of a test does not follow
+// from the facet. There are some ten thousands of them.
 type ask struct {
-	test     test
-	literal  string   // of opMatches
-	edges    []string // of opMatches: what a text begins or ends with
+	n, m     int64
+	text     string // of opMatches: the literal
 	likely   float64
+	ref      int32
 	position int32
 	at       int32 // where in the code the test is that the facet may spare
+	op       opcode
+	how      uint8
+	edges    bool // of opMatches: what texts begin or end with, or have in them
+}
+
+// asking is what a part asks.
+func asking(p *part, likely float64, position, at int32) ask {
+	t := &p.test
+	a := ask{n: t.n, m: t.m, text: t.text, likely: likely, ref: t.ref, position: position, at: at, op: t.op, how: t.how}
+	if t.op == opMatches {
+		a.text = p.literal
+	}
+	return a
 }
 
 // span is the numbers from low to high that a position asks for.
@@ -128,7 +143,7 @@ func (b *Builder) ask(p *part, number int32) {
 	}
 	if memo := p.test.memo; memo > 0 && b.parts.uses[memo] > 1 {
 		// The first rule with this test is not among the asks: no facet excludes it.
-		b.add(facetKey{kind: byOutcome, list: -1, outcome: memo}, p.derived, ask{p.test, p.literal, nil, p.likely, number, p.at})
+		b.add(facetKey{kind: byOutcome, list: -1, outcome: memo}, p.derived, p, asking(p, p.likely, number, p.at))
 	}
 	if p.test.op == opAny {
 		b.askElements(p, number)
@@ -141,7 +156,7 @@ func (b *Builder) ask(p *part, number int32) {
 	if !ok {
 		return
 	}
-	b.add(key, derived, ask{p.test, p.literal, nil, p.likely, number, p.at})
+	b.add(key, derived, p, asking(p, p.likely, number, p.at))
 }
 
 // pack makes a key that is quickly hashed.
@@ -172,17 +187,19 @@ func (b *Builder) askEdges(p *part, number int32) {
 		if len(edge.texts) > 0 && !slices.ContainsFunc(edge.texts, short) {
 			key := facetKey{kind: edge.kind, list: -1, slot: p.test.slot, outcome: -1}
 			likely := clampLikely(guesses[opPrefix] * 2 * float64(len(edge.texts)))
-			b.add(key, p.derived, ask{p.test, "", edge.texts, likely, number, noTest})
+			a := asking(p, likely, number, noTest)
+			a.edges = true
+			b.add(key, p.derived, p, a)
 		}
 	}
 }
 
 // add keeps of two asks of one position the one that excludes more.
-func (b *Builder) add(key facetKey, derived int32, a ask) {
+func (b *Builder) add(key facetKey, derived int32, p *part, a ask) {
 	packed := b.pack(key)
 	plan := b.facets[packed]
 	if plan == nil {
-		plan = &facetPlan{key: key, derived: derived}
+		plan = &facetPlan{key: key, derived: derived, test: p.test}
 		b.facets[packed] = plan
 		b.order = append(b.order, plan)
 	}
@@ -229,7 +246,7 @@ func (b *Builder) askElements(p *part, number int32) {
 		default: // of the elements that are left
 			likely = min(0.9, 1.2*q.likely)
 		}
-		b.add(key, 0, ask{q.test, q.literal, nil, clampLikely(likely), number, p.at})
+		b.add(key, 0, q, asking(q, clampLikely(likely), number, p.at))
 	}
 }
 
@@ -294,7 +311,7 @@ func (b *Builder) netFacet(p *part) (key facetKey, derived int32, ok bool) {
 }
 
 // spans are the numbers that a test asks for.
-func (b *Builder) spans(all []span, t *test, position int32) []span {
+func (b *Builder) spans(all []span, t *ask, position int32) []span {
 	op, n := t.op, t.n
 	switch t.op {
 	case opInts:

@@ -131,8 +131,8 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 	key := plan.key
 	made := look{slot: key.slot, base: words.cut(x.words)}
 	copy(made.base, x.all)
-	for _, a := range plan.asks {
-		place := places[a.position]
+	for i := range plan.asks {
+		place := places[plan.asks[i].position]
 		made.base[place>>6] &^= 1 << (place & 63)
 	}
 	switch key.kind {
@@ -140,20 +140,20 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 		spans := b.spanned[:0]
 		for i := range plan.asks {
 			a := &plan.asks[i]
-			spans = b.spans(spans, &a.test, places[a.position])
+			spans = b.spans(spans, a, places[a.position])
 		}
 		b.spanned = spans
 		c, exact := newCells(spans, made.base, words)
 		if exact {
 			b.exact(plan)
 		}
-		op := plan.asks[0].test.op
+		op := plan.test.op
 		c.float, c.money, c.unit = op == opFloat, op == opMoney, key.currency
 		made.masker = c
 	case byFragment:
-		made.masker = newFragments(plan, places)
+		made.masker = b.newFragments(plan, places)
 	case byOutcome:
-		d := &decider{pc: b.emitTest(plan.asks[0].test, plan.derived, accept, reject), yes: words.cut(x.words)}
+		d := &decider{pc: b.emitTest(plan.test, plan.derived, accept, reject), yes: words.cut(x.words)}
 		copy(d.yes, x.all)
 		made.masker = d
 		b.exact(plan)
@@ -165,19 +165,17 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 	return made
 }
 
-func newFragments(plan *facetPlan, places []int32) *fragments {
+func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 	g := &fragments{}
-	for _, a := range plan.asks {
+	for i := range plan.asks {
+		a := &plan.asks[i]
 		place := places[a.position]
-		switch {
-		case a.test.op == opContains:
-			g.add(a.test.text, place)
-		case len(a.edges) > 0:
-			for _, piece := range a.edges {
-				g.add(piece, place)
-			}
-		default:
-			g.add(a.literal, place)
+		if !a.edges {
+			g.add(a.text, place)
+			continue
+		}
+		for _, piece := range b.code.regexes[a.ref].Pieces() {
+			g.add(piece, place)
 		}
 	}
 	return g
@@ -186,7 +184,7 @@ func newFragments(plan *facetPlan, places []int32) *fragments {
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
 	k := &keyed{}
 	for i := range plan.asks {
-		t, place := &plan.asks[i].test, places[plan.asks[i].position]
+		t, place := &plan.asks[i], places[plan.asks[i].position]
 		if t.op != opTexts {
 			k.add(t.text, place)
 			continue
@@ -204,12 +202,17 @@ func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, wor
 	k := &affixed{suffix: plan.key.kind == bySuffix}
 	for i := range plan.asks {
 		a := &plan.asks[i]
-		if a.test.op != opMatches {
-			k.add(a.test.text, places[a.position])
+		if !a.edges {
+			k.add(a.text, places[a.position])
 			b.spared(a)
 			continue
 		}
-		for _, edge := range a.edges {
+		regex := b.code.regexes[a.ref]
+		texts := regex.Heads()
+		if k.suffix {
+			texts = regex.Tails()
+		}
+		for _, edge := range texts {
 			k.add(edge, places[a.position])
 		}
 	}
