@@ -14,7 +14,7 @@ import (
 // beside api, store, service and cmd, which always may. Every other package of
 // a service is its domain: pure.
 var adapters = map[string][]string{
-	"configstore": {"ads", "internal/access", "internal/ack", "internal/canary", "internal/engine", "internal/object", "internal/xds", "internal/manifest", "internal/tool"},
+	"configstore": {"ads", "internal/access", "internal/ack", "internal/canary", "internal/engine", "internal/object", "internal/seal", "internal/xds", "internal/manifest", "internal/tool"},
 	"coordinator": {"internal/coordinatortest", "internal/message", "internal/participant", "internal/runner", "internal/tool"},
 	"gateway":     {"internal/adapt", "internal/edge", "internal/engine", "internal/epoll", "internal/exchange", "internal/filter", "internal/filter/accesslog", "internal/filter/coding", "internal/h1", "internal/h2", "internal/media", "internal/quota", "internal/relay", "internal/secret", "internal/socket", "internal/upstream", "internal/xds"},
 	"recommender": {"internal/engine", "internal/intake", "internal/model", "internal/shelf", "internal/trainer"},

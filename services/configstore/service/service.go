@@ -36,6 +36,9 @@ type Config struct {
 	// Approvals is how many people have to approve what an operator releases:
 	// above 0 releases by people go through drafts. Default 0.
 	Approvals int
+	// KeyFile holds the keys that secrets are encrypted with, newest first.
+	// Default secret.key in the data folder, which a member alone makes.
+	KeyFile string
 	// Cluster has the other members; see setting.go.
 	Cluster membership
 	// XDSOpen lets callers without a service's principal read xDS, such as
@@ -71,6 +74,8 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Int(&c.HistoryRevisions, "history-revisions", 10_000, "`revisions` that are kept; older ones are compacted")
 	set.Duration(&c.DefragEvery, "defrag-every", time.Hour, "shortest `time` between two rewrites of a file that is half free")
 	set.Int(&c.Approvals, "approvals", 0, "how many `people` have to approve a release of an operator; above 0 they go through drafts")
+	set.String(&c.KeyFile, "key-file", "", "`file` with the keys that secrets are encrypted with, the same for all members; no backup holds it. "+
+		"Empty: configstore/secret.key in the data folder, which a member alone makes at its first start")
 	c.Cluster.register(set)
 	set.Bool(&c.XDSOpen, "xds-open", false, "serve xDS to callers that are no service of this installation too")
 	c.Kubernetes.register(set)
@@ -120,9 +125,13 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return err
 	}
 	defer etcd.Close()
-	objects, err := store.Open(ctx, etcd, store.Config{Clock: host.Clock, Log: host.Log, Registerer: host.Registerer})
+	keys, err := s.keys(ctx, host.DataDir, etcd)
 	if err != nil {
 		return err
+	}
+	objects, err := store.Open(ctx, etcd, store.Config{Clock: host.Clock, Log: host.Log, Registerer: host.Registerer, Keys: keys})
+	if err != nil {
+		return explained(err, s.keyFile(host.DataDir))
 	}
 	defer objects.Close()
 

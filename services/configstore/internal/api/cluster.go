@@ -25,11 +25,12 @@ const snapshotPiece = 256 << 10
 // Cluster serves configstore.v1.ClusterService.
 type Cluster struct {
 	engine *engine.Engine
+	store  *store.Store
 	gate   gate
 }
 
 // NewCluster returns the service over an engine, whose store has the grants.
-func NewCluster(e *engine.Engine, s *store.Store) *Cluster { return &Cluster{e, gate{s}} }
+func NewCluster(e *engine.Engine, s *store.Store) *Cluster { return &Cluster{e, s, gate{s}} }
 
 // may tells whether the caller may look after members.
 func (c *Cluster) may(ctx context.Context) error {
@@ -202,3 +203,30 @@ func (c *Cluster) Measure(ctx context.Context, request *configstorev1.MeasureReq
 	}
 	return response, nil
 }
+
+// Rekey implements ClusterServiceStreamServer.
+func (c *Cluster) Rekey(
+	ctx context.Context, _ *configstorev1.RekeyRequest, stream *connect.ServerStream[configstorev1.RekeyResponse],
+) error {
+	if err := c.may(ctx); err != nil {
+		return coded(err)
+	}
+	response := func(r store.Rekeyed) *configstorev1.RekeyResponse {
+		return &configstorev1.RekeyResponse{KeyId: r.Key, Done: int64(r.Done), Total: int64(r.Total), Revision: r.Revision}
+	}
+	made, err := c.store.Rekey(ctx, func(r store.Rekeyed) error {
+		if r.Done%rekeyTold != 0 {
+			return nil
+		}
+		return stream.Send(response(r))
+	})
+	if err != nil {
+		return coded(err)
+	}
+	last := response(made)
+	last.Finished = true
+	return stream.Send(last)
+}
+
+// rekeyTold is after how many values progress is told of.
+const rekeyTold = 50

@@ -89,7 +89,7 @@ func (c *Config) Apply(ctx context.Context, request *configstorev1.ApplyRequest)
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.ApplyResponse{Release: result.Release, Objects: shown(result.Objects)}, nil
+	return &configstorev1.ApplyResponse{Release: result.Release, Objects: c.show().objects(result.Objects)}, nil
 }
 
 // Get implements ConfigServiceServer.
@@ -110,10 +110,12 @@ func (c *Config) Get(ctx context.Context, request *configstorev1.GetRequest) (*c
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.GetResponse{Object: shown([]*configstorev1.Object{found})[0]}, nil
+	return &configstorev1.GetResponse{Object: c.show().object(found)}, nil
 }
 
 func (c *Config) gate() gate { return gate{c.store} }
+
+func (c *Config) show() shower { return shower{c.store} }
 
 func keyOf(ctx context.Context, key *configstorev1.Key) object.Key {
 	return object.Key{Tenant: tenant(ctx), Kind: key.GetKind(), Namespace: key.GetNamespace(), Name: key.GetName()}
@@ -133,9 +135,7 @@ func (c *Config) GetHistory(ctx context.Context, request *configstorev1.GetHisto
 		return nil, coded(err)
 	}
 	for _, version := range versions {
-		if version.GetObject() != nil {
-			version.Object = shownObject(version.GetObject())
-		}
+		version.Object = c.show().object(version.GetObject())
 	}
 	return &configstorev1.GetHistoryResponse{Versions: versions, Truncated: truncated}, nil
 }
@@ -153,7 +153,7 @@ func (c *Config) Rollback(ctx context.Context, request *configstorev1.RollbackRe
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.RollbackResponse{Release: result.Release, Objects: shown(result.Objects)}, nil
+	return &configstorev1.RollbackResponse{Release: result.Release, Objects: c.show().objects(result.Objects)}, nil
 }
 
 // rollback tries first what it would change, which the grants have to allow.
@@ -182,7 +182,7 @@ func (c *Config) List(ctx context.Context, request *configstorev1.ListRequest) (
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.ListResponse{Objects: shown(objects), Revision: revision}, nil
+	return &configstorev1.ListResponse{Objects: c.show().objects(objects), Revision: revision}, nil
 }
 
 // Watch implements ConfigServiceStreamServer.
@@ -212,7 +212,7 @@ func (c *Config) Watch(
 		if err != nil {
 			return coded(err)
 		}
-		if err := stream.Send(&configstorev1.WatchResponse{Events: shownEvents(events), Revision: batch.Revision, Reset_: batch.Reset}); err != nil {
+		if err := stream.Send(&configstorev1.WatchResponse{Events: c.show().events(events), Revision: batch.Revision, Reset_: batch.Reset}); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,7 @@ func (d *Drafts) CreateDraft(ctx context.Context, request *configstorev1.CreateD
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.CreateDraftResponse{Draft: shownDraft(draft)}, nil
+	return &configstorev1.CreateDraftResponse{Draft: d.show().draft(draft)}, nil
 }
 
 // GetDraft implements DraftServiceServer.
@@ -39,7 +39,7 @@ func (d *Drafts) GetDraft(ctx context.Context, request *configstorev1.GetDraftRe
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.GetDraftResponse{Draft: shownDraft(draft)}, nil
+	return &configstorev1.GetDraftResponse{Draft: d.show().draft(draft)}, nil
 }
 
 // ListDrafts implements DraftServiceServer.
@@ -65,7 +65,7 @@ func (d *Drafts) ReviewDraft(ctx context.Context, request *configstorev1.ReviewD
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.ReviewDraftResponse{Draft: shownDraft(draft)}, nil
+	return &configstorev1.ReviewDraftResponse{Draft: d.show().draft(draft)}, nil
 }
 
 // ReleaseDraft implements DraftServiceServer.
@@ -77,7 +77,7 @@ func (d *Drafts) ReleaseDraft(ctx context.Context, request *configstorev1.Releas
 	if err != nil {
 		return nil, coded(err)
 	}
-	return &configstorev1.ReleaseDraftResponse{Release: result.Release, Objects: shown(result.Objects)}, nil
+	return &configstorev1.ReleaseDraftResponse{Release: result.Release, Objects: d.show().objects(result.Objects)}, nil
 }
 
 // DropDraft implements DraftServiceServer.
@@ -100,6 +100,8 @@ func (d *Drafts) DropDraft(ctx context.Context, request *configstorev1.DropDraft
 
 func (d *Drafts) gate() gate { return gate{d.store} }
 
+func (d *Drafts) show() shower { return shower{d.store} }
+
 // allowed reads a draft, if the caller may do this with all of its objects.
 func (d *Drafts) allowed(ctx context.Context, verb access.Verb, id string) (*configstorev1.Draft, error) {
 	draft, err := d.store.Draft(ctx, tenant(ctx), id)
@@ -107,14 +109,4 @@ func (d *Drafts) allowed(ctx context.Context, verb access.Verb, id string) (*con
 		return nil, err
 	}
 	return draft, d.gate().changes(ctx, verb, draft.GetChanges())
-}
-
-// shownDraft is a draft without the material of secrets.
-func shownDraft(draft *configstorev1.Draft) *configstorev1.Draft {
-	for _, change := range draft.GetChanges() {
-		if put := change.GetPut(); isSecret(put) {
-			change.Change = &configstorev1.Change_Put{Put: shownObject(put)}
-		}
-	}
-	return draft
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/backlot-video/backlot/services/configstore/internal/ack"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 	"github.com/backlot-video/backlot/services/configstore/internal/object"
+	"github.com/backlot-video/backlot/services/configstore/internal/seal"
 	"github.com/backlot-video/backlot/services/configstore/internal/store"
 )
 
@@ -33,6 +34,9 @@ var byError = []struct {
 	{store.ErrNotFound, connect.CodeNotFound},
 	{store.ErrCompacted, connect.CodeOutOfRange},
 	{store.ErrReview, connect.CodeFailedPrecondition},
+	{store.ErrRekey, connect.CodeFailedPrecondition},
+	{store.ErrSealKey, connect.CodeFailedPrecondition},
+	{seal.ErrDamaged, connect.CodeDataLoss},
 	{store.ErrDrafts, connect.CodeResourceExhausted},
 	{store.ErrCanary, connect.CodeFailedPrecondition},
 	{store.ErrCanaries, connect.CodeResourceExhausted},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -8,6 +9,8 @@ import (
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/engine"
+	"github.com/backlot-video/backlot/services/configstore/internal/store"
 )
 
 func TestReadersDoNotSeeSecrets(t *testing.T) {
@@ -18,13 +21,24 @@ func TestReadersDoNotSeeSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	e, err := engine.Start(t.Context(), engine.Config{DataDir: filepath.Join(t.TempDir(), "etcd"), NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	s, err := store.Open(t.Context(), e, store.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	show := shower{s}
 	secret := &configstorev1.Object{Key: &configstorev1.Key{Kind: "Secret", Name: "a"}, Spec: spec, Revision: 7}
 	other := &configstorev1.Object{Key: &configstorev1.Key{Kind: "Route", Name: "a"}, Spec: spec}
-	seen := shown([]*configstorev1.Object{other, secret})
+	seen := show.objects([]*configstorev1.Object{other, secret})
 	if seen[0] != other || strings.Contains(string(seen[1].GetSpec().GetValue()), material) || seen[1].GetRevision() != 7 {
 		t.Errorf("listed: %v", seen)
 	}
-	events := shownEvents([]*configstorev1.Event{{Type: configstorev1.Event_TYPE_PUT, Object: secret}, {Type: configstorev1.Event_TYPE_DELETE, Object: &configstorev1.Object{Key: secret.GetKey()}}})
+	events := show.events([]*configstorev1.Event{{Type: configstorev1.Event_TYPE_PUT, Object: secret}, {Type: configstorev1.Event_TYPE_DELETE, Object: &configstorev1.Object{Key: secret.GetKey()}}})
 	if strings.Contains(string(events[0].GetObject().GetSpec().GetValue()), material) || events[1].GetType() != configstorev1.Event_TYPE_DELETE {
 		t.Errorf("watched: %v", events)
 	}

@@ -17,7 +17,8 @@ func Title(key *configstorev1.Key) string {
 }
 
 // Diff is a unified diff of an object's documents before and after, either of
-// them nil where it does not exist; empty where nothing differs.
+// them nil where it does not exist; empty where nothing differs. What is secret
+// is shown by digests.
 func (k *Kinds) Diff(before, after *configstorev1.Object) (string, error) {
 	texts := [2]string{}
 	title := ""
@@ -25,7 +26,7 @@ func (k *Kinds) Diff(before, after *configstorev1.Object) (string, error) {
 		if o == nil {
 			continue
 		}
-		text, err := k.Text(o)
+		text, err := k.text(o, true)
 		if err != nil {
 			return "", err
 		}

@@ -32,6 +32,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/object"
 )
 
 // Limits of what is read.
@@ -124,11 +125,11 @@ func (k *Kinds) Read(file string, from io.Reader) ([]*configstorev1.Object, erro
 		if len(node.Content) == 0 || node.Content[0].Tag == "!!null" {
 			continue // nothing between two lines of dashes
 		}
-		object, err := k.object(&node)
+		read, err := k.object(&node)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", file, node.Content[0].Line, err)
 		}
-		objects = append(objects, object)
+		objects = append(objects, read)
 	}
 }
 
@@ -189,7 +190,10 @@ func plain(err error) string {
 }
 
 // Text is an object's document, the same for the same content.
-func (k *Kinds) Text(o *configstorev1.Object) (string, error) {
+func (k *Kinds) Text(o *configstorev1.Object) (string, error) { return k.text(o, false) }
+
+// text hides what is secret, where it is told to.
+func (k *Kinds) text(o *configstorev1.Object, hide bool) (string, error) {
 	key := o.GetKey()
 	kind, err := k.kind(key.GetKind())
 	if err != nil {
@@ -198,6 +202,9 @@ func (k *Kinds) Text(o *configstorev1.Object) (string, error) {
 	spec := kind.message.New().Interface()
 	if err := proto.Unmarshal(o.GetSpec().GetValue(), spec); err != nil {
 		return "", fmt.Errorf("%s %s: %w", key.GetKind(), key.GetName(), err)
+	}
+	if hide {
+		object.RedactMessage(spec)
 	}
 	raw, err := protojson.MarshalOptions{Resolver: kind.types}.Marshal(spec)
 	if err != nil {

@@ -26,6 +26,7 @@ type Kind struct {
 
 	encoded []byte // the FileDescriptorSet
 	message protoreflect.MessageType
+	secret  bool // its schema marks fields by debug_redact
 }
 
 // Descriptors returns what the kind was registered with.
@@ -75,6 +76,7 @@ func (k *Kinds) Prepare(name, message string, set *descriptorpb.FileDescriptorSe
 	return &Kind{
 		Name: name, Message: protoreflect.FullName(message),
 		encoded: encoded, message: messageType,
+		secret: hasMarks(messageType.Descriptor(), map[protoreflect.FullName]bool{}),
 	}, nil
 }
 
@@ -133,6 +135,9 @@ func (k *Kinds) Check(kindName string, spec *anypb.Any, path string) (proto.Mess
 	}
 	faults := unknownFields(message, "")
 	faults = append(faults, broken(message.Interface())...)
+	if kind.secret {
+		faults = append(faults, stands(message)...)
+	}
 	faults = append(faults, semantic(message.Interface(), k.now())...)
 	return message.Interface(), faults.under(path)
 }

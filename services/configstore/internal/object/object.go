@@ -6,6 +6,7 @@
 //	descriptor.go descriptor sets to types, shared among kinds; compatibility
 //	semantic.go   what the schemas of Backlot's own kinds cannot say; route.go,
 //	              policy.go, cluster.go and secret.go are its parts
+//	redact.go     what of an object must not be seen
 //	reference.go  which kinds refer to which
 //	fault.go      what is wrong with a release, by field path
 //	builtin.go    the kinds that Backlot's services use

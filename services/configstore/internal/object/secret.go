@@ -1,28 +1,19 @@
 package object
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"slices"
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
-
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 )
 
-// SecretKind is the kind of objects whose material leaves the store by xDS
-// only.
+// SecretKind is the kind of the gateways' secrets.
 const SecretKind = "Secret"
-
-// redacted begins what stands for material that is not shown.
-const redacted = "redacted, SHA-256 "
 
 // secret checks material that is in the object; files are looked at by the
 // gateways. No fault holds any of the material.
@@ -31,29 +22,26 @@ func (f *finder) secret(s *gatewayv1.Secret, now time.Time) {
 	case *gatewayv1.Secret_Certificate:
 		f.certificate(material.Certificate, now)
 	case *gatewayv1.Secret_Authority:
-		if text, given := f.inline("authority", material.Authority); given {
+		if text, given := f.inline(material.Authority); given {
 			f.certificates("authority.inline", text, now)
 		}
 	case *gatewayv1.Secret_Jwks:
-		if text, given := f.inline("jwks", material.Jwks); given {
+		if text, given := f.inline(material.Jwks); given {
 			f.jwks(text)
 		}
 	}
 }
 
-// inline returns material that is in the object and not just redacted.
-func (f *finder) inline(path string, m *gatewayv1.Material) (string, bool) {
+// inline returns material that is in the object and not just redacted, which
+// is found elsewhere.
+func (f *finder) inline(m *gatewayv1.Material) (string, bool) {
 	text := m.GetInline()
-	if strings.HasPrefix(text, redacted) {
-		f.addf(path+".inline", "is what stands for material that is not shown; give the material itself")
-		return "", false
-	}
-	return text, text != ""
+	return text, text != "" && !strings.HasPrefix(text, redacted)
 }
 
 func (f *finder) certificate(c *gatewayv1.Certificate, now time.Time) {
-	chain, hasChain := f.inline("certificate.chain", c.GetChain())
-	key, hasKey := f.inline("certificate.key", c.GetKey())
+	chain, hasChain := f.inline(c.GetChain())
+	key, hasKey := f.inline(c.GetKey())
 	good := !hasChain || f.certificates("certificate.chain.inline", chain, now)
 	if hasKey && !slices.ContainsFunc(blocks(key), func(b *pem.Block) bool { return strings.HasSuffix(b.Type, "PRIVATE KEY") }) {
 		f.addf("certificate.key.inline", "holds no private key in PEM")
@@ -119,25 +107,4 @@ func (f *finder) jwks(text string) {
 			f.addf("jwks.inline", "key %d is of the unknown type %q", n+1, key.Type)
 		}
 	}
-}
-
-// Redact returns the spec of an object of SecretKind with a digest in place of
-// what is secret, so that readers see whether it has changed. A spec that
-// cannot be read is left out.
-func Redact(spec *anypb.Any) *anypb.Any {
-	secret := new(gatewayv1.Secret)
-	if err := spec.UnmarshalTo(secret); err != nil {
-		return &anypb.Any{TypeUrl: spec.GetTypeUrl()}
-	}
-	for _, material := range []*gatewayv1.Material{secret.GetCertificate().GetKey(), secret.GetJwks()} {
-		if text := material.GetInline(); text != "" {
-			sum := sha256.Sum256([]byte(text))
-			material.Source = &gatewayv1.Material_Inline{Inline: redacted + hex.EncodeToString(sum[:])}
-		}
-	}
-	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(secret)
-	if err != nil {
-		return &anypb.Any{TypeUrl: spec.GetTypeUrl()}
-	}
-	return &anypb.Any{TypeUrl: spec.GetTypeUrl(), Value: value}
 }

@@ -85,6 +85,7 @@ type change struct {
 	message  proto.Message         // decoded spec of put
 
 	present *configstorev1.Object // as read; nil: does not exist
+	version int64                 // writes of its key so far
 }
 
 // writes tells whether the change makes a difference.
@@ -112,7 +113,7 @@ func (s *Store) try(ctx context.Context, request Request, changes []*change, at 
 		release.Revision = at.revision
 		return Result{release, after(changes, release)}, !at.local, nil
 	}
-	w, err := newWrite(request, changes, release, conditions)
+	w, err := s.newWrite(request, changes, release, conditions)
 	if err != nil {
 		return Result{}, false, err
 	}
@@ -141,7 +142,7 @@ func (s *Store) newRelease(request Request, changes []*change) *configstorev1.Re
 
 // newWrite encodes the release, all but its id. It is written if nothing that
 // it touches has changed, and the conditions hold.
-func newWrite(request Request, changes []*change, release *configstorev1.Release, conditions conditions) (*write, error) {
+func (s *Store) newWrite(request Request, changes []*change, release *configstorev1.Release, conditions conditions) (*write, error) {
 	w := &write{tenant: request.Tenant, alone: conditions.ranges, checked: conditions.keys}
 	w.compares = make([]*pb.Compare, 0, len(changes)+len(conditions.compares)+1)
 	w.keys = make([]string, 0, len(changes))
@@ -158,7 +159,7 @@ func newWrite(request Request, changes []*change, release *configstorev1.Release
 			w.ops = append(w.ops, encodedOp{whole: deleteOp(path)})
 			continue
 		}
-		value, err := encodeObject(fresh(c, release))
+		value, err := s.encode(c.key, c.version, fresh(c, release))
 		if err != nil {
 			return nil, err
 		}

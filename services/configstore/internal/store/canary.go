@@ -94,7 +94,11 @@ func (s *Store) checkCanary(request Request, plan *configstorev1.Plan) ([]*chang
 	bytes := 0
 	for n, c := range changes {
 		bytes += len(c.put.GetSpec().GetValue())
-		if why := noCanary(c.key.Kind); why != "" {
+		why := noCanary(c.key.Kind)
+		if why == "" && s.kinds.IsSecret(c.key.Kind) {
+			why = "its kind holds secrets, which canaries would keep as they are"
+		}
+		if why != "" {
 			faults = append(faults, object.Faultf(object.ErrInvalid, fmt.Sprintf("changes[%d]", n), "%s is no object for a canary: %s", c.key, why))
 		}
 	}

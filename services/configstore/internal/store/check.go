@@ -107,10 +107,11 @@ func (s *Store) readState(ctx context.Context, changes []*change, at *look) erro
 	}
 	at.revision = revision
 	for n, kv := range found {
-		if changes[n].present = nil; kv == nil {
+		changes[n].present, changes[n].version = nil, kv.GetVersion()
+		if kv == nil {
 			continue
 		}
-		if changes[n].present, err = decodeObject(kv); err != nil {
+		if changes[n].present, err = s.sealer.decode(kv); err != nil {
 			return err
 		}
 	}

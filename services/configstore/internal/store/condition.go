@@ -147,7 +147,7 @@ func (r *referee) usersOf(ctx context.Context, kind, prefix string) ([]user, err
 	}
 	users := make([]user, 0, len(response.GetKvs()))
 	for _, kv := range response.GetKvs() {
-		o, err := decodeObject(kv)
+		o, err := r.store.sealer.decode(kv)
 		if err != nil {
 			return nil, err
 		}

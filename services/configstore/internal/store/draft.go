@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/protobuf/proto"
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
@@ -68,17 +69,17 @@ func (s *Store) CreateDraft(ctx context.Context, request Request) (*configstorev
 		}
 		draft.Changes = append(draft.Changes, kept)
 	}
-	return draft, s.saveDraft(ctx, request.Tenant, draft, 0)
+	return draft, s.saveDraft(ctx, request.Tenant, draft, nil)
 }
 
-// saveDraft writes a draft if it is still at a revision; 0: is new.
-func (s *Store) saveDraft(ctx context.Context, tenant string, draft *configstorev1.Draft, revision int64) error {
-	value, err := proto.Marshal(draft)
+// saveDraft writes a draft if it is still what was read; nil: is new.
+func (s *Store) saveDraft(ctx context.Context, tenant string, draft *configstorev1.Draft, read *mvccpb.KeyValue) error {
+	path := draftPath(tenant, draft.GetId())
+	value, err := s.encodeDraft(path, read.GetVersion(), draft)
 	if err != nil {
 		return err
 	}
-	path := draftPath(tenant, draft.GetId())
-	return s.writeDraft(ctx, draft.GetId(), unchanged(path, revision), putOp(path, value, 0))
+	return s.writeDraft(ctx, draft.GetId(), unchanged(path, read.GetModRevision()), putOp(path, value, 0))
 }
 
 func (s *Store) writeDraft(ctx context.Context, id string, condition *pb.Compare, op *pb.RequestOp) error {
@@ -102,19 +103,16 @@ func (s *Store) Draft(ctx context.Context, tenant, id string) (*configstorev1.Dr
 	return draft, err
 }
 
-func (s *Store) draft(ctx context.Context, tenant, id string) (*configstorev1.Draft, int64, error) {
-	response, err := s.engine.Range(ctx, &pb.RangeRequest{Key: []byte(draftPath(tenant, id))})
+func (s *Store) draft(ctx context.Context, tenant, id string) (*configstorev1.Draft, *mvccpb.KeyValue, error) {
+	kv, err := one(ctx, s.engine, draftPath(tenant, id))
 	if err != nil {
-		return nil, 0, fmt.Errorf("get draft %s: %w", id, err)
+		return nil, nil, fmt.Errorf("get draft %s: %w", id, err)
 	}
-	if len(response.GetKvs()) == 0 {
-		return nil, 0, fmt.Errorf("draft %s: %w", id, ErrNotFound)
+	if kv == nil {
+		return nil, nil, fmt.Errorf("draft %s: %w", id, ErrNotFound)
 	}
-	draft := new(configstorev1.Draft)
-	if err := proto.Unmarshal(response.GetKvs()[0].GetValue(), draft); err != nil {
-		return nil, 0, fmt.Errorf("draft %s: %w", id, err)
-	}
-	return draft, response.GetKvs()[0].GetModRevision(), nil
+	draft, err := s.decodeDraft(kv)
+	return draft, kv, err
 }
 
 // Drafts lists a tenant's drafts, newest first.
@@ -125,9 +123,9 @@ func (s *Store) Drafts(ctx context.Context, tenant string) ([]*configstorev1.Dra
 	}
 	drafts := make([]*configstorev1.Draft, 0, len(response.GetKvs()))
 	for _, kv := range response.GetKvs() {
-		draft := new(configstorev1.Draft)
-		if err := proto.Unmarshal(kv.GetValue(), draft); err != nil {
-			return nil, fmt.Errorf("draft at %s: %w", kv.GetKey(), err)
+		draft, err := s.decodeDraft(kv)
+		if err != nil {
+			return nil, err
 		}
 		drafts = append(drafts, draft)
 	}
@@ -139,7 +137,7 @@ func (s *Store) Drafts(ctx context.Context, tenant string) ([]*configstorev1.Dra
 // counts no longer.
 func (s *Store) ReviewDraft(ctx context.Context, tenant, id string, review *configstorev1.Review) (*configstorev1.Draft, error) {
 	for range maxApplyTries {
-		draft, revision, err := s.draft(ctx, tenant, id)
+		draft, read, err := s.draft(ctx, tenant, id)
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +150,7 @@ func (s *Store) ReviewDraft(ctx context.Context, tenant, id string, review *conf
 		}
 		review.CreatedAt = s.clock().UnixMicro()
 		draft.Reviews = append(draft.Reviews, review)
-		if err := s.saveDraft(ctx, tenant, draft, revision); !errors.Is(err, ErrBusy) {
+		if err := s.saveDraft(ctx, tenant, draft, read); !errors.Is(err, ErrBusy) {
 			return draft, err
 		}
 	}
@@ -171,7 +169,7 @@ func (s *Store) ReleaseDraft(ctx context.Context, tenant, id, author string, nee
 
 // approved is the request for what a draft says, which ends with it.
 func (s *Store) approved(ctx context.Context, request Request, id string, needed int) (Request, error) {
-	draft, revision, err := s.draft(ctx, request.Tenant, id)
+	draft, read, err := s.draft(ctx, request.Tenant, id)
 	if err != nil {
 		return Request{}, err
 	}
@@ -186,7 +184,7 @@ func (s *Store) approved(ctx context.Context, request Request, id string, needed
 		return Request{}, fmt.Errorf("%w: %d of %d have approved it", ErrReview, approved, needed)
 	}
 	path := draftPath(request.Tenant, id)
-	request.Changes, request.with = draft.GetChanges(), &companion{unchanged(path, revision), deleteOp(path)}
+	request.Changes, request.with = draft.GetChanges(), &companion{unchanged(path, read.GetModRevision()), deleteOp(path)}
 	if request.Reason == "" {
 		request.Reason = draft.GetReason()
 	}

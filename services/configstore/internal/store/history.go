@@ -36,7 +36,7 @@ func (s *Store) at(ctx context.Context, key object.Key, revision int64) (*config
 	case len(response.GetKvs()) == 0:
 		return nil, nil
 	}
-	return decodeObject(response.GetKvs()[0])
+	return s.sealer.decode(response.GetKvs()[0])
 }
 
 func isGone(err error) bool {
@@ -139,12 +139,13 @@ func (s *Store) Rollback(ctx context.Context, r Rollback) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		// As the release left it, it must still be.
+		// As the release left it, it must still be; a new key makes a new
+		// revision and changes nothing.
 		written, err := s.at(ctx, key, release.GetRevision())
 		if err != nil {
 			return Result{}, err
 		}
-		if !r.OverLater && now.GetRevision() != written.GetRevision() {
+		if !r.OverLater && (now.GetReleaseId() != written.GetReleaseId() || (now == nil) != (written == nil)) {
 			later = append(later, object.Faultf(object.ErrConflict, fmt.Sprintf("release.keys[%d]", n),
 				"%s was changed again since; over_later takes that back too", key))
 		}

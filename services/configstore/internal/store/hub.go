@@ -29,6 +29,7 @@ const (
 type Hub struct {
 	engine *engine.Engine
 	log    *slog.Logger
+	decode func(*mvccpb.KeyValue) (*configstorev1.Object, error)
 	other  func(*mvccpb.Event) // told of what is no object
 
 	mu          sync.RWMutex
@@ -40,10 +41,12 @@ type Hub struct {
 	subscribers int
 }
 
-func newHub(e *engine.Engine, log *slog.Logger, other func(*mvccpb.Event)) *Hub {
+func newHub(
+	e *engine.Engine, log *slog.Logger, decode func(*mvccpb.KeyValue) (*configstorev1.Object, error), other func(*mvccpb.Event),
+) *Hub {
 	start := max(1, e.Revision()-warmRevisions)
 	return &Hub{
-		engine: e, log: log, other: other,
+		engine: e, log: log, decode: decode, other: other,
 		journals: make(map[topic]*journal), floor: start, revision: start, advanced: make(chan struct{}),
 	}
 }
@@ -150,7 +153,7 @@ func (h *Hub) sort(events []*mvccpb.Event) map[topic][]*configstorev1.Event {
 		event := &configstorev1.Event{Type: configstorev1.Event_TYPE_DELETE}
 		if raw.GetType() == mvccpb.Event_PUT {
 			event.Type = configstorev1.Event_TYPE_PUT
-			if event.Object, err = decodeObject(raw.GetKv()); err != nil {
+			if event.Object, err = h.decode(raw.GetKv()); err != nil {
 				h.log.Error("stored object cannot be decoded and is passed over", "err", err)
 				continue
 			}

@@ -15,6 +15,8 @@
 //	promote.go  how canaries go on and end
 //	trial.go    what canaries are for a subscriber: lists and events
 //	newest.go   the last change of a kind
+//	seal.go     secrets are encrypted: which key is in force
+//	rekey.go    another key for all of them
 //	register.go instances under leases
 //	hub.go      one watch of the engine fans out to any number of subscribers
 //	journal.go  the recent changes of one topic
@@ -26,7 +28,8 @@
 // /backlot/releases/<tenant>/<id> records of releases, <id> being that of the
 // first in the transaction, and <id>!<id> marks of those that failed,
 // /backlot/drafts/<tenant>/<id> drafts, /backlot/canaries/<tenant>/<id> canaries
-// and /backlot/ended-canaries/<tenant>/<id> those before, /backlot/kinds/<kind> kinds. Every
+// and /backlot/ended-canaries/<tenant>/<id> those before, /backlot/kinds/<kind> kinds,
+// /backlot/seal/... which key secrets are sealed with, and who holds which. Every
 // write is below /backlot/. Releases of one transaction share a revision and
 // touch different objects. It does not know who may do what. All of it is safe
 // for concurrent use.
@@ -42,10 +45,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 	"github.com/backlot-video/backlot/services/configstore/internal/object"
+	"github.com/backlot-video/backlot/services/configstore/internal/seal"
 )
 
 var (
@@ -69,20 +75,24 @@ type Config struct {
 	Clock      func() time.Time      // time.Now where nil
 	Log        *slog.Logger          // discarded where nil
 	Registerer prometheus.Registerer // none where nil
+	// Keys seal what is secret. With nil nothing is sealed: for tests.
+	Keys *seal.Ring
 }
 
 // Store is the objects of all tenants.
 type Store struct {
-	engine  *engine.Engine
-	kinds   *object.Kinds
-	hub     *Hub
-	clock   func() time.Time
-	log     *slog.Logger
-	metrics metrics
-	locks   keyLocks
-	commits *committer
-	running sync.WaitGroup
-	stop    context.CancelFunc
+	engine   *engine.Engine
+	kinds    *object.Kinds
+	hub      *Hub
+	clock    func() time.Time
+	log      *slog.Logger
+	metrics  metrics
+	locks    keyLocks
+	commits  *committer
+	sealer   sealer
+	rekeying sync.Mutex
+	running  sync.WaitGroup
+	stop     context.CancelFunc
 }
 
 // Open loads the kinds, registers those that come with Backlot, and follows
@@ -95,7 +105,8 @@ func Open(ctx context.Context, e *engine.Engine, config Config) (*Store, error) 
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.hub = newHub(e, s.log, s.onKind)
+	s.sealer.ring = config.Keys
+	s.hub = newHub(e, s.log, s.sealer.decode, s.onOther)
 	s.metrics = newMetrics()
 	s.commits = newCommitter(e, s.metrics.batch, s.log)
 	s.metrics.register(config.Registerer, s.hub, s.commits)
@@ -105,6 +116,14 @@ func Open(ctx context.Context, e *engine.Engine, config Config) (*Store, error) 
 	if err := s.patiently(ctx, s.registerBuiltin); err != nil {
 		return nil, err
 	}
+	unsealed := false
+	if err := s.patiently(ctx, func(ctx context.Context) error {
+		fresh, err := s.unlock(ctx)
+		unsealed = unsealed || fresh
+		return err
+	}); err != nil {
+		return nil, err
+	}
 	following, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.running.Go(func() { s.hub.run(following) })
@@ -112,8 +131,38 @@ func Open(ctx context.Context, e *engine.Engine, config Config) (*Store, error) 
 		s.Close()
 		return nil, err
 	}
+	if unsealed {
+		if _, err := s.Rekey(ctx, nil); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
 	return s, nil
 }
+
+// unlock makes sure that this member can read all that is sealed. unsealed
+// tells that nothing is sealed yet.
+func (s *Store) unlock(ctx context.Context) (unsealed bool, err error) {
+	if unsealed, err = s.openSealer(ctx); err != nil {
+		return unsealed, err
+	}
+	if err := s.missingKeys(ctx); err != nil {
+		return unsealed, err
+	}
+	return unsealed, s.tellKeys(ctx)
+}
+
+// onOther is told of what is no object.
+func (s *Store) onOther(event *mvccpb.Event) {
+	s.onKind(event)
+	s.onSeal(event)
+}
+
+// Redact returns a spec of a kind as readers may see it.
+func (s *Store) Redact(kind string, spec *anypb.Any) *anypb.Any { return s.kinds.Redact(kind, spec) }
+
+// IsSecret tells whether objects of a kind hold what must not be seen.
+func (s *Store) IsSecret(kind string) bool { return s.kinds.IsSecret(kind) }
 
 // Close waits for the releases that are being written, refuses those that have
 // not begun, and ends all subscriptions. The engine stays open.
@@ -138,7 +187,7 @@ func (s *Store) Get(ctx context.Context, key object.Key) (*configstorev1.Object,
 	if len(response.GetKvs()) == 0 {
 		return nil, fmt.Errorf("%s: %w", key, ErrNotFound)
 	}
-	return decodeObject(response.GetKvs()[0])
+	return s.sealer.decode(response.GetKvs()[0])
 }
 
 // List reads the objects of a kind, ordered by namespace and name, and the
@@ -162,7 +211,7 @@ func (s *Store) list(ctx context.Context, prefix string) ([]*configstorev1.Objec
 	}
 	objects := make([]*configstorev1.Object, len(response.GetKvs()))
 	for n, kv := range response.GetKvs() {
-		if objects[n], err = decodeObject(kv); err != nil {
+		if objects[n], err = s.sealer.decode(kv); err != nil {
 			return nil, 0, err
 		}
 	}

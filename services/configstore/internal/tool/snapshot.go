@@ -22,7 +22,8 @@ const longestSave = time.Hour
 func saveVerb() tool.Verb {
 	return tool.Verb{
 		Name: "save", Args: "FILE", About: "saves the whole store into a file, while it goes on",
-		More:     "The file is of etcd's form: etcdutl reads it too. It holds everything, secrets as they are stored: keep it safe.",
+		More: "The file is of etcd's form: etcdutl reads it too. It holds everything; secrets in it are encrypted, and the\n" +
+			"key file is not in it: keep a copy of that elsewhere, without it they are lost.",
 		Examples: []string{"save configstore.snapshot"},
 		New: func(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
 			r := &remote{}
@@ -77,7 +78,8 @@ func restoreVerb() tool.Verb {
 		Name: "restore", Args: "FILE", About: "makes a data folder of a saved file, for a new cluster",
 		More: "Stop every member first and move the old folders away. Restore the same file for each member, with its name and address and\n" +
 			"the list of all; a lone member needs none of these. Revisions go on a million above, so that nobody who had seen what was\n" +
-			"lost takes older for newer; informers list anew.",
+			"lost takes older for newer; informers list anew. Secrets need the key file of the old members: bring it to\n" +
+			"DATA-DIR/configstore/secret.key, or give it as --configstore.key-file.",
 		Examples: []string{
 			"restore configstore.snapshot --data-dir ./data",
 			"restore configstore.snapshot --member a --peer-url https://10.0.0.1:8102 --members a=https://10.0.0.1:8102,b=https://10.0.0.2:8102",

@@ -6,6 +6,7 @@
 //	member.go    member add|remove, lead
 //	snapshot.go  save, restore, defrag
 //	etcd.go      etcd
+//	key.go       key, rekey
 //	config.go    what verbs about objects share
 //	get.go       get, kinds
 //	apply.go     apply, diff
@@ -29,7 +30,7 @@ const About = "looks after the members that keep the configuration"
 
 // Verbs are configstore's, in the order in which the help lists them.
 func Verbs() []tool.Verb {
-	return []tool.Verb{statusVerb(), doctorVerb(), memberVerb(), leadVerb(), saveVerb(), restoreVerb(), defragVerb(), etcdVerb()}
+	return []tool.Verb{statusVerb(), doctorVerb(), memberVerb(), leadVerb(), saveVerb(), restoreVerb(), defragVerb(), keyVerb(), rekeyVerb(), etcdVerb()}
 }
 
 // remote is a running Backlot, and how to show what it answers.

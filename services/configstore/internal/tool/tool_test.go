@@ -23,6 +23,7 @@ import (
 	"github.com/backlot-video/backlot/services/configstore/internal/api"
 	"github.com/backlot-video/backlot/services/configstore/internal/canary"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
+	"github.com/backlot-video/backlot/services/configstore/internal/seal"
 	objectstore "github.com/backlot-video/backlot/services/configstore/internal/store"
 )
 
@@ -68,7 +69,11 @@ func house(t *testing.T) (e *engine.Engine, run func(args ...string) (code int, 
 	t.Cleanup(e.Close)
 	mux := http.NewServeMux()
 	mux.Handle(storefrontv1connect.NewAccountServiceHandler(gate{}))
-	objects, err := objectstore.Open(t.Context(), e, objectstore.Config{})
+	keys, err := seal.Make(filepath.Join(dir, "secret.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := objectstore.Open(t.Context(), e, objectstore.Config{Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +100,7 @@ func house(t *testing.T) (e *engine.Engine, run func(args ...string) (code int, 
 			Out: &out, Err: &errs, Program: "backlot configstore", About: About, In: strings.NewReader(fromInput),
 			Environ: []string{"EDITOR=" + editor},
 		}
-		if args[0] != "restore" {
+		if args[0] != "restore" && args[0] != "key" {
 			args = append(args, "--gateway", server.URL, "--data-dir", dir)
 		}
 		code := tool.Main(t.Context(), args, verbs, std)

@@ -34,6 +34,10 @@ type ClusterServiceServer interface {
 type ClusterServiceStreamServer interface {
 	// SaveSnapshot sends the whole database with a digest at its end.
 	SaveSnapshot(context.Context, *SaveSnapshotRequest, *connect.ServerStream[SaveSnapshotResponse]) error
+	// Rekey makes the newest key of the answering member's key file the one in
+	// force, and encrypts every secret anew that is not under it. It may be
+	// called again at any time, also after it was cut off.
+	Rekey(context.Context, *RekeyRequest, *connect.ServerStream[RekeyResponse]) error
 }
 
 // ClusterServiceDesc describes backlot.configstore.v1.ClusterService for those who serve or call it.
@@ -90,6 +94,13 @@ var ClusterServiceDesc = rpcdesc.Service{
 				v1.Principal_PRINCIPAL_OPERATOR,
 			},
 		}, ClusterServiceServer.Measure),
+		rpcdesc.Stream(rpcdesc.Method{
+			Service: "backlot.configstore.v1.ClusterService",
+			Name:    "Rekey",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_OPERATOR,
+			},
+		}, ClusterServiceStreamServer.Rekey),
 	},
 }
 

@@ -978,6 +978,124 @@ func (x *MeasureResponse) GetFits() bool {
 	return false
 }
 
+type RekeyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeyRequest) Reset() {
+	*x = RekeyRequest{}
+	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeyRequest) ProtoMessage() {}
+
+func (x *RekeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeyRequest.ProtoReflect.Descriptor instead.
+func (*RekeyRequest) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_cluster_proto_rawDescGZIP(), []int{15}
+}
+
+// RekeyResponse tells how far it is, and last of all what came of it.
+type RekeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifies the key in force without giving it away, 16 hexadecimal digits.
+	KeyId string `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// Values written anew, of those found that needed it.
+	Done  int64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	Total int64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	// Everything is under the key. Only in the last message.
+	Finished bool `protobuf:"varint,4,opt,name=finished,proto3" json:"finished,omitempty"`
+	// With finished: revisions before it may still need older keys, until they
+	// are compacted.
+	Revision      int64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeyResponse) Reset() {
+	*x = RekeyResponse{}
+	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeyResponse) ProtoMessage() {}
+
+func (x *RekeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeyResponse.ProtoReflect.Descriptor instead.
+func (*RekeyResponse) Descriptor() ([]byte, []int) {
+	return file_backlot_configstore_v1_cluster_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RekeyResponse) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *RekeyResponse) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *RekeyResponse) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *RekeyResponse) GetFinished() bool {
+	if x != nil {
+		return x.Finished
+	}
+	return false
+}
+
+func (x *RekeyResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 type Member_Progress struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	State      Member_Progress_State  `protobuf:"varint,1,opt,name=state,proto3,enum=backlot.configstore.v1.Member_Progress_State" json:"state,omitempty"`
@@ -991,7 +1109,7 @@ type Member_Progress struct {
 
 func (x *Member_Progress) Reset() {
 	*x = Member_Progress{}
-	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[15]
+	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1121,7 @@ func (x *Member_Progress) String() string {
 func (*Member_Progress) ProtoMessage() {}
 
 func (x *Member_Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[15]
+	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1179,7 @@ type MeasureResponse_Peer struct {
 
 func (x *MeasureResponse_Peer) Reset() {
 	*x = MeasureResponse_Peer{}
-	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[16]
+	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1191,7 @@ func (x *MeasureResponse_Peer) String() string {
 func (*MeasureResponse_Peer) ProtoMessage() {}
 
 func (x *MeasureResponse_Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[16]
+	mi := &file_backlot_configstore_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1336,14 @@ const file_backlot_configstore_v1_cluster_proto_rawDesc = "" +
 	"\x04lost\x18\x03 \x01(\rR\x04lost\x12+\n" +
 	"\x03p50\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03p50\x12+\n" +
 	"\x03p99\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03p99\x12+\n" +
-	"\x03max\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x03max2\x94\x06\n" +
+	"\x03max\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x03max\"\x0e\n" +
+	"\fRekeyRequest\"\x88\x01\n" +
+	"\rRekeyResponse\x12\x15\n" +
+	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x03R\x04done\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x03R\x05total\x12\x1a\n" +
+	"\bfinished\x18\x04 \x01(\bR\bfinished\x12\x1a\n" +
+	"\brevision\x18\x05 \x01(\x03R\brevision2\xf5\x06\n" +
 	"\x0eClusterService\x12l\n" +
 	"\tGetStatus\x12(.backlot.configstore.v1.GetStatusRequest\x1a).backlot.configstore.v1.GetStatusResponse\"\n" +
 	"\xea\xe0\x18\x03\n" +
@@ -1236,7 +1361,9 @@ const file_backlot_configstore_v1_cluster_proto_rawDesc = "" +
 	"\fSaveSnapshot\x12+.backlot.configstore.v1.SaveSnapshotRequest\x1a,.backlot.configstore.v1.SaveSnapshotResponse\"\a\xea\xe0\x18\x03\n" +
 	"\x01\x040\x01\x12c\n" +
 	"\aMeasure\x12&.backlot.configstore.v1.MeasureRequest\x1a'.backlot.configstore.v1.MeasureResponse\"\a\xea\xe0\x18\x03\n" +
-	"\x01\x04B\xf5\x01\n" +
+	"\x01\x04\x12_\n" +
+	"\x05Rekey\x12$.backlot.configstore.v1.RekeyRequest\x1a%.backlot.configstore.v1.RekeyResponse\"\a\xea\xe0\x18\x03\n" +
+	"\x01\x040\x01B\xf5\x01\n" +
 	"\x1acom.backlot.configstore.v1B\fClusterProtoP\x01ZOgithub.com/backlot-video/backlot/proto/gen/backlot/configstore/v1;configstorev1\xa2\x02\x03BCX\xaa\x02\x16Backlot.Configstore.V1\xca\x02\x16Backlot\\Configstore\\V1\xe2\x02\"Backlot\\Configstore\\V1\\GPBMetadata\xea\x02\x18Backlot::Configstore::V1b\x06proto3"
 
 var (
@@ -1252,7 +1379,7 @@ func file_backlot_configstore_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_configstore_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_backlot_configstore_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_backlot_configstore_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_backlot_configstore_v1_cluster_proto_goTypes = []any{
 	(Member_Progress_State)(0),   // 0: backlot.configstore.v1.Member.Progress.State
 	(*GetStatusRequest)(nil),     // 1: backlot.configstore.v1.GetStatusRequest
@@ -1270,25 +1397,27 @@ var file_backlot_configstore_v1_cluster_proto_goTypes = []any{
 	(*SaveSnapshotResponse)(nil), // 13: backlot.configstore.v1.SaveSnapshotResponse
 	(*MeasureRequest)(nil),       // 14: backlot.configstore.v1.MeasureRequest
 	(*MeasureResponse)(nil),      // 15: backlot.configstore.v1.MeasureResponse
-	(*Member_Progress)(nil),      // 16: backlot.configstore.v1.Member.Progress
-	(*MeasureResponse_Peer)(nil), // 17: backlot.configstore.v1.MeasureResponse.Peer
-	(*durationpb.Duration)(nil),  // 18: google.protobuf.Duration
+	(*RekeyRequest)(nil),         // 16: backlot.configstore.v1.RekeyRequest
+	(*RekeyResponse)(nil),        // 17: backlot.configstore.v1.RekeyResponse
+	(*Member_Progress)(nil),      // 18: backlot.configstore.v1.Member.Progress
+	(*MeasureResponse_Peer)(nil), // 19: backlot.configstore.v1.MeasureResponse.Peer
+	(*durationpb.Duration)(nil),  // 20: google.protobuf.Duration
 }
 var file_backlot_configstore_v1_cluster_proto_depIdxs = []int32{
 	3,  // 0: backlot.configstore.v1.GetStatusResponse.members:type_name -> backlot.configstore.v1.Member
-	18, // 1: backlot.configstore.v1.GetStatusResponse.heartbeat:type_name -> google.protobuf.Duration
-	18, // 2: backlot.configstore.v1.GetStatusResponse.election:type_name -> google.protobuf.Duration
-	16, // 3: backlot.configstore.v1.Member.progress:type_name -> backlot.configstore.v1.Member.Progress
-	18, // 4: backlot.configstore.v1.MeasureRequest.duration:type_name -> google.protobuf.Duration
-	17, // 5: backlot.configstore.v1.MeasureResponse.peers:type_name -> backlot.configstore.v1.MeasureResponse.Peer
-	18, // 6: backlot.configstore.v1.MeasureResponse.stall:type_name -> google.protobuf.Duration
-	18, // 7: backlot.configstore.v1.MeasureResponse.disk_p50:type_name -> google.protobuf.Duration
-	18, // 8: backlot.configstore.v1.MeasureResponse.disk_p99:type_name -> google.protobuf.Duration
-	18, // 9: backlot.configstore.v1.MeasureResponse.disk_max:type_name -> google.protobuf.Duration
+	20, // 1: backlot.configstore.v1.GetStatusResponse.heartbeat:type_name -> google.protobuf.Duration
+	20, // 2: backlot.configstore.v1.GetStatusResponse.election:type_name -> google.protobuf.Duration
+	18, // 3: backlot.configstore.v1.Member.progress:type_name -> backlot.configstore.v1.Member.Progress
+	20, // 4: backlot.configstore.v1.MeasureRequest.duration:type_name -> google.protobuf.Duration
+	19, // 5: backlot.configstore.v1.MeasureResponse.peers:type_name -> backlot.configstore.v1.MeasureResponse.Peer
+	20, // 6: backlot.configstore.v1.MeasureResponse.stall:type_name -> google.protobuf.Duration
+	20, // 7: backlot.configstore.v1.MeasureResponse.disk_p50:type_name -> google.protobuf.Duration
+	20, // 8: backlot.configstore.v1.MeasureResponse.disk_p99:type_name -> google.protobuf.Duration
+	20, // 9: backlot.configstore.v1.MeasureResponse.disk_max:type_name -> google.protobuf.Duration
 	0,  // 10: backlot.configstore.v1.Member.Progress.state:type_name -> backlot.configstore.v1.Member.Progress.State
-	18, // 11: backlot.configstore.v1.MeasureResponse.Peer.p50:type_name -> google.protobuf.Duration
-	18, // 12: backlot.configstore.v1.MeasureResponse.Peer.p99:type_name -> google.protobuf.Duration
-	18, // 13: backlot.configstore.v1.MeasureResponse.Peer.max:type_name -> google.protobuf.Duration
+	20, // 11: backlot.configstore.v1.MeasureResponse.Peer.p50:type_name -> google.protobuf.Duration
+	20, // 12: backlot.configstore.v1.MeasureResponse.Peer.p99:type_name -> google.protobuf.Duration
+	20, // 13: backlot.configstore.v1.MeasureResponse.Peer.max:type_name -> google.protobuf.Duration
 	1,  // 14: backlot.configstore.v1.ClusterService.GetStatus:input_type -> backlot.configstore.v1.GetStatusRequest
 	4,  // 15: backlot.configstore.v1.ClusterService.AddMember:input_type -> backlot.configstore.v1.AddMemberRequest
 	6,  // 16: backlot.configstore.v1.ClusterService.RemoveMember:input_type -> backlot.configstore.v1.RemoveMemberRequest
@@ -1296,15 +1425,17 @@ var file_backlot_configstore_v1_cluster_proto_depIdxs = []int32{
 	10, // 18: backlot.configstore.v1.ClusterService.Defragment:input_type -> backlot.configstore.v1.DefragmentRequest
 	12, // 19: backlot.configstore.v1.ClusterService.SaveSnapshot:input_type -> backlot.configstore.v1.SaveSnapshotRequest
 	14, // 20: backlot.configstore.v1.ClusterService.Measure:input_type -> backlot.configstore.v1.MeasureRequest
-	2,  // 21: backlot.configstore.v1.ClusterService.GetStatus:output_type -> backlot.configstore.v1.GetStatusResponse
-	5,  // 22: backlot.configstore.v1.ClusterService.AddMember:output_type -> backlot.configstore.v1.AddMemberResponse
-	7,  // 23: backlot.configstore.v1.ClusterService.RemoveMember:output_type -> backlot.configstore.v1.RemoveMemberResponse
-	9,  // 24: backlot.configstore.v1.ClusterService.MoveLeader:output_type -> backlot.configstore.v1.MoveLeaderResponse
-	11, // 25: backlot.configstore.v1.ClusterService.Defragment:output_type -> backlot.configstore.v1.DefragmentResponse
-	13, // 26: backlot.configstore.v1.ClusterService.SaveSnapshot:output_type -> backlot.configstore.v1.SaveSnapshotResponse
-	15, // 27: backlot.configstore.v1.ClusterService.Measure:output_type -> backlot.configstore.v1.MeasureResponse
-	21, // [21:28] is the sub-list for method output_type
-	14, // [14:21] is the sub-list for method input_type
+	16, // 21: backlot.configstore.v1.ClusterService.Rekey:input_type -> backlot.configstore.v1.RekeyRequest
+	2,  // 22: backlot.configstore.v1.ClusterService.GetStatus:output_type -> backlot.configstore.v1.GetStatusResponse
+	5,  // 23: backlot.configstore.v1.ClusterService.AddMember:output_type -> backlot.configstore.v1.AddMemberResponse
+	7,  // 24: backlot.configstore.v1.ClusterService.RemoveMember:output_type -> backlot.configstore.v1.RemoveMemberResponse
+	9,  // 25: backlot.configstore.v1.ClusterService.MoveLeader:output_type -> backlot.configstore.v1.MoveLeaderResponse
+	11, // 26: backlot.configstore.v1.ClusterService.Defragment:output_type -> backlot.configstore.v1.DefragmentResponse
+	13, // 27: backlot.configstore.v1.ClusterService.SaveSnapshot:output_type -> backlot.configstore.v1.SaveSnapshotResponse
+	15, // 28: backlot.configstore.v1.ClusterService.Measure:output_type -> backlot.configstore.v1.MeasureResponse
+	17, // 29: backlot.configstore.v1.ClusterService.Rekey:output_type -> backlot.configstore.v1.RekeyResponse
+	22, // [22:30] is the sub-list for method output_type
+	14, // [14:22] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name
@@ -1321,7 +1452,7 @@ func file_backlot_configstore_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_configstore_v1_cluster_proto_rawDesc), len(file_backlot_configstore_v1_cluster_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

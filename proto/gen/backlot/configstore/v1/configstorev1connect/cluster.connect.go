@@ -55,6 +55,8 @@ const (
 	ClusterServiceSaveSnapshotProcedure = "/backlot.configstore.v1.ClusterService/SaveSnapshot"
 	// ClusterServiceMeasureProcedure is the fully-qualified name of the ClusterService's Measure RPC.
 	ClusterServiceMeasureProcedure = "/backlot.configstore.v1.ClusterService/Measure"
+	// ClusterServiceRekeyProcedure is the fully-qualified name of the ClusterService's Rekey RPC.
+	ClusterServiceRekeyProcedure = "/backlot.configstore.v1.ClusterService/Rekey"
 )
 
 // ClusterServiceClient is a client for the backlot.configstore.v1.ClusterService service.
@@ -75,6 +77,10 @@ type ClusterServiceClient interface {
 	// Measure looks at round trips to the others, the disk and stalls of the
 	// machine for a while, and recommends a profile.
 	Measure(context.Context, *v1.MeasureRequest) (*v1.MeasureResponse, error)
+	// Rekey makes the newest key of the answering member's key file the one in
+	// force, and encrypts every secret anew that is not under it. It may be
+	// called again at any time, also after it was cut off.
+	Rekey(context.Context, *v1.RekeyRequest) (*connect.ServerStreamForClient[v1.RekeyResponse], error)
 }
 
 // NewClusterServiceClient constructs a client for the backlot.configstore.v1.ClusterService
@@ -131,6 +137,12 @@ func NewClusterServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(clusterServiceMethods.ByName("Measure")),
 			connect.WithClientOptions(opts...),
 		),
+		rekey: connect.NewClient[v1.RekeyRequest, v1.RekeyResponse](
+			httpClient,
+			baseURL+ClusterServiceRekeyProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("Rekey")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -143,6 +155,7 @@ type clusterServiceClient struct {
 	defragment   *connect.Client[v1.DefragmentRequest, v1.DefragmentResponse]
 	saveSnapshot *connect.Client[v1.SaveSnapshotRequest, v1.SaveSnapshotResponse]
 	measure      *connect.Client[v1.MeasureRequest, v1.MeasureResponse]
+	rekey        *connect.Client[v1.RekeyRequest, v1.RekeyResponse]
 }
 
 // GetStatus calls backlot.configstore.v1.ClusterService.GetStatus.
@@ -204,6 +217,11 @@ func (c *clusterServiceClient) Measure(ctx context.Context, req *v1.MeasureReque
 	return nil, err
 }
 
+// Rekey calls backlot.configstore.v1.ClusterService.Rekey.
+func (c *clusterServiceClient) Rekey(ctx context.Context, req *v1.RekeyRequest) (*connect.ServerStreamForClient[v1.RekeyResponse], error) {
+	return c.rekey.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // ClusterServiceHandler is an implementation of the backlot.configstore.v1.ClusterService service.
 type ClusterServiceHandler interface {
 	// GetStatus tells how the member that answers sees itself and the others.
@@ -222,6 +240,10 @@ type ClusterServiceHandler interface {
 	// Measure looks at round trips to the others, the disk and stalls of the
 	// machine for a while, and recommends a profile.
 	Measure(context.Context, *v1.MeasureRequest) (*v1.MeasureResponse, error)
+	// Rekey makes the newest key of the answering member's key file the one in
+	// force, and encrypts every secret anew that is not under it. It may be
+	// called again at any time, also after it was cut off.
+	Rekey(context.Context, *v1.RekeyRequest, *connect.ServerStream[v1.RekeyResponse]) error
 }
 
 // NewClusterServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -274,6 +296,12 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 		connect.WithSchema(clusterServiceMethods.ByName("Measure")),
 		connect.WithHandlerOptions(opts...),
 	)
+	clusterServiceRekeyHandler := connect.NewServerStreamHandlerSimple(
+		ClusterServiceRekeyProcedure,
+		svc.Rekey,
+		connect.WithSchema(clusterServiceMethods.ByName("Rekey")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/backlot.configstore.v1.ClusterService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ClusterServiceGetStatusProcedure:
@@ -290,6 +318,8 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 			clusterServiceSaveSnapshotHandler.ServeHTTP(w, r)
 		case ClusterServiceMeasureProcedure:
 			clusterServiceMeasureHandler.ServeHTTP(w, r)
+		case ClusterServiceRekeyProcedure:
+			clusterServiceRekeyHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -325,4 +355,8 @@ func (UnimplementedClusterServiceHandler) SaveSnapshot(context.Context, *v1.Save
 
 func (UnimplementedClusterServiceHandler) Measure(context.Context, *v1.MeasureRequest) (*v1.MeasureResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("backlot.configstore.v1.ClusterService.Measure is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) Rekey(context.Context, *v1.RekeyRequest, *connect.ServerStream[v1.RekeyResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("backlot.configstore.v1.ClusterService.Rekey is not implemented"))
 }
