@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -36,10 +37,14 @@ func startMembers(r *rig, n int) (*members, error) {
 	for i := range n {
 		all = append(all, fmt.Sprintf("m%d=http://%s", i, addresses[3*i+2]))
 	}
+	secret := filepath.Join(r.dir, fmt.Sprintf("secret-%d.key", n))
+	if out, err := exec.CommandContext(context.Background(), filepath.Join(r.dir, "configstore"), "key", secret).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("configstore key: %w: %s", err, out)
+	}
 	m := new(members)
 	for i := range n {
 		args := []string{
-			"--data-dir", filepath.Join(r.dir, fmt.Sprintf("ours-%d-%d", n, i)), "--cluster-key-file", key, "--ops-listen", "",
+			"--data-dir", filepath.Join(r.dir, fmt.Sprintf("ours-%d-%d", n, i)), "--cluster-key-file", key, "--configstore.key-file", secret, "--ops-listen", "",
 			"--configstore.rpc-listen", addresses[3*i], "--configstore.kitex-listen", addresses[3*i+1],
 		}
 		if n > 1 {

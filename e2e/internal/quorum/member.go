@@ -47,7 +47,7 @@ func (q *Quorum) member(name, dir, keyFile string, config Config) *Member {
 	m.URL, m.peerURL = "http://"+api, "http://"+front
 	m.flags = append([]string{
 		"--data-dir", dir + "/data", "--cluster-key-file", keyFile, "--ops-listen", m.ops, "--log-level", "warn",
-		"--configstore.rpc-listen", api, "--configstore.kitex-listen", "",
+		"--configstore.rpc-listen", api, "--configstore.kitex-listen", "", "--configstore.key-file", q.secretKey,
 		"--configstore.member", name, "--configstore.peer-listen", peer, "--configstore.peer-url", m.peerURL,
 	}, config.Flags...)
 	m.Objects = configstorev1connect.NewConfigServiceClient(q.client, m.URL, q.As(identity.Service))

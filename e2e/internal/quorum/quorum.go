@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,6 +39,8 @@ type Quorum struct {
 	Members []*Member // a, b, c
 	Network *wan.Network
 	Binary  string
+
+	secretKey string // file that secrets are encrypted with, the same for all members
 
 	t      *testing.T
 	keys   *identity.Keys
@@ -71,6 +74,10 @@ func New(t *testing.T, config Config) *Quorum {
 	keyFile := filepath.Join(dir, "cluster.key")
 	if q.keys, err = identity.OpenKeys(keyFile, nil); err != nil {
 		t.Fatal(err)
+	}
+	q.secretKey = filepath.Join(dir, "secret.key")
+	if out, err := exec.CommandContext(t.Context(), q.Binary, "key", q.secretKey).CombinedOutput(); err != nil {
+		t.Fatalf("configstore key: %v\n%s", err, out)
 	}
 	var list []string
 	for _, name := range []string{"a", "b", "c"} {
