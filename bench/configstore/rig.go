@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/backlot-video/backlot/bench/internal/measure"
 	"github.com/backlot-video/backlot/bench/internal/process"
+	"github.com/backlot-video/backlot/kit/testport"
 )
 
 // peerName is the peer: the verb `configstore etcd` is etcd's own main.
@@ -99,19 +99,11 @@ func (s *server) tail() string {
 	return strings.Join(lines[max(0, len(lines)-8):], "\n")
 }
 
-func freeAddress() (string, error) {
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
-}
-
 func freeAddresses(n int) ([]string, error) {
 	all := make([]string, n)
 	for i := range all {
 		var err error
-		if all[i], err = freeAddress(); err != nil {
+		if all[i], err = testport.Find(); err != nil {
 			return nil, err
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/backlot-video/backlot/bench/internal/process"
 	"github.com/backlot-video/backlot/bench/internal/measure"
+	"github.com/backlot-video/backlot/bench/internal/process"
 )
 
 // idleConnections stay open, after one request each. HAProxy reserves two

@@ -18,6 +18,7 @@ import (
 
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/rpc"
+	"github.com/backlot-video/backlot/kit/testport"
 	"github.com/backlot-video/backlot/kit/token"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
@@ -39,7 +40,7 @@ func startOurs(r *rig, s scenario, engine string) (*proxy, error) {
 	}
 	var addresses [3]string
 	for i := range addresses {
-		if addresses[i], err = freeAddress(); err != nil {
+		if addresses[i], err = testport.Find(); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/backlot-video/backlot/kit/testport"
 )
 
 // Names of the peers; versions come from the programs.
@@ -27,7 +29,7 @@ func startNginx(r *rig, s scenario) (*proxy, error) {
 	if err != nil {
 		return nil, errMissing
 	}
-	address, err := freeAddress()
+	address, err := testport.Find()
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func (r *rig) haproxy(s scenario, option string) (*proxy, error) {
 	if err != nil {
 		return nil, errMissing
 	}
-	address, err := freeAddress()
+	address, err := testport.Find()
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +116,7 @@ backend out
 
 // startReverse runs the standard library's.
 func startReverse(r *rig, s scenario) (*proxy, error) {
-	address, err := freeAddress()
+	address, err := testport.Find()
 	if err != nil {
 		return nil, err
 	}

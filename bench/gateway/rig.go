@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/bench/internal/process"
+	"github.com/backlot-video/backlot/kit/testport"
 )
 
 // The processors: of the proxy, and of load, backend and configstore.
@@ -56,7 +57,7 @@ func newRig() (r *rig, err error) {
 	if err := errors.Join(os.Chmod(r.dir, 0o755), r.certificate()); err != nil { // nginx changes its user
 		return nil, errors.Join(err, r.close())
 	}
-	address, err := freeAddress()
+	address, err := testport.Find()
 	if err != nil {
 		return nil, errors.Join(err, r.close())
 	}
@@ -168,13 +169,4 @@ func (p *proxy) tail() string {
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.Join(lines[max(0, len(lines)-8):], "\n")
-}
-
-// freeAddress is one on loopback.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
 }

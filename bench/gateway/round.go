@@ -15,8 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backlot-video/backlot/bench/internal/process"
 	"github.com/backlot-video/backlot/bench/internal/measure"
+	"github.com/backlot-video/backlot/bench/internal/process"
 )
 
 // figures are what the load program tells, the best of several rounds.

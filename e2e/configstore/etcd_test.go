@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/e2e/internal/cluster"
+	"github.com/backlot-video/backlot/kit/testport"
 )
 
 // TestEtcdsOwnFlagsRunEtcd has the verb etcd serve etcd's own API, and again
@@ -24,7 +25,7 @@ func TestEtcdsOwnFlagsRunEtcd(t *testing.T) {
 	if err := exec.CommandContext(t.Context(), binary, "etcd", "--no-flag-of-etcd").Run(); err == nil {
 		t.Error("an unknown flag is taken")
 	}
-	client, peer := "http://"+cluster.FreeAddress(t), "http://"+cluster.FreeAddress(t)
+	client, peer := "http://"+testport.Address(t), "http://"+testport.Address(t)
 	args := []string{
 		"etcd", "--name", "one", "--data-dir", t.TempDir(), "--log-level", "error",
 		"--listen-client-urls", client, "--advertise-client-urls", client,

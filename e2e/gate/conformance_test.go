@@ -20,6 +20,7 @@ import (
 
 	"github.com/backlot-video/backlot/e2e/internal/cluster"
 	"github.com/backlot-video/backlot/e2e/internal/gate"
+	"github.com/backlot-video/backlot/kit/testport"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 )
 
@@ -95,7 +96,7 @@ func TestH2spec(t *testing.T) {
 // gateway between.
 func TestGRPCInterop(t *testing.T) {
 	client, server := tool(t, "client"), tool(t, "server")
-	backend := cluster.FreeAddress(t)
+	backend := testport.Address(t)
 	_, backendPort, _ := net.SplitHostPort(backend)
 	_ = cluster.Start(t, server, []string{"--port", backendPort}, nil)
 	await(t, backend)
@@ -211,7 +212,7 @@ func TestWebSocketPeers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			backend := cluster.FreeAddress(t)
+			backend := testport.Address(t)
 			_ = cluster.Start(t, python, []string{script, "server", backend}, nil)
 			await(t, backend)
 			g := gate.New(t, map[string]proto.Message{"Cluster/peer": gate.Cluster(backend), "Route/all": streaming("/", "peer")})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/backlot-video/backlot/e2e/internal/cluster"
 	"github.com/backlot-video/backlot/e2e/internal/gate"
+	"github.com/backlot-video/backlot/kit/testport"
 )
 
 // proxied is a proxy before a backend of its own.
@@ -44,7 +45,7 @@ func proxies(t *testing.T) []proxied {
 			t.Logf("SKIPPED: no %s to compare with", name)
 			continue
 		}
-		backend, address, file := gate.NewBackend(t, name, ""), cluster.FreeAddress(t), filepath.Join(dir, name)
+		backend, address, file := gate.NewBackend(t, name, ""), testport.Address(t), filepath.Join(dir, name)
 		if err := os.WriteFile(file, fmt.Appendf(nil, settings, address, backend.Address, dir), 0o600); err != nil {
 			t.Fatal(err)
 		}

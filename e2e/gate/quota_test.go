@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backlot-video/backlot/e2e/internal/cluster"
 	"github.com/backlot-video/backlot/e2e/internal/gate"
+	"github.com/backlot-video/backlot/kit/testport"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 )
 
@@ -19,10 +19,10 @@ func TestGatewaysShareALimit(t *testing.T) {
 	limited.Policy.RateLimits = []*gatewayv1.RateLimit{{Name: "all", Rate: rate, Burst: burst, Global: true}}
 	config["Route/limited"] = limited
 	g := gate.New(t, config)
-	second := cluster.FreeAddress(t)
-	ops := cluster.FreeAddress(t)
+	second := testport.Address(t)
+	ops := testport.Address(t)
 	other := g.StartAnyway("--data-dir", filepath.Join(t.TempDir(), "gateway"), "--gateway.listen", second,
-		"--gateway.rpc-listen", cluster.FreeAddress(t), "--ops-listen", ops)
+		"--gateway.rpc-listen", testport.Address(t), "--ops-listen", ops)
 	if _, err := other.WaitReady(ops); err != nil {
 		t.Fatal(err)
 	}

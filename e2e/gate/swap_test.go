@@ -18,8 +18,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/backlot-video/backlot/e2e/internal/cluster"
 	"github.com/backlot-video/backlot/e2e/internal/gate"
+	"github.com/backlot-video/backlot/kit/testport"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 )
 
@@ -115,7 +115,7 @@ func TestConfigurationsChangeUnderLoad(t *testing.T) {
 	length := time.Duration(number("BACKLOT_SWAP_WINDOW_MS", 200)) * time.Millisecond
 	c := &changing{
 		backends: []*gate.Backend{gate.NewBackend(t, "a", ""), gate.NewBackend(t, "b", "")},
-		secure:   cluster.FreeAddress(t), extra: cluster.FreeAddress(t),
+		secure:   testport.Address(t), extra: testport.Address(t),
 	}
 	for serial := range int64(3) {
 		c.certificates = append(c.certificates, certificate(t, serial))

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +22,7 @@ import (
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/database/databasetest"
 	"github.com/backlot-video/backlot/kit/mq"
+	"github.com/backlot-video/backlot/kit/testport"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 )
 
@@ -252,16 +252,6 @@ func (c *child) end(t *testing.T, kill bool) {
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 func TestKillsLoseNothingAndDoubleNothing(t *testing.T) {
 	for name, batches := range map[string]string{"one by one": "", "in batches": "1"} {
 		t.Run(name, func(t *testing.T) {
@@ -282,7 +272,7 @@ func killAll(t *testing.T) {
 	}
 	t.Logf("replay with BACKLOT_TEST_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	dir, listen := t.TempDir(), freeAddress(t)
+	dir, listen := t.TempDir(), testport.Address(t)
 	running := map[string]*child{}
 	for _, role := range []string{"server", "producer", "consumer"} {
 		running[role] = start(t, role, dir, listen)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/rpc"
+	"github.com/backlot-video/backlot/kit/testport"
 	policyv1 "github.com/backlot-video/backlot/proto/gen/backlot/policy/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 )
@@ -42,15 +42,6 @@ func build(dir string) (program string, err error) {
 	return program, nil
 }
 
-// freeAddress is one on loopback.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
-}
-
 func start(parent, program string, admission bool) (s *server, err error) {
 	s = &server{ended: make(chan error, 1)}
 	if s.dir, err = os.MkdirTemp(parent, "data-"); err != nil {
@@ -58,7 +49,7 @@ func start(parent, program string, admission bool) (s *server, err error) {
 	}
 	var addresses [3]string
 	for i := range addresses {
-		if addresses[i], err = freeAddress(); err != nil {
+		if addresses[i], err = testport.Find(); err != nil {
 			return nil, err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/backlot-video/backlot/kit/testport"
 )
 
 // Node is the all-in-one binary, its data folder and its addresses. It may be
@@ -27,7 +29,7 @@ func NewNode(t *testing.T, variant Variant) *Node {
 	t.Helper()
 	return &Node{
 		t: t, Binary: Build(t, variant, "cmd/backlot"), Dir: filepath.Join(t.TempDir(), "data"),
-		Gateway: FreeAddress(t), Ops: FreeAddress(t),
+		Gateway: testport.Address(t), Ops: testport.Address(t),
 	}
 }
 

@@ -11,8 +11,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -183,28 +181,4 @@ func status(ctx context.Context, address string) int {
 	}
 	_ = response.Body.Close()
 	return response.StatusCode
-}
-
-// Ports of servers under test lie below those that systems give to outgoing
-// connections: one of these could take the port of a server that is down
-// between two of its lives.
-const (
-	firstPort = 20_000
-	ports     = 10_000
-)
-
-// FreeAddress is an address on loopback whose port was free a moment ago.
-func FreeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		_ = listener.Close()
-		return address
-	}
-	t.Fatal("no port is free")
-	return ""
 }

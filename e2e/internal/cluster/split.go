@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/backlot-video/backlot/kit/testport"
 )
 
 // Services are all of them, in the order in which they start; the broker is
@@ -86,10 +88,10 @@ func NewSplit(t *testing.T, variant Variant) *Split {
 	t.Helper()
 	s := &Split{
 		Node: NewNode(t, variant), t: t, Processes: map[string]*Process{}, OpsOf: map[string]string{},
-		settings: map[string]Settings{}, configstore: FreeAddress(t), brokerAt: FreeAddress(t),
+		settings: map[string]Settings{}, configstore: testport.Address(t), brokerAt: testport.Address(t),
 	}
 	for _, service := range append([]string{"mq"}, Services...) {
-		s.OpsOf[service] = FreeAddress(t)
+		s.OpsOf[service] = testport.Address(t)
 		s.settings[service] = s.settingsOf(service)
 	}
 	return s
@@ -98,7 +100,7 @@ func NewSplit(t *testing.T, variant Variant) *Split {
 func (s *Split) settingsOf(service string) Settings {
 	settings := Settings{
 		"data-dir": s.Dir, "ops-listen": s.OpsOf[service],
-		service + ".rpc-listen": FreeAddress(s.t), service + ".kitex-listen": FreeAddress(s.t),
+		service + ".rpc-listen": testport.Address(s.t), service + ".kitex-listen": testport.Address(s.t),
 	}
 	if service == "mq" {
 		settings["mq.listen"] = s.brokerAt

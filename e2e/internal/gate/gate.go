@@ -23,6 +23,7 @@ import (
 	"github.com/backlot-video/backlot/e2e/internal/cluster"
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/rpc"
+	"github.com/backlot-video/backlot/kit/testport"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 )
@@ -61,10 +62,10 @@ func New(t *testing.T, config map[string]proto.Message, flags ...string) *Gate {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	g := &Gate{
-		Address: cluster.FreeAddress(t), Ops: cluster.FreeAddress(t), t: t, dir: dir,
-		control: cluster.FreeAddress(t), store: cluster.FreeAddress(t), flags: flags,
+		Address: testport.Address(t), Ops: testport.Address(t), t: t, dir: dir,
+		control: testport.Address(t), store: testport.Address(t), flags: flags,
 	}
-	ops := cluster.FreeAddress(t)
+	ops := testport.Address(t)
 	g.Store = cluster.Start(t, cluster.Build(t, variant(), "services/configstore/cmd/configstore"), []string{
 		"--data-dir", filepath.Join(dir, "configstore"), "--cluster-key-file", g.key(),
 		"--configstore.rpc-listen", g.store, "--configstore.kitex-listen", "", "--ops-listen", ops,

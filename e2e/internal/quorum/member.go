@@ -9,6 +9,7 @@ import (
 
 	"github.com/backlot-video/backlot/e2e/internal/cluster"
 	"github.com/backlot-video/backlot/kit/identity"
+	"github.com/backlot-video/backlot/kit/testport"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	"github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1/configstorev1connect"
 )
@@ -35,11 +36,11 @@ func (q *Quorum) member(name, dir, keyFile string, config Config) *Member {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		q.t.Fatal(err)
 	}
-	m := &Member{Name: name, quorum: q, ops: cluster.FreeAddress(q.t), Disk: &Disk{Dir: dir}}
+	m := &Member{Name: name, quorum: q, ops: testport.Address(q.t), Disk: &Disk{Dir: dir}}
 	if config.Small {
 		m.Disk.mount(q.t)
 	}
-	api, peer := cluster.FreeAddress(q.t), cluster.FreeAddress(q.t)
+	api, peer := testport.Address(q.t), testport.Address(q.t)
 	front, err := q.Network.Front(q.t.Context(), name, peer)
 	if err != nil {
 		q.t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backlot-video/backlot/kit/testport"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 )
 
@@ -157,7 +158,7 @@ func TestMembersTalkByMutualTLSAndRefuseStrangers(t *testing.T) {
 }
 
 func TestEtcdsOwnPortIsOffUnlessAskedFor(t *testing.T) {
-	address := freeAddress(t)
+	address := testport.Address(t)
 	config := engine.Config{DataDir: filepath.Join(t.TempDir(), "etcd"), NoSync: true, Cluster: engine.Cluster{ClientListen: address}}
 	e, err := engine.Start(t.Context(), config)
 	if err != nil {

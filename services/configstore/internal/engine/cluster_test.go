@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
+	"github.com/backlot-video/backlot/kit/testport"
 	"github.com/backlot-video/backlot/kit/wan"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 )
@@ -30,20 +30,10 @@ type trio struct {
 	members map[string]*engine.Engine
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 // config is a member's, reached through the network.
 func (c *trio) config(name string) engine.Config {
 	c.Helper()
-	listen := freeAddress(c.T)
+	listen := testport.Address(c.T)
 	front, err := c.network.Front(c.Context(), name, listen)
 	if err != nil {
 		c.Fatal(err)

@@ -81,7 +81,7 @@ func (g *maker) objects() []*configstorev1.Object {
 			put("Cluster", name, g.cluster())
 		}
 		for n := range g.IntN(3) {
-			put("Listener", fmt.Sprint("l", n), g.listener())
+			put("Listener", fmt.Sprint("l", n), g.listener(len(all)))
 		}
 		for n := range 1 + g.IntN(6) {
 			put("Route", fmt.Sprint("r", n), g.route())
@@ -127,8 +127,9 @@ func fixedPair() (chain, key string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
 }
 
-func (g *maker) listener() *gatewayv1.Listener {
-	l := &gatewayv1.Listener{Address: g.pick("0.0.0.0:8443", "[::]:8080", "127.0.0.1:9000")}
+// listener is the nth object of a configuration: no two have one address.
+func (g *maker) listener(n int) *gatewayv1.Listener {
+	l := &gatewayv1.Listener{Address: fmt.Sprintf("%s%d", g.pick("0.0.0.0:84", "[::]:80", "127.0.0.1:90"), 10+n)}
 	if g.maybe() {
 		l.Tls = &gatewayv1.ListenerTls{Certificates: []string{"pair"}}
 		if g.maybe() {

@@ -132,7 +132,7 @@ func FuzzRender(f *testing.F) {
 	for n := range 20 {
 		g := &maker{rand.New(rand.NewPCG(2, uint64(n)))}
 		secrets := g.secrets()
-		seed(g.route(), g.cluster(), &configstorev1.Instance{}, g.listener(), secrets[g.pick("pair", "ca", "jwks", "keys")])
+		seed(g.route(), g.cluster(), &configstorev1.Instance{}, g.listener(0), secrets[g.pick("pair", "ca", "jwks", "keys")])
 	}
 	f.Fuzz(func(t *testing.T, route, cluster, instance, listener, secret []byte) {
 		s := newState()

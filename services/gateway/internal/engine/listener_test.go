@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/backlot-video/backlot/kit/testport"
 	"github.com/backlot-video/backlot/services/gateway/internal/engine"
 )
 
@@ -15,7 +16,7 @@ func TestListenersChangeWithoutDroppingConnections(t *testing.T) {
 	c := dial(t, address)
 	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	c.answer("GET")
-	other := freeAddress(t)
+	other := testport.Address(t)
 	if err := s.SetListeners(t.Context(), []engine.Listener{{Address: other}}); err != nil {
 		t.Fatal(err)
 	}
@@ -35,16 +36,6 @@ func TestListenersChangeWithoutDroppingConnections(t *testing.T) {
 		t.Error("an address in use was opened")
 	}
 	dial(t, other)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
