@@ -14,11 +14,14 @@ import (
 
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/gateway/internal/adapt"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 	"github.com/backlot-video/backlot/services/gateway/internal/engine"
 	"github.com/backlot-video/backlot/services/gateway/internal/epoll"
+	"github.com/backlot-video/backlot/services/gateway/internal/exchange"
 	"github.com/backlot-video/backlot/services/gateway/internal/filter"
 	"github.com/backlot-video/backlot/services/gateway/internal/h2"
+	"github.com/backlot-video/backlot/services/gateway/internal/h3"
 	"github.com/backlot-video/backlot/services/gateway/internal/media"
 	"github.com/backlot-video/backlot/services/gateway/internal/quota"
 	"github.com/backlot-video/backlot/services/gateway/internal/relay"
@@ -36,9 +39,11 @@ type front struct {
 	http1     *engine.Server
 	loops     *epoll.Set // nil: goroutines serve everything
 	http2     *h2.Server
+	http3     *h3.Set
 	access    access
 	calls     *h2.Transport
 	address   string          // of the public listener
+	public3   bool            // it has HTTP/3
 	ctx       context.Context //nolint:containedctx // of listeners, which are opened by any swap
 
 	mu     sync.Mutex // of swap
@@ -55,7 +60,7 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 	}
 	metrics := h2.NewMetrics(host.Registerer)
 	f := &front{
-		host: host, secrets: secrets, address: s.config.Listen, ctx: context.WithoutCancel(ctx),
+		host: host, secrets: secrets, address: s.config.Listen, public3: s.config.HTTP3, ctx: context.WithoutCancel(ctx),
 		calls: h2.NewTransport(h2.TransportConfig{Log: host.Log, Metrics: metrics}),
 	}
 	_, clientTLS := host.TLS()
@@ -93,6 +98,14 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 			return host.Listen(ctx, address, name+".listen")
 		},
 	})
+	f.http3 = h3.New(h3.Config{
+		Handler: &adapt.Server{
+			Handler: f.relay, Protocol: exchange.HTTP3, BodyTimeout: s.config.BodyTimeout, WriteTimeout: s.config.WriteTimeout,
+			Refused: f.relay.Refused,
+		},
+		MaxHeader: int(s.config.MaxHeader), IdleTimeout: s.config.IdleTimeout, DrainTime: s.config.DrainTime,
+		Enter: f.http1.Enter, Left: f.http1.Left, Log: host.Log, Registerer: host.Registerer,
+	})
 	if err := f.openLoops(&s.config); err != nil {
 		f.close()
 		return nil, err
@@ -121,13 +134,13 @@ func (f *front) listen() error {
 	defer f.mu.Unlock()
 	f.opened = true
 	if current := f.relay.Current(); current != nil {
-		err := f.http1.SetListeners(f.ctx, f.listeners(current))
+		err := f.setListeners(current)
 		if err == nil {
 			return nil
 		}
 		f.host.Log.Error("listeners of the last good configuration cannot be opened", "err", err)
 	}
-	return f.http1.SetListeners(f.ctx, f.listeners(&edge.Config{}))
+	return f.setListeners(&edge.Config{})
 }
 
 // openLoops makes event loops of plain HTTP/1.1: where they are asked for, and
@@ -174,7 +187,24 @@ func (f *front) swapEdge(config *edge.Config) error {
 	if !f.opened {
 		return nil
 	}
-	return f.http1.SetListeners(f.ctx, f.listeners(config))
+	return f.setListeners(config)
+}
+
+// setListeners opens what a configuration asks for: HTTP/3 at the addresses
+// that are open by then, since their ports may be the system's choice.
+func (f *front) setListeners(config *edge.Config) error {
+	want := f.listeners(config)
+	if err := f.http1.SetListeners(f.ctx, want); err != nil {
+		return err
+	}
+	opened := f.http1.Addresses()
+	var quic []h3.Listener
+	for _, l := range want {
+		if l.Alternative != nil {
+			quic = append(quic, h3.Listener{Address: l.Address, Bind: opened[l.Address].String(), TLS: l.TLS})
+		}
+	}
+	return f.http3.SetListeners(quic)
 }
 
 // listeners are the public one and those of a configuration.
@@ -182,16 +212,27 @@ func (f *front) listeners(config *edge.Config) []engine.Listener {
 	public := engine.Listener{Address: f.address}
 	if f.secrets.HasFiles() {
 		public.TLS = f.secrets.Listener(secret.Public)
+		if f.public3 {
+			public.Alternative = f.alternative(f.address)
+		}
 	}
 	all := []engine.Listener{public}
 	for i := range config.Listeners {
 		l := engine.Listener{Address: config.Listeners[i].Address}
-		if config.Listeners[i].TLS != nil {
+		if settings := config.Listeners[i].TLS; settings != nil {
 			l.TLS = f.secrets.Listener(config.Listeners[i].Name)
+			if settings.HTTP3 {
+				l.Alternative = f.alternative(l.Address)
+			}
 		}
 		all = append(all, l)
 	}
 	return all
+}
+
+// alternative gives Alt-Svc for an address that has HTTP/3 beside TCP.
+func (f *front) alternative(address string) func() []byte {
+	return func() []byte { return f.http3.Alternative(address) }
 }
 
 // drain lets the requests in flight end, within a time.
@@ -199,7 +240,12 @@ func (f *front) drain(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	f.http2.Drain()
-	if err := f.http1.Drain(ctx); err != nil {
+	var third error
+	var group sync.WaitGroup
+	group.Go(func() { third = f.http3.Drain(ctx) })
+	err := f.http1.Drain(ctx)
+	group.Wait()
+	if err := errors.Join(err, third); err != nil {
 		f.host.Log.Warn("connections were cut at the end of the drain", "err", err)
 	}
 }
@@ -209,6 +255,7 @@ func (f *front) close() {
 	if f.loops != nil {
 		f.loops.Close()
 	}
+	f.http3.Close() // its connections count as the engine's
 	f.http1.Close()
 	f.http2.Close()
 	f.relay.Wait()

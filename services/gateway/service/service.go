@@ -32,6 +32,9 @@ type Config struct {
 	// TLSCert and TLSKey are PEM files of the public listener; empty: plain
 	// HTTP.
 	TLSCert, TLSKey string
+	// HTTP3 serves HTTP/3 on the public listener's UDP port too, and says so by
+	// Alt-Svc; needs TLSCert. Default no.
+	HTTP3 bool
 	// MaxHeader is the most bytes of a request's header; default 64 KiB.
 	MaxHeader int64
 	// HeaderTimeout is the longest time for a request's header; default 10 s.
@@ -89,6 +92,7 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.String(&c.Listen, "listen", "127.0.0.1:8080", "public `address` (host:port)")
 	set.String(&c.TLSCert, "tls-cert", "", "PEM `file` with the public certificate; empty: plain HTTP")
 	set.String(&c.TLSKey, "tls-key", "", "PEM `file` with its key")
+	set.Bool(&c.HTTP3, "http3", false, "serve HTTP/3 on the same UDP port; needs a certificate")
 	set.Size(&c.MaxHeader, "max-header", 64<<10, "most `bytes` of a request's header")
 	set.Duration(&c.HeaderTimeout, "header-timeout", 10*time.Second, "longest `time` for a request's header")
 	set.Duration(&c.IdleTimeout, "idle-timeout", 2*time.Minute, "how `long` a connection is kept without requests")
@@ -112,6 +116,9 @@ func (s *Service) Validate() error {
 	}
 	if (s.config.TLSCert == "") != (s.config.TLSKey == "") {
 		faults = append(faults, errors.New("gateway.tls-cert, gateway.tls-key: give both or none"))
+	}
+	if s.config.HTTP3 && s.config.TLSCert == "" {
+		faults = append(faults, errors.New("gateway.http3: needs gateway.tls-cert"))
 	}
 	if s.config.MaxHeader < 4<<10 || s.config.MaxHeader > 1<<20 {
 		faults = append(faults, errors.New("gateway.max-header: must be between 4KiB and 1MiB"))

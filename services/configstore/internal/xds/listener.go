@@ -36,6 +36,9 @@ const (
 	// identityFilter is an HTTP filter of the listener: a
 	// gateway.v1.EdgeIdentity.
 	identityFilter = "backlot.gateway.identity"
+	// listenerMetadata is the typed filter metadata of a listener: a
+	// gateway.v1.ListenerExtension.
+	listenerMetadata = "backlot.gateway.listener"
 
 	connectionManager = "envoy.filters.network.http_connection_manager"
 	routerFilter      = "envoy.filters.http.router"
@@ -68,9 +71,21 @@ func renderPublic(of id, l *gatewayv1.Listener, keys map[id]*identityv1.Verifica
 	if chain.TransportSocket, err = downstreamTLS(of, l.GetTls()); err != nil {
 		return nil, err
 	}
-	return &listenerv3.Listener{
+	rendered := &listenerv3.Listener{
 		Name: publicPrefix + of.resource(), Address: socketAddress(host, uint32(port)), FilterChains: []*listenerv3.FilterChain{chain},
-	}, nil
+	}
+	rendered.Metadata, err = listenerExtension(l)
+	return rendered, err
+}
+
+// listenerExtension says what our gateways do at the same address, and Envoy
+// by a listener of its own; nil for nothing.
+func listenerExtension(l *gatewayv1.Listener) (*corev3.Metadata, error) {
+	if !l.GetTls().GetHttp3() {
+		return nil, nil
+	}
+	packed, err := typed(&gatewayv1.ListenerExtension{Http3: true})
+	return &corev3.Metadata{TypedFilterMetadata: map[string]*anypb.Any{listenerMetadata: packed}}, err
 }
 
 func socketAddress(host string, port uint32) *corev3.Address {

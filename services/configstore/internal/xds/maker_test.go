@@ -135,6 +135,7 @@ func (g *maker) listener(n int) *gatewayv1.Listener {
 		if g.maybe() {
 			l.Tls.ClientAuthority, l.Tls.RequireClientCertificate = "ca", g.maybe()
 		}
+		l.Tls.Http3 = g.maybe()
 	}
 	return l
 }

@@ -52,6 +52,7 @@ type ListenerTLS struct {
 	Certificates  []string // chosen by SNI; the first is the default
 	ClientCA      string   // verifies clients' certificates; empty: none are asked for
 	RequireClient bool     // refuse clients without a certificate
+	HTTP3         bool     // on the UDP port of the same number too
 }
 
 // Secret is a certificate with its key, or authorities, or keys.

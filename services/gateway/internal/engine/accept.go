@@ -12,13 +12,13 @@ import (
 var preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 // accept finds out what a connection speaks and serves it until it ends.
-func (s *Server) accept(nc net.Conn, read []byte, config *tls.Config) {
+func (s *Server) accept(nc net.Conn, read []byte, l *Listener) {
 	s.metrics.accepted.Inc()
-	if config == nil {
-		s.serve(nc, nil, read)
+	if l.TLS == nil {
+		s.serve(nc, nil, read, nil)
 		return
 	}
-	secure := tls.Server(withRead(nc, read), config)
+	secure := tls.Server(withRead(nc, read), l.TLS)
 	ctx, cancel := context.WithTimeout(s.base, s.config.HandshakeTimeout)
 	err := secure.HandshakeContext(ctx)
 	cancel()
@@ -29,14 +29,14 @@ func (s *Server) accept(nc net.Conn, read []byte, config *tls.Config) {
 	}
 	state := secure.ConnectionState()
 	if state.NegotiatedProtocol == "h2" {
-		s.handOn(secure, nil)
+		s.handOn(secure, nil, l.Alternative)
 		return
 	}
-	s.serve(secure, &state, nil)
+	s.serve(secure, &state, nil, l.Alternative)
 }
 
 // handOn gives a connection to the server of HTTP/2.
-func (s *Server) handOn(nc net.Conn, read []byte) {
+func (s *Server) handOn(nc net.Conn, read []byte, alternative func() []byte) {
 	if s.config.HTTP2 == nil {
 		_ = nc.Close()
 		return
@@ -45,7 +45,7 @@ func (s *Server) handOn(nc net.Conn, read []byte) {
 	s.mu.Lock()
 	s.foreign[nc] = struct{}{}
 	s.mu.Unlock()
-	s.config.HTTP2(s.base, nc, read)
+	s.config.HTTP2(s.base, nc, read, alternative)
 	_ = nc.Close()
 	s.mu.Lock()
 	delete(s.foreign, nc)

@@ -51,6 +51,9 @@ func (c *conn) WriteHead(r *exchange.Response) error {
 	if string(c.x.Request.Method) == http.MethodHead {
 		r.NoBody = true
 	}
+	if c.other != nil {
+		r.Advertise(c.other())
+	}
 	o.Close = c.x.Request.ServerEnd || c.server.draining.Load() || c.unwanted() || h1.EndsConnection(r, o)
 	a.headed, a.last = true, o.Close
 	a.noBody = r.NoBody || r.Status == http.StatusNoContent || r.Status == http.StatusNotModified

@@ -52,8 +52,9 @@ type conn struct {
 	cancel context.CancelFunc
 	x      exchange.Exchange
 	phase  atomic.Uint32
-	since  atomic.Int64 // Unix nanoseconds: when the exchange began
-	first  bool         // no request has come yet
+	since  atomic.Int64  // Unix nanoseconds: when the exchange began
+	first  bool          // no request has come yet
+	other  func() []byte // the listener's Alternative
 
 	in     []byte // in[r:w] is unread
 	r, w   int
@@ -70,9 +71,9 @@ var conns = sync.Pool{New: func() any {
 }}
 
 // serve runs the exchanges of a connection until it ends.
-func (s *Server) serve(nc net.Conn, state *tls.ConnectionState, read []byte) {
+func (s *Server) serve(nc net.Conn, state *tls.ConnectionState, read []byte, alternative func() []byte) {
 	c := conns.Get().(*conn) //nolint:forcetypeassert // the pool's own
-	c.first = true
+	c.first, c.other = true, alternative
 	c.x.Request.TLS = state
 	c.w = c.push(read)
 	c.live(s, nc, c.exchanges)
@@ -126,6 +127,7 @@ func renew(c, kept *conn) *conn {
 	c.phase.Store(uint32(idle))
 	c.since.Store(0)
 	c.stop.Store(false)
+	c.other = nil
 	c.first, c.in, c.r, c.w, c.known, c.readBy = false, kept.in, 0, 0, 0, 0
 	c.request.reset()
 	c.answer.renew(kept.answer.out)
@@ -263,7 +265,7 @@ func (c *conn) handedOn() bool {
 	}
 	if is {
 		c.server.untrack(c)
-		c.server.handOn(c.net, c.in[:c.w])
+		c.server.handOn(c.net, c.in[:c.w], c.other)
 	}
 	return is
 }

@@ -23,7 +23,6 @@ package engine
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -42,8 +41,9 @@ type Config struct {
 	Handler exchange.Handler
 	// HTTP2 serves a connection whose client speaks HTTP/2 (by ALPN, or by
 	// prior knowledge without TLS) until it ends. read are the bytes that have
-	// been read already. nil: such clients are refused.
-	HTTP2 func(ctx context.Context, conn net.Conn, read []byte)
+	// been read already, alternative is that of the listener. nil: such
+	// clients are refused.
+	HTTP2 func(ctx context.Context, conn net.Conn, read []byte, alternative func() []byte)
 
 	// Refused sees what was answered without becoming an exchange: malformed
 	// heads and those that did not come in time. Of x the answer's status, the
@@ -135,17 +135,25 @@ func setDefaults(c *Config) {
 }
 
 // ServeConn serves a connection that something else has accepted, until it
-// ends. read are bytes that have been read of it already; config is nil
-// where it is plain.
-func (s *Server) ServeConn(nc net.Conn, read []byte, config *tls.Config) {
-	if s.open.Add(1) > int64(s.config.MaxConnections) || s.ended() {
-		s.open.Add(-1)
-		s.metrics.refused.Inc()
+// ends, as one of listener l. read are bytes that have been read of it already.
+func (s *Server) ServeConn(nc net.Conn, read []byte, l *Listener) {
+	if !s.Enter() {
 		_ = nc.Close()
 		return
 	}
-	defer s.open.Add(-1)
-	s.accept(nc, read, config)
+	defer s.Left()
+	s.accept(nc, read, l)
+}
+
+// Enter counts a connection that something else serves among the server's own,
+// false where that would be too many. Left ends it.
+func (s *Server) Enter() bool {
+	if s.open.Add(1) > int64(s.config.MaxConnections) || s.ended() {
+		s.open.Add(-1)
+		s.metrics.refused.Inc()
+		return false
+	}
+	return true
 }
 
 func (s *Server) ended() bool {

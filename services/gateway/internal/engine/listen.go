@@ -14,13 +14,16 @@ import (
 type Listener struct {
 	Address string      // host:port
 	TLS     *tls.Config // nil: plain
+	// Alternative gives the value of Alt-Svc that answers get now, none where
+	// it is empty; nil: never any. Only with TLS.
+	Alternative func() []byte
 }
 
 // listener is one that is open.
 type listener struct {
 	net.Listener
-	tls  atomic.Pointer[tls.Config]
-	done chan struct{} // the accept loop has ended
+	settings atomic.Pointer[Listener]
+	done     chan struct{} // the accept loop has ended
 }
 
 // SetListeners opens and closes until exactly these are open. Those that stay
@@ -60,12 +63,12 @@ func (s *Server) SetListeners(ctx context.Context, want []Listener) error {
 		s.listeners[address] = &listener{Listener: l, done: make(chan struct{})}
 	}
 	for address, l := range wanted {
-		s.listeners[address].tls.Store(l.TLS)
+		s.listeners[address].settings.Store(&l)
 	}
 	for address := range opened {
 		l := s.listeners[address]
 		s.workers.Go(func() { s.acceptAll(l) })
-		s.config.Log.Info("listening", "address", l.Addr().String(), "tls", l.tls.Load() != nil)
+		s.config.Log.Info("listening", "address", l.Addr().String(), "tls", l.settings.Load().TLS != nil)
 	}
 	return nil
 }
@@ -113,9 +116,9 @@ func (s *Server) acceptAll(l *listener) {
 	for {
 		nc, err := l.Accept()
 		switch {
-		case err == nil && l.tls.Load() == nil && s.delegate(nc):
+		case err == nil && l.settings.Load().TLS == nil && s.delegate(nc):
 		case err == nil:
-			go s.ServeConn(nc, nil, l.tls.Load())
+			go s.ServeConn(nc, nil, l.settings.Load())
 		case isTimeout(err) || errors.Is(err, net.ErrClosed) || s.ended():
 			return
 		default: // out of descriptors, mostly

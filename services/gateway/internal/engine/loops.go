@@ -40,7 +40,7 @@ func (s *Server) delegate(nc net.Conn) bool {
 // request on, of which some bytes were read, until it ends.
 func (s *Server) Continue(nc net.Conn, read []byte) {
 	defer s.open.Add(-1)
-	s.serve(nc, nil, read)
+	s.serve(nc, nil, read, nil)
 }
 
 // Resume serves a connection that a loop has given back in the middle of an
@@ -64,7 +64,8 @@ func (s *Server) Resume(nc net.Conn, x *exchange.Exchange, in []byte, head int, 
 	})
 }
 
-// Left tells that a loop has closed a connection.
+// Left tells that a connection which a loop or something else has served is
+// closed.
 func (s *Server) Left() { s.open.Add(-1) }
 
 // Draining tells that answers are to end their connections.

@@ -79,7 +79,7 @@ func newGateway(t *testing.T, loops bool) *gateway {
 	g.server = engine.New(engine.Config{
 		Handler: g.relay, Refused: g.relay.Refused, Log: log, Registerer: g.metrics,
 		HeaderTimeout: 2 * time.Second, IdleTimeout: 3 * time.Second, BodyTimeout: 2 * time.Second, WriteTimeout: 5 * time.Second,
-		HTTP2: func(_ context.Context, nc net.Conn, read []byte) {
+		HTTP2: func(_ context.Context, nc net.Conn, read []byte, _ func() []byte) {
 			g.http2.Add(1)
 			_, _ = nc.Write(read)
 		},

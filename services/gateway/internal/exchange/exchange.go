@@ -75,6 +75,18 @@ type Response struct {
 	Upgrade []byte // with status 101: the protocol changed to
 }
 
+// Advertise sets Alt-Svc, where the same address speaks another protocol too;
+// nothing where the value is empty. An upstream's own speaks of another host.
+func (r *Response) Advertise(value []byte) {
+	if len(value) == 0 {
+		return
+	}
+	r.Fields.RemoveName("Alt-Svc")
+	r.Fields.Add(Other, altSvc, value)
+}
+
+var altSvc = []byte("Alt-Svc")
+
 // Exchange is one request and its answer.
 type Exchange struct {
 	Request  Request

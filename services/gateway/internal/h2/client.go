@@ -265,6 +265,9 @@ func (s *served) WriteHead(r *exchange.Response) error {
 		status = 200
 		r.Fields.RemoveName(webSocketAccept)
 	}
+	if status >= 200 && s.conn.alternative != nil {
+		r.Advertise(s.conn.alternative())
+	}
 	s.block = appendResponse(s.block[:0], status, r, s.conn.server.dates.now())
 	if err := s.writeHead(s.block, false); err != nil {
 		return gone(err)

@@ -54,7 +54,7 @@ func FuzzServer(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			server.Serve(context.Background(), far, []byte(Preface))
+			server.Serve(context.Background(), far, []byte(Preface), nil)
 		}()
 		drained := make(chan struct{})
 		go func() {

@@ -218,7 +218,7 @@ func TestIdleAndSlowConnectionsEnd(t *testing.T) {
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					server.Serve(context.Background(), far, nil)
+					server.Serve(context.Background(), far, nil, nil)
 				}()
 				p := &peer{t: t, nc: near}
 				began := time.Now()

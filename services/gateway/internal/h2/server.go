@@ -71,11 +71,12 @@ func (s *Server) Close() { s.workers.stop() }
 // Serve serves one connection, which it closes in the end. read has the bytes
 // that were read of it already, with which the client's preface begins. It
 // returns once the connection has ended and all its streams are served; ctx
-// ends the streams' contexts and the connection.
-func (s *Server) Serve(ctx context.Context, nc net.Conn, read []byte) {
+// ends the streams' contexts and the connection. alternative gives the value of
+// Alt-Svc in answers, none where it is empty; nil: never any.
+func (s *Server) Serve(ctx context.Context, nc net.Conn, read []byte, alternative func() []byte) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := &serverConn{server: s, ctx: ctx}
+	c := &serverConn{server: s, ctx: ctx, alternative: alternative}
 	c.init(nc, s.config.Limits, c)
 	c.in = make([]byte, max(smallBuffer, len(read)))
 	c.end = copy(c.in, read)
@@ -134,6 +135,8 @@ type serverConn struct {
 	tls    *tls.ConnectionState
 	seen   int64 // frames at the last tick
 	quiet  int   // ticks without a frame or stream
+
+	alternative func() []byte
 
 	// Under conn.mu.
 	opened   uint32 // highest stream

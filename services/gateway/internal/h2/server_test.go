@@ -76,7 +76,7 @@ func serveTest(t testing.TB, config h2.Config, secure *tls.Config) (address stri
 				if secure != nil && nc.(*tls.Conn).HandshakeContext(ctx) != nil {
 					return
 				}
-				server.Serve(ctx, nc, nil)
+				server.Serve(ctx, nc, nil, nil)
 			})
 		}
 	})

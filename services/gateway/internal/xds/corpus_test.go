@@ -286,7 +286,7 @@ func wantCluster(name, space string, c *gatewayv1.Cluster) edge.Cluster {
 func wantListener(name, space string, l *gatewayv1.Listener) edge.Listener {
 	listener := edge.Listener{Name: name, Address: l.GetAddress()}
 	if tls := l.GetTls(); tls != nil {
-		listener.TLS = &edge.ListenerTLS{ClientCA: named(space, tls.GetClientAuthority()), RequireClient: tls.GetRequireClientCertificate()}
+		listener.TLS = &edge.ListenerTLS{ClientCA: named(space, tls.GetClientAuthority()), RequireClient: tls.GetRequireClientCertificate(), HTTP3: tls.GetHttp3()}
 		for _, one := range tls.GetCertificates() {
 			listener.TLS.Certificates = append(listener.TLS.Certificates, space+one)
 		}

@@ -24,6 +24,7 @@ const (
 	targetMetadata   = "backlot.gateway.target"
 	instanceMetadata = "backlot.gateway.instance"
 	clusterMetadata  = "backlot.gateway.cluster"
+	listenerMetadata = "backlot.gateway.listener"
 )
 
 // Names of Envoy's filters that are understood.
@@ -46,7 +47,7 @@ type front struct {
 // decodeListener reads a listener with an address of its own; that of the edge
 // is told by the gateway's settings.
 func decodeListener(l *listenerv3.Listener) (listener edge.Listener, f front, err error) {
-	if err := only(l, "name address filter_chains stat_prefix"); err != nil {
+	if err := only(l, "name address filter_chains stat_prefix metadata"); err != nil {
 		return listener, f, err
 	}
 	if len(l.GetFilterChains()) != 1 {
@@ -65,8 +66,32 @@ func decodeListener(l *listenerv3.Listener) (listener edge.Listener, f front, er
 	if listener.TLS, err = downstreamTLS(chain.GetTransportSocket()); err != nil {
 		return listener, f, fmt.Errorf("transport_socket: %w", err)
 	}
+	if err := listenerExtension(l, &listener); err != nil {
+		return listener, f, err
+	}
 	f, err = decodeFront(chain)
 	return listener, f, err
+}
+
+// listenerExtension reads what Envoy's listeners have a listener of their own
+// for.
+func listenerExtension(l *listenerv3.Listener, listener *edge.Listener) error {
+	packed, found := l.GetMetadata().GetTypedFilterMetadata()[listenerMetadata]
+	if !found {
+		return nil
+	}
+	extension := new(gatewayv1.ListenerExtension)
+	if err := unpack(packed, extension, "http3"); err != nil {
+		return fmt.Errorf("metadata %s: %w", listenerMetadata, err)
+	}
+	if !extension.GetHttp3() {
+		return nil
+	}
+	if listener.TLS == nil {
+		return fmt.Errorf("metadata %s: http3 needs TLS", listenerMetadata)
+	}
+	listener.TLS.HTTP3 = true
+	return nil
 }
 
 func socketAddress(address *corev3.Address) (string, error) {

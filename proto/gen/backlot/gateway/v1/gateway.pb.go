@@ -3347,8 +3347,11 @@ type ListenerTls struct {
 	ClientAuthority string `protobuf:"bytes,2,opt,name=client_authority,json=clientAuthority,proto3" json:"client_authority,omitempty"`
 	// Refuses clients without a certificate.
 	RequireClientCertificate bool `protobuf:"varint,3,opt,name=require_client_certificate,json=requireClientCertificate,proto3" json:"require_client_certificate,omitempty"`
-	unknownFields            protoimpl.UnknownFields
-	sizeCache                protoimpl.SizeCache
+	// HTTP/3 on the UDP port of the same number as well, which answers over TCP
+	// announce (Alt-Svc).
+	Http3         bool `protobuf:"varint,4,opt,name=http3,proto3" json:"http3,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListenerTls) Reset() {
@@ -3398,6 +3401,13 @@ func (x *ListenerTls) GetClientAuthority() string {
 func (x *ListenerTls) GetRequireClientCertificate() bool {
 	if x != nil {
 		return x.RequireClientCertificate
+	}
+	return false
+}
+
+func (x *ListenerTls) GetHttp3() bool {
+	if x != nil {
+		return x.Http3
 	}
 	return false
 }
@@ -3759,6 +3769,54 @@ func (x *ClusterExtension) GetPool() *ConnectionPool {
 	return nil
 }
 
+// ListenerExtension is the typed extension (filter metadata
+// `backlot.gateway.listener` of a listener) with what Envoy's listeners have
+// a listener of their own for.
+type ListenerExtension struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in ListenerTls.
+	Http3         bool `protobuf:"varint,1,opt,name=http3,proto3" json:"http3,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenerExtension) Reset() {
+	*x = ListenerExtension{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerExtension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerExtension) ProtoMessage() {}
+
+func (x *ListenerExtension) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerExtension.ProtoReflect.Descriptor instead.
+func (*ListenerExtension) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ListenerExtension) GetHttp3() bool {
+	if x != nil {
+		return x.Http3
+	}
+	return false
+}
+
 // EdgeIdentity is the typed extension (HTTP filter
 // `backlot.gateway.identity`) that tells the gateway which keys verify
 // tokens and media addresses.
@@ -3771,7 +3829,7 @@ type EdgeIdentity struct {
 
 func (x *EdgeIdentity) Reset() {
 	*x = EdgeIdentity{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[44]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3783,7 +3841,7 @@ func (x *EdgeIdentity) String() string {
 func (*EdgeIdentity) ProtoMessage() {}
 
 func (x *EdgeIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[44]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3796,7 +3854,7 @@ func (x *EdgeIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeIdentity.ProtoReflect.Descriptor instead.
 func (*EdgeIdentity) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{44}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *EdgeIdentity) GetKeys() []*v11.VerificationKey {
@@ -3821,7 +3879,7 @@ type RouteTarget struct {
 
 func (x *RouteTarget) Reset() {
 	*x = RouteTarget{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[45]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3833,7 +3891,7 @@ func (x *RouteTarget) String() string {
 func (*RouteTarget) ProtoMessage() {}
 
 func (x *RouteTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[45]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3846,7 +3904,7 @@ func (x *RouteTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteTarget.ProtoReflect.Descriptor instead.
 func (*RouteTarget) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{45}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RouteTarget) GetTarget() isRouteTarget_Target {
@@ -4167,11 +4225,12 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\bListener\x12$\n" +
 	"\aaddress\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\aaddress\x121\n" +
-	"\x03tls\x18\x02 \x01(\v2\x1f.backlot.gateway.v1.ListenerTlsR\x03tls\"\xbc\x01\n" +
+	"\x03tls\x18\x02 \x01(\v2\x1f.backlot.gateway.v1.ListenerTlsR\x03tls\"\xd2\x01\n" +
 	"\vListenerTls\x12:\n" +
 	"\fcertificates\x18\x01 \x03(\tB\x16\xbaH\x13\x92\x01\x10\b\x01\x10\x80\x02\x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\fcertificates\x123\n" +
 	"\x10client_authority\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x0fclientAuthority\x12<\n" +
-	"\x1arequire_client_certificate\x18\x03 \x01(\bR\x18requireClientCertificate\"\x8c\x02\n" +
+	"\x1arequire_client_certificate\x18\x03 \x01(\bR\x18requireClientCertificate\x12\x14\n" +
+	"\x05http3\x18\x04 \x01(\bR\x05http3\"\x8c\x02\n" +
 	"\x06Secret\x12C\n" +
 	"\vcertificate\x18\x01 \x01(\v2\x1f.backlot.gateway.v1.CertificateH\x00R\vcertificate\x12<\n" +
 	"\tauthority\x18\x02 \x01(\v2\x1c.backlot.gateway.v1.MaterialH\x00R\tauthority\x122\n" +
@@ -4192,7 +4251,9 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x01\n" +
 	"\x10ClusterExtension\x12E\n" +
 	"\rerror_breaker\x18\x01 \x01(\v2 .backlot.gateway.v1.ErrorBreakerR\ferrorBreaker\x126\n" +
-	"\x04pool\x18\x02 \x01(\v2\".backlot.gateway.v1.ConnectionPoolR\x04pool\"H\n" +
+	"\x04pool\x18\x02 \x01(\v2\".backlot.gateway.v1.ConnectionPoolR\x04pool\")\n" +
+	"\x11ListenerExtension\x12\x14\n" +
+	"\x05http3\x18\x01 \x01(\bR\x05http3\"H\n" +
 	"\fEdgeIdentity\x128\n" +
 	"\x04keys\x18\x01 \x03(\v2$.backlot.identity.v1.VerificationKeyR\x04keys\"\x8f\x01\n" +
 	"\vRouteTarget\x127\n" +
@@ -4227,7 +4288,7 @@ func file_backlot_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_backlot_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_backlot_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_backlot_gateway_v1_gateway_proto_goTypes = []any{
 	(Balance)(0),                  // 0: backlot.gateway.v1.Balance
 	(UpstreamProtocol)(0),         // 1: backlot.gateway.v1.UpstreamProtocol
@@ -4275,18 +4336,19 @@ var file_backlot_gateway_v1_gateway_proto_goTypes = []any{
 	(*Material)(nil),              // 43: backlot.gateway.v1.Material
 	(*ApiKeys)(nil),               // 44: backlot.gateway.v1.ApiKeys
 	(*ClusterExtension)(nil),      // 45: backlot.gateway.v1.ClusterExtension
-	(*EdgeIdentity)(nil),          // 46: backlot.gateway.v1.EdgeIdentity
-	(*RouteTarget)(nil),           // 47: backlot.gateway.v1.RouteTarget
-	nil,                           // 48: backlot.gateway.v1.GetStatusResponse.VersionsEntry
-	nil,                           // 49: backlot.gateway.v1.Jwt.ForwardEntry
-	nil,                           // 50: backlot.gateway.v1.ExternalAuthorization.ContextEntry
-	nil,                           // 51: backlot.gateway.v1.ApiKeys.DigestsEntry
-	(v1.Principal)(0),             // 52: backlot.options.v1.Principal
-	(*durationpb.Duration)(nil),   // 53: google.protobuf.Duration
-	(*v11.VerificationKey)(nil),   // 54: backlot.identity.v1.VerificationKey
+	(*ListenerExtension)(nil),     // 46: backlot.gateway.v1.ListenerExtension
+	(*EdgeIdentity)(nil),          // 47: backlot.gateway.v1.EdgeIdentity
+	(*RouteTarget)(nil),           // 48: backlot.gateway.v1.RouteTarget
+	nil,                           // 49: backlot.gateway.v1.GetStatusResponse.VersionsEntry
+	nil,                           // 50: backlot.gateway.v1.Jwt.ForwardEntry
+	nil,                           // 51: backlot.gateway.v1.ExternalAuthorization.ContextEntry
+	nil,                           // 52: backlot.gateway.v1.ApiKeys.DigestsEntry
+	(v1.Principal)(0),             // 53: backlot.options.v1.Principal
+	(*durationpb.Duration)(nil),   // 54: google.protobuf.Duration
+	(*v11.VerificationKey)(nil),   // 55: backlot.identity.v1.VerificationKey
 }
 var file_backlot_gateway_v1_gateway_proto_depIdxs = []int32{
-	48, // 0: backlot.gateway.v1.GetStatusResponse.versions:type_name -> backlot.gateway.v1.GetStatusResponse.VersionsEntry
+	49, // 0: backlot.gateway.v1.GetStatusResponse.versions:type_name -> backlot.gateway.v1.GetStatusResponse.VersionsEntry
 	5,  // 1: backlot.gateway.v1.Route.path:type_name -> backlot.gateway.v1.PathMatch
 	12, // 2: backlot.gateway.v1.Route.media:type_name -> backlot.gateway.v1.MediaTarget
 	13, // 3: backlot.gateway.v1.Route.console:type_name -> backlot.gateway.v1.ConsoleTarget
@@ -4300,10 +4362,10 @@ var file_backlot_gateway_v1_gateway_proto_depIdxs = []int32{
 	8,  // 11: backlot.gateway.v1.Split.clusters:type_name -> backlot.gateway.v1.WeightedCluster
 	25, // 12: backlot.gateway.v1.WeightedCluster.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
 	25, // 13: backlot.gateway.v1.WeightedCluster.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
-	52, // 14: backlot.gateway.v1.RoutePolicy.principals:type_name -> backlot.options.v1.Principal
-	53, // 15: backlot.gateway.v1.RoutePolicy.timeout:type_name -> google.protobuf.Duration
-	53, // 16: backlot.gateway.v1.RoutePolicy.try_timeout:type_name -> google.protobuf.Duration
-	53, // 17: backlot.gateway.v1.RoutePolicy.idle_timeout:type_name -> google.protobuf.Duration
+	53, // 14: backlot.gateway.v1.RoutePolicy.principals:type_name -> backlot.options.v1.Principal
+	54, // 15: backlot.gateway.v1.RoutePolicy.timeout:type_name -> google.protobuf.Duration
+	54, // 16: backlot.gateway.v1.RoutePolicy.try_timeout:type_name -> google.protobuf.Duration
+	54, // 17: backlot.gateway.v1.RoutePolicy.idle_timeout:type_name -> google.protobuf.Duration
 	15, // 18: backlot.gateway.v1.RoutePolicy.retry:type_name -> backlot.gateway.v1.Retry
 	16, // 19: backlot.gateway.v1.RoutePolicy.hedge:type_name -> backlot.gateway.v1.Hedge
 	17, // 20: backlot.gateway.v1.RoutePolicy.hash:type_name -> backlot.gateway.v1.HashKey
@@ -4316,19 +4378,19 @@ var file_backlot_gateway_v1_gateway_proto_depIdxs = []int32{
 	24, // 27: backlot.gateway.v1.RoutePolicy.compression:type_name -> backlot.gateway.v1.Compression
 	25, // 28: backlot.gateway.v1.RoutePolicy.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
 	25, // 29: backlot.gateway.v1.RoutePolicy.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
-	53, // 30: backlot.gateway.v1.Retry.backoff_min:type_name -> google.protobuf.Duration
-	53, // 31: backlot.gateway.v1.Retry.backoff_max:type_name -> google.protobuf.Duration
-	53, // 32: backlot.gateway.v1.Hedge.after:type_name -> google.protobuf.Duration
-	53, // 33: backlot.gateway.v1.Cors.max_age:type_name -> google.protobuf.Duration
-	49, // 34: backlot.gateway.v1.Jwt.forward:type_name -> backlot.gateway.v1.Jwt.ForwardEntry
-	53, // 35: backlot.gateway.v1.Jwt.leeway:type_name -> google.protobuf.Duration
-	53, // 36: backlot.gateway.v1.ExternalAuthorization.timeout:type_name -> google.protobuf.Duration
-	50, // 37: backlot.gateway.v1.ExternalAuthorization.context:type_name -> backlot.gateway.v1.ExternalAuthorization.ContextEntry
+	54, // 30: backlot.gateway.v1.Retry.backoff_min:type_name -> google.protobuf.Duration
+	54, // 31: backlot.gateway.v1.Retry.backoff_max:type_name -> google.protobuf.Duration
+	54, // 32: backlot.gateway.v1.Hedge.after:type_name -> google.protobuf.Duration
+	54, // 33: backlot.gateway.v1.Cors.max_age:type_name -> google.protobuf.Duration
+	50, // 34: backlot.gateway.v1.Jwt.forward:type_name -> backlot.gateway.v1.Jwt.ForwardEntry
+	54, // 35: backlot.gateway.v1.Jwt.leeway:type_name -> google.protobuf.Duration
+	54, // 36: backlot.gateway.v1.ExternalAuthorization.timeout:type_name -> google.protobuf.Duration
+	51, // 37: backlot.gateway.v1.ExternalAuthorization.context:type_name -> backlot.gateway.v1.ExternalAuthorization.ContextEntry
 	17, // 38: backlot.gateway.v1.RateLimit.key:type_name -> backlot.gateway.v1.HashKey
 	26, // 39: backlot.gateway.v1.HeaderEdits.set:type_name -> backlot.gateway.v1.HeaderValue
 	26, // 40: backlot.gateway.v1.HeaderEdits.add:type_name -> backlot.gateway.v1.HeaderValue
 	36, // 41: backlot.gateway.v1.Cluster.static:type_name -> backlot.gateway.v1.StaticEndpoints
-	53, // 42: backlot.gateway.v1.Cluster.connect_timeout:type_name -> google.protobuf.Duration
+	54, // 42: backlot.gateway.v1.Cluster.connect_timeout:type_name -> google.protobuf.Duration
 	38, // 43: backlot.gateway.v1.Cluster.breaker:type_name -> backlot.gateway.v1.CircuitBreaker
 	0,  // 44: backlot.gateway.v1.Cluster.balance:type_name -> backlot.gateway.v1.Balance
 	1,  // 45: backlot.gateway.v1.Cluster.protocol:type_name -> backlot.gateway.v1.UpstreamProtocol
@@ -4337,18 +4399,18 @@ var file_backlot_gateway_v1_gateway_proto_depIdxs = []int32{
 	30, // 48: backlot.gateway.v1.Cluster.outlier_detection:type_name -> backlot.gateway.v1.OutlierDetection
 	31, // 49: backlot.gateway.v1.Cluster.health_check:type_name -> backlot.gateway.v1.HealthCheck
 	35, // 50: backlot.gateway.v1.Cluster.pool:type_name -> backlot.gateway.v1.ConnectionPool
-	53, // 51: backlot.gateway.v1.ErrorBreaker.window:type_name -> google.protobuf.Duration
-	53, // 52: backlot.gateway.v1.ErrorBreaker.open_for:type_name -> google.protobuf.Duration
-	53, // 53: backlot.gateway.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
-	53, // 54: backlot.gateway.v1.OutlierDetection.base_eject:type_name -> google.protobuf.Duration
-	53, // 55: backlot.gateway.v1.OutlierDetection.max_eject:type_name -> google.protobuf.Duration
+	54, // 51: backlot.gateway.v1.ErrorBreaker.window:type_name -> google.protobuf.Duration
+	54, // 52: backlot.gateway.v1.ErrorBreaker.open_for:type_name -> google.protobuf.Duration
+	54, // 53: backlot.gateway.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
+	54, // 54: backlot.gateway.v1.OutlierDetection.base_eject:type_name -> google.protobuf.Duration
+	54, // 55: backlot.gateway.v1.OutlierDetection.max_eject:type_name -> google.protobuf.Duration
 	32, // 56: backlot.gateway.v1.HealthCheck.http:type_name -> backlot.gateway.v1.HttpCheck
 	33, // 57: backlot.gateway.v1.HealthCheck.grpc:type_name -> backlot.gateway.v1.GrpcCheck
 	34, // 58: backlot.gateway.v1.HealthCheck.tcp:type_name -> backlot.gateway.v1.TcpCheck
-	53, // 59: backlot.gateway.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	53, // 60: backlot.gateway.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	53, // 61: backlot.gateway.v1.ConnectionPool.idle_timeout:type_name -> google.protobuf.Duration
-	53, // 62: backlot.gateway.v1.ConnectionPool.tls_handshake_timeout:type_name -> google.protobuf.Duration
+	54, // 59: backlot.gateway.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	54, // 60: backlot.gateway.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	54, // 61: backlot.gateway.v1.ConnectionPool.idle_timeout:type_name -> google.protobuf.Duration
+	54, // 62: backlot.gateway.v1.ConnectionPool.tls_handshake_timeout:type_name -> google.protobuf.Duration
 	37, // 63: backlot.gateway.v1.StaticEndpoints.endpoints:type_name -> backlot.gateway.v1.StaticEndpoint
 	40, // 64: backlot.gateway.v1.Listener.tls:type_name -> backlot.gateway.v1.ListenerTls
 	42, // 65: backlot.gateway.v1.Secret.certificate:type_name -> backlot.gateway.v1.Certificate
@@ -4357,10 +4419,10 @@ var file_backlot_gateway_v1_gateway_proto_depIdxs = []int32{
 	44, // 68: backlot.gateway.v1.Secret.api_keys:type_name -> backlot.gateway.v1.ApiKeys
 	43, // 69: backlot.gateway.v1.Certificate.chain:type_name -> backlot.gateway.v1.Material
 	43, // 70: backlot.gateway.v1.Certificate.key:type_name -> backlot.gateway.v1.Material
-	51, // 71: backlot.gateway.v1.ApiKeys.digests:type_name -> backlot.gateway.v1.ApiKeys.DigestsEntry
+	52, // 71: backlot.gateway.v1.ApiKeys.digests:type_name -> backlot.gateway.v1.ApiKeys.DigestsEntry
 	29, // 72: backlot.gateway.v1.ClusterExtension.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
 	35, // 73: backlot.gateway.v1.ClusterExtension.pool:type_name -> backlot.gateway.v1.ConnectionPool
-	54, // 74: backlot.gateway.v1.EdgeIdentity.keys:type_name -> backlot.identity.v1.VerificationKey
+	55, // 74: backlot.gateway.v1.EdgeIdentity.keys:type_name -> backlot.identity.v1.VerificationKey
 	12, // 75: backlot.gateway.v1.RouteTarget.media:type_name -> backlot.gateway.v1.MediaTarget
 	13, // 76: backlot.gateway.v1.RouteTarget.console:type_name -> backlot.gateway.v1.ConsoleTarget
 	2,  // 77: backlot.gateway.v1.GatewayService.GetStatus:input_type -> backlot.gateway.v1.GetStatusRequest
@@ -4422,7 +4484,7 @@ func file_backlot_gateway_v1_gateway_proto_init() {
 		(*Material_Inline)(nil),
 		(*Material_File)(nil),
 	}
-	file_backlot_gateway_v1_gateway_proto_msgTypes[45].OneofWrappers = []any{
+	file_backlot_gateway_v1_gateway_proto_msgTypes[46].OneofWrappers = []any{
 		(*RouteTarget_Media)(nil),
 		(*RouteTarget_Console)(nil),
 	}
@@ -4432,7 +4494,7 @@ func file_backlot_gateway_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_gateway_v1_gateway_proto_rawDesc), len(file_backlot_gateway_v1_gateway_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   50,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
