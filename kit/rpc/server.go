@@ -130,6 +130,7 @@ func (s *Server) Handle(desc rpcdesc.Service, impl any) {
 	path, handler := desc.Connect(impl,
 		connect.WithInterceptors(connectInterceptor{s}),
 		connect.WithReadMaxBytes(s.config.MaxMessageBytes),
+		connect.WithCodec(jsonCodecs[0]), connect.WithCodec(jsonCodecs[1]),
 	)
 	s.mux.Handle(path, sayBusy(s.boundBody(handler)))
 }

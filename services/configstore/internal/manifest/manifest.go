@@ -31,6 +31,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"gopkg.in/yaml.v3"
 
+	"github.com/backlot-video/backlot/kit/strictjson"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	"github.com/backlot-video/backlot/services/configstore/internal/object"
 )
@@ -162,8 +163,8 @@ func (k *Kinds) object(node *yaml.Node) (*configstorev1.Object, error) {
 	if d.Spec == nil {
 		text = []byte("{}")
 	}
-	if err := (protojson.UnmarshalOptions{Resolver: kind.types}).Unmarshal(text, spec); err != nil {
-		return nil, fmt.Errorf("%s %s: spec: %s", d.Kind, d.Name, plain(err))
+	if err := strictjson.Unmarshal(text, spec, kind.types); err != nil {
+		return nil, fmt.Errorf("%s %s: %s", d.Kind, d.Name, plain(err))
 	}
 	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(spec)
 	if err != nil {
@@ -176,17 +177,19 @@ func (k *Kinds) object(node *yaml.Node) (*configstorev1.Object, error) {
 	}, nil
 }
 
-// plain is what protojson says without its prefix and its place in a line that
-// nobody has written.
+// plain names the field below the spec, without a place in a line that nobody
+// has written.
 func plain(err error) string {
-	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
-	text = strings.TrimPrefix(text, "proto: ")
+	if unknown := new(strictjson.UnknownFieldError); errors.As(err, &unknown) {
+		return "spec." + err.Error()
+	}
+	text := err.Error()
 	if strings.HasPrefix(text, "(line ") {
 		if _, rest, found := strings.Cut(text, "): "); found {
-			return rest
+			return "spec: " + rest
 		}
 	}
-	return text
+	return "spec: " + text
 }
 
 // Text is an object's document, the same for the same content.

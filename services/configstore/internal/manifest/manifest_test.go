@@ -84,7 +84,7 @@ func TestBadDocumentsTellFileLineAndField(t *testing.T) {
 	for text, want := range map[string]string{
 		"kind: Cluster\nname: a\nspecs: {}\n":                   `f.yaml:1: "specs" is none of kind, namespace, name, labels, spec`,
 		"kind: Nothing\nname: a\nspec: {}\n":                    `f.yaml:1: kind: "Nothing" is none of`,
-		"\n\nkind: Cluster\nname: a\nspec: {static: {addr: 1}}": `f.yaml:3: Cluster a: spec: unknown field "addr"`,
+		"\n\nkind: Cluster\nname: a\nspec: {static: {addr: 1}}": `f.yaml:3: Cluster a: spec.static.addr: unknown field of backlot.gateway.v1.StaticEndpoints`,
 		"kind: Cluster\nname: a\nspec: {service: [1]}":          "Cluster a: spec: ",
 		"- a\n- b\n":         "must have kind, name and spec",
 		"kind: a\nkind: b\n": "already defined",

@@ -54,6 +54,11 @@ func (s *Store) check(request Request) ([]*change, error) {
 
 // checkPut decodes the spec and brings it into its one deterministic form.
 func (s *Store) checkPut(c *change, put *configstorev1.Object) object.Faults {
+	if err := s.knownKind(c.key.Kind, c.path+".key.kind"); err != nil {
+		var unknown object.Faults
+		errors.As(err, &unknown)
+		return unknown
+	}
 	message, faults := s.kinds.Check(c.key.Kind, put.GetSpec(), c.path+".spec")
 	if len(faults) > 0 {
 		return faults

@@ -128,7 +128,7 @@ if grep -q '^# ' "$1"; then grep '^# ' "$1" > `+dir+`/said; sed -i s/addresse/ad
 	editor = script
 	do(tool.ExitOK, "changed  Cluster shop", "edit", "cluster", "shop")
 	do(tool.ExitOK, "127.0.0.1:5000", "get", "cluster", "shop")
-	if said, err := os.ReadFile(filepath.Join(dir, "said")); err != nil || !strings.Contains(string(said), `unknown field "addresse"`) {
+	if said, err := os.ReadFile(filepath.Join(dir, "said")); err != nil || !strings.Contains(string(said), `addresse: unknown field`) {
 		t.Errorf("the editor was told %q, %v", said, err)
 	}
 	editor = "true"
