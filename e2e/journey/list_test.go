@@ -81,11 +81,40 @@ func TestALongListOutlivesKillsAndItsBucket(t *testing.T) {
 	if out := list("put", "stolen", file, "--match", "exact"); strings.Contains(out, ", 0 of them new") {
 		t.Errorf("the bucket was taken away, yet nothing was put again: %s", out)
 	}
+
+	// A ruleset of a list that is not there is rejected, until it is there.
+	if operator, err = client.Operator(ctx, node.URL(), node.OperatorKey()); err != nil {
+		t.Fatal(err)
+	}
+	apply(ctx, t, operator, "rule mule when card in list @mules then deny\n")
+	status(ctx, t, node, "1 of 1 rejected", "mules")
+	list("put", "mules", file, "--match", "exact", "--reason", "e2e")
+	status(ctx, t, node, "")
 	up.Stop()
 }
 
-// release puts a ruleset for payments in force.
-func release(ctx context.Context, t *testing.T, operator *client.Session, source string) {
+// status waits until backlot config status says all of said of rulesets and
+// ends with 1; with one that is empty, until it finds nothing to say.
+func status(ctx context.Context, t *testing.T, node *cluster.Node, said ...string) {
+	t.Helper()
+	var last string
+	_, err := await(ctx, func() (struct{}, bool, error) {
+		args := []string{"config", "status", "Ruleset", "--gateway", node.URL(), "--data-dir", node.Dir}
+		out, err := exec.CommandContext(ctx, node.Binary, args...).CombinedOutput()
+		last = string(out)
+		done := (err == nil) == (said[0] == "")
+		for _, part := range said {
+			done = done && strings.Contains(last, part)
+		}
+		return struct{}{}, done, nil
+	})
+	if err != nil {
+		t.Fatalf("config status: want %q, got\n%s", said, last)
+	}
+}
+
+// apply releases a ruleset for payments, whether it can be used or not.
+func apply(ctx context.Context, t *testing.T, operator *client.Session, source string) *configstorev1.ApplyResponse {
 	t.Helper()
 	spec, err := anypb.New(&rulesv1.Ruleset{FactType: "backlot.rules.v1.PaymentFact", Source: source})
 	if err != nil {
@@ -97,7 +126,14 @@ func release(ctx context.Context, t *testing.T, operator *client.Session, source
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = await(ctx, func() (struct{}, bool, error) {
+	return applied
+}
+
+// release puts a ruleset for payments in force.
+func release(ctx context.Context, t *testing.T, operator *client.Session, source string) {
+	t.Helper()
+	applied := apply(ctx, t, operator, source)
+	_, err := await(ctx, func() (struct{}, bool, error) {
 		listed, err := operator.Rules.ListRulesets(ctx, &rulesv1.ListRulesetsRequest{})
 		for _, status := range listed.GetRulesets() {
 			if status.GetName() == "payments" && status.GetVersion() == applied.GetObjects()[0].GetReleaseId() {

@@ -77,6 +77,18 @@ func (a *acks) forget(id key) {
 	delete(a.rejected, id)
 }
 
+// accept is for an object that a handler rejected; it tells whether one had.
+func (a *acks) accept(id key) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r, found := a.rejected[id]
+	if !found || r.decoder {
+		return false
+	}
+	delete(a.rejected, id)
+	return true
+}
+
 // tell tells of the rejections that still stand. held is the revision at which
 // an object is held, 0 where it is not.
 func (a *acks) tell(revision int64, news bool, held func(key) int64) {
@@ -107,6 +119,13 @@ func (i *Informer[T]) Reject(object *Object[T], err error) {
 	i.config.Log.Error("object is rejected",
 		"namespace", object.Namespace, "name", object.Name, "revision", object.Revision, "err", err)
 	i.acknowledge(true)
+}
+
+// Accept takes back what Reject said of an object, which can be used after all.
+func (i *Informer[T]) Accept(object *Object[T]) {
+	if i.acks.accept(key{object.Namespace, object.Name}) {
+		i.acknowledge(true)
+	}
 }
 
 // Consume is OnChange for a handler of single changes that may refuse them:

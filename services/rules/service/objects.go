@@ -89,12 +89,20 @@ func start[T proto.Message](host *lifecycle.Host, kind string, handle func(infor
 // consume is start for a handle whose errors reject the object: it is left as
 // it was, and the configstore is told.
 func consume[T proto.Message](host *lifecycle.Host, kind string, handle func(informer.Event[T]) error) *informer.Informer[T] {
-	objects := informer.New[T](host.Source(), kind, informer.Config{
+	objects := informerOf[T](host, kind)
+	run(host, kind, objects, handle)
+	return objects
+}
+
+func informerOf[T proto.Message](host *lifecycle.Host, kind string) *informer.Informer[T] {
+	return informer.New[T](host.Source(), kind, informer.Config{
 		SnapshotFile: host.Snapshot(kind), Log: host.Log, Registerer: host.Registerer,
 	})
+}
+
+func run[T proto.Message](host *lifecycle.Host, kind string, objects *informer.Informer[T], handle func(informer.Event[T]) error) {
 	objects.Consume(handle)
 	host.Go(kind, objects.Run)
-	return objects
 }
 
 // fullName is the name that decisions and rules use: with the namespace where

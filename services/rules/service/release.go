@@ -105,6 +105,7 @@ type releases struct {
 	follower *release.Follower
 	teller   *release.Teller
 	store    *release.Store // nil: there is no configstore
+	rulesets atomic.Pointer[informer.Informer[*rulesv1.Ruleset]]
 }
 
 // open makes the catalog and what feeds and watches it.
@@ -115,7 +116,13 @@ func (r *Release) open(host *lifecycle.Host, config catalog.Config) (*releases, 
 	}
 	all := &releases{}
 	config.Labels = labels
-	config.Refused = func(refusal catalog.Refusal) { all.teller.Refused(refusal) }
+	config.Refused = func(refusal catalog.Refusal) {
+		all.teller.Refused(refusal)
+		all.withRuleset(refusal.Ruleset, func(in *informer.Informer[*rulesv1.Ruleset], object *informer.Object[*rulesv1.Ruleset]) {
+			in.Reject(object, fmt.Errorf("version %s: %s", refusal.Version, refusal.Reason))
+		})
+	}
+	config.Mended = func(ruleset string) { all.withRuleset(ruleset, (*informer.Informer[*rulesv1.Ruleset]).Accept) }
 	all.catalog = catalog.New(config)
 	all.follower = release.NewFollower(all.catalog, host.Clock)
 	all.teller = release.NewTeller(release.TellerConfig{
@@ -130,6 +137,18 @@ func (r *Release) open(host *lifecycle.Host, config catalog.Config) (*releases, 
 		},
 	})
 	return all, nil
+}
+
+// withRuleset calls report with the object of a ruleset, through which the
+// configstore learns whether this replica can use it.
+func (all *releases) withRuleset(name string, report func(*informer.Informer[*rulesv1.Ruleset], *informer.Object[*rulesv1.Ruleset])) {
+	rulesets := all.rulesets.Load()
+	if rulesets == nil {
+		return
+	}
+	if object, found := rulesets.Object(release.SplitName(name)); found {
+		report(rulesets, object)
+	}
 }
 
 // serve answers operators, moves rollouts on and tells of them.
@@ -188,13 +207,16 @@ func (all *releases) followRulesets(ctx context.Context, host *lifecycle.Host) e
 		return err
 	}
 	var synced atomic.Bool // what is there at the start does not wait for versions: something has to judge
-	rulesets := start[*rulesv1.Ruleset](host, "Ruleset", func(event informer.Event[*rulesv1.Ruleset]) {
+	rulesets := informerOf[*rulesv1.Ruleset](host, "Ruleset")
+	all.rulesets.Store(rulesets)
+	run(host, "Ruleset", rulesets, func(event informer.Event[*rulesv1.Ruleset]) error {
 		if event.Type == informer.Deleted {
 			all.follower.DeleteRuleset(fullName(event.Object))
-			return
+			return nil
 		}
 		all.follower.PutRuleset(fullName(event.Object), version(event.Object), event.Object.Spec, synced.Load())
 		all.teller.Wake()
+		return nil // what cannot be compiled is rejected by the catalog, also later
 	})
 	err := rulesets.WaitSynced(ctx)
 	synced.Store(true)

@@ -47,6 +47,7 @@ type committer struct {
 	engine transactor
 	sizes  prometheus.Observer // releases of each transaction
 	log    *slog.Logger
+	late   time.Duration // slowAfter; tests hold transactions for longer
 
 	mu       sync.Mutex
 	queue    []*write // oldest first
@@ -90,7 +91,7 @@ type outcome struct {
 }
 
 func newCommitter(e transactor, sizes prometheus.Observer, log *slog.Logger) *committer {
-	return &committer{engine: e, sizes: sizes, log: log}
+	return &committer{engine: e, sizes: sizes, log: log, late: slowAfter}
 }
 
 // write waits until the release is written or found to be overtaken. If ctx
@@ -136,7 +137,7 @@ func (c *committer) begin() {
 // carry writes a batch, and begins what is wanted once it is written or slow.
 func (c *committer) carry(batch []*write) {
 	counted := &c.inFlight // where this one counts; nil when it has ended
-	late := time.AfterFunc(slowAfter, func() {
+	late := time.AfterFunc(c.late, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if counted == &c.inFlight && c.slow < maxSlow {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -49,7 +50,7 @@ func openHeld(t *testing.T) (*Store, *held) {
 	}
 	t.Cleanup(func() { s.Close(); e.Close() })
 	h := &held{transactor: e, begun: make(chan *pb.TxnRequest, 100), let: make(chan struct{})}
-	s.commits.engine = h
+	s.commits.engine, s.commits.late = h, time.Hour
 	return s, h
 }
 

@@ -73,6 +73,9 @@ type Config struct {
 	Budget int64
 	// Refused is told of versions that cannot be used; it must not block.
 	Refused func(Refusal)
+	// Mended is told of rulesets that are in force as they are wanted, after
+	// a version was refused; it must not block. May be nil.
+	Mended func(ruleset string)
 }
 
 // Refusal is a version that cannot be used.
@@ -106,6 +109,7 @@ type ruleset struct {
 	rejected error
 	// besideRejected tells why the version beside is not used.
 	besideRejected error
+	refused        bool   // since it was last in force as it is wanted
 	seen           uint64 // facts of the sample when program was compiled
 	unsaved        bool   // inForce is not on disk yet
 }

@@ -45,6 +45,7 @@ func (c *Catalog) load(entry *ruleset, anew bool) {
 		log.Info("ruleset compiled", "fact_type", entry.wanted.FactType, "rules", len(made.program.Rules()))
 	}
 	entry.unsaved = true
+	c.mended(entry)
 }
 
 // save keeps on disk what has just taken force.
@@ -205,8 +206,20 @@ func (r *ruleset) reusable(name string, wanted *Beside, made judge, anew bool) *
 
 // refused raises the alarm.
 func (c *Catalog) refused(entry *ruleset, version string, err error) {
+	entry.refused = true
 	if c.config.Refused != nil {
 		c.config.Refused(Refusal{Ruleset: entry.wanted.Name, Version: version, InForce: entry.inForce.Version, Reason: err.Error()})
+	}
+}
+
+// mended tells that what was refused is in force now.
+func (c *Catalog) mended(entry *ruleset) {
+	if !entry.refused || entry.besideRejected != nil {
+		return
+	}
+	entry.refused = false
+	if c.config.Mended != nil {
+		c.config.Mended(entry.wanted.Name)
 	}
 }
 
