@@ -85,10 +85,11 @@ func (q *Queries) AddLedger(ctx context.Context, arg AddLedgerParams) (int64, er
 
 const FindAccount = `-- name: FindAccount :one
 SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.owner_id = $2
@@ -115,6 +116,7 @@ type FindAccountRow struct {
 	CreatedAt      int64
 	DebitsPosted   int64
 	CreditsPosted  int64
+	Head           int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -140,6 +142,7 @@ func (q *Queries) FindAccount(ctx context.Context, arg FindAccountParams) (FindA
 		&i.CreatedAt,
 		&i.DebitsPosted,
 		&i.CreditsPosted,
+		&i.Head,
 		&i.DebitsPending,
 		&i.CreditsPending,
 	)
@@ -148,10 +151,11 @@ func (q *Queries) FindAccount(ctx context.Context, arg FindAccountParams) (FindA
 
 const GetAccount = `-- name: GetAccount :one
 SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.id = $2
@@ -175,6 +179,7 @@ type GetAccountRow struct {
 	CreatedAt      int64
 	DebitsPosted   int64
 	CreditsPosted  int64
+	Head           int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -195,6 +200,7 @@ func (q *Queries) GetAccount(ctx context.Context, arg GetAccountParams) (GetAcco
 		&i.CreatedAt,
 		&i.DebitsPosted,
 		&i.CreditsPosted,
+		&i.Head,
 		&i.DebitsPending,
 		&i.CreditsPending,
 	)
@@ -218,8 +224,20 @@ func (q *Queries) GetAccountByNumber(ctx context.Context, number int64) (GetAcco
 	return i, err
 }
 
+const GetHead = `-- name: GetHead :one
+SELECT sequence FROM ledgers WHERE number = $1
+`
+
+// GetHead gives the end of a ledger's chain.
+func (q *Queries) GetHead(ctx context.Context, number int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, GetHead, number)
+	var sequence int64
+	err := row.Scan(&sequence)
+	return sequence, err
+}
+
 const GetLedger = `-- name: GetLedger :one
-SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at FROM ledgers WHERE tenant_id = $1 AND currency = $2
+SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at, unsorted FROM ledgers WHERE tenant_id = $1 AND currency = $2
 `
 
 type GetLedgerParams struct {
@@ -239,48 +257,18 @@ func (q *Queries) GetLedger(ctx context.Context, arg GetLedgerParams) (Ledger, e
 		&i.Sequence,
 		&i.Hash,
 		&i.UpdatedAt,
-	)
-	return i, err
-}
-
-const HistoryAt = `-- name: HistoryAt :one
-SELECT at, sequence, debits, credits FROM history
-WHERE account = $1 AND at <= $2
-ORDER BY at DESC, sequence DESC
-LIMIT 1
-`
-
-type HistoryAtParams struct {
-	Account int64
-	At      int64
-}
-
-type HistoryAtRow struct {
-	At       int64
-	Sequence int64
-	Debits   int64
-	Credits  int64
-}
-
-// HistoryAt gives the last posting of an account at or before a time.
-func (q *Queries) HistoryAt(ctx context.Context, arg HistoryAtParams) (HistoryAtRow, error) {
-	row := q.db.QueryRowContext(ctx, HistoryAt, arg.Account, arg.At)
-	var i HistoryAtRow
-	err := row.Scan(
-		&i.At,
-		&i.Sequence,
-		&i.Debits,
-		&i.Credits,
+		&i.Unsorted,
 	)
 	return i, err
 }
 
 const ListAccounts = `-- name: ListAccounts :many
 SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.id > $2
@@ -310,6 +298,7 @@ type ListAccountsRow struct {
 	CreatedAt      int64
 	DebitsPosted   int64
 	CreditsPosted  int64
+	Head           int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -344,6 +333,7 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]L
 			&i.CreatedAt,
 			&i.DebitsPosted,
 			&i.CreditsPosted,
+			&i.Head,
 			&i.DebitsPending,
 			&i.CreditsPending,
 		); err != nil {
@@ -361,7 +351,7 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]L
 }
 
 const ListLedgers = `-- name: ListLedgers :many
-SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at FROM ledgers WHERE tenant_id = $1 ORDER BY currency
+SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at, unsorted FROM ledgers WHERE tenant_id = $1 ORDER BY currency
 `
 
 func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, error) {
@@ -382,6 +372,7 @@ func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, e
 			&i.Sequence,
 			&i.Hash,
 			&i.UpdatedAt,
+			&i.Unsorted,
 		); err != nil {
 			return nil, err
 		}
@@ -399,7 +390,7 @@ func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, e
 const LockLedger = `-- name: LockLedger :one
 UPDATE ledgers SET version = version + 1
 WHERE tenant_id = $1 AND currency = $2
-RETURNING number, tenant_id, currency, version, accounts, sequence, hash, updated_at
+RETURNING number, tenant_id, currency, version, accounts, sequence, hash, updated_at, unsorted
 `
 
 type LockLedgerParams struct {
@@ -422,13 +413,15 @@ func (q *Queries) LockLedger(ctx context.Context, arg LockLedgerParams) (Ledger,
 		&i.Sequence,
 		&i.Hash,
 		&i.UpdatedAt,
+		&i.Unsorted,
 	)
 	return i, err
 }
 
 const MoveLedger = `-- name: MoveLedger :execrows
-UPDATE ledgers SET accounts = $1, sequence = $2, hash = $3, updated_at = $4
-WHERE number = $5 AND version = $6
+UPDATE ledgers SET accounts = $1, sequence = $2, hash = $3, updated_at = $4,
+    unsorted = $5
+WHERE number = $6 AND version = $7
 `
 
 type MoveLedgerParams struct {
@@ -436,6 +429,7 @@ type MoveLedgerParams struct {
 	Sequence  int64
 	Hash      []byte
 	UpdatedAt int64
+	Unsorted  int64
 	Number    int64
 	Version   int64
 }
@@ -447,6 +441,7 @@ func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, 
 		arg.Sequence,
 		arg.Hash,
 		arg.UpdatedAt,
+		arg.Unsorted,
 		arg.Number,
 		arg.Version,
 	)

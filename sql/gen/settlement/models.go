@@ -13,6 +13,7 @@ type Ledger struct {
 	Sequence  int64
 	Hash      []byte
 	UpdatedAt int64
+	Unsorted  int64
 }
 
 type Match struct {

@@ -145,10 +145,11 @@ func (q *Queries) GetPayoutBatch(ctx context.Context, arg GetPayoutBatchParams) 
 
 const ListAccountsOf = `-- name: ListAccountsOf :many
 SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.purpose = $2 AND accounts.currency = $3
@@ -178,6 +179,7 @@ type ListAccountsOfRow struct {
 	CreatedAt      int64
 	DebitsPosted   int64
 	CreditsPosted  int64
+	Head           int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -211,6 +213,7 @@ func (q *Queries) ListAccountsOf(ctx context.Context, arg ListAccountsOfParams) 
 			&i.CreatedAt,
 			&i.DebitsPosted,
 			&i.CreditsPosted,
+			&i.Head,
 			&i.DebitsPending,
 			&i.CreditsPending,
 		); err != nil {

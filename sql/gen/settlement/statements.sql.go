@@ -9,89 +9,191 @@ import (
 	"context"
 )
 
-const HistoryBefore = `-- name: HistoryBefore :one
-SELECT debits, credits FROM history
-WHERE account = $1 AND (at < $2 OR at = $2 AND sequence <= $3)
-ORDER BY at DESC, sequence DESC
-LIMIT 1
+const AddMoves = `-- name: AddMoves :exec
+INSERT INTO moves (ledger, sequence, first, at, moves)
+VALUES ($1, $2, $3, $4, $5)
 `
 
-type HistoryBeforeParams struct {
-	Account  int64
-	Before   int64
+type AddMovesParams struct {
+	Ledger   int64
+	Sequence int64
+	First    int64
+	At       int64
+	Moves    []byte
+}
+
+func (q *Queries) AddMoves(ctx context.Context, arg AddMovesParams) error {
+	_, err := q.db.ExecContext(ctx, AddMoves,
+		arg.Ledger,
+		arg.Sequence,
+		arg.First,
+		arg.At,
+		arg.Moves,
+	)
+	return err
+}
+
+const DeleteMoves = `-- name: DeleteMoves :exec
+DELETE FROM moves WHERE ledger = $1
+`
+
+func (q *Queries) DeleteMoves(ctx context.Context, ledger int64) error {
+	_, err := q.db.ExecContext(ctx, DeleteMoves, ledger)
+	return err
+}
+
+const ListMoves = `-- name: ListMoves :many
+SELECT ledgers.sequence AS head, CAST(COALESCE(moves.sequence, 0) AS BIGINT) AS sequence, CAST(COALESCE(moves.first, 0) AS BIGINT) AS first,
+    CAST(COALESCE(moves.at, 0) AS BIGINT) AS at, moves.moves
+FROM ledgers LEFT JOIN moves ON moves.ledger = ledgers.number AND moves.sequence > $1
+WHERE ledgers.number = $2
+ORDER BY moves.sequence
+`
+
+type ListMovesParams struct {
+	AfterSequence int64
+	Ledger        int64
+}
+
+type ListMovesRow struct {
+	Head     int64
+	Sequence int64
+	First    int64
+	At       int64
+	Moves    []byte
+}
+
+// ListMoves gives the end of a ledger's chain, and what is not sorted of it
+// after a place, in order; a row of zeros where that is nothing.
+func (q *Queries) ListMoves(ctx context.Context, arg ListMovesParams) ([]ListMovesRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListMoves, arg.AfterSequence, arg.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListMovesRow
+	for rows.Next() {
+		var i ListMovesRow
+		if err := rows.Scan(
+			&i.Head,
+			&i.Sequence,
+			&i.First,
+			&i.At,
+			&i.Moves,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const PlaceOf = `-- name: PlaceOf :one
+SELECT id, type, reference FROM transfers WHERE ledger = $1 AND sequence = $2 AND sequence > 0
+`
+
+type PlaceOfParams struct {
+	Ledger   int64
 	Sequence int64
 }
 
-type HistoryBeforeRow struct {
-	Debits  int64
-	Credits int64
-}
-
-// HistoryBefore gives the last posting of an account before a time, or at it up
-// to a place in the chain.
-func (q *Queries) HistoryBefore(ctx context.Context, arg HistoryBeforeParams) (HistoryBeforeRow, error) {
-	row := q.db.QueryRowContext(ctx, HistoryBefore, arg.Account, arg.Before, arg.Sequence)
-	var i HistoryBeforeRow
-	err := row.Scan(&i.Debits, &i.Credits)
-	return i, err
-}
-
-const ListStatement = `-- name: ListStatement :many
-SELECT history.at, history.sequence, history.debits, history.credits, transfers.id, transfers.type, transfers.reference
-FROM history JOIN transfers ON transfers.ledger = $1 AND transfers.sequence = history.sequence AND transfers.sequence > 0
-WHERE history.account = $2 AND history.at >= $3 AND history.at < $4
-  AND (history.at > $5 OR history.at = $5 AND history.sequence > $6)
-ORDER BY history.at, history.sequence
-LIMIT $7
-`
-
-type ListStatementParams struct {
-	Ledger        int64
-	Account       int64
-	FromTime      int64
-	ToTime        int64
-	AfterTime     int64
-	AfterSequence int64
-	MaxRows       int32
-}
-
-type ListStatementRow struct {
-	At        int64
-	Sequence  int64
-	Debits    int64
-	Credits   int64
+type PlaceOfRow struct {
 	ID        string
 	Type      string
 	Reference string
 }
 
-// ListStatement gives an account's postings of a time, by time and place in
-// the chain.
-func (q *Queries) ListStatement(ctx context.Context, arg ListStatementParams) ([]ListStatementRow, error) {
-	rows, err := q.db.QueryContext(ctx, ListStatement,
-		arg.Ledger,
+// PlaceOf gives what a statement says of a posted transfer.
+func (q *Queries) PlaceOf(ctx context.Context, arg PlaceOfParams) (PlaceOfRow, error) {
+	row := q.db.QueryRowContext(ctx, PlaceOf, arg.Ledger, arg.Sequence)
+	var i PlaceOfRow
+	err := row.Scan(&i.ID, &i.Type, &i.Reference)
+	return i, err
+}
+
+const RunBefore = `-- name: RunBefore :one
+SELECT at, sequence, debits, credits FROM runs
+WHERE account = $1 AND (at < $2 OR at = $2 AND sequence <= $3)
+ORDER BY at DESC, sequence DESC
+LIMIT 1
+`
+
+type RunBeforeParams struct {
+	Account  int64
+	Before   int64
+	Sequence int64
+}
+
+type RunBeforeRow struct {
+	At       int64
+	Sequence int64
+	Debits   int64
+	Credits  int64
+}
+
+// RunBefore gives the last run of an account that ends before a time, or at it
+// up to a place in the chain.
+func (q *Queries) RunBefore(ctx context.Context, arg RunBeforeParams) (RunBeforeRow, error) {
+	row := q.db.QueryRowContext(ctx, RunBefore, arg.Account, arg.Before, arg.Sequence)
+	var i RunBeforeRow
+	err := row.Scan(
+		&i.At,
+		&i.Sequence,
+		&i.Debits,
+		&i.Credits,
+	)
+	return i, err
+}
+
+const RunsAfter = `-- name: RunsAfter :many
+SELECT at, sequence, debits, credits, lines FROM runs
+WHERE account = $1 AND (at > $2 OR at = $2 AND sequence > $3)
+ORDER BY at, sequence
+LIMIT $4
+`
+
+type RunsAfterParams struct {
+	Account  int64
+	After    int64
+	Sequence int64
+	MaxRows  int32
+}
+
+type RunsAfterRow struct {
+	At       int64
+	Sequence int64
+	Debits   int64
+	Credits  int64
+	Lines    []byte
+}
+
+// RunsAfter gives the runs of an account that end after that, in order.
+func (q *Queries) RunsAfter(ctx context.Context, arg RunsAfterParams) ([]RunsAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, RunsAfter,
 		arg.Account,
-		arg.FromTime,
-		arg.ToTime,
-		arg.AfterTime,
-		arg.AfterSequence,
+		arg.After,
+		arg.Sequence,
 		arg.MaxRows,
 	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListStatementRow
+	var items []RunsAfterRow
 	for rows.Next() {
-		var i ListStatementRow
+		var i RunsAfterRow
 		if err := rows.Scan(
 			&i.At,
 			&i.Sequence,
 			&i.Debits,
 			&i.Credits,
-			&i.ID,
-			&i.Type,
-			&i.Reference,
+			&i.Lines,
 		); err != nil {
 			return nil, err
 		}

@@ -33,30 +33,6 @@ func (q *Queries) AddFact(ctx context.Context, arg AddFactParams) error {
 	return err
 }
 
-const AddHistory = `-- name: AddHistory :exec
-INSERT INTO history (account, at, sequence, debits, credits)
-VALUES ($1, $2, $3, $4, $5)
-`
-
-type AddHistoryParams struct {
-	Account  int64
-	At       int64
-	Sequence int64
-	Debits   int64
-	Credits  int64
-}
-
-func (q *Queries) AddHistory(ctx context.Context, arg AddHistoryParams) error {
-	_, err := q.db.ExecContext(ctx, AddHistory,
-		arg.Account,
-		arg.At,
-		arg.Sequence,
-		arg.Debits,
-		arg.Credits,
-	)
-	return err
-}
-
 const AddTransfer = `-- name: AddTransfer :execrows
 INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy, chain_id, pended,
     sequence, hash, postings, created_at, ended_at, expires_at)

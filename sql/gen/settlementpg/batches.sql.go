@@ -82,27 +82,29 @@ func (q *Queries) AddFacts(ctx context.Context, arg AddFactsParams) error {
 	return err
 }
 
-const AddHistories = `-- name: AddHistories :exec
-INSERT INTO history (account, at, sequence, debits, credits)
-SELECT unnest($1::bigint[]), $2::bigint, unnest($3::bigint[]),
-    unnest($4::bigint[]), unnest($5::bigint[])
+const AddRuns = `-- name: AddRuns :exec
+INSERT INTO runs (account, at, sequence, debits, credits, lines)
+SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]),
+    unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::bytea[])
 `
 
-type AddHistoriesParams struct {
+type AddRunsParams struct {
 	Accounts  []int64
-	At        int64
+	At        []int64
 	Sequences []int64
 	Debits    []int64
 	Credits   []int64
+	Lines     [][]byte
 }
 
-func (q *Queries) AddHistories(ctx context.Context, arg AddHistoriesParams) error {
-	_, err := q.db.Exec(ctx, AddHistories,
+func (q *Queries) AddRuns(ctx context.Context, arg AddRunsParams) error {
+	_, err := q.db.Exec(ctx, AddRuns,
 		arg.Accounts,
 		arg.At,
 		arg.Sequences,
 		arg.Debits,
 		arg.Credits,
+		arg.Lines,
 	)
 	return err
 }
@@ -202,10 +204,11 @@ func (q *Queries) EndTransfers(ctx context.Context, arg EndTransfersParams) (int
 const FindAccounts = `-- name: FindAccounts :many
 
 SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM (SELECT unnest($1::text[]) AS owner_id, unnest($2::text[]) AS purpose) AS wanted
 JOIN accounts ON accounts.tenant_id = $3 AND accounts.owner_id = wanted.owner_id
@@ -233,6 +236,7 @@ type FindAccountsRow struct {
 	CreatedAt      int64
 	DebitsPosted   int64
 	CreditsPosted  int64
+	Head           int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -265,6 +269,7 @@ func (q *Queries) FindAccounts(ctx context.Context, arg FindAccountsParams) ([]F
 			&i.CreatedAt,
 			&i.DebitsPosted,
 			&i.CreditsPosted,
+			&i.Head,
 			&i.DebitsPending,
 			&i.CreditsPending,
 		); err != nil {
@@ -351,10 +356,11 @@ func (q *Queries) FindTransfers(ctx context.Context, arg FindTransfersParams) ([
 
 const GetAccounts = `-- name: GetAccounts :many
 SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accounts.owner_id, accounts.currency, accounts.normal_side, accounts.overdraft, accounts.state, accounts.created_at,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.id = ANY($2::text[])
@@ -378,6 +384,7 @@ type GetAccountsRow struct {
 	CreatedAt      int64
 	DebitsPosted   int64
 	CreditsPosted  int64
+	Head           int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -404,6 +411,7 @@ func (q *Queries) GetAccounts(ctx context.Context, arg GetAccountsParams) ([]Get
 			&i.CreatedAt,
 			&i.DebitsPosted,
 			&i.CreditsPosted,
+			&i.Head,
 			&i.DebitsPending,
 			&i.CreditsPending,
 		); err != nil {
@@ -418,8 +426,9 @@ func (q *Queries) GetAccounts(ctx context.Context, arg GetAccountsParams) ([]Get
 }
 
 const MoveLedger = `-- name: MoveLedger :execrows
-UPDATE ledgers SET accounts = $1, sequence = $2, hash = $3, updated_at = $4
-WHERE number = $5 AND version = $6
+UPDATE ledgers SET accounts = $1, sequence = $2, hash = $3, updated_at = $4,
+    unsorted = $5
+WHERE number = $6 AND version = $7
 `
 
 type MoveLedgerParams struct {
@@ -427,6 +436,7 @@ type MoveLedgerParams struct {
 	Sequence  int64
 	Hash      []byte
 	UpdatedAt int64
+	Unsorted  int64
 	Number    int64
 	Version   int64
 }
@@ -437,6 +447,7 @@ func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, 
 		arg.Sequence,
 		arg.Hash,
 		arg.UpdatedAt,
+		arg.Unsorted,
 		arg.Number,
 		arg.Version,
 	)

@@ -12,10 +12,11 @@ VALUES (sqlc.arg(account), 0, 0);
 
 -- name: FindAccount :one
 SELECT accounts.*,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.owner_id = sqlc.arg(owner_id)
@@ -23,10 +24,11 @@ WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.owner_id = sqlc.arg(
 
 -- name: GetAccount :one
 SELECT accounts.*,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id = sqlc.arg(id);
@@ -38,10 +40,11 @@ SELECT id, purpose, owner_id FROM accounts WHERE number = sqlc.arg(number);
 -- is 1, by id.
 -- name: ListAccounts :many
 SELECT accounts.*,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id > sqlc.arg(after_id)
@@ -70,7 +73,8 @@ ON CONFLICT DO NOTHING;
 
 -- MoveLedger writes what a batch has come to.
 -- name: MoveLedger :execrows
-UPDATE ledgers SET accounts = sqlc.arg(accounts), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(updated_at)
+UPDATE ledgers SET accounts = sqlc.arg(accounts), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(updated_at),
+    unsorted = sqlc.arg(unsorted)
 WHERE number = sqlc.arg(number) AND version = sqlc.arg(version);
 
 -- name: ListLedgers :many
@@ -79,9 +83,6 @@ SELECT * FROM ledgers WHERE tenant_id = sqlc.arg(tenant_id) ORDER BY currency;
 -- name: GetLedger :one
 SELECT * FROM ledgers WHERE tenant_id = sqlc.arg(tenant_id) AND currency = sqlc.arg(currency);
 
--- HistoryAt gives the last posting of an account at or before a time.
--- name: HistoryAt :one
-SELECT at, sequence, debits, credits FROM history
-WHERE account = sqlc.arg(account) AND at <= sqlc.arg(at)
-ORDER BY at DESC, sequence DESC
-LIMIT 1;
+-- GetHead gives the end of a ledger's chain.
+-- name: GetHead :one
+SELECT sequence FROM ledgers WHERE number = sqlc.arg(number);

@@ -60,10 +60,11 @@ LIMIT sqlc.arg(max_rows);
 -- ListAccountsOf gives a tenant's accounts for one purpose in one currency.
 -- name: ListAccountsOf :many
 SELECT accounts.*,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.purpose = sqlc.arg(purpose) AND accounts.currency = sqlc.arg(currency)

@@ -1,17 +1,34 @@
--- HistoryBefore gives the last posting of an account before a time, or at it up
--- to a place in the chain.
--- name: HistoryBefore :one
-SELECT debits, credits FROM history
+-- RunBefore gives the last run of an account that ends before a time, or at it
+-- up to a place in the chain.
+-- name: RunBefore :one
+SELECT at, sequence, debits, credits FROM runs
 WHERE account = sqlc.arg(account) AND (at < sqlc.arg(before) OR at = sqlc.arg(before) AND sequence <= sqlc.arg(sequence))
 ORDER BY at DESC, sequence DESC
 LIMIT 1;
 
--- ListStatement gives an account's postings of a time, by time and place in
--- the chain.
--- name: ListStatement :many
-SELECT history.at, history.sequence, history.debits, history.credits, transfers.id, transfers.type, transfers.reference
-FROM history JOIN transfers ON transfers.ledger = sqlc.arg(ledger) AND transfers.sequence = history.sequence AND transfers.sequence > 0
-WHERE history.account = sqlc.arg(account) AND history.at >= sqlc.arg(from_time) AND history.at < sqlc.arg(to_time)
-  AND (history.at > sqlc.arg(after_time) OR history.at = sqlc.arg(after_time) AND history.sequence > sqlc.arg(after_sequence))
-ORDER BY history.at, history.sequence
+-- RunsAfter gives the runs of an account that end after that, in order.
+-- name: RunsAfter :many
+SELECT at, sequence, debits, credits, lines FROM runs
+WHERE account = sqlc.arg(account) AND (at > sqlc.arg(after) OR at = sqlc.arg(after) AND sequence > sqlc.arg(sequence))
+ORDER BY at, sequence
 LIMIT sqlc.arg(max_rows);
+
+-- name: AddMoves :exec
+INSERT INTO moves (ledger, sequence, first, at, moves)
+VALUES (sqlc.arg(ledger), sqlc.arg(sequence), sqlc.arg(first), sqlc.arg(at), sqlc.arg(moves));
+
+-- ListMoves gives the end of a ledger's chain, and what is not sorted of it
+-- after a place, in order; a row of zeros where that is nothing.
+-- name: ListMoves :many
+SELECT ledgers.sequence AS head, CAST(COALESCE(moves.sequence, 0) AS BIGINT) AS sequence, CAST(COALESCE(moves.first, 0) AS BIGINT) AS first,
+    CAST(COALESCE(moves.at, 0) AS BIGINT) AS at, moves.moves
+FROM ledgers LEFT JOIN moves ON moves.ledger = ledgers.number AND moves.sequence > sqlc.arg(after_sequence)
+WHERE ledgers.number = sqlc.arg(ledger)
+ORDER BY moves.sequence;
+
+-- name: DeleteMoves :exec
+DELETE FROM moves WHERE ledger = sqlc.arg(ledger);
+
+-- PlaceOf gives what a statement says of a posted transfer.
+-- name: PlaceOf :one
+SELECT id, type, reference FROM transfers WHERE ledger = sqlc.arg(ledger) AND sequence = sqlc.arg(sequence) AND sequence > 0;

@@ -13,10 +13,6 @@ ON CONFLICT DO NOTHING;
 UPDATE transfers SET state = sqlc.arg(state), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), ended_at = sqlc.arg(ended_at)
 WHERE tenant_id = sqlc.arg(tenant_id) AND id = sqlc.arg(id) AND state = 1;
 
--- name: AddHistory :exec
-INSERT INTO history (account, at, sequence, debits, credits)
-VALUES (sqlc.arg(account), sqlc.arg(at), sqlc.arg(sequence), sqlc.arg(debits), sqlc.arg(credits));
-
 -- name: GetTransfer :one
 SELECT transfers.*, ledgers.currency FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
 WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.id = sqlc.arg(id);

@@ -2,10 +2,11 @@
 
 -- name: FindAccounts :many
 SELECT accounts.*,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM (SELECT unnest(sqlc.arg(owner_ids)::text[]) AS owner_id, unnest(sqlc.arg(purposes)::text[]) AS purpose) AS wanted
 JOIN accounts ON accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.owner_id = wanted.owner_id
@@ -14,10 +15,11 @@ JOIN balances ON balances.account = accounts.number;
 
 -- name: GetAccounts :many
 SELECT accounts.*,
-    CAST(COALESCE((SELECT history.debits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
-    CAST(COALESCE((SELECT history.credits FROM history WHERE history.account = accounts.number
-        ORDER BY history.at DESC, history.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS debits_posted,
+    CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
+        ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
+    CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id = ANY(sqlc.arg(ids)::text[]);
@@ -66,10 +68,10 @@ FROM (
 ) AS changed
 WHERE balances.account = changed.account;
 
--- name: AddHistories :exec
-INSERT INTO history (account, at, sequence, debits, credits)
-SELECT unnest(sqlc.arg(accounts)::bigint[]), sqlc.arg(at)::bigint, unnest(sqlc.arg(sequences)::bigint[]),
-    unnest(sqlc.arg(debits)::bigint[]), unnest(sqlc.arg(credits)::bigint[]);
+-- name: AddRuns :exec
+INSERT INTO runs (account, at, sequence, debits, credits, lines)
+SELECT unnest(sqlc.arg(accounts)::bigint[]), unnest(sqlc.arg(at)::bigint[]), unnest(sqlc.arg(sequences)::bigint[]),
+    unnest(sqlc.arg(debits)::bigint[]), unnest(sqlc.arg(credits)::bigint[]), unnest(sqlc.arg(lines)::bytea[]);
 
 -- name: AddFacts :exec
 INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
@@ -77,5 +79,6 @@ SELECT unnest(sqlc.arg(ids)::text[]), sqlc.arg(tenant_id)::text, sqlc.arg(at)::b
     sqlc.arg(at)::bigint, 0;
 
 -- name: MoveLedger :execrows
-UPDATE ledgers SET accounts = sqlc.arg(accounts), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(updated_at)
+UPDATE ledgers SET accounts = sqlc.arg(accounts), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(updated_at),
+    unsorted = sqlc.arg(unsorted)
 WHERE number = sqlc.arg(number) AND version = sqlc.arg(version);

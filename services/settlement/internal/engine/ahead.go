@@ -77,7 +77,7 @@ func (w *writer) launch() {
 	m := w.making
 	m.begun = w.engine.config.Clock()
 	m.changes = w.book.Changes().Detached()
-	m.ledger.Head, m.ledger.LastAccount = m.changes.Head, m.changes.LastNumber
+	m.ledger = w.engine.store.After(m.ledger, m.changes, m.ledger.UpdatedAt)
 	m.batch = store.NewBatch(m.ledger, w.book, m.changes)
 	w.tip, w.making, w.flying = m.ledger, nil, m
 	w.engine.metrics.ahead.Inc()

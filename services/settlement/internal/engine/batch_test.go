@@ -273,7 +273,7 @@ func TestBatchThatFailsLeavesNothing(t *testing.T) {
 	suite(t, func(f *fixture) {
 		f.purses()
 		f.must(pay(ledger.ActionBook, "fund", "source", "a", 1000), pay(ledger.ActionPend, "hold", "a", "b", 10))
-		for _, table := range []string{"transfers", "accounts", "balances", "history", "outbox", "ledgers"} {
+		for _, table := range []string{"transfers", "accounts", "balances", "moves", "runs", "outbox", "ledgers"} {
 			key := "through " + table
 			requests := linked(pay(ledger.ActionBook, key, "a", "c", 5), ledger.Request{Action: ledger.ActionBook, Draft: ledger.Draft{
 				TenantID: "main", Currency: "USD", Type: "payment", IdempotencyKey: key + " too",

@@ -161,8 +161,7 @@ func (b *batch) run(ctx context.Context) (err error) {
 		b.outcome.tip.Version--
 		return errNothing
 	}
-	b.outcome.tip, b.changes = b.ledger, changes
-	b.outcome.tip.LastAccount, b.outcome.tip.Head, b.outcome.tip.UpdatedAt = changes.LastNumber, changes.Head, b.at
+	b.outcome.tip, b.changes = b.engine.store.After(b.ledger, changes, b.at), changes
 	if err := b.write(ctx, changes); err != nil {
 		return err
 	}
@@ -179,7 +178,7 @@ func (b *batch) write(ctx context.Context, changes ledger.Changes) error {
 	if err != nil {
 		return err
 	}
-	fresh, err := b.session.Write(ctx, b.ledger, b.book, changes, b.at, facts)
+	fresh, err := b.session.Write(ctx, b.outcome.tip, b.book, changes, facts)
 	if err != nil {
 		return err
 	}

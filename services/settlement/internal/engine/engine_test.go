@@ -49,7 +49,7 @@ func (f *fixture) engine(cfg engine.Config) *engine.Engine {
 	if cfg.Tell == nil {
 		cfg.Tell = f.tell
 	}
-	e := engine.New(store.New(f.db), cfg)
+	e := engine.New(store.New(f.db).SortAfter(7), cfg)
 	f.t.Cleanup(e.Close)
 	return e
 }
@@ -331,17 +331,25 @@ func TestListsPage(t *testing.T) {
 func TestVerifyFindsChangedRows(t *testing.T) {
 	suite(t, func(f *fixture) {
 		f.fund("ann", usd(100), "top")
+		for i := range 4 { // the fourth sorts, the fifth is left
+			f.fund("ann", usd(7), fmt.Sprint("more", i))
+		}
 		if _, err := f.pend(f.sale("ann", usd(40)), "sale"); err != nil {
 			f.t.Fatal(err)
 		}
 		f.verified()
+		f.execute("CREATE TABLE kept AS SELECT account, lines FROM runs")
 		for _, change := range []struct{ do, undo string }{
 			{"UPDATE transfers SET postings = replace(postings, 'd100', 'd101') WHERE sequence = 1", "UPDATE transfers SET postings = replace(postings, 'd101', 'd100')"},
 			{"UPDATE transfers SET postings = replace(postings, 'd40', 'd41')", "UPDATE transfers SET postings = replace(postings, 'd41', 'd40')"},
 			{"UPDATE balances SET credits_pending = credits_pending + 1", "UPDATE balances SET credits_pending = credits_pending - 1"},
 			{"UPDATE transfers SET reference = 'changed' WHERE sequence = 1", "UPDATE transfers SET reference = '' WHERE sequence = 1"},
-			{"UPDATE ledgers SET sequence = 9", "UPDATE ledgers SET sequence = 1"},
-			{"UPDATE history SET debits = debits + 1", "UPDATE history SET debits = debits - 1"},
+			{"UPDATE ledgers SET sequence = 9", "UPDATE ledgers SET sequence = 5"},
+			{"UPDATE runs SET debits = debits + 1", "UPDATE runs SET debits = debits - 1"},
+			{"UPDATE runs SET at = 1", "UPDATE runs SET at = (SELECT ended_at FROM transfers WHERE transfers.sequence = runs.sequence)"},
+			{"UPDATE runs SET lines = NULL", "UPDATE runs SET lines = (SELECT kept.lines FROM kept WHERE kept.account = runs.account)"},
+			{"UPDATE runs SET lines = hash FROM ledgers", "UPDATE runs SET lines = (SELECT kept.lines FROM kept WHERE kept.account = runs.account)"},
+			{"UPDATE moves SET first = first + 1", "UPDATE moves SET first = first - 1"},
 		} {
 			f.execute(change.do)
 			report, err := f.Verify(f.t.Context(), "main")

@@ -12,13 +12,14 @@ type Verifier struct {
 	tenantID, currency string
 	head               Head
 	sums               map[string]Balance // by account
+	postings           map[string]int64   // that were posted, by account
 	transfers          int64
 	faults             []string
 }
 
 // NewVerifier starts with an empty ledger.
 func NewVerifier(tenantID, currency string) *Verifier {
-	return &Verifier{tenantID: tenantID, currency: currency, sums: make(map[string]Balance)}
+	return &Verifier{tenantID: tenantID, currency: currency, sums: make(map[string]Balance), postings: make(map[string]int64)}
 }
 
 // Transfer checks the next transfer and adds it up.
@@ -74,6 +75,9 @@ func (v *Verifier) add(t Transfer, posting Posting) {
 		return
 	}
 	*sum = total
+	if t.State == Posted {
+		v.postings[posting.AccountID]++
+	}
 	v.sums[posting.AccountID] = account.Balance
 }
 
@@ -96,11 +100,42 @@ func (v *Verifier) Account(account Account) {
 	}
 }
 
-// History compares the last of an account's history, in minor units, with its
-// stored balance.
-func (v *Verifier) History(account Account, debits, credits int64) {
-	if account.Balance.DebitsPosted.Minor != debits || account.Balance.CreditsPosted.Minor != credits {
-		v.fault("account %s: balance is %v, its history ends with debits %d, credits %d", account.ID, account.Balance, debits, credits)
+// History is what is kept of an account's postings, for a Verifier.
+type History struct {
+	moves, at int64
+	last      Move
+	bad       int64 // sequence of the first move that does not follow the one before
+}
+
+// Add adds the next move and when it was posted, in microseconds.
+func (h *History) Add(m Move, at int64) {
+	debits, credits := m.Debits-h.last.Debits, m.Credits-h.last.Credits
+	follows := m.Sequence > h.last.Sequence && at >= h.at && debits >= 0 && credits >= 0 && (debits == 0) != (credits == 0)
+	if !follows {
+		h.Broken(m.Sequence)
+	}
+	h.last, h.at, h.moves = m, at, h.moves+1
+}
+
+// Broken marks what cannot be read, near a place in the chain.
+func (h *History) Broken(sequence int64) {
+	if h.bad == 0 {
+		h.bad = max(1, sequence)
+	}
+}
+
+// History compares an account's history with its stored balance and its
+// postings. All transfers must have been seen.
+func (v *Verifier) History(account Account, h History) {
+	if h.bad != 0 {
+		v.fault("account %s: its history is broken at transfer %d of the chain", account.ID, h.bad)
+	}
+	if want := v.postings[account.ID]; h.moves != want {
+		v.fault("account %s: its history has %d postings of %d", account.ID, h.moves, want)
+	}
+	if account.Balance.DebitsPosted.Minor != h.last.Debits || account.Balance.CreditsPosted.Minor != h.last.Credits {
+		v.fault("account %s: balance is %v, its history ends with debits %d, credits %d",
+			account.ID, account.Balance, h.last.Debits, h.last.Credits)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
 
+// decodeAccount decodes an account with what was posted to it up to its last
+// run.
 func decodeAccount(row settlementdb.GetAccountRow) ledger.Account {
 	amount := func(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: row.Currency} }
 	return ledger.Account{
@@ -25,6 +27,49 @@ func decodeAccount(row settlementdb.GetAccountRow) ledger.Account {
 			DebitsPending: amount(row.DebitsPending), CreditsPending: amount(row.CreditsPending),
 		},
 	}
+}
+
+// accounts decodes rows, with what is posted to each as of its row. It returns
+// errStale.
+func (s *Store) accounts(ctx context.Context, q *settlementdb.Queries, rows ...settlementdb.GetAccountRow) ([]ledger.Account, error) {
+	all := make([]ledger.Account, len(rows))
+	for i, row := range rows {
+		account := decodeAccount(row)
+		err := s.tail(ctx, q, row.Number>>32, row.Head, func(t *tail) { t.settle(&account, row.Head) })
+		if err != nil {
+			return nil, err
+		}
+		all[i] = account
+	}
+	return all, nil
+}
+
+// settle sets what is posted to an account whose last run is known.
+func (t *tail) settle(account *ledger.Account, head int64) {
+	if moves := t.upTo(account.Number, ever, head); len(moves) > 0 {
+		last := moves[len(moves)-1]
+		account.Balance.DebitsPosted.Minor, account.Balance.CreditsPosted.Minor = last.debits, last.credits
+	}
+}
+
+// attempts is how often accounts are read that a batch sorts meanwhile.
+const attempts = 8
+
+// readAccounts reads and decodes accounts outside of a transaction.
+func (s *Store) readAccounts(
+	ctx context.Context, read func(q *settlementdb.Queries) ([]settlementdb.GetAccountRow, error),
+) (all []ledger.Account, err error) {
+	q := s.queries()
+	for range attempts {
+		var rows []settlementdb.GetAccountRow
+		if rows, err = read(q); err != nil {
+			return nil, err
+		}
+		if all, err = s.accounts(ctx, q, rows...); !errors.Is(err, errStale) {
+			break
+		}
+	}
+	return all, err
 }
 
 // line is a posting as it is stored.

@@ -4,11 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	"github.com/backlot-video/backlot/services/settlement/internal/statement"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
+
+// ever is after all places.
+var ever = place{math.MaxInt64, math.MaxInt64}
 
 // BalanceAsOf returns what was posted to an account at or before a time; its
 // pending sums are zero. It returns ErrNotFound. A time ahead of
@@ -19,10 +24,107 @@ func (s *Store) BalanceAsOf(ctx context.Context, tenantID, accountID string, at 
 		return ledger.Balance{}, err
 	}
 	balance := ledger.ZeroBalance(account.Currency)
-	row, err := s.queries().HistoryAt(ctx, settlementdb.HistoryAtParams{Account: account.Number, At: at.UnixMicro()})
-	if errors.Is(err, sql.ErrNoRows) {
-		return balance, nil
-	}
-	balance.DebitsPosted.Minor, balance.CreditsPosted.Minor = row.Debits, row.Credits
+	err = s.reading(ctx, func(q *settlementdb.Queries) error {
+		h, err := s.history(ctx, q, account)
+		if err != nil {
+			return err
+		}
+		sums, err := h.sums(ctx, place{at.UnixMicro(), math.MaxInt64})
+		balance.DebitsPosted.Minor, balance.CreditsPosted.Minor = sums.Debits, sums.Credits
+		return err
+	})
 	return balance, err
+}
+
+// history is the postings of an account in one state of the database.
+type history struct {
+	store   *Store
+	q       *settlementdb.Queries
+	account int64
+	head    int64
+}
+
+// history needs a q that reads one state of the database.
+func (s *Store) history(ctx context.Context, q *settlementdb.Queries, account ledger.Account) (history, error) {
+	head, err := q.GetHead(ctx, account.Number>>32)
+	return history{s, q, account.Number, head}, err
+}
+
+// unsorted are the moves after from and up to a place that are in no run.
+func (h history) unsorted(ctx context.Context, from, to place) (moves []move, err error) {
+	err = h.store.tail(ctx, h.q, h.account>>32, h.head, func(t *tail) {
+		begin := len(t.upTo(h.account, from, h.head))
+		moves = append(moves, t.upTo(h.account, to, h.head)[begin:]...)
+	})
+	return moves, err
+}
+
+// sums are those after the last posting up to a place.
+func (h history) sums(ctx context.Context, p place) (statement.Sums, error) {
+	var found []move
+	err := h.store.tail(ctx, h.q, h.account>>32, h.head, func(t *tail) {
+		if moves := t.upTo(h.account, p, h.head); len(moves) > 0 {
+			found = append(found, moves[len(moves)-1])
+		}
+	})
+	if err != nil {
+		return statement.Sums{}, err
+	}
+	if len(found) > 0 {
+		return statement.Sums{Debits: found[0].debits, Credits: found[0].credits}, nil
+	}
+	// It may be inside of the run that ends after it.
+	rows, err := h.q.RunsAfter(ctx, settlementdb.RunsAfterParams{Account: h.account, After: p.at, Sequence: p.sequence, MaxRows: 1})
+	if err != nil {
+		return statement.Sums{}, err
+	}
+	for _, row := range rows {
+		moves, err := decodeRun(row)
+		if err != nil {
+			return statement.Sums{}, err
+		}
+		for i := len(moves) - 1; i >= 0; i-- {
+			if !moves[i].after(p) {
+				return statement.Sums{Debits: moves[i].debits, Credits: moves[i].credits}, nil
+			}
+		}
+	}
+	row, err := h.q.RunBefore(ctx, settlementdb.RunBeforeParams{Account: h.account, Before: p.at, Sequence: p.sequence})
+	if errors.Is(err, sql.ErrNoRows) {
+		return statement.Sums{}, nil
+	}
+	return statement.Sums{Debits: row.Debits, Credits: row.Credits}, err
+}
+
+// runsPage is how many runs are read at a time.
+const runsPage = 32
+
+// list are the first limit moves after a place, up to another.
+func (h history) list(ctx context.Context, after, to place, limit int) (moves []move, err error) {
+	for from, more := after, true; more; {
+		rows, err := h.q.RunsAfter(ctx, settlementdb.RunsAfterParams{
+			Account: h.account, After: from.at, Sequence: from.sequence, MaxRows: runsPage,
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			all, err := decodeRun(row)
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range all {
+				switch {
+				case m.place.after(to) || len(moves) == limit:
+					return moves, nil
+				case m.place.after(after):
+					moves = append(moves, m)
+				}
+			}
+			from = place{row.At, row.Sequence}
+		}
+		more = len(rows) == runsPage
+	}
+	rest, err := h.unsorted(ctx, after, to)
+	return append(moves, rest[:min(len(rest), limit-len(moves))]...), err
 }

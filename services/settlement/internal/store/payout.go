@@ -162,14 +162,12 @@ func (s *Payouts) Write(ctx context.Context, fn database.Func) error { return s.
 func (s *Store) AccountsOf(
 	ctx context.Context, tenantID string, purpose ledger.Purpose, currency string, page Page,
 ) ([]ledger.Account, error) {
-	rows, err := s.queries().ListAccountsOf(ctx, settlementdb.ListAccountsOfParams{
-		TenantID: tenantID, Purpose: string(purpose), Currency: currency, AfterID: page.After, MaxRows: int32(page.Limit),
+	return s.readAccounts(ctx, func(q *settlementdb.Queries) ([]settlementdb.GetAccountRow, error) {
+		rows, err := q.ListAccountsOf(ctx, settlementdb.ListAccountsOfParams{
+			TenantID: tenantID, Purpose: string(purpose), Currency: currency, AfterID: page.After, MaxRows: int32(page.Limit),
+		})
+		return accountRows(rows), err
 	})
-	accounts := make([]ledger.Account, 0, len(rows))
-	for _, row := range rows {
-		accounts = append(accounts, decodeAccount(settlementdb.GetAccountRow(row)))
-	}
-	return accounts, err
 }
 
 func decodeBatches(rows []settlementdb.PayoutBatch) []payout.Batch {

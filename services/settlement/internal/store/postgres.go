@@ -24,7 +24,11 @@ const chainIndex = "transfers_chain"
 
 // postgres reads and writes with an array for each column, by native pgx on
 // the connection that the transaction has.
-type postgres struct{ conn *sql.Conn }
+type postgres struct {
+	conn  *sql.Conn
+	store *Store
+	q     *settlementdb.Queries
+}
 
 // writePostgres is Write on PostgreSQL. The ledger's row, which Lock holds, is
 // what keeps writers apart, so each statement may see what others committed.
@@ -40,7 +44,9 @@ func (s *Store) writePostgres(ctx context.Context, fn func(ctx context.Context, 
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	inside, committed := database.Hooked(ctx)
-	if err := fn(inside, &Session{Tx: tx, store: s, q: settlementdb.New(tx), rows: postgres{conn}}); err != nil {
+	q := settlementdb.New(tx)
+	session := &Session{Tx: tx, store: s, q: q, rows: postgres{conn, s, q}}
+	if err := fn(inside, session); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -61,30 +67,34 @@ func (p postgres) native(fn func(conn *pgx.Conn) error) error {
 	})
 }
 
-func (p postgres) named(ctx context.Context, l Ledger, names []ledger.Name) (found []ledger.Account, err error) {
+func (p postgres) named(ctx context.Context, l Ledger, names []ledger.Name) ([]ledger.Account, error) {
+	var found []settlementdb.GetAccountRow
 	params := settlementpg.FindAccountsParams{TenantID: l.TenantID, Currency: l.Currency}
 	for _, name := range names {
 		params.OwnerIds, params.Purposes = append(params.OwnerIds, name.OwnerID), append(params.Purposes, string(name.Purpose))
 	}
-	err = p.native(func(conn *pgx.Conn) error {
+	err := p.native(func(conn *pgx.Conn) error {
 		rows, err := settlementpg.New(conn).FindAccounts(ctx, params)
-		for _, row := range rows {
-			found = append(found, decodeAccount(settlementdb.GetAccountRow(row)))
-		}
+		found = accountRows(rows)
 		return err
 	})
-	return found, err
+	if err != nil {
+		return nil, err
+	}
+	return p.store.accounts(ctx, p.q, found...)
 }
 
-func (p postgres) accounts(ctx context.Context, l Ledger, ids []string) (found []ledger.Account, err error) {
-	err = p.native(func(conn *pgx.Conn) error {
+func (p postgres) accounts(ctx context.Context, l Ledger, ids []string) ([]ledger.Account, error) {
+	var found []settlementdb.GetAccountRow
+	err := p.native(func(conn *pgx.Conn) error {
 		rows, err := settlementpg.New(conn).GetAccounts(ctx, settlementpg.GetAccountsParams{TenantID: l.TenantID, Ids: ids})
-		for _, row := range rows {
-			found = append(found, decodeAccount(settlementdb.GetAccountRow(row)))
-		}
+		found = accountRows(rows)
 		return err
 	})
-	return found, err
+	if err != nil {
+		return nil, err
+	}
+	return p.store.accounts(ctx, p.q, found...)
 }
 
 func (p postgres) byKey(ctx context.Context, l Ledger, keys []string) (found []settlementdb.GetTransferRow, err error) {
@@ -128,7 +138,7 @@ func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error)
 		expect(n, &moved)(queueBalances(batch, w))
 	}
 	if len(w.Moves) > 0 {
-		queueHistory(batch, w)
+		queueMoves(batch, l, w)
 	}
 	at := w.at.UnixMicro()
 	if len(w.facts) > 0 {
@@ -138,7 +148,7 @@ func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error)
 		}
 		batch.Queue(settlementpg.AddFacts, p.Ids, p.TenantID, p.At, p.Envelopes)
 	}
-	expect(1, &moved)(batch.Queue(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], at, l.Number, l.Version))
+	expect(1, &moved)(batch.Queue(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], at, l.Unsorted, l.Number, l.Version))
 	err := p.native(func(conn *pgx.Conn) error { return conn.SendBatch(ctx, batch).Close() })
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.Code == uniqueViolation {
@@ -204,13 +214,23 @@ func queueBalances(batch *pgx.Batch, w *written) *pgx.QueuedQuery {
 	return batch.Queue(settlementpg.SetBalances, p.Accounts, p.DebitsPending, p.CreditsPending)
 }
 
-func queueHistory(batch *pgx.Batch, w *written) {
-	n := len(w.Moves)
-	p := settlementpg.AddHistoriesParams{
-		Accounts: make([]int64, n), At: w.at.UnixMicro(), Sequences: make([]int64, n), Debits: make([]int64, n), Credits: make([]int64, n),
+// queueMoves writes a batch's moves, or the runs that they were sorted into.
+func queueMoves(batch *pgx.Batch, l Ledger, w *written) {
+	if len(w.runs) == 0 {
+		first := w.Moves[0].Sequence
+		batch.Queue(settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(nil, l.Number<<32, first, w.Moves))
+		return
 	}
-	for i, m := range w.Moves {
-		p.Accounts[i], p.Sequences[i], p.Debits[i], p.Credits[i] = m.Account, m.Sequence, m.Debits, m.Credits
+	n := len(w.runs)
+	p := settlementpg.AddRunsParams{
+		Accounts: make([]int64, n), At: make([]int64, n), Sequences: make([]int64, n), Debits: make([]int64, n), Credits: make([]int64, n),
+		Lines: make([][]byte, n),
 	}
-	batch.Queue(settlementpg.AddHistories, p.Accounts, p.At, p.Sequences, p.Debits, p.Credits)
+	for i := range w.runs {
+		r := &w.runs[i]
+		p.Accounts[i], p.At[i], p.Sequences[i], p.Debits[i], p.Credits[i] = r.account, r.at, r.sequence, r.debits, r.credits
+		p.Lines[i] = r.lines
+	}
+	batch.Queue(settlementpg.AddRuns, p.Accounts, p.At, p.Sequences, p.Debits, p.Credits, p.Lines)
+	batch.Queue(settlementdb.DeleteMoves, l.Number)
 }

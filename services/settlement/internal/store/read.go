@@ -9,6 +9,7 @@ import (
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
+	"github.com/backlot-video/backlot/sql/gen/settlementpg"
 )
 
 // Page asks for part of a list in order of ids, which is that of making.
@@ -21,34 +22,41 @@ type Page struct {
 func (s *Store) Account(
 	ctx context.Context, tenantID, ownerID string, purpose ledger.Purpose, currency string,
 ) (account ledger.Account, found bool, err error) {
-	row, err := s.queries().FindAccount(ctx, settlementdb.FindAccountParams{
-		TenantID: tenantID, OwnerID: ownerID, Purpose: string(purpose), Currency: currency,
+	all, err := s.readAccounts(ctx, func(q *settlementdb.Queries) ([]settlementdb.GetAccountRow, error) {
+		row, err := q.FindAccount(ctx, settlementdb.FindAccountParams{
+			TenantID: tenantID, OwnerID: ownerID, Purpose: string(purpose), Currency: currency,
+		})
+		return []settlementdb.GetAccountRow{settlementdb.GetAccountRow(row)}, err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return ledger.Account{}, false, nil
 	}
-	return decodeAccount(settlementdb.GetAccountRow(row)), err == nil, err
+	if err != nil {
+		return ledger.Account{}, false, err
+	}
+	return all[0], true, nil
 }
 
 // Accounts lists a tenant's accounts, of one owner where ownerID is not empty.
 func (s *Store) Accounts(ctx context.Context, tenantID, ownerID string, page Page) ([]ledger.Account, error) {
-	rows, err := s.queries().ListAccounts(ctx, settlementdb.ListAccountsParams{
-		TenantID: tenantID, OwnerID: ownerID, AllOwners: flag(ownerID == ""), AfterID: page.After, MaxRows: int32(page.Limit),
+	return s.readAccounts(ctx, func(q *settlementdb.Queries) ([]settlementdb.GetAccountRow, error) {
+		rows, err := q.ListAccounts(ctx, settlementdb.ListAccountsParams{
+			TenantID: tenantID, OwnerID: ownerID, AllOwners: flag(ownerID == ""), AfterID: page.After, MaxRows: int32(page.Limit),
+		})
+		return accountRows(rows), err
 	})
-	accounts := make([]ledger.Account, 0, len(rows))
-	for _, row := range rows {
-		accounts = append(accounts, decodeAccount(settlementdb.GetAccountRow(row)))
-	}
-	return accounts, err
 }
 
 // AccountByID returns an account by id, or ErrNotFound.
 func (s *Store) AccountByID(ctx context.Context, tenantID, id string) (ledger.Account, error) {
-	row, err := s.queries().GetAccount(ctx, settlementdb.GetAccountParams{TenantID: tenantID, ID: id})
+	all, err := s.readAccounts(ctx, func(q *settlementdb.Queries) ([]settlementdb.GetAccountRow, error) {
+		row, err := q.GetAccount(ctx, settlementdb.GetAccountParams{TenantID: tenantID, ID: id})
+		return []settlementdb.GetAccountRow{row}, err
+	})
 	if err != nil {
 		return ledger.Account{}, fmt.Errorf("account %s: %w", id, notFound(err))
 	}
-	return decodeAccount(row), nil
+	return all[0], nil
 }
 
 // Transfer returns a transfer by id, or ErrNotFound.
@@ -129,6 +137,19 @@ func same[Row transferRow](rows []Row) []settlementdb.GetTransferRow {
 	all := make([]settlementdb.GetTransferRow, len(rows))
 	for i, row := range rows {
 		all[i] = settlementdb.GetTransferRow(row)
+	}
+	return all
+}
+
+// accountRow is an account as any of the queries gives it.
+type accountRow interface {
+	settlementdb.ListAccountsRow | settlementdb.ListAccountsOfRow | settlementpg.FindAccountsRow | settlementpg.GetAccountsRow
+}
+
+func accountRows[Row accountRow](rows []Row) []settlementdb.GetAccountRow {
+	all := make([]settlementdb.GetAccountRow, len(rows))
+	for i, row := range rows {
+		all[i] = settlementdb.GetAccountRow(row)
 	}
 	return all
 }

@@ -40,6 +40,18 @@ type Ledger struct {
 	LastAccount        int64 // the last number that an account got
 	Head               ledger.Head
 	UpdatedAt          time.Time // of the last batch
+	Unsorted           int64     // moves that are in no run
+}
+
+// After is a ledger as it is after changes at a time. Where that makes many
+// moves that are in no run, the batch sorts them.
+func (s *Store) After(l Ledger, changes ledger.Changes, at time.Time) Ledger {
+	l.LastAccount, l.Head, l.UpdatedAt = changes.LastNumber, changes.Head, at
+	l.Unsorted += int64(len(changes.Moves))
+	if l.Unsorted >= s.sortAfter {
+		l.Unsorted = 0
+	}
+	return l
 }
 
 // Lock holds a ledger until the transaction ends. A new one begins empty.
@@ -50,6 +62,7 @@ func (s *Session) Lock(ctx context.Context, tenantID, currency string) (Ledger, 
 			return Ledger{
 				Number: row.Number, TenantID: tenantID, Currency: currency, Version: row.Version, LastAccount: row.Accounts,
 				Head: ledger.Head{Sequence: row.Sequence, Hash: digest(row.Hash)}, UpdatedAt: timeOf(row.UpdatedAt),
+				Unsorted: row.Unsorted,
 			}, nil
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
@@ -129,6 +142,7 @@ type written struct {
 	facts    []Fact
 	postings []string // of each of Added
 	unlocked bool     // the ledger's row is still to be held
+	runs     []run    // where the batch sorts its ledger's moves: those, and its own
 }
 
 func newWritten(book *ledger.Book, changes ledger.Changes, at time.Time) written {
@@ -138,12 +152,12 @@ func newWritten(book *ledger.Book, changes ledger.Changes, at time.Time) written
 	})}
 }
 
-// Write writes what a batch has come to. It reports false where an id or an
+// Write writes what a batch has come to. The ledger is as After has it. It reports false where an id or an
 // idempotency key was taken: then the transaction must not commit.
 func (s *Session) Write(
-	ctx context.Context, l Ledger, book *ledger.Book, changes ledger.Changes, at time.Time, facts []Fact,
+	ctx context.Context, l Ledger, book *ledger.Book, changes ledger.Changes, facts []Fact,
 ) (bool, error) {
-	w := newWritten(book, changes, at)
+	w := newWritten(book, changes, l.UpdatedAt)
 	w.facts = facts
 	return s.write(ctx, l, &w)
 }
@@ -160,7 +174,35 @@ func (s *Session) write(ctx context.Context, l Ledger, w *written) (bool, error)
 			return false, err
 		}
 	}
+	if len(w.Moves) > 0 && l.Unsorted == 0 {
+		if err := s.sort(ctx, l, w); err != nil {
+			return false, err
+		}
+	}
 	return s.rows.write(ctx, l, w)
+}
+
+// sort makes runs of the moves that the ledger has and those of the batch.
+func (s *Session) sort(ctx context.Context, l Ledger, w *written) error {
+	if w.unlocked {
+		held, err := s.q.LockLedger(ctx, settlementdb.LockLedgerParams{TenantID: l.TenantID, Currency: l.Currency})
+		if errors.Is(err, sql.ErrNoRows) || err == nil && held.Version != l.Version {
+			err = ErrMoved
+		}
+		if err != nil {
+			return err
+		}
+		w.unlocked = false
+	}
+	all := &tail{}
+	if err := all.reach(ctx, s.q, l.Number, w.Moves[0].Sequence-1); err != nil {
+		return err
+	}
+	for _, m := range w.Moves {
+		all.put(w.at.UnixMicro(), m)
+	}
+	w.runs = sortMoves(all)
+	return nil
 }
 
 // Batch is what a batch has come to that was applied before its ledger was
@@ -170,8 +212,8 @@ type Batch struct {
 	written written
 }
 
-// NewBatch makes a Batch of changes that are detached. The ledger is as it will
-// be once the batch is written, UpdatedAt its time.
+// NewBatch makes a Batch of changes that are detached. The ledger is as
+// After has it.
 func NewBatch(l Ledger, book *ledger.Book, changes ledger.Changes) *Batch {
 	return &Batch{ledger: l, written: newWritten(book, changes, l.UpdatedAt)}
 }

@@ -18,6 +18,7 @@ import (
 // sqlite reads row by row, and writes many rows with a statement.
 type sqlite struct {
 	tx       *sql.Tx
+	store    *Store
 	q        *settlementdb.Queries
 	prepared map[insertion]*sql.Stmt
 	args     []any
@@ -45,7 +46,7 @@ var (
 		`INSERT INTO balances (account, debits_pending, credits_pending) VALUES `,
 		` ON CONFLICT (account) DO UPDATE SET debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending`, 3,
 	}
-	historyRows = &table{`INSERT INTO history (account, at, sequence, debits, credits) VALUES `, ``, 5}
+	runRows = &table{`INSERT INTO runs (account, at, sequence, debits, credits, lines) VALUES `, ``, 6}
 )
 
 // chunks are the numbers of rows that a statement may have.
@@ -89,7 +90,7 @@ func (p *prepared) all(ctx context.Context, db *database.DB) (map[insertion]*sql
 		return p.statements, nil
 	}
 	all := make(map[insertion]*sql.Stmt)
-	for _, into := range []*table{transferRows, balanceRows, historyRows} {
+	for _, into := range []*table{transferRows, balanceRows, runRows} {
 		row := "(?" + strings.Repeat(", ?", into.columns-1) + ")"
 		for _, size := range chunks {
 			//nolint:sqlclosecheck // it lives as long as the database
@@ -105,7 +106,7 @@ func (p *prepared) all(ctx context.Context, db *database.DB) (map[insertion]*sql
 }
 
 func (s *sqlite) named(ctx context.Context, l Ledger, names []ledger.Name) ([]ledger.Account, error) {
-	var found []ledger.Account
+	var found []settlementdb.GetAccountRow
 	for _, name := range names {
 		row, err := s.q.FindAccount(ctx, settlementdb.FindAccountParams{
 			TenantID: l.TenantID, OwnerID: name.OwnerID, Purpose: string(name.Purpose), Currency: l.Currency,
@@ -116,13 +117,13 @@ func (s *sqlite) named(ctx context.Context, l Ledger, names []ledger.Name) ([]le
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, decodeAccount(settlementdb.GetAccountRow(row)))
+		found = append(found, settlementdb.GetAccountRow(row))
 	}
-	return found, nil
+	return s.store.accounts(ctx, s.q, found...)
 }
 
 func (s *sqlite) accounts(ctx context.Context, l Ledger, ids []string) ([]ledger.Account, error) {
-	var found []ledger.Account
+	var found []settlementdb.GetAccountRow
 	for _, id := range ids {
 		row, err := s.q.GetAccount(ctx, settlementdb.GetAccountParams{TenantID: l.TenantID, ID: id})
 		if errors.Is(err, sql.ErrNoRows) {
@@ -131,9 +132,9 @@ func (s *sqlite) accounts(ctx context.Context, l Ledger, ids []string) ([]ledger
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, decodeAccount(row))
+		found = append(found, row)
 	}
-	return found, nil
+	return s.store.accounts(ctx, s.q, found...)
 }
 
 func (s *sqlite) byKey(ctx context.Context, l Ledger, keys []string) ([]settlementdb.GetTransferRow, error) {
@@ -188,17 +189,10 @@ func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	slices.SortFunc(w.Moves, func(a, b ledger.Move) int {
-		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Sequence, b.Sequence))
-	})
-	at := w.at.UnixMicro()
-	_, err = s.insert(ctx, historyRows, len(w.Moves), func(i int) {
-		m := &w.Moves[i]
-		s.args = append(s.args, m.Account, s.at, m.Sequence, m.Debits, m.Credits)
-	})
-	if err != nil {
+	if err := s.addMoves(ctx, l, w); err != nil {
 		return false, err
 	}
+	at := w.at.UnixMicro()
 	for _, fact := range w.facts {
 		err := s.q.AddFact(ctx, settlementdb.AddFactParams{ID: fact.ID, TenantID: l.TenantID, Sequence: at, Envelope: fact.Envelope, CreatedAt: at})
 		if err != nil {
@@ -207,11 +201,33 @@ func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) 
 	}
 	moved, err := s.q.MoveLedger(ctx, settlementdb.MoveLedgerParams{
 		Number: l.Number, Version: l.Version, Accounts: w.LastNumber, Sequence: w.Head.Sequence, Hash: w.Head.Hash[:], UpdatedAt: at,
+		Unsorted: l.Unsorted,
 	})
 	if err == nil && moved != 1 {
 		err = ErrMoved
 	}
 	return true, err
+}
+
+// addMoves writes a batch's moves, or the runs that they were sorted into.
+func (s *sqlite) addMoves(ctx context.Context, l Ledger, w *written) error {
+	if len(w.runs) > 0 {
+		_, err := s.insert(ctx, runRows, len(w.runs), func(i int) {
+			r := &w.runs[i]
+			s.args = append(s.args, r.account, r.at, r.sequence, r.debits, r.credits, r.lines)
+		})
+		if err != nil {
+			return err
+		}
+		return s.q.DeleteMoves(ctx, l.Number)
+	}
+	if len(w.Moves) == 0 {
+		return nil
+	}
+	first := w.Moves[0].Sequence
+	return s.q.AddMoves(ctx, settlementdb.AddMovesParams{
+		Ledger: l.Number, Sequence: w.Head.Sequence, First: first, At: w.at.UnixMicro(), Moves: encodeMoves(nil, l.Number<<32, first, w.Moves),
+	})
 }
 
 func (s *sqlite) addAccounts(ctx context.Context, l Ledger, w *written) (bool, error) {

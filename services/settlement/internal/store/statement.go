@@ -2,8 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
@@ -13,22 +12,20 @@ import (
 
 // PostedAt sums what was posted to an account before a time.
 func (s *Store) PostedAt(ctx context.Context, account ledger.Account, at time.Time) (statement.Sums, error) {
-	return sumsTo(ctx, s.queries(), account, at, 0)
+	var sums statement.Sums
+	err := s.reading(ctx, func(q *settlementdb.Queries) error {
+		h, err := s.history(ctx, q, account)
+		if err != nil {
+			return err
+		}
+		sums, err = h.sums(ctx, before(at))
+		return err
+	})
+	return sums, err
 }
 
-// sumsTo sums what was posted before a time, or at it up to a place in the
-// chain.
-func sumsTo(
-	ctx context.Context, q *settlementdb.Queries, account ledger.Account, at time.Time, sequence int64,
-) (statement.Sums, error) {
-	row, err := q.HistoryBefore(ctx, settlementdb.HistoryBeforeParams{
-		Account: account.Number, Before: at.UnixMicro(), Sequence: sequence,
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return statement.Sums{}, nil
-	}
-	return statement.Sums{Debits: row.Debits, Credits: row.Credits}, err
-}
+// before is the last place before a time.
+func before(at time.Time) place { return place{at.UnixMicro(), 0} }
 
 // Statement reads up to limit lines that follow a place of an account over
 // [from, to), all of one state of the database.
@@ -36,41 +33,66 @@ func (s *Store) Statement(
 	ctx context.Context, account ledger.Account, from, to time.Time, after statement.Place, limit int,
 ) (statement.Statement, error) {
 	result := statement.Statement{Account: account, From: from, To: to}
-	tx, err := s.snapshot(ctx)
-	if err != nil {
-		return result, err
-	}
-	defer func() { _ = tx.Rollback() }() // it has written nothing
-	q := settlementdb.New(tx)
-	opening, err := sumsTo(ctx, q, account, from, 0)
-	if err != nil {
-		return result, err
-	}
-	closing, err := sumsTo(ctx, q, account, to, 0)
-	if err != nil {
-		return result, err
-	}
-	if after.PostedAt.Before(from) {
-		after = statement.Place{PostedAt: from}
-	}
-	before, err := sumsTo(ctx, q, account, after.PostedAt, after.Sequence)
-	if err != nil {
-		return result, err
-	}
-	rows, err := q.ListStatement(ctx, settlementdb.ListStatementParams{
-		Ledger: account.Number >> 32, Account: account.Number, FromTime: from.UnixMicro(), ToTime: to.UnixMicro(),
-		AfterTime: after.PostedAt.UnixMicro(), AfterSequence: after.Sequence, MaxRows: int32(limit) + 1,
+	err := s.reading(ctx, func(q *settlementdb.Queries) error {
+		h, err := s.history(ctx, q, account)
+		if err != nil {
+			return err
+		}
+		opening, err := h.sums(ctx, before(from))
+		if err != nil {
+			return err
+		}
+		closing, err := h.sums(ctx, before(to))
+		if err != nil {
+			return err
+		}
+		begin := place{after.PostedAt.UnixMicro(), after.Sequence}
+		if after.PostedAt.Before(from) {
+			begin = before(from)
+		}
+		first, err := h.sums(ctx, begin)
+		if err != nil {
+			return err
+		}
+		moves, err := h.list(ctx, begin, before(to), limit+1)
+		if err != nil {
+			return err
+		}
+		result.More = len(moves) > limit
+		entries, err := h.entries(ctx, first, moves[:min(limit, len(moves))])
+		if err != nil {
+			return err
+		}
+		result, err = fill(result, opening, closing, first, entries)
+		return err
 	})
-	if err != nil {
-		return result, err
+	return result, err
+}
+
+// entries are what a statement says of moves that follow some sums.
+func (h history) entries(ctx context.Context, last statement.Sums, moves []move) ([]statement.Entry, error) {
+	entries := make([]statement.Entry, 0, len(moves))
+	for _, m := range moves {
+		row, err := h.q.PlaceOf(ctx, settlementdb.PlaceOfParams{Ledger: h.account >> 32, Sequence: m.sequence})
+		if err != nil {
+			return nil, fmt.Errorf("transfer %d of the chain: %w", m.sequence, err)
+		}
+		side, amount := ledger.Debit, m.debits-last.Debits
+		if amount == 0 {
+			side, amount = ledger.Credit, m.credits-last.Credits
+		}
+		last = statement.Sums{Debits: m.debits, Credits: m.credits}
+		entries = append(entries, statement.Entry{
+			PostedAt: timeOf(m.at), Sequence: m.sequence, TransferID: row.ID, Type: ledger.Type(row.Type),
+			Reference: row.Reference, Side: side, Amount: amount,
+		})
 	}
-	result.More = len(rows) > limit
-	return fill(result, opening, closing, before, rows[:min(limit, len(rows))])
+	return entries, nil
 }
 
 // fill computes balances.
 func fill(
-	result statement.Statement, opening, closing, before statement.Sums, rows []settlementdb.ListStatementRow,
+	result statement.Statement, opening, closing, before statement.Sums, entries []statement.Entry,
 ) (statement.Statement, error) {
 	var err error
 	if result.Opening, err = statement.Balance(result.Account, opening); err != nil {
@@ -82,18 +104,6 @@ func fill(
 	first, err := statement.Balance(result.Account, before)
 	if err != nil {
 		return result, err
-	}
-	entries := make([]statement.Entry, 0, len(rows))
-	for _, row := range rows {
-		side, amount := ledger.Debit, row.Debits-before.Debits
-		if amount == 0 {
-			side, amount = ledger.Credit, row.Credits-before.Credits
-		}
-		before = statement.Sums{Debits: row.Debits, Credits: row.Credits}
-		entries = append(entries, statement.Entry{
-			PostedAt: timeOf(row.At), Sequence: row.Sequence, TransferID: row.ID, Type: ledger.Type(row.Type),
-			Reference: row.Reference, Side: side, Amount: amount,
-		})
 	}
 	result.Lines, err = statement.Lines(result.Account, first, entries)
 	return result, err

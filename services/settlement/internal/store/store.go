@@ -6,13 +6,17 @@
 //	sqlite.go    a batch on SQLite: statements of many rows
 //	postgres.go  a batch on PostgreSQL: an array for each column
 //	read.go      reading accounts and transfers
-//	history.go   balances as of a time
+//	moves.go     moves of batches, and the runs that they are sorted into
+//	tail.go      what is not sorted yet, by account
+//	history.go   postings of an account, balances as of a time
 //	statement.go payout.go reconciliation.go match.go  what is kept beside the ledgers
 //	verify.go    giving a whole ledger to a ledger.Verifier
 //	encode.go    rows to and from the ledger's types
 //
 // All that a batch does is written in one transaction: transfers, balances,
-// the end of the chain, the facts for the outbox. A batch holds the row of its
+// the end of the chain, the facts for the outbox. What was posted to accounts is
+// written as one row of moves, which is sorted by account once there are many:
+// who reads an account looks at its runs, and at what comes after them. A batch holds the row of its
 // ledger (tenant, currency) until it commits, so a ledger has one writer at a
 // time, whatever the number of processes; the row's version tells a writer
 // whether others have written since. What may be booked is package ledger's to
@@ -45,11 +49,21 @@ type Fact struct {
 type Store struct {
 	db       *database.DB
 	names    names
+	tails    tails
 	prepared prepared // on SQLite
+
+	sortAfter int64
 }
 
 // New makes a Store of a database with settlement's migrations.
-func New(db *database.DB) *Store { return &Store{db: db} }
+func New(db *database.DB) *Store { return &Store{db: db, sortAfter: defaultSortAfter} }
+
+// SortAfter has moves of a ledger sorted when there are so many, at least 1.
+// It returns the Store, which must not be in use.
+func (s *Store) SortAfter(moves int) *Store {
+	s.sortAfter = int64(max(1, moves))
+	return s
+}
 
 func (s *Store) queries() *settlementdb.Queries { return settlementdb.New(s.db.Read()) }
 
@@ -69,7 +83,7 @@ func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, session 
 		return err
 	}
 	return s.db.WriteAlone(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		rows := &sqlite{tx: tx, q: settlementdb.New(tx), prepared: statements}
+		rows := &sqlite{tx: tx, store: s, q: settlementdb.New(tx), prepared: statements}
 		return fn(ctx, &Session{Tx: tx, store: s, q: rows.q, rows: rows})
 	})
 }

@@ -3,9 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"math"
 
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
@@ -32,16 +30,15 @@ const verifyPage = 500
 // of the database, while booking goes on. Its time and reading grow with the
 // number of transfers; its memory with that of accounts.
 func (s *Store) Verify(ctx context.Context, tenantID string) (Report, error) {
-	tx, err := s.snapshot(ctx)
-	if err != nil {
-		return Report{}, err
-	}
-	defer func() { _ = tx.Rollback() }() // it has written nothing
-	return s.verifyIn(ctx, tx, tenantID)
+	var report Report
+	err := s.reading(ctx, func(q *settlementdb.Queries) (err error) {
+		report, err = s.verifyIn(ctx, q, tenantID)
+		return err
+	})
+	return report, err
 }
 
-func (s *Store) verifyIn(ctx context.Context, tx *sql.Tx, tenantID string) (Report, error) {
-	q := settlementdb.New(tx)
+func (s *Store) verifyIn(ctx context.Context, q *settlementdb.Queries, tenantID string) (Report, error) {
 	rows, err := q.ListLedgers(ctx, tenantID)
 	if err != nil {
 		return Report{}, err
@@ -60,6 +57,16 @@ func (s *Store) verifyIn(ctx context.Context, tx *sql.Tx, tenantID string) (Repo
 	}
 	report.Faults = report.Faults[:min(len(report.Faults), ledger.MaxFaults)]
 	return report, nil
+}
+
+// reading runs fn with queries of one state of the database.
+func (s *Store) reading(ctx context.Context, fn func(q *settlementdb.Queries) error) error {
+	tx, err := s.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // it has written nothing
+	return fn(settlementdb.New(tx))
 }
 
 // snapshot opens a transaction that sees one state of the database.
@@ -89,6 +96,10 @@ func (s *Store) verifyLedger(ctx context.Context, q *settlementdb.Queries, l set
 		}
 		more = len(rows) == verifyPage
 	}
+	rest := &tail{} // as it is stored, whatever is remembered
+	if err := rest.reach(ctx, q, l.Number, l.Sequence); err != nil {
+		return err
+	}
 	for after, more := "", true; more; {
 		rows, err := q.ListAccounts(ctx, settlementdb.ListAccountsParams{
 			TenantID: l.TenantID, AllOwners: 1, AfterID: after, MaxRows: verifyPage,
@@ -102,8 +113,9 @@ func (s *Store) verifyLedger(ctx context.Context, q *settlementdb.Queries, l set
 				continue
 			}
 			account := decodeAccount(settlementdb.GetAccountRow(row))
+			rest.settle(&account, l.Sequence)
 			v.Account(account)
-			if err := verifyHistory(ctx, q, account, v); err != nil {
+			if err := verifyHistory(ctx, q, account, rest, v); err != nil {
 				return err
 			}
 		}
@@ -131,12 +143,34 @@ func (s *Store) verifyChain(ctx context.Context, q *settlementdb.Queries, number
 	return nil
 }
 
-// verifyHistory compares the last of an account's history with its balance.
-func verifyHistory(ctx context.Context, q *settlementdb.Queries, account ledger.Account, v *ledger.Verifier) error {
-	last, err := q.HistoryAt(ctx, settlementdb.HistoryAtParams{Account: account.Number, At: math.MaxInt64})
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
+// verifyHistory gives the verifier all that is kept of an account's postings.
+func verifyHistory(ctx context.Context, q *settlementdb.Queries, account ledger.Account, rest *tail, v *ledger.Verifier) error {
+	var history ledger.History
+	add := func(m move) {
+		history.Add(ledger.Move{Account: account.Number, Sequence: m.sequence, Debits: m.debits, Credits: m.credits}, m.at)
 	}
-	v.History(account, last.Debits, last.Credits)
+	for after, more := (place{}), true; more; {
+		rows, err := q.RunsAfter(ctx, settlementdb.RunsAfterParams{
+			Account: account.Number, After: after.at, Sequence: after.sequence, MaxRows: verifyPage,
+		})
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			moves, err := decodeRun(row)
+			if err != nil {
+				history.Broken(row.Sequence)
+			}
+			for _, m := range moves {
+				add(m)
+			}
+			after = place{row.At, row.Sequence}
+		}
+		more = len(rows) == verifyPage
+	}
+	for _, m := range rest.moves[account.Number] {
+		add(m)
+	}
+	v.History(account, history)
 	return nil
 }
