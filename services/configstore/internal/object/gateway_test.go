@@ -101,6 +101,14 @@ func TestPoliciesThatCannotWorkAreRefused(t *testing.T) {
 		{`"jwt": {"issuer": "i"}`, "policy.jwt.secret"},
 		{`"api_key": {"secret": "s", "header": "a:", "query": "a&b"}`, "policy.api_key.header policy.api_key.query"},
 		{`"client_certificate": {"names": ["*.a", "a.*"]}`, "policy.client_certificate.names[1]"},
+		{`"any_of": [{"jwt": {"secret": "s", "issuer": "i"}}, {"api_key": {"secret": "s"}}, {"client_certificate": {}}]`, ""},
+		{`"any_of": [{"jwt": {"secret": "s", "issuer": "i", "optional": true, "forward": {"sub": "Host"}}}, {"api_key": {"secret": "s", "header": "a b", "optional": true}}]`,
+			"policy.any_of[0].jwt.forward[sub] policy.any_of[0].jwt.optional policy.any_of[1].api_key.header policy.any_of[1].api_key.optional"},
+		{`"any_of": [{"api_key": {"secret": "s", "query": "k"}}, {"api_key": {"secret": "t", "header": "x-api-key", "query": "k"}}]`,
+			"policy.any_of[1].api_key.header policy.any_of[1].api_key.query"},
+		{`"any_of": [{"api_key": {"secret": "s"}}, {"client_certificate": {"names": ["a.*"]}}], "jwt": {"secret": "s", "issuer": "i"}`,
+			"policy.any_of policy.any_of[1].client_certificate.names[0]"},
+		{`"any_of": [{}]`, "policy.any_of[0].how"},
 		{`"external_authorization": {"cluster": "c", "headers": ["a", "b c"]}`, "policy.external_authorization.headers[1]"},
 		{`"rate_limits": [{"name": "a", "rate": 1, "strict": true}, {"name": "b", "rate": 1, "strict": true, "global": true}]`, "policy.rate_limits[0].strict"},
 		{`"external_authorization": {"cluster": "c", "timeout": "0s"}`, "policy.external_authorization.timeout"},
@@ -272,9 +280,11 @@ func TestReferencesOfEveryDepthAreFound(t *testing.T) {
 	}{
 		{
 			"Route", new(gatewayv1.Route), `{"split": {"clusters": [{"cluster": "a"}, {"cluster": "b"}]}, "mirrors": [{"cluster": "c"}],
-			"policy": {"external_authorization": {"cluster": "d"}, "jwt": {"secret": "e"}, "api_key": {"secret": "f"}}}`,
+			"policy": {"external_authorization": {"cluster": "d"}, "jwt": {"secret": "e"}, "api_key": {"secret": "f"},
+			"any_of": [{"jwt": {"secret": "g"}}, {"api_key": {"secret": "h"}}]}}`,
 			"split.clusters[0].cluster=Cluster default/a split.clusters[1].cluster=Cluster default/b mirrors[0].cluster=Cluster default/c " +
-				"policy.external_authorization.cluster=Cluster default/d policy.jwt.secret=Secret default/e policy.api_key.secret=Secret default/f",
+				"policy.external_authorization.cluster=Cluster default/d policy.jwt.secret=Secret default/e policy.api_key.secret=Secret default/f " +
+				"policy.any_of[0].jwt.secret=Secret default/g policy.any_of[1].api_key.secret=Secret default/h",
 		},
 		{"Cluster", new(gatewayv1.Cluster), `{"tls": {"authority": "a", "certificate": "b"}}`, "tls.authority=Secret default/a tls.certificate=Secret default/b"},
 		{

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"net/url"
 	"regexp"
 	"slices"
@@ -101,27 +102,74 @@ func isOrigin(text string) bool {
 
 // authentication checks who calls and who may.
 func (f *finder) authentication(p *gatewayv1.RoutePolicy) {
-	for claim, header := range p.GetJwt().GetForward() {
-		if !isToken(header) || reserved(header) {
-			f.addf("policy.jwt.forward["+claim+"]", "%q is no name of a header field that may be set", header)
-		}
-	}
-	key := p.GetApiKey()
-	if header := key.GetHeader(); header != "" && !isToken(header) {
-		f.addf("policy.api_key.header", "%q is no name of a header field", header)
-	}
-	if query := key.GetQuery(); strings.ContainsAny(query, "&=+%#") || !isText(query) {
-		f.addf("policy.api_key.query", "%q is no name of a parameter", query)
-	}
-	for n, name := range p.GetClientCertificate().GetNames() {
-		if strings.Contains(strings.TrimPrefix(name, "*."), "*") || !isText(name) {
-			f.addf(at("policy.client_certificate.names", n), "%q: * stands in front only, as `*.example.com`", name)
-		}
-	}
+	f.jwt("policy.jwt", p.GetJwt())
+	f.apiKey("policy.api_key", p.GetApiKey())
+	f.clientCertificate("policy.client_certificate", p.GetClientCertificate())
+	f.anyOf(p)
 	f.tokens("policy.external_authorization.headers", p.GetExternalAuthorization().GetHeaders())
 	for name, value := range p.GetExternalAuthorization().GetContext() {
 		if !isText(name) || !isText(value) {
 			f.addf("policy.external_authorization.context", "must not hold control characters")
+		}
+	}
+}
+
+func (f *finder) jwt(path string, j *gatewayv1.Jwt) {
+	for claim, header := range j.GetForward() {
+		if !isToken(header) || reserved(header) {
+			f.addf(path+".forward["+claim+"]", "%q is no name of a header field that may be set", header)
+		}
+	}
+}
+
+func (f *finder) apiKey(path string, key *gatewayv1.ApiKey) {
+	if header := key.GetHeader(); header != "" && !isToken(header) {
+		f.addf(path+".header", "%q is no name of a header field", header)
+	}
+	if query := key.GetQuery(); strings.ContainsAny(query, "&=+%#") || !isText(query) {
+		f.addf(path+".query", "%q is no name of a parameter", query)
+	}
+}
+
+func (f *finder) clientCertificate(path string, c *gatewayv1.ClientCertificate) {
+	for n, name := range c.GetNames() {
+		if strings.Contains(strings.TrimPrefix(name, "*."), "*") || !isText(name) {
+			f.addf(at(path+".names", n), "%q: * stands in front only, as `*.example.com`", name)
+		}
+	}
+}
+
+// anyOf checks ways of which one is enough.
+func (f *finder) anyOf(p *gatewayv1.RoutePolicy) {
+	if len(p.GetAnyOf()) > 0 && (p.GetJwt() != nil || p.GetApiKey() != nil) {
+		f.addf("policy.any_of", "is set together with jwt or api_key, which would be asked for besides: leave these out")
+	}
+	seen := map[string]int{}
+	once := func(path, place string, n int) {
+		if other, taken := seen[place]; taken {
+			f.addf(path, "%s looks there too: put the keys into one secret", at("any_of", other))
+			return
+		}
+		seen[place] = n
+	}
+	for n, one := range p.GetAnyOf() {
+		path := at("policy.any_of", n)
+		f.jwt(path+".jwt", one.GetJwt())
+		f.clientCertificate(path+".client_certificate", one.GetClientCertificate())
+		if one.GetJwt().GetOptional() {
+			f.addf(path+".jwt.optional", "would let everybody pass")
+		}
+		key := one.GetApiKey()
+		if key == nil {
+			continue
+		}
+		f.apiKey(path+".api_key", key)
+		if key.GetOptional() {
+			f.addf(path+".api_key.optional", "would let everybody pass")
+		}
+		once(path+".api_key.header", "header "+strings.ToLower(cmp.Or(key.GetHeader(), "X-API-Key")), n)
+		if key.GetQuery() != "" {
+			once(path+".api_key.query", "query "+key.GetQuery(), n)
 		}
 	}
 }

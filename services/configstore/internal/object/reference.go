@@ -23,6 +23,8 @@ var references = []reference{
 	{kind: "Route", field: "policy.external_authorization.cluster", target: "Cluster"},
 	{kind: "Route", field: "policy.jwt.secret", target: "Secret"},
 	{kind: "Route", field: "policy.api_key.secret", target: "Secret"},
+	{kind: "Route", field: "policy.any_of.jwt.secret", target: "Secret"},
+	{kind: "Route", field: "policy.any_of.api_key.secret", target: "Secret"},
 	{kind: "Cluster", field: "tls.authority", target: "Secret"},
 	{kind: "Cluster", field: "tls.certificate", target: "Secret"},
 	{kind: "Listener", field: "tls.certificates", target: "Secret"},

@@ -131,8 +131,10 @@ func renderProtocol(c *gatewayv1.Cluster) *upstreamv3.HttpProtocolOptions {
 	return options
 }
 
+// renderOutlier is nil where nothing is to be ejected. What a cluster leaves
+// open has the defaults, and so has one that says nothing.
 func renderOutlier(o *gatewayv1.OutlierDetection) *clusterv3.OutlierDetection {
-	if o == nil {
+	if o.GetOff() {
 		return nil
 	}
 	detection := &clusterv3.OutlierDetection{

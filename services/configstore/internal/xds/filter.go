@@ -75,7 +75,7 @@ func filterConfigs(p *gatewayv1.RoutePolicy) (map[string]*anypb.Any, error) {
 
 // guarded tells that not everybody may call.
 func guarded(p *gatewayv1.RoutePolicy) bool {
-	return len(p.GetPrincipals()) > 0 || p.GetJwt() != nil || p.GetApiKey() != nil || p.GetClientCertificate() != nil ||
+	return len(p.GetPrincipals()) > 0 || len(p.GetAnyOf()) > 0 || p.GetJwt() != nil || p.GetApiKey() != nil || p.GetClientCertificate() != nil ||
 		p.GetExternalAuthorization() != nil
 }
 

@@ -176,6 +176,8 @@ func (g *maker) cluster() *gatewayv1.Cluster {
 			Consecutive: g.number(9), Interval: g.duration(time.Second, time.Minute), BaseEject: g.duration(time.Second, 30*time.Second),
 			MaxEject: g.duration(time.Minute, time.Hour), MaxEjectPercent: g.number(100), SuccessRate: float64(g.IntN(30)) / 10,
 		}
+	} else if g.maybe() {
+		c.OutlierDetection = &gatewayv1.OutlierDetection{Off: true}
 	}
 	if g.maybe() {
 		c.HealthCheck = g.health()
@@ -333,6 +335,13 @@ func (g *maker) policy(r *gatewayv1.Route) {
 	}
 	if g.maybe() {
 		p.ClientCertificate = &gatewayv1.ClientCertificate{Names: g.some("a.b", "*.c.d")}
+	}
+	if p.GetJwt() == nil && p.GetApiKey() == nil && g.maybe() {
+		p.AnyOf = []*gatewayv1.Authentication{
+			{How: &gatewayv1.Authentication_Jwt{Jwt: &gatewayv1.Jwt{Secret: "jwks", Issuer: "https://issuer", Forward: map[string]string{"sub": "X-Sub"}}}},
+			{How: &gatewayv1.Authentication_ApiKey{ApiKey: &gatewayv1.ApiKey{Secret: "keys", Query: g.pick("", "key")}}},
+			{How: &gatewayv1.Authentication_ClientCertificate{ClientCertificate: &gatewayv1.ClientCertificate{Names: g.some("a.b")}}},
+		}
 	}
 	if g.maybe() {
 		p.ExternalAuthorization = &gatewayv1.ExternalAuthorization{

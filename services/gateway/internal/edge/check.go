@@ -188,12 +188,8 @@ func (k *checker) policy(p *Policy) {
 	if p.CORS != nil && p.CORS.Credentials && slices.Contains(p.CORS.Origins, "*") {
 		k.addf("policy.cors.credentials", "must not be set with origin *: name the origins")
 	}
-	if p.JWT != nil {
-		k.secret("policy.jwt.secret", p.JWT.Secret, "key set (JWKS)", func(s *Secret) bool { return len(s.JWKS) > 0 })
-	}
-	if p.APIKey != nil {
-		k.secret("policy.api_key.secret", p.APIKey.Secret, "API keys", func(s *Secret) bool { return len(s.APIKeys) > 0 })
-	}
+	k.authentication("policy", &Authentication{JWT: p.JWT, APIKey: p.APIKey})
+	k.anyOf(p)
 	if p.ExtAuthz != nil {
 		k.cluster("policy.ext_authz.cluster", p.ExtAuthz.Cluster)
 	}
@@ -201,6 +197,33 @@ func (k *checker) policy(p *Policy) {
 		if limit := &p.RateLimits[i]; !(limit.Rate > 0) || !(limit.Burst >= 1) {
 			k.addf(fmt.Sprintf("policy.rate_limits[%d]", i), "rate must be above 0 and burst at least 1")
 		}
+	}
+}
+
+// authentication makes sure that secrets hold what is asked of them.
+func (k *checker) authentication(field string, a *Authentication) {
+	if a.JWT != nil {
+		k.secret(field+".jwt.secret", a.JWT.Secret, "key set (JWKS)", func(s *Secret) bool { return len(s.JWKS) > 0 })
+	}
+	if a.APIKey != nil {
+		k.secret(field+".api_key.secret", a.APIKey.Secret, "API keys", func(s *Secret) bool { return len(s.APIKeys) > 0 })
+	}
+}
+
+func (k *checker) anyOf(p *Policy) {
+	if len(p.AnyOf) > 0 && (p.JWT != nil || p.APIKey != nil) {
+		k.addf("policy.any_of", "is set together with jwt or api_key, which would be asked for besides: leave these out")
+	}
+	for i := range p.AnyOf {
+		one := &p.AnyOf[i]
+		field := fmt.Sprintf("policy.any_of[%d]", i)
+		if one.JWT == nil && one.APIKey == nil && one.ClientCert == nil {
+			k.addf(field, "jwt, api_key or client_certificate must be set")
+		}
+		if one.JWT != nil && one.JWT.Optional || one.APIKey != nil && one.APIKey.Optional {
+			k.addf(field, "optional would let everybody pass")
+		}
+		k.authentication(field, one)
 	}
 }
 

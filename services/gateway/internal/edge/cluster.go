@@ -40,7 +40,7 @@ type Cluster struct {
 	RetryBudget    float64
 
 	Errors  *ErrorBreaker
-	Outlier *Outlier
+	Outlier *Outlier // nil: nothing is ejected
 	Health  *HealthCheck
 	Pool    Pool
 	// PanicThreshold: with a smaller share of endpoints healthy, all are used;

@@ -7,7 +7,8 @@ import (
 )
 
 // Policy is what is done to the requests of a route, in this order: CORS, who
-// calls (client certificate, API key, JWT, Backlot's own token), who may, rate
+// calls (client certificate, API key, JWT, any of several, Backlot's own token),
+// who may, rate
 // limits, external authorisation, headers; and with the answer compression and
 // headers.
 type Policy struct {
@@ -25,6 +26,7 @@ type Policy struct {
 	JWT        *JWT
 	APIKey     *APIKey
 	ClientCert *ClientCert
+	AnyOf      []Authentication // one is enough; none: nothing is asked
 	ExtAuthz   *ExtAuthz
 	RateLimits []RateLimit
 	Compress   *Compression
@@ -71,6 +73,13 @@ type CORS struct {
 	ExposeHeaders []string
 	Credentials   bool // never with origin `*`
 	MaxAge        time.Duration
+}
+
+// Authentication is one way to say who calls: one member is set.
+type Authentication struct {
+	JWT        *JWT
+	APIKey     *APIKey
+	ClientCert *ClientCert
 }
 
 // JWT verifies bearer tokens of other issuers.

@@ -48,11 +48,10 @@ func compileAPIKey(policy *edge.APIKey, config *edge.Config) (*apiKeys, error) {
 	return k, nil
 }
 
-// apiKey finds the owner of the key that a request brings. The key does not go
-// further.
-func (c *Chain) apiKey(x *exchange.Exchange) bool {
-	k := c.keys
-	key := k.header.valueIn(x.Request.Fields)
+// take gives the key that a request brings, none where it is empty. The key
+// does not go further.
+func (k *apiKeys) take(x *exchange.Exchange) (key []byte) {
+	key = k.header.valueIn(x.Request.Fields)
 	if k.header.id == exchange.Authorization {
 		if text, err := bearerToken(key); err == nil {
 			key = text
@@ -64,6 +63,13 @@ func (c *Chain) apiKey(x *exchange.Exchange) bool {
 			key = value
 		}
 	}
+	return key
+}
+
+// apiKey finds the owner of the key that a request brings.
+func (c *Chain) apiKey(x *exchange.Exchange) bool {
+	k := c.keys
+	key := k.take(x)
 	if len(key) == 0 {
 		if k.optional {
 			return true

@@ -130,9 +130,7 @@ func (b *bearers) holder(token []byte, now time.Time) (*holder, error) {
 // that it does not take may still be one of Backlot's own.
 func (c *Chain) bearer(x *exchange.Exchange, credential []byte) (left []byte, passed bool) {
 	b, optional := c.bearers, c.route.Policy.JWT.Optional
-	for i := range b.forward {
-		b.forward[i].removeFrom(x.Request.Fields)
-	}
+	b.clear(x)
 	if credential == nil {
 		if optional {
 			return nil, true
@@ -140,11 +138,7 @@ func (c *Chain) bearer(x *exchange.Exchange, credential []byte) (left []byte, pa
 		c.unauthenticated(x, "authorization: a bearer token is asked for here", causeNoJWT)
 		return nil, false
 	}
-	token, err := bearerToken(credential)
-	var h *holder
-	if err == nil {
-		h, err = b.holder(token, x.Began)
-	}
+	h, err := b.credential(credential, x.Began)
 	switch {
 	case err != nil && optional:
 		return credential, true
@@ -155,6 +149,28 @@ func (c *Chain) bearer(x *exchange.Exchange, credential []byte) (left []byte, pa
 		c.unauthenticated(x, "authorization: "+err.Error(), causeJWT)
 		return nil, false
 	}
+	b.tell(x, h)
+	return nil, true
+}
+
+// clear drops what a client says under the names of claims.
+func (b *bearers) clear(x *exchange.Exchange) {
+	for i := range b.forward {
+		b.forward[i].removeFrom(x.Request.Fields)
+	}
+}
+
+// credential finds out what an Authorization field says.
+func (b *bearers) credential(value []byte, now time.Time) (*holder, error) {
+	token, err := bearerToken(value)
+	if err != nil {
+		return nil, err
+	}
+	return b.holder(token, now)
+}
+
+// tell passes on what a token says.
+func (b *bearers) tell(x *exchange.Exchange, h *holder) {
 	if len(h.subject) > 0 {
 		x.Subject = h.subject
 	}
@@ -164,5 +180,4 @@ func (c *Chain) bearer(x *exchange.Exchange, credential []byte) (left []byte, pa
 			x.Request.Fields.Add(f.id, f.name, value)
 		}
 	}
-	return nil, true
 }

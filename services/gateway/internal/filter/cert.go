@@ -70,13 +70,22 @@ func (c *clientCert) nameOf(leaf *x509.Certificate) (string, bool) {
 	return "", every
 }
 
-func (c *Chain) certificate(x *exchange.Exchange) bool {
+// verified is the certificate that TLS has verified, nil: there is none.
+func verified(x *exchange.Exchange) *x509.Certificate {
 	state := x.Request.TLS
 	if state == nil || len(state.VerifiedChains) == 0 {
+		return nil
+	}
+	return state.VerifiedChains[0][0]
+}
+
+func (c *Chain) certificate(x *exchange.Exchange) bool {
+	leaf := verified(x)
+	if leaf == nil {
 		c.refuse(x, 401, "unauthenticated", "a client certificate is asked for here", causeNoCertificate)
 		return false
 	}
-	name, allowed := c.cert.nameOf(state.VerifiedChains[0][0])
+	name, allowed := c.cert.nameOf(leaf)
 	if !allowed {
 		c.refuse(x, 403, "permission_denied", "not open to this client certificate", causeCertificate)
 		return false

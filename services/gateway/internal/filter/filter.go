@@ -5,7 +5,7 @@
 //	filter.go    Chain: the policies of one route, compiled
 //	env.go       Env: what policies share, over all configurations
 //	identity.go  Backlot's own tokens, principals, media grants
-//	cert.go, apikey.go, bearer.go  who calls by other means
+//	cert.go, apikey.go, bearer.go, anyof.go  who calls by other means
 //	limit.go, quota.go  how often
 //	authz.go, check.go  another service's word
 //	cors.go, edit.go, forward.go  what headers say
@@ -52,6 +52,7 @@ type Chain struct {
 	cert    *clientCert
 	keys    *apiKeys
 	bearers *bearers
+	ways    *ways
 	tokens  *tokens
 	limits  []limit
 	authz   *authz
@@ -82,6 +83,8 @@ func Compile(route *edge.Route, config *edge.Config, env *Env) (*Chain, error) {
 	fault("api_key", err)
 	c.bearers, err = env.compileBearers(route.Policy.JWT, config)
 	fault("jwt", err)
+	c.ways, err = env.compileWays(route.Policy.AnyOf, config)
+	fault("any_of", err)
 	c.limits, err = env.compileLimits(route)
 	fault("rate_limits", err)
 	c.authz, err = env.compileAuthz(route.Policy.ExtAuthz, config)
@@ -128,6 +131,9 @@ func (c *Chain) Request(x *exchange.Exchange) Verdict {
 	credential, passed := x.Request.Fields.Get(exchange.Authorization), true
 	if c.bearers != nil {
 		credential, passed = c.bearer(x, credential)
+	}
+	if c.ways != nil {
+		credential, passed = c.anyOf(x, credential)
 	}
 	if !passed || !c.backlot(x, credential) || !c.authorise(x) || !c.limited(x) {
 		return Answered

@@ -22,6 +22,8 @@ const (
 	causeKey // API key is not known
 	causeNoJWT
 	causeJWT
+	causeNoneOf    // of the ways to say who calls none was taken
+	causeAnyOf     // and those that were are not good
 	causeRate      // rate limit
 	causeQuota     // rate limit of all gateways together
 	causeQuotaAway // the configstore did not answer for it
@@ -33,7 +35,7 @@ const (
 
 var causeWords = [causes]string{
 	"token", "principal", "anonymous", "kind", "origin", "no_certificate", "certificate", "no_api_key", "api_key",
-	"no_jwt", "jwt", "rate_limit", "quota", "quota_away", "denied", "authz_down", "authz_body",
+	"no_jwt", "jwt", "no_credential", "credential", "rate_limit", "quota", "quota_away", "denied", "authz_down", "authz_body",
 }
 
 // refuse makes the answer and counts it.

@@ -124,3 +124,16 @@ func TestFewerMayBeEjectedAfterAChange(t *testing.T) {
 		t.Error("an endpoint is ejected though nothing is judged")
 	}
 }
+
+func TestTheOnlyEndpointIsNeverEjected(t *testing.T) {
+	now := &clock{}
+	for n := range 3 {
+		c := built(t, Config{Clock: now.now}, n+1, func(c *edge.Cluster) { c.Outlier = &edge.Outlier{MaxEjectPercent: 100} })
+		for _, m := range c.members {
+			answer(m.Endpoint, now, 50, Outcome{Status: 503})
+		}
+		if got := c.ejections(); got != n {
+			t.Errorf("of %d endpoints that all fail %d are ejected", n+1, got)
+		}
+	}
+}

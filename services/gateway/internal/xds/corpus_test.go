@@ -267,7 +267,7 @@ func wantCluster(name, space string, c *gatewayv1.Cluster) edge.Cluster {
 			OpenFor: span(e.GetOpenFor(), 5*time.Second), Probes: int(or(e.GetProbes(), 3)), Statuses: ints(e.GetStatuses()),
 		}
 	}
-	if o := c.GetOutlierDetection(); o != nil {
+	if o := c.GetOutlierDetection(); !o.GetOff() {
 		cluster.Outlier = &edge.Outlier{
 			Consecutive: int(or(o.GetConsecutive(), 5)), Interval: span(o.GetInterval(), 10*time.Second), BaseEject: span(o.GetBaseEject(), 30*time.Second),
 			MaxEject: span(o.GetMaxEject(), 5*time.Minute), MaxEjectPercent: int(or(o.GetMaxEjectPercent(), 10)), SuccessRate: o.GetSuccessRate(),
@@ -353,7 +353,7 @@ func TestEnvoysFieldsSayTheSame(t *testing.T) {
 					spec, _ := objects["Route "+r.GetName()].(*gatewayv1.Route)
 					_, guarded := r.GetTypedPerFilterConfig()[rbacFilter]
 					p := spec.GetPolicy()
-					private := len(p.GetPrincipals()) > 0 || p.GetJwt() != nil || p.GetApiKey() != nil || p.GetClientCertificate() != nil || p.GetExternalAuthorization() != nil
+					private := len(p.GetPrincipals()) > 0 || len(p.GetAnyOf()) > 0 || p.GetJwt() != nil || p.GetApiKey() != nil || p.GetClientCertificate() != nil || p.GetExternalAuthorization() != nil
 					if guarded != private {
 						t.Errorf("case %d: route %q: closed to strangers: %v, want %v", n, r.GetName(), guarded, private)
 					}

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -125,20 +126,14 @@ func decodePolicy(p *gatewayv1.RoutePolicy, namespace string) edge.Policy {
 }
 
 func decodeAuthentication(p *gatewayv1.RoutePolicy, policy *edge.Policy, namespace string) {
-	if j := p.GetJwt(); j != nil {
-		policy.JWT = &edge.JWT{
-			Secret: namespace + j.GetSecret(), Issuer: j.GetIssuer(), Audiences: j.GetAudiences(), Optional: j.GetOptional(),
-			Forward: j.GetForward(), Leeway: j.GetLeeway().AsDuration(),
-		}
-	}
-	if k := p.GetApiKey(); k != nil {
-		policy.APIKey = &edge.APIKey{Secret: namespace + k.GetSecret(), Header: k.GetHeader(), Query: k.GetQuery(), Optional: k.GetOptional()}
-		if policy.APIKey.Header == "" {
-			policy.APIKey.Header = defaultAPIKey
-		}
-	}
-	if c := p.GetClientCertificate(); c != nil {
-		policy.ClientCert = &edge.ClientCert{Names: c.GetNames()}
+	policy.JWT = decodeJWT(p.GetJwt(), namespace)
+	policy.APIKey = decodeAPIKey(p.GetApiKey(), namespace)
+	policy.ClientCert = decodeClientCert(p.GetClientCertificate())
+	for _, one := range p.GetAnyOf() {
+		policy.AnyOf = append(policy.AnyOf, edge.Authentication{
+			JWT: decodeJWT(one.GetJwt(), namespace), APIKey: decodeAPIKey(one.GetApiKey(), namespace),
+			ClientCert: decodeClientCert(one.GetClientCertificate()),
+		})
 	}
 	if e := p.GetExternalAuthorization(); e != nil {
 		policy.ExtAuthz = &edge.ExtAuthz{
@@ -146,6 +141,32 @@ func decodeAuthentication(p *gatewayv1.RoutePolicy, policy *edge.Policy, namespa
 			Context: e.GetContext(), MaxBody: int(e.GetMaxBodyBytes()), Headers: e.GetHeaders(),
 		}
 	}
+}
+
+func decodeJWT(j *gatewayv1.Jwt, namespace string) *edge.JWT {
+	if j == nil {
+		return nil
+	}
+	return &edge.JWT{
+		Secret: namespace + j.GetSecret(), Issuer: j.GetIssuer(), Audiences: j.GetAudiences(), Optional: j.GetOptional(),
+		Forward: j.GetForward(), Leeway: j.GetLeeway().AsDuration(),
+	}
+}
+
+func decodeAPIKey(k *gatewayv1.ApiKey, namespace string) *edge.APIKey {
+	if k == nil {
+		return nil
+	}
+	return &edge.APIKey{
+		Secret: namespace + k.GetSecret(), Header: cmp.Or(k.GetHeader(), defaultAPIKey), Query: k.GetQuery(), Optional: k.GetOptional(),
+	}
+}
+
+func decodeClientCert(c *gatewayv1.ClientCertificate) *edge.ClientCert {
+	if c == nil {
+		return nil
+	}
+	return &edge.ClientCert{Names: c.GetNames()}
 }
 
 func decodeKeys(keys []*gatewayv1.HashKey) []edge.HashKey {

@@ -1216,7 +1216,10 @@ type RoutePolicy struct {
 	RequestHeaders        *HeaderEdits           `protobuf:"bytes,17,opt,name=request_headers,json=requestHeaders,proto3" json:"request_headers,omitempty"`
 	ResponseHeaders       *HeaderEdits           `protobuf:"bytes,18,opt,name=response_headers,json=responseHeaders,proto3" json:"response_headers,omitempty"`
 	// Leaves the route's requests out of the access log.
-	NoAccessLog   bool `protobuf:"varint,19,opt,name=no_access_log,json=noAccessLog,proto3" json:"no_access_log,omitempty"`
+	NoAccessLog bool `protobuf:"varint,19,opt,name=no_access_log,json=noAccessLog,proto3" json:"no_access_log,omitempty"`
+	// Ways to say who calls, of which one is enough; the first that is good is
+	// taken. In place of jwt, api_key and client_certificate.
+	AnyOf         []*Authentication `protobuf:"bytes,20,rep,name=any_of,json=anyOf,proto3" json:"any_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1382,6 +1385,13 @@ func (x *RoutePolicy) GetNoAccessLog() bool {
 		return x.NoAccessLog
 	}
 	return false
+}
+
+func (x *RoutePolicy) GetAnyOf() []*Authentication {
+	if x != nil {
+		return x.AnyOf
+	}
+	return nil
 }
 
 // Retry says which failures are tried again, up to max_attempts and within
@@ -1737,6 +1747,105 @@ func (x *Cors) GetMaxAge() *durationpb.Duration {
 	return nil
 }
 
+// Authentication is one of the ways of RoutePolicy.any_of.
+type Authentication struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to How:
+	//
+	//	*Authentication_Jwt
+	//	*Authentication_ApiKey
+	//	*Authentication_ClientCertificate
+	How           isAuthentication_How `protobuf_oneof:"how"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Authentication) Reset() {
+	*x = Authentication{}
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Authentication) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Authentication) ProtoMessage() {}
+
+func (x *Authentication) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Authentication.ProtoReflect.Descriptor instead.
+func (*Authentication) Descriptor() ([]byte, []int) {
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Authentication) GetHow() isAuthentication_How {
+	if x != nil {
+		return x.How
+	}
+	return nil
+}
+
+func (x *Authentication) GetJwt() *Jwt {
+	if x != nil {
+		if x, ok := x.How.(*Authentication_Jwt); ok {
+			return x.Jwt
+		}
+	}
+	return nil
+}
+
+func (x *Authentication) GetApiKey() *ApiKey {
+	if x != nil {
+		if x, ok := x.How.(*Authentication_ApiKey); ok {
+			return x.ApiKey
+		}
+	}
+	return nil
+}
+
+func (x *Authentication) GetClientCertificate() *ClientCertificate {
+	if x != nil {
+		if x, ok := x.How.(*Authentication_ClientCertificate); ok {
+			return x.ClientCertificate
+		}
+	}
+	return nil
+}
+
+type isAuthentication_How interface {
+	isAuthentication_How()
+}
+
+type Authentication_Jwt struct {
+	Jwt *Jwt `protobuf:"bytes,1,opt,name=jwt,proto3,oneof"`
+}
+
+type Authentication_ApiKey struct {
+	ApiKey *ApiKey `protobuf:"bytes,2,opt,name=api_key,json=apiKey,proto3,oneof"`
+}
+
+type Authentication_ClientCertificate struct {
+	ClientCertificate *ClientCertificate `protobuf:"bytes,3,opt,name=client_certificate,json=clientCertificate,proto3,oneof"`
+}
+
+func (*Authentication_Jwt) isAuthentication_How() {}
+
+func (*Authentication_ApiKey) isAuthentication_How() {}
+
+func (*Authentication_ClientCertificate) isAuthentication_How() {}
+
 // Jwt verifies bearer tokens of other issuers than Backlot itself.
 type Jwt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1757,7 +1866,7 @@ type Jwt struct {
 
 func (x *Jwt) Reset() {
 	*x = Jwt{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1878,7 @@ func (x *Jwt) String() string {
 func (*Jwt) ProtoMessage() {}
 
 func (x *Jwt) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1891,7 @@ func (x *Jwt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Jwt.ProtoReflect.Descriptor instead.
 func (*Jwt) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Jwt) GetSecret() string {
@@ -1844,7 +1953,7 @@ type ApiKey struct {
 
 func (x *ApiKey) Reset() {
 	*x = ApiKey{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1856,7 +1965,7 @@ func (x *ApiKey) String() string {
 func (*ApiKey) ProtoMessage() {}
 
 func (x *ApiKey) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1869,7 +1978,7 @@ func (x *ApiKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApiKey.ProtoReflect.Descriptor instead.
 func (*ApiKey) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ApiKey) GetSecret() string {
@@ -1912,7 +2021,7 @@ type ClientCertificate struct {
 
 func (x *ClientCertificate) Reset() {
 	*x = ClientCertificate{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2033,7 @@ func (x *ClientCertificate) String() string {
 func (*ClientCertificate) ProtoMessage() {}
 
 func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2046,7 @@ func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientCertificate.ProtoReflect.Descriptor instead.
 func (*ClientCertificate) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ClientCertificate) GetNames() []string {
@@ -1969,7 +2078,7 @@ type ExternalAuthorization struct {
 
 func (x *ExternalAuthorization) Reset() {
 	*x = ExternalAuthorization{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[20]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2090,7 @@ func (x *ExternalAuthorization) String() string {
 func (*ExternalAuthorization) ProtoMessage() {}
 
 func (x *ExternalAuthorization) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[20]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2103,7 @@ func (x *ExternalAuthorization) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExternalAuthorization.ProtoReflect.Descriptor instead.
 func (*ExternalAuthorization) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExternalAuthorization) GetCluster() string {
@@ -2064,7 +2173,7 @@ type RateLimit struct {
 
 func (x *RateLimit) Reset() {
 	*x = RateLimit{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[21]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2076,7 +2185,7 @@ func (x *RateLimit) String() string {
 func (*RateLimit) ProtoMessage() {}
 
 func (x *RateLimit) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[21]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2089,7 +2198,7 @@ func (x *RateLimit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateLimit.ProtoReflect.Descriptor instead.
 func (*RateLimit) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RateLimit) GetName() string {
@@ -2154,7 +2263,7 @@ type Compression struct {
 
 func (x *Compression) Reset() {
 	*x = Compression{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[22]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2275,7 @@ func (x *Compression) String() string {
 func (*Compression) ProtoMessage() {}
 
 func (x *Compression) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[22]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2288,7 @@ func (x *Compression) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Compression.ProtoReflect.Descriptor instead.
 func (*Compression) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Compression) GetMinLength() uint64 {
@@ -2208,7 +2317,7 @@ type HeaderEdits struct {
 
 func (x *HeaderEdits) Reset() {
 	*x = HeaderEdits{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[23]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2220,7 +2329,7 @@ func (x *HeaderEdits) String() string {
 func (*HeaderEdits) ProtoMessage() {}
 
 func (x *HeaderEdits) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[23]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2233,7 +2342,7 @@ func (x *HeaderEdits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeaderEdits.ProtoReflect.Descriptor instead.
 func (*HeaderEdits) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HeaderEdits) GetRemove() []string {
@@ -2269,7 +2378,7 @@ type HeaderValue struct {
 
 func (x *HeaderValue) Reset() {
 	*x = HeaderValue{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[24]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2390,7 @@ func (x *HeaderValue) String() string {
 func (*HeaderValue) ProtoMessage() {}
 
 func (x *HeaderValue) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[24]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2403,7 @@ func (x *HeaderValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeaderValue.ProtoReflect.Descriptor instead.
 func (*HeaderValue) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HeaderValue) GetName() string {
@@ -2342,7 +2451,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[25]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2354,7 +2463,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[25]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2367,7 +2476,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Cluster) GetEndpoints() isCluster_Endpoints {
@@ -2497,7 +2606,7 @@ type ClusterTls struct {
 
 func (x *ClusterTls) Reset() {
 	*x = ClusterTls{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[26]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2509,7 +2618,7 @@ func (x *ClusterTls) String() string {
 func (*ClusterTls) ProtoMessage() {}
 
 func (x *ClusterTls) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[26]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2522,7 +2631,7 @@ func (x *ClusterTls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterTls.ProtoReflect.Descriptor instead.
 func (*ClusterTls) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ClusterTls) GetServerName() string {
@@ -2568,7 +2677,7 @@ type ErrorBreaker struct {
 
 func (x *ErrorBreaker) Reset() {
 	*x = ErrorBreaker{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2689,7 @@ func (x *ErrorBreaker) String() string {
 func (*ErrorBreaker) ProtoMessage() {}
 
 func (x *ErrorBreaker) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2702,7 @@ func (x *ErrorBreaker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorBreaker.ProtoReflect.Descriptor instead.
 func (*ErrorBreaker) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ErrorBreaker) GetShare() float64 {
@@ -2638,7 +2747,9 @@ func (x *ErrorBreaker) GetStatuses() []uint32 {
 	return nil
 }
 
-// OutlierDetection ejects endpoints by their answers.
+// OutlierDetection ejects endpoints by their answers. A cluster that says
+// nothing of it has it with the defaults. The last endpoint is never ejected,
+// so that a cluster of one has none to lose.
 type OutlierDetection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Failures in a row that eject; default 5.
@@ -2653,14 +2764,16 @@ type OutlierDetection struct {
 	MaxEjectPercent uint32 `protobuf:"varint,5,opt,name=max_eject_percent,json=maxEjectPercent,proto3" json:"max_eject_percent,omitempty"`
 	// Standard deviations below the mean success rate that eject; 0 means that
 	// success rates are not judged.
-	SuccessRate   float64 `protobuf:"fixed64,6,opt,name=success_rate,json=successRate,proto3" json:"success_rate,omitempty"`
+	SuccessRate float64 `protobuf:"fixed64,6,opt,name=success_rate,json=successRate,proto3" json:"success_rate,omitempty"`
+	// No endpoint is ejected. Alone.
+	Off           bool `protobuf:"varint,7,opt,name=off,proto3" json:"off,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OutlierDetection) Reset() {
 	*x = OutlierDetection{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2672,7 +2785,7 @@ func (x *OutlierDetection) String() string {
 func (*OutlierDetection) ProtoMessage() {}
 
 func (x *OutlierDetection) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2685,7 +2798,7 @@ func (x *OutlierDetection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutlierDetection.ProtoReflect.Descriptor instead.
 func (*OutlierDetection) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *OutlierDetection) GetConsecutive() uint32 {
@@ -2730,6 +2843,13 @@ func (x *OutlierDetection) GetSuccessRate() float64 {
 	return 0
 }
 
+func (x *OutlierDetection) GetOff() bool {
+	if x != nil {
+		return x.Off
+	}
+	return false
+}
+
 // HealthCheck asks endpoints actively.
 type HealthCheck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2753,7 +2873,7 @@ type HealthCheck struct {
 
 func (x *HealthCheck) Reset() {
 	*x = HealthCheck{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2765,7 +2885,7 @@ func (x *HealthCheck) String() string {
 func (*HealthCheck) ProtoMessage() {}
 
 func (x *HealthCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2778,7 +2898,7 @@ func (x *HealthCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
 func (*HealthCheck) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HealthCheck) GetHow() isHealthCheck_How {
@@ -2880,7 +3000,7 @@ type HttpCheck struct {
 
 func (x *HttpCheck) Reset() {
 	*x = HttpCheck{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2892,7 +3012,7 @@ func (x *HttpCheck) String() string {
 func (*HttpCheck) ProtoMessage() {}
 
 func (x *HttpCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2905,7 +3025,7 @@ func (x *HttpCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HttpCheck.ProtoReflect.Descriptor instead.
 func (*HttpCheck) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HttpCheck) GetPath() string {
@@ -2937,7 +3057,7 @@ type GrpcCheck struct {
 
 func (x *GrpcCheck) Reset() {
 	*x = GrpcCheck{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2949,7 +3069,7 @@ func (x *GrpcCheck) String() string {
 func (*GrpcCheck) ProtoMessage() {}
 
 func (x *GrpcCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2962,7 +3082,7 @@ func (x *GrpcCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrpcCheck.ProtoReflect.Descriptor instead.
 func (*GrpcCheck) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
 }
 
 type TcpCheck struct {
@@ -2973,7 +3093,7 @@ type TcpCheck struct {
 
 func (x *TcpCheck) Reset() {
 	*x = TcpCheck{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[32]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2985,7 +3105,7 @@ func (x *TcpCheck) String() string {
 func (*TcpCheck) ProtoMessage() {}
 
 func (x *TcpCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[32]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2998,7 +3118,7 @@ func (x *TcpCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TcpCheck.ProtoReflect.Descriptor instead.
 func (*TcpCheck) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
 }
 
 // ConnectionPool keeps connections to endpoints for later requests.
@@ -3018,7 +3138,7 @@ type ConnectionPool struct {
 
 func (x *ConnectionPool) Reset() {
 	*x = ConnectionPool{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[33]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3030,7 +3150,7 @@ func (x *ConnectionPool) String() string {
 func (*ConnectionPool) ProtoMessage() {}
 
 func (x *ConnectionPool) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[33]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3043,7 +3163,7 @@ func (x *ConnectionPool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionPool.ProtoReflect.Descriptor instead.
 func (*ConnectionPool) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ConnectionPool) GetMaxIdle() uint32 {
@@ -3086,7 +3206,7 @@ type StaticEndpoints struct {
 
 func (x *StaticEndpoints) Reset() {
 	*x = StaticEndpoints{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[34]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3098,7 +3218,7 @@ func (x *StaticEndpoints) String() string {
 func (*StaticEndpoints) ProtoMessage() {}
 
 func (x *StaticEndpoints) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[34]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3111,7 +3231,7 @@ func (x *StaticEndpoints) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaticEndpoints.ProtoReflect.Descriptor instead.
 func (*StaticEndpoints) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StaticEndpoints) GetAddresses() []string {
@@ -3143,7 +3263,7 @@ type StaticEndpoint struct {
 
 func (x *StaticEndpoint) Reset() {
 	*x = StaticEndpoint{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[35]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3155,7 +3275,7 @@ func (x *StaticEndpoint) String() string {
 func (*StaticEndpoint) ProtoMessage() {}
 
 func (x *StaticEndpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[35]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3168,7 +3288,7 @@ func (x *StaticEndpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaticEndpoint.ProtoReflect.Descriptor instead.
 func (*StaticEndpoint) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *StaticEndpoint) GetAddress() string {
@@ -3219,7 +3339,7 @@ type CircuitBreaker struct {
 
 func (x *CircuitBreaker) Reset() {
 	*x = CircuitBreaker{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[36]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3231,7 +3351,7 @@ func (x *CircuitBreaker) String() string {
 func (*CircuitBreaker) ProtoMessage() {}
 
 func (x *CircuitBreaker) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[36]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3244,7 +3364,7 @@ func (x *CircuitBreaker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CircuitBreaker.ProtoReflect.Descriptor instead.
 func (*CircuitBreaker) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CircuitBreaker) GetMaxConnections() uint32 {
@@ -3295,7 +3415,7 @@ type Listener struct {
 
 func (x *Listener) Reset() {
 	*x = Listener{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[37]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3307,7 +3427,7 @@ func (x *Listener) String() string {
 func (*Listener) ProtoMessage() {}
 
 func (x *Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[37]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3320,7 +3440,7 @@ func (x *Listener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listener.ProtoReflect.Descriptor instead.
 func (*Listener) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{37}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Listener) GetAddress() string {
@@ -3356,7 +3476,7 @@ type ListenerTls struct {
 
 func (x *ListenerTls) Reset() {
 	*x = ListenerTls{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[38]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3368,7 +3488,7 @@ func (x *ListenerTls) String() string {
 func (*ListenerTls) ProtoMessage() {}
 
 func (x *ListenerTls) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[38]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3381,7 +3501,7 @@ func (x *ListenerTls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerTls.ProtoReflect.Descriptor instead.
 func (*ListenerTls) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{38}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListenerTls) GetCertificates() []string {
@@ -3430,7 +3550,7 @@ type Secret struct {
 
 func (x *Secret) Reset() {
 	*x = Secret{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[39]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3442,7 +3562,7 @@ func (x *Secret) String() string {
 func (*Secret) ProtoMessage() {}
 
 func (x *Secret) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[39]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3455,7 +3575,7 @@ func (x *Secret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secret.ProtoReflect.Descriptor instead.
 func (*Secret) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{39}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Secret) GetMaterial() isSecret_Material {
@@ -3543,7 +3663,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[40]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3555,7 +3675,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[40]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3568,7 +3688,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{40}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Certificate) GetChain() *Material {
@@ -3599,7 +3719,7 @@ type Material struct {
 
 func (x *Material) Reset() {
 	*x = Material{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[41]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3611,7 +3731,7 @@ func (x *Material) String() string {
 func (*Material) ProtoMessage() {}
 
 func (x *Material) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[41]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3624,7 +3744,7 @@ func (x *Material) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Material.ProtoReflect.Descriptor instead.
 func (*Material) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{41}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Material) GetSource() isMaterial_Source {
@@ -3680,7 +3800,7 @@ type ApiKeys struct {
 
 func (x *ApiKeys) Reset() {
 	*x = ApiKeys{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[42]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3692,7 +3812,7 @@ func (x *ApiKeys) String() string {
 func (*ApiKeys) ProtoMessage() {}
 
 func (x *ApiKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[42]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3705,7 +3825,7 @@ func (x *ApiKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApiKeys.ProtoReflect.Descriptor instead.
 func (*ApiKeys) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{42}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ApiKeys) GetDigests() map[string]string {
@@ -3727,7 +3847,7 @@ type ClusterExtension struct {
 
 func (x *ClusterExtension) Reset() {
 	*x = ClusterExtension{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[43]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3739,7 +3859,7 @@ func (x *ClusterExtension) String() string {
 func (*ClusterExtension) ProtoMessage() {}
 
 func (x *ClusterExtension) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[43]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3752,7 +3872,7 @@ func (x *ClusterExtension) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterExtension.ProtoReflect.Descriptor instead.
 func (*ClusterExtension) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{43}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ClusterExtension) GetErrorBreaker() *ErrorBreaker {
@@ -3782,7 +3902,7 @@ type ListenerExtension struct {
 
 func (x *ListenerExtension) Reset() {
 	*x = ListenerExtension{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[44]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3794,7 +3914,7 @@ func (x *ListenerExtension) String() string {
 func (*ListenerExtension) ProtoMessage() {}
 
 func (x *ListenerExtension) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[44]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3807,7 +3927,7 @@ func (x *ListenerExtension) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerExtension.ProtoReflect.Descriptor instead.
 func (*ListenerExtension) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{44}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListenerExtension) GetHttp3() bool {
@@ -3829,7 +3949,7 @@ type EdgeIdentity struct {
 
 func (x *EdgeIdentity) Reset() {
 	*x = EdgeIdentity{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[45]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3841,7 +3961,7 @@ func (x *EdgeIdentity) String() string {
 func (*EdgeIdentity) ProtoMessage() {}
 
 func (x *EdgeIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[45]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3854,7 +3974,7 @@ func (x *EdgeIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeIdentity.ProtoReflect.Descriptor instead.
 func (*EdgeIdentity) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{45}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *EdgeIdentity) GetKeys() []*v11.VerificationKey {
@@ -3879,7 +3999,7 @@ type RouteTarget struct {
 
 func (x *RouteTarget) Reset() {
 	*x = RouteTarget{}
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[46]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3891,7 +4011,7 @@ func (x *RouteTarget) String() string {
 func (*RouteTarget) ProtoMessage() {}
 
 func (x *RouteTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[46]
+	mi := &file_backlot_gateway_v1_gateway_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3904,7 +4024,7 @@ func (x *RouteTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteTarget.ProtoReflect.Descriptor instead.
 func (*RouteTarget) Descriptor() ([]byte, []int) {
-	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{46}
+	return file_backlot_gateway_v1_gateway_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RouteTarget) GetTarget() isRouteTarget_Target {
@@ -4035,7 +4155,8 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x04body\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\x04body\".\n" +
 	"\vMediaTarget\x12\x1f\n" +
 	"\x06bucket\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06bucket\"\x0f\n" +
-	"\rConsoleTarget\"\xbf\t\n" +
+	"\rConsoleTarget\"\x84\n" +
+	"\n" +
 	"\vRoutePolicy\x12G\n" +
 	"\n" +
 	"principals\x18\x01 \x03(\x0e2\x1d.backlot.options.v1.PrincipalB\b\xbaH\x05\x92\x01\x02\x10\bR\n" +
@@ -4061,7 +4182,8 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\vcompression\x18\x10 \x01(\v2\x1f.backlot.gateway.v1.CompressionR\vcompression\x12H\n" +
 	"\x0frequest_headers\x18\x11 \x01(\v2\x1f.backlot.gateway.v1.HeaderEditsR\x0erequestHeaders\x12J\n" +
 	"\x10response_headers\x18\x12 \x01(\v2\x1f.backlot.gateway.v1.HeaderEditsR\x0fresponseHeaders\x12\"\n" +
-	"\rno_access_log\x18\x13 \x01(\bR\vnoAccessLog\"\xc1\x02\n" +
+	"\rno_access_log\x18\x13 \x01(\bR\vnoAccessLog\x12C\n" +
+	"\x06any_of\x18\x14 \x03(\v2\".backlot.gateway.v1.AuthenticationB\b\xbaH\x05\x92\x01\x02\x10\bR\x05anyOf\"\xc1\x02\n" +
 	"\x05Retry\x12.\n" +
 	"\bstatuses\x18\x01 \x03(\rB\x12\xbaH\x0f\x92\x01\f\x10 \"\b*\x06\x18\xd7\x04(\x90\x03R\bstatuses\x12\x14\n" +
 	"\x05reset\x18\x02 \x01(\bR\x05reset\x12%\n" +
@@ -4091,7 +4213,12 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\aheaders\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x01R\aheaders\x128\n" +
 	"\x0eexpose_headers\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x01R\rexposeHeaders\x12 \n" +
 	"\vcredentials\x18\x05 \x01(\bR\vcredentials\x12B\n" +
-	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x06maxAge\"\xf4\x02\n" +
+	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x06maxAge\"\xda\x01\n" +
+	"\x0eAuthentication\x12+\n" +
+	"\x03jwt\x18\x01 \x01(\v2\x17.backlot.gateway.v1.JwtH\x00R\x03jwt\x125\n" +
+	"\aapi_key\x18\x02 \x01(\v2\x1a.backlot.gateway.v1.ApiKeyH\x00R\x06apiKey\x12V\n" +
+	"\x12client_certificate\x18\x03 \x01(\v2%.backlot.gateway.v1.ClientCertificateH\x00R\x11clientCertificateB\f\n" +
+	"\x03how\x12\x05\xbaH\x02\b\x01\"\xf4\x02\n" +
 	"\x03Jwt\x12\"\n" +
 	"\x06secret\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06secret\x12\"\n" +
@@ -4175,7 +4302,7 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"\aminimum\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\aminimum\x12G\n" +
 	"\bopen_for\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b<2\x05\x10\x80\xc2\xd7/R\aopenFor\x12\x1f\n" +
 	"\x06probes\x18\x05 \x01(\rB\a\xbaH\x04*\x02\x18dR\x06probes\x12.\n" +
-	"\bstatuses\x18\x06 \x03(\rB\x12\xbaH\x0f\x92\x01\f\x10 \"\b*\x06\x18\xd7\x04(\x90\x03R\bstatuses\"\x95\x03\n" +
+	"\bstatuses\x18\x06 \x03(\rB\x12\xbaH\x0f\x92\x01\f\x10 \"\b*\x06\x18\xd7\x04(\x90\x03R\bstatuses\"\xb6\x05\n" +
 	"\x10OutlierDetection\x12*\n" +
 	"\vconsecutive\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\vconsecutive\x12I\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xc2\xd7/R\binterval\x12L\n" +
@@ -4183,7 +4310,9 @@ const file_backlot_gateway_v1_gateway_proto_rawDesc = "" +
 	"base_eject\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xc2\xd7/R\tbaseEject\x12K\n" +
 	"\tmax_eject\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xc2\xd7/R\bmaxEject\x123\n" +
 	"\x11max_eject_percent\x18\x05 \x01(\rB\a\xbaH\x04*\x02\x18dR\x0fmaxEjectPercent\x12:\n" +
-	"\fsuccess_rate\x18\x06 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00R\vsuccessRate\"\x94\x03\n" +
+	"\fsuccess_rate\x18\x06 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00R\vsuccessRate\x12\x10\n" +
+	"\x03off\x18\a \x01(\bR\x03off:\x8c\x02\xbaH\x88\x02\x1a\x85\x02\n" +
+	"\x15outlier_detection.off\x12@off says that no endpoint is ejected: leave the other fields out\x1a\xa9\x01!this.off || (this.consecutive == 0u && !has(this.interval) && !has(this.base_eject) && !has(this.max_eject) && this.max_eject_percent == 0u && this.success_rate == 0.0)\"\x94\x03\n" +
 	"\vHealthCheck\x123\n" +
 	"\x04http\x18\x01 \x01(\v2\x1d.backlot.gateway.v1.HttpCheckH\x00R\x04http\x123\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1d.backlot.gateway.v1.GrpcCheckH\x00R\x04grpc\x120\n" +
@@ -4288,7 +4417,7 @@ func file_backlot_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_backlot_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_backlot_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_backlot_gateway_v1_gateway_proto_goTypes = []any{
 	(Balance)(0),                  // 0: backlot.gateway.v1.Balance
 	(UpstreamProtocol)(0),         // 1: backlot.gateway.v1.UpstreamProtocol
@@ -4309,46 +4438,47 @@ var file_backlot_gateway_v1_gateway_proto_goTypes = []any{
 	(*Hedge)(nil),                 // 16: backlot.gateway.v1.Hedge
 	(*HashKey)(nil),               // 17: backlot.gateway.v1.HashKey
 	(*Cors)(nil),                  // 18: backlot.gateway.v1.Cors
-	(*Jwt)(nil),                   // 19: backlot.gateway.v1.Jwt
-	(*ApiKey)(nil),                // 20: backlot.gateway.v1.ApiKey
-	(*ClientCertificate)(nil),     // 21: backlot.gateway.v1.ClientCertificate
-	(*ExternalAuthorization)(nil), // 22: backlot.gateway.v1.ExternalAuthorization
-	(*RateLimit)(nil),             // 23: backlot.gateway.v1.RateLimit
-	(*Compression)(nil),           // 24: backlot.gateway.v1.Compression
-	(*HeaderEdits)(nil),           // 25: backlot.gateway.v1.HeaderEdits
-	(*HeaderValue)(nil),           // 26: backlot.gateway.v1.HeaderValue
-	(*Cluster)(nil),               // 27: backlot.gateway.v1.Cluster
-	(*ClusterTls)(nil),            // 28: backlot.gateway.v1.ClusterTls
-	(*ErrorBreaker)(nil),          // 29: backlot.gateway.v1.ErrorBreaker
-	(*OutlierDetection)(nil),      // 30: backlot.gateway.v1.OutlierDetection
-	(*HealthCheck)(nil),           // 31: backlot.gateway.v1.HealthCheck
-	(*HttpCheck)(nil),             // 32: backlot.gateway.v1.HttpCheck
-	(*GrpcCheck)(nil),             // 33: backlot.gateway.v1.GrpcCheck
-	(*TcpCheck)(nil),              // 34: backlot.gateway.v1.TcpCheck
-	(*ConnectionPool)(nil),        // 35: backlot.gateway.v1.ConnectionPool
-	(*StaticEndpoints)(nil),       // 36: backlot.gateway.v1.StaticEndpoints
-	(*StaticEndpoint)(nil),        // 37: backlot.gateway.v1.StaticEndpoint
-	(*CircuitBreaker)(nil),        // 38: backlot.gateway.v1.CircuitBreaker
-	(*Listener)(nil),              // 39: backlot.gateway.v1.Listener
-	(*ListenerTls)(nil),           // 40: backlot.gateway.v1.ListenerTls
-	(*Secret)(nil),                // 41: backlot.gateway.v1.Secret
-	(*Certificate)(nil),           // 42: backlot.gateway.v1.Certificate
-	(*Material)(nil),              // 43: backlot.gateway.v1.Material
-	(*ApiKeys)(nil),               // 44: backlot.gateway.v1.ApiKeys
-	(*ClusterExtension)(nil),      // 45: backlot.gateway.v1.ClusterExtension
-	(*ListenerExtension)(nil),     // 46: backlot.gateway.v1.ListenerExtension
-	(*EdgeIdentity)(nil),          // 47: backlot.gateway.v1.EdgeIdentity
-	(*RouteTarget)(nil),           // 48: backlot.gateway.v1.RouteTarget
-	nil,                           // 49: backlot.gateway.v1.GetStatusResponse.VersionsEntry
-	nil,                           // 50: backlot.gateway.v1.Jwt.ForwardEntry
-	nil,                           // 51: backlot.gateway.v1.ExternalAuthorization.ContextEntry
-	nil,                           // 52: backlot.gateway.v1.ApiKeys.DigestsEntry
-	(v1.Principal)(0),             // 53: backlot.options.v1.Principal
-	(*durationpb.Duration)(nil),   // 54: google.protobuf.Duration
-	(*v11.VerificationKey)(nil),   // 55: backlot.identity.v1.VerificationKey
+	(*Authentication)(nil),        // 19: backlot.gateway.v1.Authentication
+	(*Jwt)(nil),                   // 20: backlot.gateway.v1.Jwt
+	(*ApiKey)(nil),                // 21: backlot.gateway.v1.ApiKey
+	(*ClientCertificate)(nil),     // 22: backlot.gateway.v1.ClientCertificate
+	(*ExternalAuthorization)(nil), // 23: backlot.gateway.v1.ExternalAuthorization
+	(*RateLimit)(nil),             // 24: backlot.gateway.v1.RateLimit
+	(*Compression)(nil),           // 25: backlot.gateway.v1.Compression
+	(*HeaderEdits)(nil),           // 26: backlot.gateway.v1.HeaderEdits
+	(*HeaderValue)(nil),           // 27: backlot.gateway.v1.HeaderValue
+	(*Cluster)(nil),               // 28: backlot.gateway.v1.Cluster
+	(*ClusterTls)(nil),            // 29: backlot.gateway.v1.ClusterTls
+	(*ErrorBreaker)(nil),          // 30: backlot.gateway.v1.ErrorBreaker
+	(*OutlierDetection)(nil),      // 31: backlot.gateway.v1.OutlierDetection
+	(*HealthCheck)(nil),           // 32: backlot.gateway.v1.HealthCheck
+	(*HttpCheck)(nil),             // 33: backlot.gateway.v1.HttpCheck
+	(*GrpcCheck)(nil),             // 34: backlot.gateway.v1.GrpcCheck
+	(*TcpCheck)(nil),              // 35: backlot.gateway.v1.TcpCheck
+	(*ConnectionPool)(nil),        // 36: backlot.gateway.v1.ConnectionPool
+	(*StaticEndpoints)(nil),       // 37: backlot.gateway.v1.StaticEndpoints
+	(*StaticEndpoint)(nil),        // 38: backlot.gateway.v1.StaticEndpoint
+	(*CircuitBreaker)(nil),        // 39: backlot.gateway.v1.CircuitBreaker
+	(*Listener)(nil),              // 40: backlot.gateway.v1.Listener
+	(*ListenerTls)(nil),           // 41: backlot.gateway.v1.ListenerTls
+	(*Secret)(nil),                // 42: backlot.gateway.v1.Secret
+	(*Certificate)(nil),           // 43: backlot.gateway.v1.Certificate
+	(*Material)(nil),              // 44: backlot.gateway.v1.Material
+	(*ApiKeys)(nil),               // 45: backlot.gateway.v1.ApiKeys
+	(*ClusterExtension)(nil),      // 46: backlot.gateway.v1.ClusterExtension
+	(*ListenerExtension)(nil),     // 47: backlot.gateway.v1.ListenerExtension
+	(*EdgeIdentity)(nil),          // 48: backlot.gateway.v1.EdgeIdentity
+	(*RouteTarget)(nil),           // 49: backlot.gateway.v1.RouteTarget
+	nil,                           // 50: backlot.gateway.v1.GetStatusResponse.VersionsEntry
+	nil,                           // 51: backlot.gateway.v1.Jwt.ForwardEntry
+	nil,                           // 52: backlot.gateway.v1.ExternalAuthorization.ContextEntry
+	nil,                           // 53: backlot.gateway.v1.ApiKeys.DigestsEntry
+	(v1.Principal)(0),             // 54: backlot.options.v1.Principal
+	(*durationpb.Duration)(nil),   // 55: google.protobuf.Duration
+	(*v11.VerificationKey)(nil),   // 56: backlot.identity.v1.VerificationKey
 }
 var file_backlot_gateway_v1_gateway_proto_depIdxs = []int32{
-	49, // 0: backlot.gateway.v1.GetStatusResponse.versions:type_name -> backlot.gateway.v1.GetStatusResponse.VersionsEntry
+	50, // 0: backlot.gateway.v1.GetStatusResponse.versions:type_name -> backlot.gateway.v1.GetStatusResponse.VersionsEntry
 	5,  // 1: backlot.gateway.v1.Route.path:type_name -> backlot.gateway.v1.PathMatch
 	12, // 2: backlot.gateway.v1.Route.media:type_name -> backlot.gateway.v1.MediaTarget
 	13, // 3: backlot.gateway.v1.Route.console:type_name -> backlot.gateway.v1.ConsoleTarget
@@ -4360,78 +4490,82 @@ var file_backlot_gateway_v1_gateway_proto_depIdxs = []int32{
 	6,  // 9: backlot.gateway.v1.Route.queries:type_name -> backlot.gateway.v1.ValueMatch
 	9,  // 10: backlot.gateway.v1.Route.mirrors:type_name -> backlot.gateway.v1.Mirror
 	8,  // 11: backlot.gateway.v1.Split.clusters:type_name -> backlot.gateway.v1.WeightedCluster
-	25, // 12: backlot.gateway.v1.WeightedCluster.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
-	25, // 13: backlot.gateway.v1.WeightedCluster.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
-	53, // 14: backlot.gateway.v1.RoutePolicy.principals:type_name -> backlot.options.v1.Principal
-	54, // 15: backlot.gateway.v1.RoutePolicy.timeout:type_name -> google.protobuf.Duration
-	54, // 16: backlot.gateway.v1.RoutePolicy.try_timeout:type_name -> google.protobuf.Duration
-	54, // 17: backlot.gateway.v1.RoutePolicy.idle_timeout:type_name -> google.protobuf.Duration
+	26, // 12: backlot.gateway.v1.WeightedCluster.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	26, // 13: backlot.gateway.v1.WeightedCluster.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	54, // 14: backlot.gateway.v1.RoutePolicy.principals:type_name -> backlot.options.v1.Principal
+	55, // 15: backlot.gateway.v1.RoutePolicy.timeout:type_name -> google.protobuf.Duration
+	55, // 16: backlot.gateway.v1.RoutePolicy.try_timeout:type_name -> google.protobuf.Duration
+	55, // 17: backlot.gateway.v1.RoutePolicy.idle_timeout:type_name -> google.protobuf.Duration
 	15, // 18: backlot.gateway.v1.RoutePolicy.retry:type_name -> backlot.gateway.v1.Retry
 	16, // 19: backlot.gateway.v1.RoutePolicy.hedge:type_name -> backlot.gateway.v1.Hedge
 	17, // 20: backlot.gateway.v1.RoutePolicy.hash:type_name -> backlot.gateway.v1.HashKey
 	18, // 21: backlot.gateway.v1.RoutePolicy.cors:type_name -> backlot.gateway.v1.Cors
-	19, // 22: backlot.gateway.v1.RoutePolicy.jwt:type_name -> backlot.gateway.v1.Jwt
-	20, // 23: backlot.gateway.v1.RoutePolicy.api_key:type_name -> backlot.gateway.v1.ApiKey
-	21, // 24: backlot.gateway.v1.RoutePolicy.client_certificate:type_name -> backlot.gateway.v1.ClientCertificate
-	22, // 25: backlot.gateway.v1.RoutePolicy.external_authorization:type_name -> backlot.gateway.v1.ExternalAuthorization
-	23, // 26: backlot.gateway.v1.RoutePolicy.rate_limits:type_name -> backlot.gateway.v1.RateLimit
-	24, // 27: backlot.gateway.v1.RoutePolicy.compression:type_name -> backlot.gateway.v1.Compression
-	25, // 28: backlot.gateway.v1.RoutePolicy.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
-	25, // 29: backlot.gateway.v1.RoutePolicy.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
-	54, // 30: backlot.gateway.v1.Retry.backoff_min:type_name -> google.protobuf.Duration
-	54, // 31: backlot.gateway.v1.Retry.backoff_max:type_name -> google.protobuf.Duration
-	54, // 32: backlot.gateway.v1.Hedge.after:type_name -> google.protobuf.Duration
-	54, // 33: backlot.gateway.v1.Cors.max_age:type_name -> google.protobuf.Duration
-	50, // 34: backlot.gateway.v1.Jwt.forward:type_name -> backlot.gateway.v1.Jwt.ForwardEntry
-	54, // 35: backlot.gateway.v1.Jwt.leeway:type_name -> google.protobuf.Duration
-	54, // 36: backlot.gateway.v1.ExternalAuthorization.timeout:type_name -> google.protobuf.Duration
-	51, // 37: backlot.gateway.v1.ExternalAuthorization.context:type_name -> backlot.gateway.v1.ExternalAuthorization.ContextEntry
-	17, // 38: backlot.gateway.v1.RateLimit.key:type_name -> backlot.gateway.v1.HashKey
-	26, // 39: backlot.gateway.v1.HeaderEdits.set:type_name -> backlot.gateway.v1.HeaderValue
-	26, // 40: backlot.gateway.v1.HeaderEdits.add:type_name -> backlot.gateway.v1.HeaderValue
-	36, // 41: backlot.gateway.v1.Cluster.static:type_name -> backlot.gateway.v1.StaticEndpoints
-	54, // 42: backlot.gateway.v1.Cluster.connect_timeout:type_name -> google.protobuf.Duration
-	38, // 43: backlot.gateway.v1.Cluster.breaker:type_name -> backlot.gateway.v1.CircuitBreaker
-	0,  // 44: backlot.gateway.v1.Cluster.balance:type_name -> backlot.gateway.v1.Balance
-	1,  // 45: backlot.gateway.v1.Cluster.protocol:type_name -> backlot.gateway.v1.UpstreamProtocol
-	28, // 46: backlot.gateway.v1.Cluster.tls:type_name -> backlot.gateway.v1.ClusterTls
-	29, // 47: backlot.gateway.v1.Cluster.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
-	30, // 48: backlot.gateway.v1.Cluster.outlier_detection:type_name -> backlot.gateway.v1.OutlierDetection
-	31, // 49: backlot.gateway.v1.Cluster.health_check:type_name -> backlot.gateway.v1.HealthCheck
-	35, // 50: backlot.gateway.v1.Cluster.pool:type_name -> backlot.gateway.v1.ConnectionPool
-	54, // 51: backlot.gateway.v1.ErrorBreaker.window:type_name -> google.protobuf.Duration
-	54, // 52: backlot.gateway.v1.ErrorBreaker.open_for:type_name -> google.protobuf.Duration
-	54, // 53: backlot.gateway.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
-	54, // 54: backlot.gateway.v1.OutlierDetection.base_eject:type_name -> google.protobuf.Duration
-	54, // 55: backlot.gateway.v1.OutlierDetection.max_eject:type_name -> google.protobuf.Duration
-	32, // 56: backlot.gateway.v1.HealthCheck.http:type_name -> backlot.gateway.v1.HttpCheck
-	33, // 57: backlot.gateway.v1.HealthCheck.grpc:type_name -> backlot.gateway.v1.GrpcCheck
-	34, // 58: backlot.gateway.v1.HealthCheck.tcp:type_name -> backlot.gateway.v1.TcpCheck
-	54, // 59: backlot.gateway.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	54, // 60: backlot.gateway.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	54, // 61: backlot.gateway.v1.ConnectionPool.idle_timeout:type_name -> google.protobuf.Duration
-	54, // 62: backlot.gateway.v1.ConnectionPool.tls_handshake_timeout:type_name -> google.protobuf.Duration
-	37, // 63: backlot.gateway.v1.StaticEndpoints.endpoints:type_name -> backlot.gateway.v1.StaticEndpoint
-	40, // 64: backlot.gateway.v1.Listener.tls:type_name -> backlot.gateway.v1.ListenerTls
-	42, // 65: backlot.gateway.v1.Secret.certificate:type_name -> backlot.gateway.v1.Certificate
-	43, // 66: backlot.gateway.v1.Secret.authority:type_name -> backlot.gateway.v1.Material
-	43, // 67: backlot.gateway.v1.Secret.jwks:type_name -> backlot.gateway.v1.Material
-	44, // 68: backlot.gateway.v1.Secret.api_keys:type_name -> backlot.gateway.v1.ApiKeys
-	43, // 69: backlot.gateway.v1.Certificate.chain:type_name -> backlot.gateway.v1.Material
-	43, // 70: backlot.gateway.v1.Certificate.key:type_name -> backlot.gateway.v1.Material
-	52, // 71: backlot.gateway.v1.ApiKeys.digests:type_name -> backlot.gateway.v1.ApiKeys.DigestsEntry
-	29, // 72: backlot.gateway.v1.ClusterExtension.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
-	35, // 73: backlot.gateway.v1.ClusterExtension.pool:type_name -> backlot.gateway.v1.ConnectionPool
-	55, // 74: backlot.gateway.v1.EdgeIdentity.keys:type_name -> backlot.identity.v1.VerificationKey
-	12, // 75: backlot.gateway.v1.RouteTarget.media:type_name -> backlot.gateway.v1.MediaTarget
-	13, // 76: backlot.gateway.v1.RouteTarget.console:type_name -> backlot.gateway.v1.ConsoleTarget
-	2,  // 77: backlot.gateway.v1.GatewayService.GetStatus:input_type -> backlot.gateway.v1.GetStatusRequest
-	3,  // 78: backlot.gateway.v1.GatewayService.GetStatus:output_type -> backlot.gateway.v1.GetStatusResponse
-	78, // [78:79] is the sub-list for method output_type
-	77, // [77:78] is the sub-list for method input_type
-	77, // [77:77] is the sub-list for extension type_name
-	77, // [77:77] is the sub-list for extension extendee
-	0,  // [0:77] is the sub-list for field type_name
+	20, // 22: backlot.gateway.v1.RoutePolicy.jwt:type_name -> backlot.gateway.v1.Jwt
+	21, // 23: backlot.gateway.v1.RoutePolicy.api_key:type_name -> backlot.gateway.v1.ApiKey
+	22, // 24: backlot.gateway.v1.RoutePolicy.client_certificate:type_name -> backlot.gateway.v1.ClientCertificate
+	23, // 25: backlot.gateway.v1.RoutePolicy.external_authorization:type_name -> backlot.gateway.v1.ExternalAuthorization
+	24, // 26: backlot.gateway.v1.RoutePolicy.rate_limits:type_name -> backlot.gateway.v1.RateLimit
+	25, // 27: backlot.gateway.v1.RoutePolicy.compression:type_name -> backlot.gateway.v1.Compression
+	26, // 28: backlot.gateway.v1.RoutePolicy.request_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	26, // 29: backlot.gateway.v1.RoutePolicy.response_headers:type_name -> backlot.gateway.v1.HeaderEdits
+	19, // 30: backlot.gateway.v1.RoutePolicy.any_of:type_name -> backlot.gateway.v1.Authentication
+	55, // 31: backlot.gateway.v1.Retry.backoff_min:type_name -> google.protobuf.Duration
+	55, // 32: backlot.gateway.v1.Retry.backoff_max:type_name -> google.protobuf.Duration
+	55, // 33: backlot.gateway.v1.Hedge.after:type_name -> google.protobuf.Duration
+	55, // 34: backlot.gateway.v1.Cors.max_age:type_name -> google.protobuf.Duration
+	20, // 35: backlot.gateway.v1.Authentication.jwt:type_name -> backlot.gateway.v1.Jwt
+	21, // 36: backlot.gateway.v1.Authentication.api_key:type_name -> backlot.gateway.v1.ApiKey
+	22, // 37: backlot.gateway.v1.Authentication.client_certificate:type_name -> backlot.gateway.v1.ClientCertificate
+	51, // 38: backlot.gateway.v1.Jwt.forward:type_name -> backlot.gateway.v1.Jwt.ForwardEntry
+	55, // 39: backlot.gateway.v1.Jwt.leeway:type_name -> google.protobuf.Duration
+	55, // 40: backlot.gateway.v1.ExternalAuthorization.timeout:type_name -> google.protobuf.Duration
+	52, // 41: backlot.gateway.v1.ExternalAuthorization.context:type_name -> backlot.gateway.v1.ExternalAuthorization.ContextEntry
+	17, // 42: backlot.gateway.v1.RateLimit.key:type_name -> backlot.gateway.v1.HashKey
+	27, // 43: backlot.gateway.v1.HeaderEdits.set:type_name -> backlot.gateway.v1.HeaderValue
+	27, // 44: backlot.gateway.v1.HeaderEdits.add:type_name -> backlot.gateway.v1.HeaderValue
+	37, // 45: backlot.gateway.v1.Cluster.static:type_name -> backlot.gateway.v1.StaticEndpoints
+	55, // 46: backlot.gateway.v1.Cluster.connect_timeout:type_name -> google.protobuf.Duration
+	39, // 47: backlot.gateway.v1.Cluster.breaker:type_name -> backlot.gateway.v1.CircuitBreaker
+	0,  // 48: backlot.gateway.v1.Cluster.balance:type_name -> backlot.gateway.v1.Balance
+	1,  // 49: backlot.gateway.v1.Cluster.protocol:type_name -> backlot.gateway.v1.UpstreamProtocol
+	29, // 50: backlot.gateway.v1.Cluster.tls:type_name -> backlot.gateway.v1.ClusterTls
+	30, // 51: backlot.gateway.v1.Cluster.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
+	31, // 52: backlot.gateway.v1.Cluster.outlier_detection:type_name -> backlot.gateway.v1.OutlierDetection
+	32, // 53: backlot.gateway.v1.Cluster.health_check:type_name -> backlot.gateway.v1.HealthCheck
+	36, // 54: backlot.gateway.v1.Cluster.pool:type_name -> backlot.gateway.v1.ConnectionPool
+	55, // 55: backlot.gateway.v1.ErrorBreaker.window:type_name -> google.protobuf.Duration
+	55, // 56: backlot.gateway.v1.ErrorBreaker.open_for:type_name -> google.protobuf.Duration
+	55, // 57: backlot.gateway.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
+	55, // 58: backlot.gateway.v1.OutlierDetection.base_eject:type_name -> google.protobuf.Duration
+	55, // 59: backlot.gateway.v1.OutlierDetection.max_eject:type_name -> google.protobuf.Duration
+	33, // 60: backlot.gateway.v1.HealthCheck.http:type_name -> backlot.gateway.v1.HttpCheck
+	34, // 61: backlot.gateway.v1.HealthCheck.grpc:type_name -> backlot.gateway.v1.GrpcCheck
+	35, // 62: backlot.gateway.v1.HealthCheck.tcp:type_name -> backlot.gateway.v1.TcpCheck
+	55, // 63: backlot.gateway.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	55, // 64: backlot.gateway.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	55, // 65: backlot.gateway.v1.ConnectionPool.idle_timeout:type_name -> google.protobuf.Duration
+	55, // 66: backlot.gateway.v1.ConnectionPool.tls_handshake_timeout:type_name -> google.protobuf.Duration
+	38, // 67: backlot.gateway.v1.StaticEndpoints.endpoints:type_name -> backlot.gateway.v1.StaticEndpoint
+	41, // 68: backlot.gateway.v1.Listener.tls:type_name -> backlot.gateway.v1.ListenerTls
+	43, // 69: backlot.gateway.v1.Secret.certificate:type_name -> backlot.gateway.v1.Certificate
+	44, // 70: backlot.gateway.v1.Secret.authority:type_name -> backlot.gateway.v1.Material
+	44, // 71: backlot.gateway.v1.Secret.jwks:type_name -> backlot.gateway.v1.Material
+	45, // 72: backlot.gateway.v1.Secret.api_keys:type_name -> backlot.gateway.v1.ApiKeys
+	44, // 73: backlot.gateway.v1.Certificate.chain:type_name -> backlot.gateway.v1.Material
+	44, // 74: backlot.gateway.v1.Certificate.key:type_name -> backlot.gateway.v1.Material
+	53, // 75: backlot.gateway.v1.ApiKeys.digests:type_name -> backlot.gateway.v1.ApiKeys.DigestsEntry
+	30, // 76: backlot.gateway.v1.ClusterExtension.error_breaker:type_name -> backlot.gateway.v1.ErrorBreaker
+	36, // 77: backlot.gateway.v1.ClusterExtension.pool:type_name -> backlot.gateway.v1.ConnectionPool
+	56, // 78: backlot.gateway.v1.EdgeIdentity.keys:type_name -> backlot.identity.v1.VerificationKey
+	12, // 79: backlot.gateway.v1.RouteTarget.media:type_name -> backlot.gateway.v1.MediaTarget
+	13, // 80: backlot.gateway.v1.RouteTarget.console:type_name -> backlot.gateway.v1.ConsoleTarget
+	2,  // 81: backlot.gateway.v1.GatewayService.GetStatus:input_type -> backlot.gateway.v1.GetStatusRequest
+	3,  // 82: backlot.gateway.v1.GatewayService.GetStatus:output_type -> backlot.gateway.v1.GetStatusResponse
+	82, // [82:83] is the sub-list for method output_type
+	81, // [81:82] is the sub-list for method input_type
+	81, // [81:81] is the sub-list for extension type_name
+	81, // [81:81] is the sub-list for extension extendee
+	0,  // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_backlot_gateway_v1_gateway_proto_init() }
@@ -4465,26 +4599,31 @@ func file_backlot_gateway_v1_gateway_proto_init() {
 		(*HashKey_SourceIp)(nil),
 		(*HashKey_Subject)(nil),
 	}
-	file_backlot_gateway_v1_gateway_proto_msgTypes[25].OneofWrappers = []any{
+	file_backlot_gateway_v1_gateway_proto_msgTypes[17].OneofWrappers = []any{
+		(*Authentication_Jwt)(nil),
+		(*Authentication_ApiKey)(nil),
+		(*Authentication_ClientCertificate)(nil),
+	}
+	file_backlot_gateway_v1_gateway_proto_msgTypes[26].OneofWrappers = []any{
 		(*Cluster_Service)(nil),
 		(*Cluster_Static)(nil),
 	}
-	file_backlot_gateway_v1_gateway_proto_msgTypes[29].OneofWrappers = []any{
+	file_backlot_gateway_v1_gateway_proto_msgTypes[30].OneofWrappers = []any{
 		(*HealthCheck_Http)(nil),
 		(*HealthCheck_Grpc)(nil),
 		(*HealthCheck_Tcp)(nil),
 	}
-	file_backlot_gateway_v1_gateway_proto_msgTypes[39].OneofWrappers = []any{
+	file_backlot_gateway_v1_gateway_proto_msgTypes[40].OneofWrappers = []any{
 		(*Secret_Certificate)(nil),
 		(*Secret_Authority)(nil),
 		(*Secret_Jwks)(nil),
 		(*Secret_ApiKeys)(nil),
 	}
-	file_backlot_gateway_v1_gateway_proto_msgTypes[41].OneofWrappers = []any{
+	file_backlot_gateway_v1_gateway_proto_msgTypes[42].OneofWrappers = []any{
 		(*Material_Inline)(nil),
 		(*Material_File)(nil),
 	}
-	file_backlot_gateway_v1_gateway_proto_msgTypes[46].OneofWrappers = []any{
+	file_backlot_gateway_v1_gateway_proto_msgTypes[47].OneofWrappers = []any{
 		(*RouteTarget_Media)(nil),
 		(*RouteTarget_Console)(nil),
 	}
@@ -4494,7 +4633,7 @@ func file_backlot_gateway_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_gateway_v1_gateway_proto_rawDesc), len(file_backlot_gateway_v1_gateway_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
