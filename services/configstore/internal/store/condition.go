@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -15,7 +16,7 @@ const maxTargets = 2048
 
 // conditions must hold when a release is written, beside that its own objects
 // are as they were: what it refers to is there, and nothing has come that
-// refers to what it deletes.
+// refers to what it deletes, or has what it claims.
 type conditions struct {
 	compares []*pb.Compare
 	keys     []string // that are compared
@@ -38,7 +39,7 @@ func (s *Store) checkState(ctx context.Context, changes []*change, at look) (con
 	for _, c := range changes {
 		var err error
 		if c.put != nil {
-			err = r.targets(ctx, c)
+			err = errors.Join(r.targets(ctx, c), r.claims(ctx, c))
 		} else if c.present != nil {
 			err = r.referrers(ctx, c)
 		}
@@ -62,13 +63,15 @@ type referee struct {
 	found      map[object.Key]bool // targets outside of the release, and whether they exist
 	users      map[string][]user   // by prefix
 	conditions conditions
+	claimed    []user // by puts of the release so far
 	faults     object.Faults
 }
 
-// user is a stored object that refers to others.
+// user is an object that refers to others, or claims something for itself.
 type user struct {
 	key     object.Key
 	targets []object.Target
+	claim   object.Claim // zero: none, which meets no other
 }
 
 func (r *referee) addf(path, format string, args ...any) {
@@ -156,7 +159,8 @@ func (r *referee) usersOf(ctx context.Context, kind, prefix string) ([]user, err
 			return nil, err
 		}
 		if message, _ := r.store.kinds.Check(kind, o.GetSpec(), ""); message != nil {
-			users = append(users, user{key, object.Targets(key, message)})
+			claim, _ := object.ClaimOf(message)
+			users = append(users, user{key, object.Targets(key, message), claim})
 		}
 	}
 	r.users[prefix] = users
