@@ -2,12 +2,10 @@ package configstore
 
 import (
 	"context"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,26 +14,16 @@ import (
 	"github.com/backlot-video/backlot/e2e/internal/quorum"
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/informer"
+	"github.com/backlot-video/backlot/kit/rpc"
 )
 
-// anyMember sends requests to one member until that fails, and then to the
-// next.
-type anyMember struct {
-	http.RoundTripper
-	members []*quorum.Member
-	turn    atomic.Uint32
-}
-
-// RoundTrip implements http.RoundTripper.
-func (a *anyMember) RoundTrip(request *http.Request) (*http.Response, error) {
-	turn := a.turn.Load()
-	request = request.Clone(request.Context())
-	request.URL.Host = strings.TrimPrefix(a.members[int(turn)%len(a.members)].URL, "http://")
-	response, err := a.RoundTripper.RoundTrip(request)
-	if err != nil {
-		a.turn.CompareAndSwap(turn, turn+1)
+// dialer reaches the members as services do that were told of all of them.
+func dialer(members []*quorum.Member) *rpc.Dialer {
+	var all []rpc.Endpoint
+	for _, m := range members {
+		all = append(all, rpc.Endpoint{Address: strings.TrimPrefix(m.URL, "http://")})
 	}
-	return response, err
+	return rpc.NewDialer(rpc.ClientConfig{Resolver: rpc.Static(map[string][]rpc.Endpoint{"configstore": all})})
 }
 
 // words is an informer that keeps its last state in a file.
@@ -47,9 +35,9 @@ type words struct {
 // inform runs an informer until the test ends.
 func inform(t *testing.T, q *quorum.Quorum, file string) *words {
 	t.Helper()
-	transport := &http.Transport{}
-	client := &http.Client{Transport: &anyMember{RoundTripper: transport, members: q.Members}}
-	source := informer.NewRemote(client, "http://configstore", q.As(identity.Service))
+	connections := dialer(q.Members)
+	client, base := connections.HTTPClient("configstore")
+	source := informer.NewRemote(client, base, q.As(identity.Service))
 	w := &words{file: file, Informer: informer.New[*wrapperspb.StringValue](source, kind, informer.Config{
 		SnapshotFile: file, SnapshotEvery: 50 * time.Millisecond, BackoffMax: time.Second, IdleTimeout: 20 * time.Second,
 	})}
@@ -59,7 +47,9 @@ func inform(t *testing.T, q *quorum.Quorum, file string) *words {
 	t.Cleanup(func() {
 		stop()
 		running.Wait()
-		transport.CloseIdleConnections()
+		if err := connections.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	return w
 }

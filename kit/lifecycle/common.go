@@ -3,7 +3,10 @@ package lifecycle
 import (
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
@@ -59,7 +62,7 @@ func registerCommon(set *config.Set, services []Service) *common {
 		sub.String(&e.kitexListen, "kitex-listen", fmt.Sprintf("127.0.0.1:%d", 8200+ports[name]), "`address` for Kitex; empty turns it off")
 		c.endpoints[name] = e
 		set.String(&c.advertise, "advertise-host", "", "`host` under which other services reach this one; empty: the address it listens on")
-		set.String(&c.configstore, "configstore", "", "`address` of the configstore (host:port or unix:/path), of any of its members; empty: run without one, on defaults")
+		set.String(&c.configstore, "configstore", "", "`addresses` of the configstore (host:port or unix:/path), of one or some of its members with commas between; empty: run without one, on defaults")
 	}
 	set.String(&c.dataDir, "data-dir", "./data", "`folder` that holds all data")
 	set.String(&c.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn, error")
@@ -94,6 +97,9 @@ func (c *common) validate() error {
 	if _, err := parseLabels(c.labels); err != nil {
 		faults = append(faults, err)
 	}
+	if _, err := parseAddresses(c.configstore); err != nil {
+		faults = append(faults, fmt.Errorf("configstore: %w", err))
+	}
 	if c.stopTimeout <= 0 {
 		faults = append(faults, errors.New("stop-timeout: must be above 0"))
 	}
@@ -117,6 +123,32 @@ func (c *common) validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// maxAddresses bounds those of the configstore that may be given.
+const maxAddresses = 16
+
+// parseAddresses reads addresses with commas between; there may be none.
+func parseAddresses(text string) ([]string, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	var all []string
+	for address := range strings.SplitSeq(text, ",") {
+		address = strings.TrimSpace(address)
+		path, local := strings.CutPrefix(address, "unix:")
+		if _, port, err := net.SplitHostPort(address); local && path == "" || !local && (err != nil || port == "") {
+			return nil, fmt.Errorf("%q is neither host:port nor unix:/path", address)
+		}
+		if slices.Contains(all, address) {
+			return nil, fmt.Errorf("%q is given twice", address)
+		}
+		all = append(all, address)
+	}
+	if len(all) > maxAddresses {
+		return nil, fmt.Errorf("%d addresses, at most %d: the other members are found by those", len(all), maxAddresses)
+	}
+	return all, nil
 }
 
 func (c *common) clusterKeyFile() string {

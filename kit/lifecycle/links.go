@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,7 +141,7 @@ func (l *links) clientConfig(name string, tracer trace.Tracer) rpc.ClientConfig 
 }
 
 // resolve looks in this process first, then in the register; of the configstore
-// at the address that was given, and at its other members once they are known.
+// at the addresses that were given, and at its other members once they are known.
 func (l *links) resolve(service string) []rpc.Endpoint {
 	l.mu.RLock()
 	local := l.local[service]
@@ -158,22 +159,26 @@ func (l *links) resolve(service string) []rpc.Endpoint {
 	return nil
 }
 
-// given is the address of the configstore that the process was told.
-func (l *links) given() rpc.Endpoint {
-	address := l.process.settings.configstore
-	return rpc.Endpoint{Address: address, TLS: l.clientTLS != nil && !strings.HasPrefix(address, "unix:")}
+// given are the addresses of the configstore that the process was told.
+func (l *links) given() []rpc.Endpoint {
+	addresses, _ := parseAddresses(l.process.settings.configstore) // validated
+	all := make([]rpc.Endpoint, len(addresses))
+	for i, address := range addresses {
+		all[i] = rpc.Endpoint{Address: address, TLS: l.clientTLS != nil && !strings.HasPrefix(address, "unix:")}
+	}
+	return all
 }
 
-// members are where the configstore is: at the address given, and where it has
-// several members at those in the register too. A single one is known by the
-// address given alone, which may be another than it has told.
-func members(given rpc.Endpoint, registered []rpc.Endpoint) []rpc.Endpoint {
-	all := []rpc.Endpoint{given}
+// members are where the configstore is: at the addresses given, and where it
+// has several members at those in the register too. A single one is known by
+// the addresses given alone, which may be others than it has told.
+func members(given, registered []rpc.Endpoint) []rpc.Endpoint {
+	all := slices.Clone(given)
 	if len(registered) < 2 {
 		return all
 	}
 	for _, e := range registered {
-		if e.Address != given.Address {
+		if !slices.ContainsFunc(given, func(g rpc.Endpoint) bool { return g.Address == e.Address }) {
 			all = append(all, rpc.Endpoint{Address: e.Address, TLS: e.TLS})
 		}
 	}
