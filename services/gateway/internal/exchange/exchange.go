@@ -146,7 +146,8 @@ type Trace struct {
 func (x *Exchange) Reset() {
 	request, response, arena := x.Request.Fields, x.Response.Fields, x.Arena
 	client, remote, state := x.Client, x.Request.Remote, x.Request.TLS
-	*x = Exchange{Client: client, Arena: arena}
+	*x = Exchange{} // in place: with members set it would be made elsewhere and copied
+	x.Client, x.Arena = client, arena
 	x.Request.Fields, x.Response.Fields = request[:0], response[:0]
 	x.Request.Remote, x.Request.TLS = remote, state
 	x.Arena.Reset()

@@ -44,6 +44,24 @@ func TestSetReplacesEveryLine(t *testing.T) {
 	}
 }
 
+func TestRemoveAllMarksTheNamesOfASetAlone(t *testing.T) {
+	var fields Fields
+	for id := Other; id < names; id++ {
+		fields.Add(id, []byte(id.String()), nil)
+	}
+	fields.RemoveAll(SetOf(Accept, XRequestID, Date))
+	for i, field := range fields {
+		id := Name(i)
+		want := id
+		if id == Accept || id == XRequestID || id == Date {
+			want = Removed
+		}
+		if field.ID != want {
+			t.Errorf("line %d is %d, want %d", i, field.ID, want)
+		}
+	}
+}
+
 func TestJoinedIsEveryLine(t *testing.T) {
 	var fields Fields
 	fields.Add(Other, []byte("x-b"), []byte("1"))

@@ -67,6 +67,29 @@ func (f Fields) Remove(id Name) {
 	}
 }
 
+// Set of known names.
+type Set uint64
+
+const _ = uint(64 - names) // each has a bit
+
+// SetOf is the set of some names.
+func SetOf(ids ...Name) Set {
+	var s Set
+	for _, id := range ids {
+		s |= 1 << id
+	}
+	return s
+}
+
+// RemoveAll marks every line of the names of a set.
+func (f Fields) RemoveAll(s Set) {
+	for i := range f {
+		if s>>(f[i].ID&63)&1 != 0 {
+			f[i].ID = Removed
+		}
+	}
+}
+
 // RemoveName marks every line of any name.
 func (f Fields) RemoveName(name string) {
 	for i := range f {
@@ -185,30 +208,35 @@ var spellings = [names]string{
 
 const longestName = len("Access-Control-Request-Headers")
 
-// byLength holds the names of each length, so that few are compared.
+// known finds the first name of a length and first letter, next another of
+// the same, so that hardly ever more than one is compared.
 var (
-	byLength    [longestName + 1][]Name
+	known       [(longestName + 1) * letters]Name
+	next        [names]Name
 	spelledOnce [names][]byte
 )
+
+// letters are told apart by their lower five bits, in which case is not.
+const letters = 32
 
 func init() {
 	for id := Accept; id < names; id++ {
 		spelledOnce[id] = []byte(spellings[id])
-		byLength[len(spellings[id])] = append(byLength[len(spellings[id])], id)
+		at := &known[len(spellings[id])*letters+int(spellings[id][0]%letters)]
+		*at, next[id] = id, *at
 	}
 }
 
 // NameOf finds the number of a name, Other where it has none.
 func NameOf(name []byte) Name {
-	if len(name) > longestName {
+	if len(name) > longestName || len(name) == 0 {
 		return Other
 	}
-	for _, id := range byLength[len(name)] {
-		if EqualFold(name, spellings[id]) {
-			return id
-		}
+	id := known[len(name)*letters+int(name[0]%letters)]
+	for id != Other && !EqualFold(name, spellings[id]) {
+		id = next[id]
 	}
-	return Other
+	return id
 }
 
 // String is the usual spelling; empty for Other and Removed.

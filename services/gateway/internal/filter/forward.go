@@ -17,23 +17,28 @@ var (
 // the client said of it, but for hops that are trusted.
 func (c *Chain) forward(x *exchange.Exchange) {
 	fields := &x.Request.Fields
-	fields.Set(exchange.XRequestID, x.ID)
 	passTrace(x)
 	remote := addressText(x, x.Request.Remote.Addr())
 	if c.env.config.TrustedHops > 0 {
 		if before := joined(x, exchange.XForwardedFor); len(before) > 0 {
 			remote = x.Arena.Join(before, comma, remote)
 		}
+		fields.Set(exchange.XRequestID, x.ID)
 		fields.Set(exchange.XForwardedFor, remote)
 		setMissing(fields, exchange.XForwardedHost, x.Request.Authority)
 		setMissing(fields, exchange.XForwardedProto, scheme(&x.Request))
 		return
 	}
-	fields.Remove(exchange.Forwarded)
-	fields.Set(exchange.XForwardedFor, remote)
-	fields.Set(exchange.XForwardedHost, x.Request.Authority)
-	fields.Set(exchange.XForwardedProto, scheme(&x.Request))
+	fields.RemoveAll(forwarding)
+	fields.Add(exchange.XRequestID, exchange.XRequestID.Bytes(), x.ID)
+	fields.Add(exchange.XForwardedFor, exchange.XForwardedFor.Bytes(), remote)
+	fields.Add(exchange.XForwardedHost, exchange.XForwardedHost.Bytes(), x.Request.Authority)
+	fields.Add(exchange.XForwardedProto, exchange.XForwardedProto.Bytes(), scheme(&x.Request))
 }
+
+// forwarding is what clients may not say, and what is said in its place.
+var forwarding = exchange.SetOf(exchange.XRequestID, exchange.Forwarded,
+	exchange.XForwardedFor, exchange.XForwardedHost, exchange.XForwardedProto)
 
 func scheme(r *exchange.Request) []byte {
 	if r.Secure {

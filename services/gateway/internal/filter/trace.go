@@ -67,14 +67,15 @@ func appendTraceparent(to []byte, t *exchange.Trace) []byte {
 	return append(to, "-00"...)
 }
 
+var tracing = exchange.SetOf(exchange.Traceparent, exchange.Tracestate)
+
 // passTrace writes the exchange's trace context for the upstream. One that
 // nobody sampled goes on as it came.
 func passTrace(x *exchange.Exchange) {
 	fields := &x.Request.Fields
 	switch {
 	case x.Trace.ID == [16]byte{}:
-		fields.Remove(exchange.Traceparent)
-		fields.Remove(exchange.Tracestate)
+		fields.RemoveAll(tracing)
 	case x.Span != nil || !fields.Has(exchange.Traceparent):
 		var room [64]byte
 		fields.Set(exchange.Traceparent, x.Arena.Copy(appendTraceparent(room[:0], &x.Trace)))

@@ -42,20 +42,35 @@ const (
 // control finds the first control character (0 to 31 and 127; a tab is one)
 // from at on; len(b) if there is none. It looks at 8 bytes at once.
 func control(b []byte, at int) int {
-	for ; at+8 <= len(b); at += 8 {
-		x := binary.LittleEndian.Uint64(b[at:])
-		del := x ^ 0x7f*ones
-		// Borrows reach only bytes above the first true hit.
-		if hit := ((x - 0x20*ones) &^ x & highs) | ((del - ones) &^ del & highs); hit != 0 {
-			return at + bits.TrailingZeros64(hit)>>3
+	rest := b[at:]
+	for ; len(rest) >= 8; rest = rest[8:] {
+		if hit := controls(binary.LittleEndian.Uint64(rest)); hit != 0 {
+			return len(b) - len(rest) + bits.TrailingZeros64(hit)>>3
 		}
 	}
-	for ; at < len(b); at++ {
-		if b[at] < 0x20 || b[at] == 0x7f {
-			return at
+	if len(rest) > 0 && len(b) >= 8 {
+		// The last 8 bytes, with spaces in place of those looked at already.
+		left := 8 * uint(len(rest))
+		x := binary.LittleEndian.Uint64(b[len(b)-8:])>>(64-left) | 0x20*ones<<left
+		if hit := controls(x); hit != 0 {
+			return len(b) - len(rest) + bits.TrailingZeros64(hit)>>3
+		}
+		return len(b)
+	}
+	for i, c := range rest {
+		if c < 0x20 || c == 0x7f {
+			return len(b) - len(rest) + i
 		}
 	}
-	return at
+	return len(b)
+}
+
+// controls has the top bit set of the first byte that is a control character,
+// and maybe of some above it; 0: there is none.
+func controls(x uint64) uint64 {
+	del := x ^ 0x7f*ones
+	// Borrows reach only bytes above the first true hit.
+	return ((x - 0x20*ones) &^ x & highs) | ((del - ones) &^ del & highs)
 }
 
 // run is the end of a run of bytes of a class from at on.

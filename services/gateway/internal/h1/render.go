@@ -2,6 +2,7 @@ package h1
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/backlot-video/backlot/services/gateway/internal/exchange"
@@ -141,9 +142,21 @@ func appendFields(to []byte, fields exchange.Fields) []byte {
 		if fields[i].ID == exchange.Removed {
 			continue
 		}
-		to = append(to, fields[i].Name...)
-		to = append(to, ": "...)
-		to = appendValue(to, fields[i].Value)
+		to = appendField(to, fields[i].Name, fields[i].Value)
+	}
+	return to
+}
+
+// appendField appends a line of a header, whose room is made at once.
+func appendField(to, name, value []byte) []byte {
+	start := len(to) + len(name) + 2
+	to = slices.Grow(to, len(name)+len(value)+4)[:start+len(value)+2]
+	copy(to[start-len(name)-2:], name)
+	to[start-2], to[start-1] = ':', ' '
+	copy(to[start:], value)
+	to[len(to)-2], to[len(to)-1] = '\r', '\n'
+	if control(value, 0) < len(value) { // what was just written is slow to be read again
+		clean(to[:len(to)-2], start)
 	}
 	return to
 }
@@ -154,10 +167,15 @@ func appendFields(to []byte, fields exchange.Fields) []byte {
 func appendValue(to, value []byte) []byte {
 	start := len(to)
 	to = append(to, value...)
-	for at := control(to, start); at < len(to); at = control(to, at+1) {
-		if to[at] != '\t' {
-			to[at] = ' '
+	clean(to, start)
+	return append(to, "\r\n"...)
+}
+
+// clean puts spaces in the place of control characters but tabs.
+func clean(b []byte, at int) {
+	for at = control(b, at); at < len(b); at = control(b, at+1) {
+		if b[at] != '\t' {
+			b[at] = ' '
 		}
 	}
-	return append(to, "\r\n"...)
 }

@@ -6,13 +6,17 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 	"github.com/backlot-video/backlot/services/gateway/internal/engine"
+	"github.com/backlot-video/backlot/services/gateway/internal/exchange"
+	"github.com/backlot-video/backlot/services/gateway/internal/h1"
 	"github.com/backlot-video/backlot/services/gateway/internal/relay"
 )
 
@@ -117,6 +121,39 @@ func BenchmarkSmall(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkPlan is what an event loop does for a small request beside its
+// system calls: both heads parsed, decided about, rendered and counted.
+func BenchmarkPlan(b *testing.B) {
+	r := newRelay(b, prometheus.NewRegistry())
+	if err := r.Swap(plainConfig("127.0.0.1:1")); err != nil {
+		b.Fatal(err)
+	}
+	request, answer := []byte(smallRequest), []byte(smallAnswer)
+	var x exchange.Exchange
+	var out []byte
+	began := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		x.Request.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 1)
+		x.Began = began
+		if _, err := h1.ParseRequest(request, &x.Request, h1.Limits{}); err != nil {
+			b.Fatal(err)
+		}
+		plan := r.Decide(&x)
+		if plan.Kind != relay.Forward {
+			b.Fatal(plan.Kind)
+		}
+		out = h1.AppendRequest(out[:0], &x.Request, h1.RequestOptions{})
+		if _, _, err := h1.ParseResponse(answer, &x.Response, x.Request.Method, h1.Limits{}); err != nil {
+			b.Fatal(err)
+		}
+		r.Answered(&x, &plan)
+		out = h1.AppendResponse(out[:0], &x.Response, h1.ResponseOptions{Protocol: x.Request.Protocol})
+		r.Finish(&x, &plan)
+		x.Reset()
+	}
 }
 
 func TestThePlainPathDoesNotAllocate(t *testing.T) {
