@@ -73,6 +73,7 @@ type work struct {
 	tail     []byte // of up
 	up       []byte // up[ur:uw] came from the endpoint; nil before the first try
 	ur, uw   int
+	fresh    bool // as reset leaves it
 	admitted bool
 	begun    bool // Decide was called
 	last     bool // the connection ends after the answer
@@ -100,7 +101,9 @@ func (c *client) dropWork() {
 	if w == nil || len(c.loop.spare) >= mostSpare {
 		return
 	}
-	w.reset()
+	if !w.fresh {
+		w.reset()
+	}
 	w.r, w.w, w.known = 0, 0, 0
 	if len(w.in) > mostKept {
 		w.in = make([]byte, headBytes)
@@ -117,7 +120,10 @@ func (w *work) reset() {
 	w.plan = relay.Plan{}
 	w.out, w.pending, w.tail, w.ur, w.uw = w.out[:0], nil, nil, 0, 0
 	w.admitted, w.begun, w.last, w.headed, w.chunk, w.complete, w.writeBy = false, false, false, false, false, false, 0
-	w.try = try{tried: w.try.tried[:0]}
+	tried := w.try.tried[:0]
+	w.try = try{}
+	w.try.tried = tried
+	w.fresh = true
 }
 
 // welcome begins to serve a connection.
@@ -234,6 +240,7 @@ func (c *client) parse() (done bool) {
 		w.known = w.w
 		return false
 	}
+	w.fresh = false
 	n, err := h1.ParseRequest(b, &w.x.Request, set.limits)
 	if err != nil || c.first && mayBeHTTP2(b) {
 		c.leave()

@@ -101,7 +101,7 @@ func (s *socket) note(events uint32) {
 // receive reads into p. n == 0: nothing is there now, or over says that
 // nothing will be.
 func (s *socket) receive(p []byte) (n int, over bool) {
-	n, errno := read(s.fd, p)
+	n, errno := receive(s.fd, p)
 	switch {
 	case errno == unix.EAGAIN:
 		s.readable = false
