@@ -60,7 +60,7 @@ func (c *client) relayAnswer() bool {
 // flush sends what is pending. It returns true when all is out.
 func (c *client) flush() bool {
 	w := c.work
-	if !c.writable {
+	if !c.writable || c.later() {
 		return false
 	}
 	before := len(w.pending) + len(w.tail)

@@ -41,6 +41,7 @@ type client struct {
 	state  state
 	first  bool // no request has come yet
 	queued bool // in loop.again
+	ready  bool // in loop.ready
 	place  int  // in loop.active, while an exchange is under way
 	left   int  // bytes that may still be thrown away
 }

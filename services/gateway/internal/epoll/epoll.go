@@ -24,6 +24,9 @@
 // one for a socket that is closed reaches nobody, whoever has its descriptor
 // now; a socket closes its descriptor once and forgets it.
 //
+// Of a batch of events all are read and decided about before anything is sent,
+// 32 at most at once: see loop.later.
+//
 // Loops keep the processor while they wait for a millisecond, so each takes
 // one of GOMAXPROCS for itself: New adds as many.
 package epoll

@@ -131,6 +131,9 @@ func (c *client) sendRequest() bool {
 	if !k.writable {
 		return k.ended && c.linkBroken()
 	}
+	if c.later() {
+		return false
+	}
 	before := len(w.pending)
 	rest, _, err := k.send(w.pending, nil)
 	if err != nil {
