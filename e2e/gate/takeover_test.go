@@ -1,7 +1,11 @@
 package gate_test
 
 import (
+	"net"
 	"os"
+	"regexp"
+	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,6 +74,52 @@ func TestANewBinaryTakesOverUnderLoad(t *testing.T) {
 		t.Errorf("the first binary ended with %d:\n%s", code, first.Tail())
 	}
 	last.Stop()
+}
+
+// TestASignalReplacesTheBinary: SIGUSR2 has the process start its successor.
+func TestASignalReplacesTheBinary(t *testing.T) {
+	g := gate.New(t, objects(gate.NewBackend(t, "a", "")))
+	load := gate.NewLoad(t, g.Address, "/128", 4, time.Millisecond)
+	first := g.Process
+	if err := syscall.Kill(first.PID(), syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { endSuccessor(t, first.Log(), g.Address) })
+	<-first.Ended()
+	if code := first.ExitCode(); code != 0 {
+		t.Errorf("the first binary ended with %d:\n%s", code, first.Tail())
+	}
+	for asked := load.Requests.Load(); load.Requests.Load() < asked+500; {
+		<-time.After(time.Millisecond)
+	}
+	if failures, err := load.Stop(); failures > 0 {
+		t.Errorf("%d of %d requests failed, first: %v", failures, load.Requests.Load(), err)
+	}
+}
+
+// endSuccessor ends the process that the log tells of, which is no child of
+// the test's, and waits until nobody serves the address.
+func endSuccessor(t *testing.T, log, address string) {
+	t.Helper()
+	found := regexp.MustCompile(`msg="successor started".* pid=(\d+)`).FindStringSubmatch(log)
+	if found == nil {
+		t.Fatalf("no successor was started:\n%s", log)
+	}
+	pid, _ := strconv.Atoi(found[1])
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatalf("the successor has gone: %v", err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(10 * time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+		if time.Now().After(deadline) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			t.Fatal("the successor does not end")
+		}
+	}
 }
 
 func TestABinaryThatFailsToStartChangesNothing(t *testing.T) {

@@ -98,6 +98,9 @@ func (p *process) wait(ctx context.Context, failed <-chan error) (cause, err err
 	if err != nil {
 		return nil, err
 	}
+	if replaced != nil {
+		defer p.settings.succession.upgrade.run(ctx, p.log)()
+	}
 	select {
 	case <-ctx.Done():
 		return nil, nil

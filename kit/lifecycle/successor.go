@@ -16,7 +16,7 @@ import (
 // Replaceable is a Service whose process can be replaced while it runs: a new
 // one, started on the same data folder with --takeover, gets its sockets and
 // serves; only then does the old one stop, which takes as long as its clients
-// need, up to --takeover-drain. Such a service keeps nothing in its folder
+// need, up to --takeover-drain. SIGUSR2 has the process start that new one itself. Such a service keeps nothing in its folder
 // that two processes would spoil, and needs no broker. Host.Listen opens the
 // sockets that it hands on; the cause of the end of Run's context is
 // ErrReplaced.
@@ -43,6 +43,7 @@ type succession struct {
 
 	inherited *handover.Inheritance // until the process serves
 	offer     *handover.Offer
+	upgrade   upgrade
 
 	mu    sync.Mutex
 	files map[string]filer // by name: an address, or a lock's path
@@ -60,6 +61,11 @@ func (s *succession) register(set *config.Set) {
 // begin asks the predecessor, if there is to be one.
 func (s *succession) begin(ctx context.Context, socket string) error {
 	s.socket = socket
+	if s.enabled {
+		if err := s.upgrade.listen(); err != nil {
+			return fmt.Errorf("find this program: %w", err)
+		}
+	}
 	if !s.take {
 		return nil
 	}

@@ -236,6 +236,9 @@ func (c *conn) parse() (ok, done, linger bool) {
 	n, err := h1.ParseRequest(c.in[:c.w], &c.x.Request, c.server.limits)
 	if err != nil {
 		c.server.metrics.malformed.Inc()
+		if c.first && h1.Alien(c.in[:c.w]) {
+			return false, true, true // it would not understand an answer
+		}
 		c.refuse(h1.StatusOf(err), err.Error())
 		return false, true, true
 	}

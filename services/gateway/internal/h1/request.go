@@ -90,6 +90,19 @@ func tooLong(n, limit int) error {
 	return nil
 }
 
+// Alien tells whether bytes that were refused are of another protocol: three
+// words in their first line, of which the last is no version of HTTP in any
+// spelling. HTTP/2's preface gone wrong is such.
+func Alien(b []byte) bool {
+	line, _, _ := bytes.Cut(b, []byte{'\n'})
+	words := bytes.Split(bytes.TrimSuffix(line, []byte{'\r'}), []byte{' '})
+	if len(words) != 3 || len(words[2]) == 0 {
+		return false
+	}
+	n := min(len(words[2]), len("HTTP"))
+	return !exchange.EqualFold(words[2][:n], "HTTP"[:n])
+}
+
 const versionBytes = len("HTTP/1.1")
 
 // version reads the version and the end of the request line. A minor version

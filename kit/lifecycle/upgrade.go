@@ -1,0 +1,100 @@
+package lifecycle
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"sync"
+)
+
+// upgrade starts a successor by signal: the program that is at this process's
+// path by then, with its arguments and --takeover.
+type upgrade struct {
+	signals chan os.Signal // nil: none asks for it on this system
+	program string         // as it was called, made absolute: the link, not what it led to
+}
+
+// listen begins to take signals, so that one that comes early is not the end
+// of the process.
+func (u *upgrade) listen() error {
+	if upgradeSignal == nil {
+		return nil
+	}
+	program, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return err
+	}
+	if u.program, err = filepath.Abs(program); err != nil {
+		return err
+	}
+	u.signals = make(chan os.Signal, 1)
+	signal.Notify(u.signals, upgradeSignal)
+	return nil
+}
+
+// serve starts a successor at each signal, one at a time, until ctx ends. A
+// successor outlives this process; one that ends before it serves is logged,
+// and nothing has changed.
+func (u *upgrade) serve(ctx context.Context, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-u.signals:
+		}
+		ended, err := u.start(log)
+		if err != nil {
+			log.Error("successor cannot be started", "program", u.program, "err", err)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case err := <-ended:
+			log.Error("successor ended before it served; this process goes on", "program", u.program, "err", err)
+		}
+		select { // asked for while that one started
+		case <-u.signals:
+		default:
+		}
+	}
+}
+
+// start gives what the successor ended with. Who waits for it ends with this
+// process at the latest.
+func (u *upgrade) start(log *slog.Logger) (ended <-chan error, err error) {
+	args := slices.Clone(os.Args[1:])
+	if !slices.ContainsFunc(args, func(arg string) bool {
+		return arg == "--takeover" || arg == "-takeover" || arg == "--takeover=true" || arg == "-takeover=true"
+	}) {
+		args = append([]string{"--takeover"}, args...)
+	}
+	// It is no child of any context: it goes on when this process ends.
+	successor := exec.Command(u.program, args...) //nolint:gosec,noctx // this program
+	successor.Stdout, successor.Stderr = os.Stdout, os.Stderr
+	if err := successor.Start(); err != nil {
+		return nil, err
+	}
+	log.Info("successor started", "program", u.program, "pid", successor.Process.Pid)
+	done := make(chan error, 1)
+	go func() { done <- successor.Wait() }()
+	return done, nil
+}
+
+// run serves in the background until stop is called.
+func (u *upgrade) run(ctx context.Context, log *slog.Logger) (stop func()) {
+	if u.signals == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var worker sync.WaitGroup
+	worker.Go(func() { u.serve(ctx, log) })
+	return func() {
+		cancel()
+		worker.Wait()
+	}
+}

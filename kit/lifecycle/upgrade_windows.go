@@ -1,0 +1,6 @@
+package lifecycle
+
+import "os"
+
+// upgradeSignal: there is none.
+var upgradeSignal os.Signal
