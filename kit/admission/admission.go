@@ -6,6 +6,7 @@
 //	core.go       who may come in, who is next; without clock, lock or goroutine
 //	fair.go       the queue: tenants in turns, by weight
 //	meter.go      how fast work is done, and how wrong estimates are
+//	batch.go      what a batch takes by what is in it
 //	refusal.go    Refusal, and when to try again
 //	metrics.go    what is measured
 //
@@ -89,6 +90,28 @@ type Pass struct {
 	gate  *Gate
 	job   *job
 	probe bool
+}
+
+// Look returns the *Refusal that work would get now, or nil: so that nobody has
+// to read what is not let in anyway. Who is not refused still has to Enter, and
+// may be refused there, also for what Look does not tell: a breaker that is
+// open. A refusal counts as one of Enter.
+func (g *Gate) Look(ctx context.Context, work Work) error {
+	if work.Decided || g.cfg.FixedQueue {
+		return nil
+	}
+	now := g.cfg.Clock()
+	work.Cost = max(work.Cost, 1)
+	j := job{Work: work, entered: now, deadline: deadline(ctx, now, g.cfg)}
+	g.mu.Lock()
+	refusal := g.core.refuse(now, &j)
+	g.mu.Unlock()
+	if refusal == nil {
+		return nil
+	}
+	refusal.RetryAfter = g.jittered(refusal.RetryAfter)
+	g.metrics.refuse(work.Tenant, refusal.Reason)
+	return refusal
 }
 
 // Enter returns when the work may be done, or a *Refusal, or ctx's error. It

@@ -12,6 +12,8 @@ const (
 	// flight is the share of the patience that what was let through may take:
 	// the batch at work, and the next one.
 	flight = 0.55
+	// spareMost is the share that it may take beyond that for what is fixed.
+	spareMost = 0.3
 	// few units are let in whatever they are expected to take, unless their own
 	// deadline is sooner than the patience: they hardly wait for one another.
 	few = 8
@@ -42,17 +44,25 @@ func newJob(ctx context.Context, now time.Time, cfg Config, work Work) *job {
 	if work.Decided {
 		return j
 	}
-	j.deadline = now.Add(cfg.Patience)
-	if sooner, bounded := ctx.Deadline(); bounded && sooner.Before(j.deadline) {
-		j.deadline = sooner
-	}
+	j.deadline = deadline(ctx, now, cfg)
 	return j
+}
+
+// deadline is when work is to be done that comes now.
+func deadline(ctx context.Context, now time.Time, cfg Config) time.Time {
+	latest := now.Add(cfg.Patience)
+	if sooner, bounded := ctx.Deadline(); bounded && sooner.Before(latest) {
+		return sooner
+	}
+	return latest
 }
 
 // core decides. Callers step it, and give it times that do not go back.
 type core struct {
 	cfg      Config
 	meter    meter
+	batches  batches
+	batch    int // units in flight that are being done, and not waiting for the next batch
 	queue    *fair
 	decided  list.List      // of *job
 	urgent   int            // units in decided
@@ -67,7 +77,7 @@ type core struct {
 
 func newCore(cfg Config) *core {
 	return &core{
-		cfg: cfg, meter: newMeter(), queue: newFair(cfg),
+		cfg: cfg, meter: newMeter(), batches: newBatches(), queue: newFair(cfg),
 		places: make(map[string]int), held: make(map[string]int),
 	}
 }
@@ -79,6 +89,10 @@ func (c *core) window(decided bool) int {
 		return c.cfg.Limit
 	}
 	fitting := flight * float64(c.cfg.Patience) / c.meter.each
+	// Where much is fixed, what is not in the next batch is late.
+	fixed := 2 * c.batches.fixed()
+	spare := flight*float64(c.cfg.Patience) + min(fixed, spareMost*float64(c.cfg.Patience))
+	fitting = max(fitting, (spare-fixed)/c.batches.slope())
 	return max(min(minWindow, c.cfg.Limit), int(min(fitting, float64(c.cfg.Limit)*3/4)))
 }
 
@@ -89,6 +103,20 @@ func (c *core) offer(now time.Time, j *job) *Refusal {
 		c.urgent += j.Cost
 		return nil
 	}
+	if refusal := c.refuse(now, j); refusal != nil {
+		return refusal
+	}
+	c.places[j.Shard]++
+	if c.held[j.Tenant]++; c.held[j.Tenant] == 1 {
+		c.weights += c.cfg.weight(j.Tenant)
+	}
+	c.taken++
+	c.queue.push(j)
+	return nil
+}
+
+// refuse refuses a job that is not decided, or has it estimated and returns nil.
+func (c *core) refuse(now time.Time, j *job) *Refusal {
 	switch {
 	case c.places[j.Shard] >= c.cfg.Limit, c.taken >= c.cfg.TotalLimit:
 		return c.refusal(now, Full, j.Cost)
@@ -107,12 +135,6 @@ func (c *core) offer(now time.Time, j *job) *Refusal {
 			return refusal
 		}
 	}
-	c.places[j.Shard]++
-	if c.held[j.Tenant]++; c.held[j.Tenant] == 1 {
-		c.weights += c.cfg.weight(j.Tenant)
-	}
-	c.taken++
-	c.queue.push(j)
 	return nil
 }
 
@@ -135,9 +157,13 @@ func (c *core) estimate(now time.Time, tenant string, cost int) float64 {
 	if c.flying == 0 && c.queue.jobs == 0 {
 		return 0
 	}
-	flying := max(float64(c.inFlight+cost)*c.meter.each, c.meter.flight)
-	waiting := float64(c.urgent) + float64(c.queue.ahead(tenant, cost))/max(c.meter.others(), 0.25)
-	return flying + waiting*c.meter.each + c.meter.overdue(now)
+	left := c.meter.remaining(now, c.batches.takes(float64(c.batch)))
+	others := max(c.meter.others(), 0.25)
+	coming := left * (1 - others) / c.meter.each // decided meanwhile
+	flying := max(left+c.batches.takes(float64(c.inFlight-c.batch+cost)+coming), c.meter.flight)
+	waiting := float64(c.urgent) + float64(c.queue.ahead(tenant, cost))/others
+	further := c.batches.fixed() * float64(int(waiting/float64(c.window(false))))
+	return flying + waiting*c.batches.slope() + further
 }
 
 // next starts a job and returns it, or one that is refused after all because
@@ -154,11 +180,11 @@ func (c *core) next(now time.Time) *job {
 		return c.start(now, j)
 	}
 	j := c.queue.first()
-	if j == nil || c.inFlight > 0 && c.inFlight+j.Cost > c.window(false) {
+	if j == nil || c.inFlight > c.batch && c.inFlight+j.Cost > c.window(false) && float64(c.inFlight-c.batch+j.Cost) > c.batches.tries() {
 		return nil
 	}
 	c.queue.pop(j)
-	if !j.deadline.IsZero() && now.Add(time.Duration(float64(c.inFlight+j.Cost)*c.meter.each)).After(j.deadline) {
+	if c.flying > 0 && !j.deadline.IsZero() && now.Add(time.Duration(c.batches.takes(float64(c.inFlight-c.batch+j.Cost)))).After(j.deadline) {
 		c.vacate(j)
 		j.refusal = c.refusal(now, TooLate, j.Cost)
 		return j
@@ -168,7 +194,10 @@ func (c *core) next(now time.Time) *job {
 
 func (c *core) start(now time.Time, j *job) *job {
 	j.started, j.begun = true, now
-	c.meter.begin(now)
+	if c.meter.begin(now) {
+		c.batches.begin(now)
+		c.batch = j.Cost
+	}
 	c.inFlight += j.Cost
 	c.flying++
 	return j
@@ -194,6 +223,8 @@ func (c *core) finish(now time.Time, j *job, outcome Outcome) {
 		c.meter.cut(c.flying > 0) // nothing was done
 	} else {
 		c.meter.end(now, j, c.flying > 0, starving)
+		c.batches.end(now, j)
+		c.batch = c.inFlight
 	}
 	if j.Decided {
 		return

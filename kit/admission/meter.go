@@ -53,11 +53,13 @@ func newMeter() meter {
 // others is the share of units that are not decided.
 func (m *meter) others() float64 { return 1 - m.decided/m.work }
 
-// begin tells that something is being done.
-func (m *meter) begin(now time.Time) {
-	if !m.busy {
-		m.busy, m.since = true, now
+// begin tells that something is being done, and whether nothing was.
+func (m *meter) begin(now time.Time) (first bool) {
+	if m.busy {
+		return false
 	}
+	m.busy, m.since = true, now
+	return true
 }
 
 // end tells that units are done, whether anything else is being done, and
@@ -102,13 +104,14 @@ func weight(length time.Duration) float64 {
 	return -math.Expm1(-float64(length) / float64(adaptTime))
 }
 
-// overdue is how much longer nothing has ended than usual. What has lasted
-// that long is expected to last as long again.
-func (m *meter) overdue(now time.Time) float64 {
+// remaining is what is left of a batch that takes a time, in ns. One that takes
+// longer than twice that is expected to take as long again.
+func (m *meter) remaining(now time.Time, takes float64) float64 {
 	if !m.busy {
 		return 0
 	}
-	return max(0, float64(now.Sub(m.since))-2*m.gap)
+	passed := float64(now.Sub(m.since))
+	return max(0, takes-passed, passed-2*takes)
 }
 
 // judge tells whether a job that was near the limit was late.

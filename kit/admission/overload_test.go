@@ -83,6 +83,27 @@ func TestOverloadByCallsOfManyUnits(t *testing.T) {
 	}
 }
 
+// Where a batch takes long with little in it, time over work says that nothing
+// but one call at a time fits: then goodput was 0.41 to 0.52. Callers in a closed
+// loop come back together, just before a batch begins; what comes by chance
+// waits for half of the one before, so it cannot be 1 either.
+func TestALongBatchIsWellFilled(t *testing.T) {
+	start, each := seed(t), 64
+	e := engine{fixed: 22 * time.Millisecond, each: 50 * time.Microsecond, limit: 1024, lasts: 20 * time.Second}
+	capacity := e.capacity(rand.New(rand.NewPCG(start, 2)))
+	for _, times := range loads {
+		s := newSimulation(t, start, e, Config{})
+		s.load(Work{Tenant: "main", Shard: "USD", Cost: each}, times*capacity/float64(each), 0, e.lasts, 0)
+		s.run(nil)
+		sum := *s.total["main"]
+		goodput := float64(each*sum.inTime) / (e.lasts - warm).Seconds() / capacity
+		t.Logf("%.0f a second, at %gx: %.2f%% late, goodput %.3f", capacity, times, 100*sum.late(), goodput)
+		if sum.late() >= 0.03 || goodput < 0.65 {
+			t.Errorf("at %gx: %.2f%% of the accepted were late, goodput is %.3f", times, 100*sum.late(), goodput)
+		}
+	}
+}
+
 // The control: a plain queue of 1024, which must not pass the same check.
 func TestFixedQueueAcceptsWhatItCannotDoInTime(t *testing.T) {
 	start := seed(t)
@@ -198,7 +219,7 @@ func TestEstimatesFollowAStoreThatGetsSlower(t *testing.T) {
 	if p := phases["quick"]; p.refused > p.offered/100 || p.late() >= 0.03 {
 		t.Errorf("with a quick store: %+v", *p)
 	}
-	if p := phases["slow for a second"]; p.late() >= 0.06 || p.inTime < 3800 {
+	if p := phases["slow for a second"]; p.late() >= 0.06 || p.inTime < 3600 {
 		t.Errorf("a second after it got slower: %+v", *p)
 	}
 	if p := phases["quick again"]; p.refused > p.offered/100 || p.late() >= 0.03 {
@@ -219,6 +240,24 @@ func TestABurstIsTakenAsFarAsItCanBeDone(t *testing.T) {
 	}
 	if steady.late() >= 0.03 || steady.refused > steady.offered/50 {
 		t.Errorf("of the others: %+v", steady)
+	}
+}
+
+// What took too long is tried again where nothing else is being done: else
+// nobody would ever see that it is quick again.
+func TestASlowStoreIsTriedAgain(t *testing.T) {
+	c := newCore(Config{Service: "test"}.withDefaults())
+	now := epoch
+	for try := range 50 {
+		j := newJob(t.Context(), now, c.cfg, Work{Tenant: "main", Cost: 64})
+		if refusal := c.offer(now, j); refusal != nil {
+			t.Fatalf("try %d: %v", try, refusal)
+		}
+		if c.next(now) != j || j.refusal != nil {
+			t.Fatalf("try %d: it does not start: %v", try, j.refusal)
+		}
+		now = now.Add(120 * time.Millisecond)
+		c.finish(now, j, Succeeded)
 	}
 }
 
