@@ -57,6 +57,7 @@ type metadata struct {
 type call struct {
 	metadata
 	transport string
+	raw       []byte // of a request that is not decoded yet
 
 	// res is what a client's call fills, policy what bounds it.
 	res    proto.Message

@@ -2,10 +2,11 @@
 // over Connect, always through the same two chains of interceptors.
 //
 // The server chain of a call, outermost first: trace, metrics, error mapping,
-// recover, in-flight limit, deadline, principal, access by method, message
-// validation, Config.Interceptors, the handler. The client chain: metrics,
-// trace, in-flight limit, deadline, principal, Config.Interceptors, retries
-// within a budget, circuit breaker, the choice of an endpoint.
+// recover, in-flight limit, deadline, principal, access by method, the
+// implementation's Gatekeeper, decoding (Kitex), message validation,
+// Config.Interceptors, the handler. The client chain: metrics, trace, in-flight
+// limit, deadline, principal, Config.Interceptors, retries within a budget,
+// circuit breaker, the choice of an endpoint.
 //
 //	chain.go          Handler, Interceptor, what travels beside a message
 //	server.go         Server: NewServer, Handle, Shutdown

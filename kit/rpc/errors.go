@@ -23,6 +23,7 @@ var (
 	errNoEndpoint  = errors.New("no endpoint is known")
 	errNoPrincipal = errors.New("sign in first")
 	errNoVerifier  = errors.New("principals are not accepted here")
+	errMalformed   = errors.New("message cannot be decoded")
 	errInternal    = errors.New("internal error")
 )
 

@@ -139,7 +139,9 @@ func (s *Server) kitexInfo(service rpcdesc.Service) *serviceinfo.ServiceInfo {
 			func(ctx context.Context, _, args, result any) error {
 				return serveKitex(ctx, bound, args.(*box), result.(*box))
 			},
-			func() any { return &box{message: bound.NewRequest(), max: s.config.MaxMessageBytes} },
+			func() any {
+				return &box{message: bound.NewRequest(), max: s.config.MaxMessageBytes, later: bound.gated}
+			},
 			func() any { return new(box) },
 			false,
 			serviceinfo.WithStreamingMode(serviceinfo.StreamingUnary),
@@ -162,7 +164,7 @@ func serveKitex(ctx context.Context, bound *boundMethod, args, result *box) erro
 	if args.tooLarge {
 		return toKitex(tooLarge(args.max))
 	}
-	incoming := &call{transport: transportKitex}
+	incoming := &call{transport: transportKitex, raw: args.raw}
 	if info := rpcinfo.GetRPCInfo(ctx); info != nil && info.Config().TransportProtocol()&grpcProtocol == grpcProtocol {
 		incoming.transport = transportGRPC
 	}
@@ -189,6 +191,8 @@ type box struct {
 	message  proto.Message
 	max      int  // bytes that Unmarshal decodes
 	tooLarge bool // there were more
+	later    bool // Unmarshal does not decode, but keeps a copy
+	raw      []byte
 }
 
 // Marshal is what Kitex's codec asks for.
@@ -203,6 +207,10 @@ func (b *box) Marshal(out []byte) ([]byte, error) {
 func (b *box) Unmarshal(data []byte) error {
 	if len(data) > b.max {
 		b.tooLarge = true
+		return nil
+	}
+	if b.later {
+		b.raw = append(make([]byte, 0, len(data)), data...) // not nil
 		return nil
 	}
 	return proto.Unmarshal(data, b.message)

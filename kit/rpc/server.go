@@ -91,6 +91,17 @@ type Server struct {
 type boundMethod struct {
 	*rpcdesc.Method
 	handle Handler
+	gated  bool // its implementation is a Gatekeeper
+}
+
+// Gatekeeper is asked by its own calls, once it is known who calls and until
+// when, and before the message is decoded or validated: the place to refuse what
+// there is no time for. items is how many elements the message's first field
+// has where that could be told without decoding, else 1. Its error is the
+// call's. Only Kitex over TTHeader or gRPC waits with decoding; Connect's
+// messages are decoded and not yet validated.
+type Gatekeeper interface {
+	Admit(ctx context.Context, method *rpcdesc.Method, items int) error
 }
 
 // closer ends one listener: gracefully until ctx ends, then at once.
@@ -113,8 +124,8 @@ func NewServer(config ServerConfig) *Server {
 }
 
 // Handle serves a proto service by impl, which must implement the service's
-// generated Server interface, and its StreamServer where methods stream; it
-// panics otherwise, and where the service is served already. What is handled
+// generated Server interface, and its StreamServer where methods stream, and
+// may be a Gatekeeper; it panics otherwise, and where the service is served already. What is handled
 // after ServeKitex is not served by Kitex.
 func (s *Server) Handle(desc rpcdesc.Service, impl any) {
 	s.mu.Lock()
@@ -124,7 +135,8 @@ func (s *Server) Handle(desc rpcdesc.Service, impl any) {
 		if _, taken := s.methods[method.Procedure()]; taken {
 			panic("rpc: " + method.Procedure() + " is handled twice")
 		}
-		s.methods[method.Procedure()] = &boundMethod{Method: method, handle: s.chain(method, impl)}
+		_, gated := impl.(Gatekeeper)
+		s.methods[method.Procedure()] = &boundMethod{method, s.chain(method, impl), gated && !method.Stream}
 	}
 	s.services = append(s.services, desc)
 	path, handler := desc.Connect(impl,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/backlot-video/backlot/kit/identity"
@@ -21,6 +22,9 @@ func (s *Server) chain(method *rpcdesc.Method, impl any) Handler {
 		s.deadlined, s.authenticated, authorized,
 	}
 	if !method.Stream {
+		if gatekeeper, is := impl.(Gatekeeper); is {
+			interceptors = append(interceptors, gated(gatekeeper))
+		}
 		interceptors = append(interceptors, validated)
 		interceptors = append(interceptors, s.config.Interceptors...)
 	}
@@ -124,6 +128,46 @@ func authorized(next Handler) Handler {
 		}
 		return nil, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s may not call %s", kindName(principal.Kind), method.Name))
 	}
+}
+
+// gated asks an implementation before what is not decoded yet is.
+func gated(gatekeeper Gatekeeper) Interceptor {
+	return func(next Handler) Handler {
+		return func(ctx context.Context, method *rpcdesc.Method, req proto.Message) (proto.Message, error) {
+			incoming := callFrom(ctx)
+			if err := gatekeeper.Admit(ctx, method, items(incoming.raw)); err != nil {
+				return nil, err
+			}
+			if incoming.raw == nil {
+				return next(ctx, method, req)
+			}
+			if err := proto.Unmarshal(incoming.raw, req); err != nil {
+				return nil, connect.NewError(connect.CodeInvalidArgument, errMalformed)
+			}
+			incoming.raw = nil
+			return next(ctx, method, req)
+		}
+	}
+}
+
+// items counts the elements of a message's first field, 1 where there are none.
+func items(raw []byte) int {
+	n := 0
+	for len(raw) > 0 {
+		number, kind, length := protowire.ConsumeTag(raw)
+		if length < 0 {
+			break
+		}
+		raw = raw[length:]
+		if length = protowire.ConsumeFieldValue(number, kind, raw); length < 0 {
+			break
+		}
+		raw = raw[length:]
+		if number == 1 {
+			n++
+		}
+	}
+	return max(n, 1)
 }
 
 func validated(next Handler) Handler {

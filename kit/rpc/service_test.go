@@ -96,6 +96,19 @@ func (s *shop) Watch(ctx context.Context, req *storefrontv1.GetVideoRequest, str
 	return parts.watch(ctx, req, stream)
 }
 
+// gatedShop is a shop that is asked before messages are decoded.
+type gatedShop struct {
+	*shop
+	admit func(context.Context, *rpcdesc.Method, int) error
+}
+
+func (g gatedShop) Admit(ctx context.Context, method *rpcdesc.Method, items int) error {
+	return g.admit(ctx, method, items)
+}
+
+// gatedKitex names the transport whose service is a gatedShop.
+const gatedKitex = "kitex gated"
+
 // bench is a server on one transport, and how to reach it.
 type bench struct {
 	name     string
@@ -142,7 +155,11 @@ func newBench(t testing.TB, name string, config ServerConfig) *bench {
 	config.Registerer = b.registry
 	config.Verifier = keys
 	b.server = NewServer(config)
-	b.server.Handle(shopDesc, b.shop)
+	if name == gatedKitex {
+		b.server.Handle(shopDesc, gatedShop{b.shop, func(context.Context, *rpcdesc.Method, int) error { return nil }})
+	} else {
+		b.server.Handle(shopDesc, b.shop)
+	}
 	b.client = ClientConfig{Service: "tester", Signer: keys, Registerer: b.registry}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -208,6 +225,7 @@ func overEach(t *testing.T, run func(*testing.T, *bench)) {
 		}},
 		{"connect tls", ServerConfig{TLS: serverTLS}, connectOverTCP},
 		{"kitex ttheader", ServerConfig{}, kitexOverTCP},
+		{gatedKitex, ServerConfig{}, kitexOverTCP},
 		{"kitex unix", ServerConfig{TLS: serverTLS}, func(t testing.TB, b *bench) Endpoint {
 			return Endpoint{KitexAddress: b.serve(t, listen(t, "unix", filepath.Join(t.TempDir(), "s")), b.server.ServeKitex), TLS: true}
 		}},

@@ -19,6 +19,7 @@ import (
 	"github.com/backlot-video/backlot/kit/tcc"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
+	"github.com/backlot-video/backlot/proto/rpcdesc"
 	"github.com/backlot-video/backlot/services/settlement/internal/cashier"
 	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/payment"
@@ -100,6 +101,28 @@ func wantBusy(t *testing.T, err error) {
 	}
 	if after, told := rpc.RetryAfter(coded); !told || after < time.Millisecond || after > time.Minute {
 		t.Errorf("retry after %v (%v)", after, told)
+	}
+}
+
+// Transfers are refused before they are read; what ends others is not.
+func TestABusyLedgerRefusesTransfersUnread(t *testing.T) {
+	h := open(t)
+	gate := behind(t, h, admission.Config{Limit: 1, TotalLimit: 1})
+	booking := NewBooking(h.Ledger.store, h.Ledger.engine)
+	method := func(name string) *rpcdesc.Method { return &rpcdesc.Method{Name: name} }
+	if err := booking.Admit(t.Context(), method("CreateTransfers"), 64); err != nil {
+		t.Errorf("idle: %v", err)
+	}
+	pass, err := gate.Enter(t.Context(), admission.Work{Tenant: "main", Shard: "main/USD"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pass.Done(admission.Undecided)
+	wantBusy(t, booking.Admit(t.Context(), method("CreateTransfers"), 64))
+	for _, name := range []string{"PostTransfers", "VoidTransfers", "GetBalance"} {
+		if err := booking.Admit(t.Context(), method(name), 64); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/kit/rpc"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
+	"github.com/backlot-video/backlot/proto/rpcdesc"
 	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/statement"
@@ -24,10 +26,22 @@ type Booking struct {
 	engine *engine.Engine
 }
 
-var _ settlementv1.BookingServiceServer = (*Booking)(nil)
+var (
+	_ settlementv1.BookingServiceServer = (*Booking)(nil)
+	_ rpc.Gatekeeper                    = (*Booking)(nil)
+)
 
 // NewBooking makes a Booking.
 func NewBooking(store *store.Store, engine *engine.Engine) *Booking { return &Booking{store, engine} }
+
+// Admit implements rpc.Gatekeeper: where a ledger is busy, most of what a call
+// of many transfers costs is reading it.
+func (b *Booking) Admit(ctx context.Context, method *rpcdesc.Method, items int) error {
+	if method.Name != "CreateTransfers" {
+		return nil
+	}
+	return coded(b.engine.Look(ctx, identity.Tenant(ctx), items))
+}
 
 // clientKey keeps clients' transfers apart from the house's: nobody posts or
 // voids by BookingService what a sale or a payout holds.

@@ -9,6 +9,15 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 )
 
+// Look returns the *admission.Refusal that so many requests of a tenant would
+// get now, or nil. It is asked before they are read; Do asks again.
+func (e *Engine) Look(ctx context.Context, tenantID string, requests int) error {
+	if e.config.Admission == nil {
+		return nil
+	}
+	return e.config.Admission.Look(ctx, admission.Work{Tenant: tenantID, Cost: requests})
+}
+
 // work is what a call is at the door. A ledger is a shard.
 func (c *Call) work() admission.Work {
 	return admission.Work{
