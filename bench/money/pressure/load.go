@@ -2,142 +2,68 @@ package pressure
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
-
-	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
-	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 )
 
-// load is what came of a load.
+// load is what came of all open loops of a load.
 type load struct {
-	capacity  float64 // calls a second
+	rates     []float64 // of the closed loops before, between and after, in calls a second
+	seconds   float64   // that count
 	accepted  int
 	inTime    int
 	refused   int
 	answers   []time.Duration // of accepted calls, from when they were due
 	refusals  []time.Duration // from when they were sent
+	delays    []time.Duration // of sending, behind when it was due
+	atServer  histogram       // of refusals, as the server measures them
+	use       use             // of the machine, while they lasted
 	rssBefore int64           // bytes
 	rss       int64
-	failed    error
 }
 
-func (l load) goodput() float64 {
-	return float64(l.inTime) / (loadFor - warm).Seconds() / l.capacity
-}
-
-// transfers is a call's worth of them, between accounts at random.
-func transfers(random *rand.Rand, id string) *settlementv1.CreateTransfersRequest {
-	request := &settlementv1.CreateTransfersRequest{Transfers: make([]*settlementv1.NewTransfer, transferBatch)}
-	for i := range request.Transfers {
-		from := random.IntN(accounts)
-		to := (from + 1 + random.IntN(accounts-1)) % accounts
-		amount := &moneyv1.Money{Minor: 1 + random.Int64N(1000), Currency: "USD"}
-		request.Transfers[i] = &settlementv1.NewTransfer{
-			ClientId: id + "-" + strconv.Itoa(i), Type: "move", Currency: "USD",
-			Postings: []*settlementv1.NewPosting{
-				{AccountId: accountID(from), Side: settlementv1.Side_SIDE_DEBIT, Amount: amount},
-				{AccountId: accountID(to), Side: settlementv1.Side_SIDE_CREDIT, Amount: amount},
-			},
-		}
+// capacity is the calls a second of the closed loops around the open ones.
+func (l *load) capacity() float64 {
+	sum := (l.rates[0] + l.rates[len(l.rates)-1]) / 2
+	for _, rate := range l.rates[1 : len(l.rates)-1] {
+		sum += rate
 	}
-	return request
+	return sum / float64(len(l.rates)-1)
 }
 
-func accountID(n int) string { return "account-" + strconv.Itoa(n) }
-
-// book books and returns an error where any transfer has one.
-func (s *server) book(ctx context.Context, request *settlementv1.CreateTransfersRequest) error {
-	response, err := s.booking.CreateTransfers(ctx, request)
-	if err != nil {
-		return err
-	}
-	for _, result := range response.GetResults() {
-		if result.GetError() != nil {
-			return fmt.Errorf("transfer: %v", result.GetError())
-		}
-	}
-	return nil
-}
-
-// capacity is the most calls a second with less than 1% late, by closed loops.
-func (s *server) capacity() (best float64, err error) {
-	for _, n := range callers {
-		rate, late, err := s.closed(n)
-		if err != nil {
-			return 0, err
-		}
-		if late >= 0.01 && best > 0 {
-			break
-		}
-		best = max(best, rate)
-	}
-	return best, nil
-}
-
-func (s *server) closed(callers int) (rate, late float64, err error) {
-	var group sync.WaitGroup
-	var calls, lates atomic.Int64
-	var mu sync.Mutex
-	begun := time.Now()
-	for n := range callers {
-		group.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(n), uint64(begun.UnixNano())))
-			for i := 0; time.Since(begun) < tryFor; i++ {
-				sent := time.Now()
-				fault := s.book(context.Background(), transfers(random, fmt.Sprintf("c%d-%d-%d", begun.UnixNano(), n, i)))
-				if connect.CodeOf(fault) == connect.CodeResourceExhausted && fault != nil {
-					lates.Add(1) // it would have been
-					continue
-				}
-				if fault != nil {
-					mu.Lock()
-					err = errors.Join(err, fault)
-					mu.Unlock()
-					return
-				}
-				calls.Add(1)
-				if time.Since(sent) > patience {
-					lates.Add(1)
-				}
-			}
-		})
-	}
-	group.Wait()
-	return float64(calls.Load()) / time.Since(begun).Seconds(), float64(lates.Load()) / float64(max(calls.Load(), 1)), err
-}
+func (l *load) goodput() float64 { return float64(l.inTime) / l.seconds / l.capacity() }
 
 // open sends calls at random times, so many a second, whether or not those
 // before have been answered.
-func (s *server) open(perSecond float64, deadlines bool) (l load) {
-	random := rand.New(rand.NewPCG(1, uint64(perSecond)))
+func (s *server) open(l *load, perSecond float64, deadlines bool) error {
+	source := newSource(s.random.Uint64())
+	source.prepare(int(1.1 * perSecond * openFor.Seconds()))
+	before, err := s.refusals()
+	if err != nil {
+		return err
+	}
+	used := s.using()
 	var group sync.WaitGroup
 	var mu sync.Mutex
+	var failed error
 	begun := time.Now()
 	counts := begun.Add(warm)
-	due := begun
-	for i := 0; ; i++ {
-		due = due.Add(time.Duration(random.ExpFloat64() / perSecond * float64(time.Second)))
-		if due.Sub(begun) > loadFor {
+	for due := begun; ; {
+		due = due.Add(time.Duration(s.random.ExpFloat64() / perSecond * float64(time.Second)))
+		if due.Sub(begun) > openFor {
 			break
 		}
-		request := transfers(random, fmt.Sprintf("o%d-%d", begun.UnixNano(), i))
-		at := due
+		request, at := source.next(), due
 		time.Sleep(time.Until(at)) //nolint:forbidigo // calls are due at times, whatever becomes of others
+		sent := time.Now()
 		group.Go(func() {
 			ctx, cancel := context.WithDeadline(context.Background(), at.Add(patience))
 			if !deadlines {
 				ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
 			}
 			defer cancel()
-			sent := time.Now()
 			err := s.book(ctx, request)
 			ended := time.Now()
 			if at.Before(counts) {
@@ -145,15 +71,29 @@ func (s *server) open(perSecond float64, deadlines bool) (l load) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			l.note(err, at, sent, ended)
+			l.delays = append(l.delays, sent.Sub(at))
+			if !l.note(err, at, sent, ended) {
+				failed = err
+			}
 		})
 	}
+	l.use.add(used())
 	group.Wait()
-	return l
+	if failed != nil {
+		return failed
+	}
+	after, err := s.refusals()
+	if err != nil {
+		return err
+	}
+	l.atServer.add(after.minus(before))
+	l.seconds += (openFor - warm).Seconds()
+	return nil
 }
 
-// note counts a call. One whose deadline passed was accepted, and late.
-func (l *load) note(err error, due, sent, ended time.Time) {
+// note counts a call, false where its error is none that is expected. One
+// whose deadline passed was accepted, and late.
+func (l *load) note(err error, due, sent, ended time.Time) bool {
 	switch {
 	case err == nil:
 		l.accepted++
@@ -168,6 +108,7 @@ func (l *load) note(err error, due, sent, ended time.Time) {
 		l.accepted++
 		l.answers = append(l.answers, ended.Sub(due))
 	default:
-		l.failed = err
+		return false
 	}
+	return true
 }

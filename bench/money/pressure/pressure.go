@@ -1,16 +1,22 @@
 // Package pressure loads a settlement process with more than it can book, by an
 // open loop, and measures what comes of it.
 //
-//	pressure.go  the comparison and what it reports
-//	load.go      callers: a closed loop for the capacity, an open one for the load
-//	server.go    the process under test
+//	pressure.go   the comparison and what it reports
+//	capacity.go   callers in a closed loop
+//	load.go       callers in an open loop
+//	transfers.go  what they send
+//	server.go     the process under test; process.go is what it and others use
+//	histogram.go  what it says of its own calls
 //
 // The peer is the same server with --settlement.admission=false: a plain queue
 // of 1024 calls before each ledger, without deadlines. Both are real processes
 // on SQLite with fsync on, called by Kitex; a call books transferBatch transfers, so
-// that the ledger is what is short, and not the processor time of callers. The
-// capacity is that of the number of callers in a closed loop that does most with
-// less than 1% late.
+// that the ledger is what is short, and not the processor time of callers.
+//
+// The capacity is that of the number of callers in a closed loop that does most
+// with less than 1% late. Closed and open loops take turns, so that what else the
+// machine does befalls both. Calls are encoded before their loop begins; what
+// callers use of the machine all the same, and how late they send, is reported.
 package pressure
 
 import (
@@ -30,9 +36,10 @@ const (
 	patience      = 80 * time.Millisecond
 	transferBatch = 64
 	accounts      = 10_000
-	tryFor        = 2 * time.Second // each number of callers
-	loadFor       = 6 * time.Second // each load; the first second does not count
-	warm          = time.Second
+	turns         = 3
+	closedFor     = 1500 * time.Millisecond // each closed loop
+	openFor       = 3 * time.Second         // each open one; the first half second does not count
+	warm          = 500 * time.Millisecond
 )
 
 var (
@@ -50,6 +57,8 @@ func run(r *measure.Report) (err error) {
 	if err != nil {
 		return err
 	}
+	restore := prefer()
+	defer restore()
 	for _, times := range loads {
 		if err := compare(r, dir, program, times); err != nil {
 			return err
@@ -58,8 +67,7 @@ func run(r *measure.Report) (err error) {
 	return nil
 }
 
-// compare measures one load. Capacity is measured anew on each server, right
-// before its load, since a shared machine has good and bad minutes.
+// compare measures one load.
 func compare(r *measure.Report, dir, program string, times float64) error {
 	ours, err := one(dir, program, times, true)
 	if err != nil {
@@ -73,24 +81,33 @@ func compare(r *measure.Report, dir, program string, times float64) error {
 		Bench: "money/pressure", Unit: "goodput_of_capacity", Higher: true,
 		Ours: ours.goodput(), Peer: "fixed queue of 1024 (--settlement.admission=false)", PeerValue: peer.goodput(),
 		Extra: slices.Concat(
-			[]measure.Extra{{Name: "load", Value: times}, {Name: "capacity_transfers_per_s", Value: ours.capacity * transferBatch}},
+			[]measure.Extra{{Name: "load", Value: times}, {Name: "capacity_transfers_per_s", Value: ours.capacity() * transferBatch}},
 			ours.extra(""), peer.extra("peer_"),
 		),
 	})
 }
 
 // extra is what else is worth knowing of a load.
-func (l load) extra(prefix string) []measure.Extra {
-	return []measure.Extra{
-		{Name: prefix + "late_percent", Value: 100 * float64(l.accepted-l.inTime) / float64(max(l.accepted, 1))},
-		{Name: prefix + "refused_percent", Value: 100 * float64(l.refused) / float64(max(l.refused+l.accepted, 1))},
-		{Name: prefix + "refusal_ms_p50", Value: quantile(l.refusals, 0.5)},
-		{Name: prefix + "refusal_ms_p99", Value: quantile(l.refusals, 0.99)},
-		{Name: prefix + "accepted_ms_p50", Value: quantile(l.answers, 0.5)},
-		{Name: prefix + "accepted_ms_p99", Value: quantile(l.answers, 0.99)},
-		{Name: prefix + "rss_mb", Value: float64(l.rss) / (1 << 20)},
-		{Name: prefix + "rss_growth_mb", Value: float64(l.rss-l.rssBefore) / (1 << 20)},
+func (l *load) extra(prefix string) []measure.Extra {
+	all := []measure.Extra{
+		{Name: "late_percent", Value: 100 * float64(l.accepted-l.inTime) / float64(max(l.accepted, 1))},
+		{Name: "refused_percent", Value: 100 * float64(l.refused) / float64(max(l.refused+l.accepted, 1))},
+		{Name: "refusal_ms_p50", Value: quantile(l.refusals, 0.5)},
+		{Name: "refusal_ms_p99", Value: quantile(l.refusals, 0.99)},
+		{Name: "refusal_at_server_ms_p99", Value: l.atServer.quantile(0.99)},
+		{Name: "accepted_ms_p50", Value: quantile(l.answers, 0.5)},
+		{Name: "accepted_ms_p99", Value: quantile(l.answers, 0.99)},
+		{Name: "sent_late_ms_p99", Value: quantile(l.delays, 0.99)},
+		{Name: "server_cpu_percent", Value: 100 * l.use.server},
+		{Name: "callers_cpu_percent", Value: 100 * l.use.callers},
+		{Name: "others_cpu_percent", Value: 100 * l.use.others},
+		{Name: "rss_mb", Value: float64(l.rss) / (1 << 20)},
+		{Name: "rss_growth_mb", Value: float64(l.rss-l.rssBefore) / (1 << 20)},
 	}
+	for i := range all {
+		all[i].Name = prefix + all[i].Name
+	}
+	return all
 }
 
 func quantile(all []time.Duration, q float64) float64 {
@@ -101,29 +118,33 @@ func quantile(all []time.Duration, q float64) float64 {
 	return float64(all[int(q*float64(len(all)-1))]) / float64(time.Millisecond)
 }
 
-// one starts a server, measures its capacity and loads it.
-func one(dir, program string, times float64, admission bool) (l load, err error) {
+// one starts a server and has closed and open loops take turns.
+func one(dir, program string, times float64, admission bool) (l *load, err error) {
 	s, err := start(dir, program, admission)
 	if err != nil {
-		return load{}, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.prepare(); err != nil {
-		return load{}, err
+		return nil, err
 	}
-	capacity, err := s.capacity()
+	n, rate, err := s.calibrate()
 	if err != nil {
-		return load{}, err
+		return nil, err
 	}
-	before, err := s.rss()
-	if err != nil {
-		return load{}, err
+	l = &load{rates: []float64{rate}}
+	if l.rssBefore, err = s.rss(); err != nil {
+		return nil, err
 	}
-	l = s.open(capacity*times, admission)
-	if l.failed != nil {
-		return load{}, fmt.Errorf("at %gx: %w", times, l.failed)
+	for range turns {
+		if err := s.open(l, rate*times, admission); err != nil {
+			return nil, fmt.Errorf("at %gx: %w", times, err)
+		}
+		if rate, _, err = s.closed(n); err != nil {
+			return nil, err
+		}
+		l.rates = append(l.rates, rate)
 	}
-	l.capacity, l.rssBefore = capacity, before
 	l.rss, err = s.rss()
 	return l, err
 }

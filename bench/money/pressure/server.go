@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -25,6 +25,8 @@ import (
 // server is a settlement process.
 type server struct {
 	dir     string
+	ops     string
+	random  *rand.Rand
 	cmd     *exec.Cmd
 	ended   chan error
 	dialer  *rpc.Dialer
@@ -43,7 +45,7 @@ func build(dir string) (program string, err error) {
 }
 
 func start(parent, program string, admission bool) (s *server, err error) {
-	s = &server{ended: make(chan error, 1)}
+	s = &server{ended: make(chan error, 1), random: rand.New(rand.NewPCG(1, uint64(os.Getpid())))}
 	if s.dir, err = os.MkdirTemp(parent, "data-"); err != nil {
 		return nil, err
 	}
@@ -53,6 +55,7 @@ func start(parent, program string, admission bool) (s *server, err error) {
 			return nil, err
 		}
 	}
+	s.ops = addresses[2]
 	s.cmd = exec.CommandContext(context.Background(), program, "--data-dir", s.dir,
 		"--settlement.rpc-listen", addresses[0], "--settlement.kitex-listen", addresses[1], "--ops-listen", addresses[2],
 		"--settlement.compare-facts=false", "--settlement.admission="+strconv.FormatBool(admission))
@@ -133,21 +136,6 @@ func (s *server) prepare() error {
 		}
 	}
 	return nil
-}
-
-// rss is the memory that the process has, in bytes.
-func (s *server) rss() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if kilobytes, found := strings.CutPrefix(line, "VmRSS:"); found {
-			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kilobytes), "kB")), 10, 64)
-			return n << 10, err
-		}
-	}
-	return 0, errors.New("/proc: no VmRSS")
 }
 
 func (s *server) close() error {

@@ -1,0 +1,81 @@
+package pressure
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// histogram counts by upper bound in seconds, cumulatively.
+type histogram map[float64]uint64
+
+// refusals is the time that refused calls of CreateTransfers took at the
+// server, from when their headers were read, since its start.
+func (s *server) refusals() (histogram, error) {
+	response, err := http.Get("http://" + s.ops + "/metrics") //nolint:noctx // loopback
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	counts := histogram{}
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "backlot_rpc_server_duration_seconds_bucket{") ||
+			!strings.Contains(line, `method="CreateTransfers"`) || !strings.Contains(line, `code="resource_exhausted"`) {
+			continue
+		}
+		_, rest, _ := strings.Cut(line, `le="`)
+		bound, rest, _ := strings.Cut(rest, `"`)
+		_, count, _ := strings.Cut(rest, "} ")
+		upper, err := strconv.ParseFloat(bound, 64)
+		if err != nil {
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(count), 64)
+		if err != nil {
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
+		counts[upper] += uint64(n)
+	}
+	return counts, nil
+}
+
+func (h histogram) minus(before histogram) histogram {
+	left := histogram{}
+	for bound, n := range h {
+		left[bound] = n - before[bound]
+	}
+	return left
+}
+
+func (h *histogram) add(other histogram) {
+	if *h == nil {
+		*h = histogram{}
+	}
+	for bound, n := range other {
+		(*h)[bound] += n
+	}
+}
+
+// quantile is the upper bound of the bucket that it falls into, in ms.
+func (h histogram) quantile(q float64) float64 {
+	total := h[math.Inf(1)]
+	bounds := make([]float64, 0, len(h))
+	for bound := range h {
+		bounds = append(bounds, bound)
+	}
+	slices.Sort(bounds)
+	for _, bound := range bounds {
+		if total > 0 && float64(h[bound]) >= q*float64(total) {
+			return bound * 1000
+		}
+	}
+	return 0
+}

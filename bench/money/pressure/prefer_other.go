@@ -1,0 +1,5 @@
+//go:build !linux
+
+package pressure
+
+func prefer() (restore func()) { return func() {} }
