@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/rpc"
 )
 
 // common are the settings of every process.
@@ -31,6 +32,9 @@ type common struct {
 	plaintext   bool
 	advertise   string
 	labels      string
+	zone        string
+	weight      int
+	drainTime   time.Duration
 	stopTimeout time.Duration
 	// endpoints by service, in a process of one service only.
 	endpoints  map[string]*endpoint
@@ -62,6 +66,9 @@ func registerCommon(set *config.Set, services []Service) *common {
 		sub.String(&e.kitexListen, "kitex-listen", fmt.Sprintf("127.0.0.1:%d", 8200+ports[name]), "`address` for Kitex; empty turns it off")
 		c.endpoints[name] = e
 		set.String(&c.advertise, "advertise-host", "", "`host` under which other services reach this one; empty: the address it listens on")
+		set.String(&c.zone, "zone", "", "`zone` this process is in: calls to services go to instances in the same one first; empty: to any")
+		set.Int(&c.weight, "instance-weight", rpc.DefaultWeight, "`share` of the calls beside other instances of the service, 1 to 1000")
+		set.Duration(&c.drainTime, "drain-time", 500*time.Millisecond, "`time` that a service goes on serving when it stops, after others are told to call it no more")
 		set.String(&c.configstore, "configstore", "", "`addresses` of the configstore (host:port or unix:/path), of one or some of its members with commas between; empty: run without one, on defaults")
 	}
 	set.String(&c.dataDir, "data-dir", "./data", "`folder` that holds all data")
@@ -99,6 +106,15 @@ func (c *common) validate() error {
 	}
 	if _, err := parseAddresses(c.configstore); err != nil {
 		faults = append(faults, fmt.Errorf("configstore: %w", err))
+	}
+	if len(c.endpoints) > 0 && (c.weight < 1 || c.weight > 1000) {
+		faults = append(faults, fmt.Errorf("instance-weight: %d is not between 1 and 1000", c.weight))
+	}
+	if len(c.zone) > 64 {
+		faults = append(faults, errors.New("zone: above 64 bytes"))
+	}
+	if c.drainTime < 0 || c.drainTime > 0 && c.drainTime >= c.stopTimeout {
+		faults = append(faults, fmt.Errorf("drain-time: %v is not between 0 and stop-timeout, %v", c.drainTime, c.stopTimeout))
 	}
 	if c.stopTimeout <= 0 {
 		faults = append(faults, errors.New("stop-timeout: must be above 0"))

@@ -135,7 +135,7 @@ func (l *links) dialer(name string, tracer trace.Tracer) *rpc.Dialer {
 func (l *links) clientConfig(name string, tracer trace.Tracer) rpc.ClientConfig {
 	return rpc.ClientConfig{
 		Service: name, Registerer: l.process.registry, Signer: l.process.keys,
-		Tracer: tracer, Clock: l.process.clock, TLS: l.clientTLS,
+		Tracer: tracer, Clock: l.process.clock, TLS: l.clientTLS, Zone: l.process.settings.zone,
 		Resolver: rpc.ResolverFunc(l.resolve), Policies: l.policy,
 	}
 }
@@ -192,6 +192,7 @@ func (l *links) refreshInstances() {
 		if i.GetReady() {
 			remote[i.GetService()] = append(remote[i.GetService()], rpc.Endpoint{
 				Address: i.GetAddress(), KitexAddress: i.GetKitexAddress(), TLS: i.GetTls(),
+				Zone: i.GetZone(), Weight: int(i.GetWeight()),
 			})
 		}
 	}

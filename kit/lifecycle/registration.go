@@ -26,6 +26,8 @@ type registration struct {
 	host    *Host
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
+	// drainTime is 0 where nobody outside the process calls.
+	drainTime time.Duration
 }
 
 // register makes a service known; nil where nobody could find it.
@@ -41,6 +43,9 @@ func (l *links) register(ctx context.Context, h *Host) *registration {
 			Instance: l.instance(h), LeaseSeconds: int32(leaseTime / time.Second),
 		},
 	}
+	if l.process.settings.configstore != "" {
+		r.drainTime = l.process.settings.drainTime
+	}
 	r.done.Go(func() { r.keep(ctx) })
 	return r
 }
@@ -48,6 +53,7 @@ func (l *links) register(ctx context.Context, h *Host) *registration {
 func (l *links) instance(h *Host) *configstorev1.Instance {
 	i := &configstorev1.Instance{
 		Service: h.name, Address: l.reachable(h.rpcListener), Version: Version, Ready: true,
+		Zone: l.process.settings.zone, Weight: uint32(l.process.settings.weight),
 		Tls: l.serverTLS != nil && !strings.HasPrefix(address(h.rpcListener), "unix:"),
 	}
 	if h.kitexListener != nil {
@@ -114,17 +120,39 @@ func (r *registration) renew(ctx context.Context) error {
 }
 
 // end takes the instance out of the register, unless it goes on in another
-// process.
+// process. Others are told first, and it is served on until they have heard: a
+// call that is on its way is not refused.
 func (r *registration) end(ctx context.Context, gone bool) {
 	r.cancel()
 	r.done.Wait()
 	if !gone {
 		return
 	}
+	r.drain(ctx)
 	ctx, cancel := context.WithTimeout(ctx, deregisterTime)
 	defer cancel()
 	_, err := r.client.Deregister(ctx, &configstorev1.DeregisterRequest{Id: r.request.GetInstance().GetId()})
 	if err != nil {
 		r.host.Log.Info("could not deregister; the lease will end", "err", err)
+	}
+}
+
+// drain waits for others to hear that the instance is given no new calls.
+func (r *registration) drain(ctx context.Context) {
+	if r.drainTime <= 0 {
+		return
+	}
+	told, cancel := context.WithTimeout(ctx, deregisterTime)
+	defer cancel()
+	r.request.Instance.Ready = false
+	if _, err := r.client.Register(told, r.request); err != nil {
+		r.host.Log.Info("others could not be told to call no more", "err", err)
+		return
+	}
+	timer := time.NewTimer(r.drainTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }

@@ -21,6 +21,7 @@ import (
 type ClientConfig struct {
 	Service    string                // the service that calls: the id of its principal; required with Signer
 	Resolver   Resolver              // nothing is found
+	Zone       string                // where the caller is; it prefers no endpoint
 	Signer     Signer                // calls are anonymous
 	Registerer prometheus.Registerer // metrics are kept but not exposed
 	Tracer     trace.Tracer          // trace context is passed on, no span is made

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -30,8 +31,15 @@ type pool struct {
 
 // members belong to one answer of the resolver, and are not changed.
 type members struct {
-	answer []Endpoint
-	list   []*member
+	answer    []Endpoint
+	list      []*member
+	near, far group // of list: in the caller's zone or in none, and elsewhere
+}
+
+// group are members that take turns.
+type group struct {
+	list []*member
+	shares
 }
 
 // member is an endpoint with its connections, which are made when needed.
@@ -50,27 +58,25 @@ type member struct {
 	kitex   map[string]*kitexClient   // by proto service
 }
 
-// pick returns the least loaded member that is usable and not ejected, taking
-// turns among equals; an ejected one where there is no other, nil where there
-// is none at all. The caller releases it.
+// spill is by how many more calls in flight than elsewhere the zone of the
+// caller is left.
+const spill = 32
+
+// pick returns the least loaded member, by weight, that is usable and not
+// ejected, taking turns among equals. Members of the caller's zone come first
+// while they carry no more than twice and spill calls more than the least
+// loaded elsewhere. An ejected one is picked where there is no other; nil where
+// there is none at all. The caller releases it.
 func (p *pool) pick(usable func(Endpoint) bool) *member {
-	list := p.members()
-	if len(list) == 0 {
-		return nil
-	}
-	now := p.config.Clock().UnixNano()
-	first := int(p.turn.Add(1) % uint64(len(list)))
-	var best *member
-	var bestDown bool
-	for i := range list {
-		m := list[(first+i)%len(list)]
-		if !usable(m.Endpoint) {
-			continue
-		}
-		down := m.downTill.Load() > now
-		if best == nil || bestDown && !down || bestDown == down && m.inFlight.Load() < best.inFlight.Load() {
-			best, bestDown = m, down
-		}
+	now, clock, turn := p.members(), p.config.Clock().UnixNano(), p.turn.Add(1)
+	near, nearDown := now.near.lightest(turn, clock, usable)
+	far, farDown := now.far.lightest(turn, clock, usable)
+	best := near
+	switch {
+	case near == nil && far == nil:
+		best = cmp.Or(nearDown, farDown)
+	case near == nil, far != nil && near.inFlight.Load() > 2*far.inFlight.Load()+spill:
+		best = far
 	}
 	if best != nil {
 		best.inFlight.Add(1)
@@ -78,10 +84,40 @@ func (p *pool) pick(usable func(Endpoint) bool) *member {
 	return best
 }
 
-func (p *pool) members() []*member {
+// lightest are the least loaded member that is not ejected, and of those that
+// are; nil where there is none.
+func (g *group) lightest(turn uint64, clock int64, usable func(Endpoint) bool) (up, down *member) {
+	if len(g.list) == 0 {
+		return nil, nil
+	}
+	first := g.first(turn, len(g.list))
+	for i := range g.list {
+		m := g.list[(first+i)%len(g.list)]
+		switch {
+		case !usable(m.Endpoint):
+		case m.downTill.Load() > clock:
+			down = m.orLighter(down)
+		default:
+			up = m.orLighter(up)
+		}
+	}
+	return up, down
+}
+
+// orLighter returns than where m is not less loaded.
+func (m *member) orLighter(than *member) *member {
+	if than == nil || m.inFlight.Load()*than.weight() < than.inFlight.Load()*m.weight() {
+		return m
+	}
+	return than
+}
+
+func (e Endpoint) weight() int64 { return int64(orDefault(e.Weight, DefaultWeight)) }
+
+func (p *pool) members() *members {
 	answer := p.config.Resolver.Resolve(p.service)
 	if now := p.current.Load(); now != nil && slices.Equal(now.answer, answer) {
-		return now.list
+		return now
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -93,13 +129,26 @@ func (p *pool) members() []*member {
 	for _, endpoint := range answer {
 		next.list = append(next.list, former.find(endpoint, p))
 	}
+	next.divide(p.config.Zone)
 	p.current.Store(next)
 	for _, m := range former.list {
 		if !slices.Contains(next.list, m) {
 			_ = m.retire() // closing an idle connection that nobody will use
 		}
 	}
-	return next.list
+	return next
+}
+
+// divide makes the groups for a caller in a zone.
+func (m *members) divide(zone string) {
+	for _, one := range m.list {
+		to := &m.far
+		if one.Zone == zone || one.Zone == "" || zone == "" {
+			to = &m.near
+		}
+		to.list = append(to.list, one)
+	}
+	m.near.shares, m.far.shares = newShares(m.near.list), newShares(m.far.list)
 }
 
 // find returns the member of an endpoint, a new one where there is none.

@@ -11,10 +11,15 @@ type Endpoint struct {
 	Address      string // of Serve: "host:port" or "unix:/path"
 	KitexAddress string // of ServeKitex, in the same forms; empty: unary calls go over Connect
 	TLS          bool   // of both addresses, except unix sockets: they are plain
+	Zone         string // callers in a zone prefer endpoints in it, and those in none
+	Weight       int    // share of the calls beside others; DefaultWeight
 
 	// Local serves unary calls in process, before the addresses.
 	Local *Server
 }
+
+// DefaultWeight is that of endpoints that say none.
+const DefaultWeight = 100
 
 // secure reports whether TLS is spoken at one of the addresses.
 func (e Endpoint) secure(address string) bool {

@@ -54,6 +54,9 @@ func renderEndpoints(name string, c *gatewayv1.Cluster, ready *roster) (*endpoin
 			return nil, err
 		}
 		endpoint.Metadata = &corev3.Metadata{TypedFilterMetadata: map[string]*anypb.Any{instanceMetadata: metadata}}
+		if weight := instance.GetWeight(); weight > 0 {
+			endpoint.LoadBalancingWeight = wrapperspb.UInt32(weight)
+		}
 		byZone[instance.GetZone()] = append(byZone[instance.GetZone()], endpoint)
 	}
 	assignment := &endpointv3.ClusterLoadAssignment{ClusterName: name}

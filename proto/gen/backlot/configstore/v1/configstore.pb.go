@@ -1682,10 +1682,14 @@ type Instance struct {
 	// Where Kitex is served; empty when it is not.
 	KitexAddress string `protobuf:"bytes,4,opt,name=kitex_address,json=kitexAddress,proto3" json:"kitex_address,omitempty"`
 	// Whether both are TLS.
-	Tls           bool   `protobuf:"varint,5,opt,name=tls,proto3" json:"tls,omitempty"`
-	Version       string `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`
-	Zone          string `protobuf:"bytes,7,opt,name=zone,proto3" json:"zone,omitempty"`
-	Ready         bool   `protobuf:"varint,8,opt,name=ready,proto3" json:"ready,omitempty"`
+	Tls     bool   `protobuf:"varint,5,opt,name=tls,proto3" json:"tls,omitempty"`
+	Version string `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`
+	Zone    string `protobuf:"bytes,7,opt,name=zone,proto3" json:"zone,omitempty"`
+	// An instance that ends is not ready for a while before it is gone, and is
+	// given no new calls.
+	Ready bool `protobuf:"varint,8,opt,name=ready,proto3" json:"ready,omitempty"`
+	// Share of the calls beside other instances; 0 means 100.
+	Weight        uint32 `protobuf:"varint,9,opt,name=weight,proto3" json:"weight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1774,6 +1778,13 @@ func (x *Instance) GetReady() bool {
 		return x.Ready
 	}
 	return false
+}
+
+func (x *Instance) GetWeight() uint32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
 }
 
 type RegisterRequest struct {
@@ -2416,7 +2427,7 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"{\n" +
 	"\x14ListReleasesResponse\x12;\n" +
 	"\breleases\x18\x01 \x03(\v2\x1f.backlot.configstore.v1.ReleaseR\breleases\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc0\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe2\x02\n" +
 	"\bInstance\x12>\n" +
 	"\x02id\x18\x01 \x01(\tB.\xbaH+r)2'^[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$R\x02id\x127\n" +
 	"\aservice\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,62}$R\aservice\x12$\n" +
@@ -2426,7 +2437,8 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x03tls\x18\x05 \x01(\bR\x03tls\x12!\n" +
 	"\aversion\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\aversion\x12\x1b\n" +
 	"\x04zone\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x04zone\x12\x14\n" +
-	"\x05ready\x18\b \x01(\bR\x05ready\"\x88\x01\n" +
+	"\x05ready\x18\b \x01(\bR\x05ready\x12 \n" +
+	"\x06weight\x18\t \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x06weight\"\x88\x01\n" +
 	"\x0fRegisterRequest\x12D\n" +
 	"\binstance\x18\x01 \x01(\v2 .backlot.configstore.v1.InstanceB\x06\xbaH\x03\xc8\x01\x01R\binstance\x12/\n" +
 	"\rlease_seconds\x18\x02 \x01(\x05B\n" +
