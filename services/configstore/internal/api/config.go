@@ -198,13 +198,13 @@ func (c *Config) Watch(
 		return coded(err)
 	}
 	defer sub.Close()
-	sub = c.store.For(sub, request.GetSubscriber())
+	sub = c.store.For(ctx, sub, request.GetSubscriber())
 	// Headers at once: the caller learns that the watch stands.
 	if err := stream.Send(&configstorev1.WatchResponse{Revision: request.GetFromRevision()}); err != nil {
 		return err
 	}
 	for {
-		batch, err := sub.Next(ctx)
+		batch, err := sub.Next()
 		if err != nil {
 			return coded(err)
 		}

@@ -115,39 +115,48 @@ func reads(dir string) error {
 	return json.NewEncoder(os.Stdout).Encode(map[string]float64{"CPU": best})
 }
 
-// measure makes changes one after the other; the first does not count.
+// measure makes changes one after the other; the first does not count. Each
+// subscriber is a goroutine, with a context of its own as streams have, and
+// notes the time for itself.
 func measure(s *store.Store, n, changes int) (times []time.Duration, err error) {
-	received := make(chan time.Time, n)
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	defer func() { cancel(); work.Wait() }()
+	at := make([]time.Time, n)
+	var received sync.WaitGroup
 	from := s.Hub().Revision()
-	for range n {
+	for i := range n {
+		ctx, cancel := context.WithCancel(ctx)
 		sub, err := s.Subscribe(ctx, "main", "RateTable", "", from)
 		if err != nil {
+			cancel()
 			return nil, err
 		}
 		work.Go(func() {
+			defer cancel()
 			defer sub.Close()
 			for {
-				batch, err := sub.Next(ctx)
+				batch, err := sub.Next()
 				if err != nil {
 					return
 				}
 				for range batch.Events {
-					received <- time.Now()
+					at[i] = time.Now()
+					received.Done()
 				}
 			}
 		})
 	}
 	for round := range changes {
+		received.Add(n)
 		began := time.Now()
 		if err := change(ctx, s, round); err != nil {
 			return nil, err
 		}
-		for range n {
-			if at := <-received; round > 0 {
-				times = append(times, at.Sub(began))
+		received.Wait()
+		for i := range at {
+			if round > 0 {
+				times = append(times, at[i].Sub(began))
 			}
 		}
 	}

@@ -262,9 +262,9 @@ func (f *follower) watch(t *testing.T, s *Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.sub = s.For(sub, f.viewer)
+		f.sub = s.For(t.Context(), sub, f.viewer)
 	}
-	batch, _, err := f.sub.poll()
+	batch, err := f.sub.poll()
 	if err != nil {
 		t.Fatal(err)
 	}

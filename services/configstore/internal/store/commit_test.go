@@ -199,7 +199,7 @@ func TestReleasesOfOneTransactionStayReleases(t *testing.T) {
 
 	var seen []string
 	for len(seen) < 6 { // two are the blockers'
-		batch, err := sub.Next(t.Context())
+		batch, err := sub.Next()
 		if err != nil {
 			t.Fatal(err)
 		}

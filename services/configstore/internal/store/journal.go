@@ -2,6 +2,7 @@ package store
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 
@@ -33,11 +34,73 @@ type journal struct {
 	entries []entry
 	events  int
 	bytes   int
-	changed chan struct{} // closed and replaced at every append
+
+	// subscribers are in the order in which they came, as far as it goes: they
+	// are woken by it, and who came together lies together in memory.
+	subscribers []*Subscription
+
+	// seen is what subscribers read, without a lock.
+	seen atomic.Pointer[view]
+}
+
+// view is a journal as it was published. It is never changed.
+type view struct {
+	floor   int64
+	entries []entry
+	err     error // not nil: there is nothing more, for this reason
+
+	// Of the last entry, for those who have all before it; newest is 0 where
+	// there is none.
+	newest, before int64
+	events         []*configstorev1.Event
+	tried          bool
 }
 
 func newJournal(floor int64) *journal {
-	return &journal{floor: floor, changed: make(chan struct{})}
+	j := &journal{floor: floor}
+	j.publish()
+	return j
+}
+
+// publish lets subscribers see what was appended. Entries behind the end of a
+// view may be added in place, those in it are left alone.
+func (j *journal) publish() {
+	seen := &view{floor: j.floor, entries: slices.Clip(j.entries)}
+	if last := len(j.entries) - 1; last >= 0 {
+		e := &j.entries[last]
+		seen.newest, seen.before, seen.events, seen.tried = e.revision, j.floor, slices.Clip(e.events), len(e.trials) > 0
+		if last > 0 {
+			seen.before = j.entries[last-1].revision
+		}
+	}
+	j.seen.Store(seen)
+}
+
+// wake has the subscribers look.
+func (j *journal) wake() {
+	for _, s := range j.subscribers {
+		s.signal()
+	}
+}
+
+func (j *journal) enter(s *Subscription) {
+	s.place = len(j.subscribers)
+	j.subscribers = append(j.subscribers, s)
+}
+
+// leave puts the last subscriber in the place of the one that leaves.
+func (j *journal) leave(s *Subscription) {
+	last := len(j.subscribers) - 1
+	moved := j.subscribers[last]
+	j.subscribers[s.place], moved.place = moved, s.place
+	j.subscribers[last] = nil
+	j.subscribers = j.subscribers[:last]
+}
+
+// end tells the subscribers that there is nothing more.
+func (j *journal) end(err error) {
+	j.seen.Store(&view{err: err})
+	j.wake()
 }
 
 // append adds a revision. Beyond the bounds it drops the oldest quarter, so
@@ -59,7 +122,7 @@ func (j *journal) try(revision int64, t *trial) {
 	fresh := entry{revision: revision, trials: []*trial{t}, bytes: sizeOf(t.on) + sizeOf(t.off)}
 	if last := len(j.entries) - 1; last >= 0 && j.entries[last].revision == revision {
 		before := j.entries[last]
-		j.entries = j.entries[:last]
+		j.entries = slices.Clone(j.entries[:last]) // others read the last one
 		j.events, j.bytes = j.events-before.size(), j.bytes-before.bytes
 		fresh.events, fresh.trials = before.events, append(before.trials, t)
 		fresh.bytes += before.bytes
@@ -89,26 +152,24 @@ func (j *journal) add(fresh entry) {
 		drop++
 	}
 	if drop > 0 {
-		j.entries = slices.Delete(j.entries, 0, drop)
+		j.entries = slices.Clone(j.entries[drop:])
 	}
-	close(j.changed)
-	j.changed = make(chan struct{})
 }
 
 // after takes the events of a namespace after a revision, whole revisions up
-// to about most events, as a viewer is given them; nil: without canaries. reached is the last revision that was looked at;
-// rest tells that there are more.
-func (j *journal) after(
+// to about most events, as a viewer is given them; nil: without canaries. reached
+// is the last revision that was looked at; rest tells that there are more.
+func (v *view) after(
 	revision int64, namespace string, most int, viewer *configstorev1.Subscriber,
 ) (events []*configstorev1.Event, reached int64, rest bool) {
-	start, found := slices.BinarySearchFunc(j.entries, revision, func(e entry, revision int64) int {
+	start, found := slices.BinarySearchFunc(v.entries, revision, func(e entry, revision int64) int {
 		return int(min(max(e.revision-revision, -1), 1))
 	})
 	if found {
 		start++
 	}
 	reached = revision
-	for _, e := range j.entries[start:] {
+	for _, e := range v.entries[start:] {
 		if len(events) >= most {
 			return events, reached, true
 		}

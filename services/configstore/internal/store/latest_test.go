@@ -12,7 +12,7 @@ import (
 func follow(t *testing.T, sub *store.Subscription, state map[string]string, until int64) (events, resets int) {
 	t.Helper()
 	for {
-		batch, err := sub.Next(t.Context())
+		batch, err := sub.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestWhoFallsBehindGetsEverythingAnewInPlaceOfAnError(t *testing.T) {
 	if _, resets := follow(t, sub, state, last); resets != 1 || len(state) != 5 || state["a"] != "zero" || state["c3"] != "s1099" {
 		t.Errorf("%d resets, state %v", resets, state)
 	}
-	if _, err := every.Next(t.Context()); err == nil {
+	if _, err := every.Next(); err == nil {
 		t.Error("who wants every change was not told that some are gone")
 	}
 	// And so does who comes back after too long.
@@ -113,7 +113,7 @@ func waitFor(t *testing.T, s *store.Store, revision int64) error {
 	}
 	defer sub.Close()
 	for s.Hub().Revision() < revision {
-		if _, err := sub.Next(t.Context()); err != nil {
+		if _, err := sub.Next(); err != nil {
 			return err
 		}
 	}

@@ -169,7 +169,7 @@ func TestSecretsAreNowhereOnTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sub.Close()
-	if batch, err := sub.Next(t.Context()); err != nil || material(t, batch.Events[0].GetObject()) != "two" {
+	if batch, err := sub.Next(); err != nil || material(t, batch.Events[0].GetObject()) != "two" {
 		t.Errorf("after a start: %v, %v", batch, err)
 	}
 }

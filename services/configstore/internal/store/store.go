@@ -219,7 +219,7 @@ func (s *Store) list(ctx context.Context, prefix string) ([]*configstorev1.Objec
 }
 
 // Subscribe follows a kind of a tenant after revision from; all its kinds
-// where kind is empty.
+// where kind is empty. It ends with ctx.
 func (s *Store) Subscribe(ctx context.Context, tenant, kind, namespace string, from int64) (*Subscription, error) {
 	if kind != "" {
 		if err := s.knownKind(kind, "kind"); err != nil {
@@ -236,7 +236,7 @@ func (s *Store) Subscribe(ctx context.Context, tenant, kind, namespace string, f
 			return nil, fmt.Errorf("revision %d of at most %d: %w", from, newest, ErrCompacted)
 		}
 	}
-	return s.hub.subscribe(topic{tenant, kind}, namespace, from)
+	return s.hub.subscribe(ctx, topic{tenant, kind}, namespace, from)
 }
 
 // SubscribeLatest is Subscribe for who needs the newest state only: changes of
@@ -245,7 +245,7 @@ func (s *Store) Subscribe(ctx context.Context, tenant, kind, namespace string, f
 func (s *Store) SubscribeLatest(ctx context.Context, tenant, kind, namespace string, from int64) (*Subscription, error) {
 	sub, err := s.Subscribe(ctx, tenant, kind, namespace, from)
 	if errors.Is(err, ErrCompacted) {
-		sub, err = s.hub.subscribe(topic{tenant, kind}, namespace, s.hub.Revision())
+		sub, err = s.hub.subscribe(ctx, topic{tenant, kind}, namespace, s.hub.Revision())
 		if err == nil {
 			sub.cursor = 0 // behind everything
 		}
@@ -253,7 +253,7 @@ func (s *Store) SubscribeLatest(ctx context.Context, tenant, kind, namespace str
 	if err != nil {
 		return nil, err
 	}
-	sub.list = func(ctx context.Context) ([]*configstorev1.Object, int64, error) {
+	sub.list = func() ([]*configstorev1.Object, int64, error) {
 		return s.list(ctx, object.Prefix(tenant, kind, namespace))
 	}
 	return sub, nil

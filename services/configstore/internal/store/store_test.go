@@ -101,7 +101,7 @@ func TestEverythingIsThereAfterRestart(t *testing.T) {
 		t.Fatalf("resume over a restart: %v", err)
 	}
 	defer sub.Close()
-	batch, err := sub.Next(t.Context())
+	batch, err := sub.Next()
 	if err != nil || len(batch.Events) != 1 || batch.Events[0].GetObject().GetReleaseId() != second.Release.GetId() {
 		t.Errorf("batch = %v, %v", batch, err)
 	}
@@ -121,7 +121,7 @@ func TestSubscribersSeeEveryRevisionInOrder(t *testing.T) {
 			}
 			defer sub.Close()
 			for seen := 0; seen < releases*2; {
-				batch, err := sub.Next(t.Context())
+				batch, err := sub.Next()
 				if err != nil {
 					t.Error(err)
 					return
@@ -161,7 +161,7 @@ func TestSubscriptionEndsWithTheStore(t *testing.T) {
 	defer sub.Close()
 	ended := make(chan error)
 	go func() {
-		_, err := sub.Next(t.Context())
+		_, err := sub.Next()
 		ended <- err
 	}()
 	stop()
@@ -236,17 +236,17 @@ func TestConcurrentIncrementsLoseNothing(t *testing.T) {
 // instance.
 func watchInstances(t *testing.T, s *store.Store) (next func() *configstorev1.Event) {
 	t.Helper()
-	sub, err := s.Subscribe(t.Context(), tenant, object.InstanceKind, "", s.Hub().Revision())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	sub, err := s.Subscribe(ctx, tenant, object.InstanceKind, "", s.Hub().Revision())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(sub.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
 	return func() *configstorev1.Event {
 		t.Helper()
 		for {
-			batch, err := sub.Next(ctx)
+			batch, err := sub.Next()
 			if err != nil || len(batch.Events) > 1 {
 				t.Fatalf("batch = %v, %v", batch, err)
 			}

@@ -256,7 +256,7 @@ func (p *player) watch(ctx context.Context, words []string) string {
 	defer sub.Close()
 	var out strings.Builder
 	for reached := int64(0); len(newest) > 0 && reached < newest[0].GetRevision(); {
-		batch, err := sub.Next(ctx)
+		batch, err := sub.Next()
 		if err != nil {
 			return p.failure(err)
 		}

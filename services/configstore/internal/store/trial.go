@@ -45,8 +45,8 @@ func (t *trial) events(viewer *configstorev1.Subscriber, namespace string) []*co
 }
 
 // tryOut adds the canaries among the events of one revision to the journals.
-// h.mu is held.
-func (h *Hub) tryOut(events []*mvccpb.Event) {
+// and those journals to the ones that were touched. h.mu is held.
+func (h *Hub) tryOut(events []*mvccpb.Event, touched []*journal) []*journal {
 	for _, raw := range events {
 		tenant, _, found := parseCanaryPath(string(raw.GetKv().GetKey()))
 		if !found || raw.GetType() != mvccpb.Event_PUT {
@@ -59,15 +59,15 @@ func (h *Hub) tryOut(events []*mvccpb.Event) {
 		}
 		for kind, t := range trials(c) {
 			for _, topic := range []topic{{tenant, kind}, {tenant, ""}} {
-				j := h.journals[topic]
-				if j == nil {
-					j = newJournal(h.floor)
-					h.journals[topic] = j
-				}
+				j := h.journal(topic)
 				j.try(c.GetRevision(), t)
+				if !slices.Contains(touched, j) {
+					touched = append(touched, j)
+				}
 			}
 		}
 	}
+	return touched
 }
 
 // trials are what a canary became, by kind. One that became a release needs no
@@ -134,8 +134,8 @@ func (s *Store) CanariesAt(ctx context.Context, tenant string, revision int64) (
 
 // triedAfter are what canaries became after a revision up to another, each
 // once for each change, in order.
-func (j *journal) triedAfter(after, upTo int64) (all []*configstorev1.Canary) {
-	for _, e := range j.entries {
+func (v *view) triedAfter(after, upTo int64) (all []*configstorev1.Canary) {
+	for _, e := range v.entries {
 		if e.revision <= after || e.revision > upTo {
 			continue
 		}
@@ -150,9 +150,9 @@ func (j *journal) triedAfter(after, upTo int64) (all []*configstorev1.Canary) {
 
 // For has a subscription that was just made, or made to list, show what a
 // subscriber is given; nil: what is in force.
-func (s *Store) For(sub *Subscription, viewer *configstorev1.Subscriber) *Subscription {
+func (s *Store) For(ctx context.Context, sub *Subscription, viewer *configstorev1.Subscriber) *Subscription {
 	if sub.viewer = viewer; viewer != nil && sub.list != nil {
-		sub.list = func(ctx context.Context) ([]*configstorev1.Object, int64, error) {
+		sub.list = func() ([]*configstorev1.Object, int64, error) {
 			return s.ListFor(ctx, viewer, sub.topic.tenant, sub.topic.kind, sub.namespace)
 		}
 	}

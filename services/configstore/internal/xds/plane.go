@@ -179,7 +179,7 @@ func (p *Plane) follow(ctx context.Context) error {
 
 func feed(ctx context.Context, sub *store.Subscription, to chan<- store.Batch) error {
 	for {
-		batch, err := sub.Next(ctx)
+		batch, err := sub.Next()
 		if err != nil {
 			return err
 		}
