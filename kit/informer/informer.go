@@ -13,6 +13,7 @@
 //	snapshot.go  the last good state on disk, used while the source is down
 //	metrics.go   what is counted
 //	remote.go    a Source over the configstore's API
+//	share.go     a Source whose watches are shared by the informers of a process
 //	ack.go       what the source is told of objects that were rejected
 //	report.go    Reporter: tells the configstore for a whole process
 //	static.go    a Source in memory, for tests and fixed configuration

@@ -68,7 +68,7 @@ func newLinks(ctx context.Context, p *process) (*links, error) {
 		self := p.subscriber()
 		l.reporter = informer.NewReporter(self, p.clock(), p.log, client, base)
 		l.reporter.Count(rpcHealth(p.registry))
-		l.source = l.reporter.Source(informer.NewRemoteFor(self, client, base))
+		l.source = l.reporter.Source(informer.Share(informer.NewRemoteFor(self, client, base)))
 	}
 	l.policies = informer.New[*policyv1.CallPolicy](l.source, "CallPolicy", l.informerConfig("CallPolicy"))
 	l.instances = informer.New[*configstorev1.Instance](l.source, "Instance", l.informerConfig("Instance"))
