@@ -93,7 +93,10 @@ func reportRead(report *measure.Report, r *rig, ours *members, mine, etcd sample
 }
 
 // bearer adds a principal to requests.
-type bearer struct{ keys *identity.Keys }
+type bearer struct {
+	keys *identity.Keys
+	next http.RoundTripper
+}
 
 // RoundTrip implements http.RoundTripper.
 func (b bearer) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -103,14 +106,14 @@ func (b bearer) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	request = request.Clone(request.Context())
 	request.Header.Set(identity.Header, token)
-	return http.DefaultTransport.RoundTrip(request)
+	return b.next.RoundTrip(request)
 }
 
 // informed is the CPU time of a read from an informer.
 func informed(ours *members) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	source := informer.NewRemote(&http.Client{Transport: bearer{ours.keys}}, "http://"+ours.endpoints[0].Address)
+	source := informer.NewRemote(&http.Client{Transport: bearer{ours.keys, http.DefaultTransport}}, "http://"+ours.endpoints[0].Address)
 	i := informer.New[*rulesv1.RateTable](source, kind, informer.Config{})
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
