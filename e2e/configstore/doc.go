@@ -8,6 +8,7 @@
 //	fault_test.go    what goes wrong
 //	outage_test.go   clients with a snapshot while all members are down
 //	proof_test.go    the proof whole
+//	rollout_test.go  what any member shows of instances that report to others
 //	etcd_test.go     the verb etcd
 //
 // BACKLOT_SEED=n plays other operations and another order of faults: the same
