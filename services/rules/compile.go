@@ -27,7 +27,11 @@ type canary struct {
 func Compile(name, source string, schema *fact.Schema, options *Options) (*Program, error) {
 	p := newProgram(name, source, schema, options)
 	c := newCompiler(p)
-	if faults := c.read(); len(faults) > 0 {
+	read := c.read
+	if piped(source) {
+		read = c.readPiped
+	}
+	if faults := read(); len(faults) > 0 {
 		return nil, newErrors(name, source, faults)
 	}
 	c.finish()
@@ -63,40 +67,60 @@ type compiler struct {
 	text    string  // what is read
 	line    int     // of offset
 	offset  int
-	edits   bool // rules may be compiled again, beside others
+	edits   bool    // rules may be compiled again, beside others
+	parcel  *parcel // takes what is to be built; nil: it is built at once
 	dearest syntax.Ident
 	most    int64
 }
 
-// bytesPerTest is about how much source makes one branch.
-const bytesPerTest = 28
+// About how much source makes one branch, and one rule.
+const (
+	bytesPerTest = 28
+	bytesPerRule = 160
+)
 
 func newCompiler(p *Program) *compiler {
+	size := min(len(p.source), syntax.MaxSource)
+	rules := size / bytesPerRule
+	p.items = make([]item, 0, rules)
 	return &compiler{
 		program: p, text: p.source, line: 1, reader: syntax.NewReader(p.source),
-		checker: check.New(p.schema, p.options.Lists, syntax.Lists(p.source)),
-		builder: program.NewBuilder(program.NewSample(p.schema, p.options.Sample), len(p.source)/bytesPerTest),
+		checker: check.New(p.schema, p.options.Lists, syntax.Lists(p.source), rules),
+		builder: program.NewBuilder(program.NewSample(p.schema, p.options.Sample), size/bytesPerTest, rules),
+		made:    make([]*Rule, 0, rules),
 	}
 }
 
 // read checks and adds all that the source has.
 func (c *compiler) read() []syntax.Fault {
 	for item := c.reader.Next(); item != nil; item = c.reader.Next() {
-		switch item := item.(type) {
-		case *syntax.Rule:
-			if !c.checker.Full() {
-				c.items(item, c.rule(item))
-			}
+		c.item(item)
+		if _, ok := item.(*syntax.Rule); ok {
 			c.checker.Release()
 			c.reader.Release()
-		case *syntax.Test:
-			c.tests = append(c.tests, item)
-			c.lines = append(c.lines, c.lineOf(item.Span.Start))
-			c.items(item, nil)
-		case *syntax.List:
-			c.items(item, nil)
 		}
 	}
+	return c.faults()
+}
+
+// item checks an item, and adds it if it is a rule.
+func (c *compiler) item(item syntax.Item) {
+	switch item := item.(type) {
+	case *syntax.Rule:
+		if !c.checker.Full() {
+			c.items(item, c.rule(item))
+		}
+	case *syntax.Test:
+		c.tests = append(c.tests, item)
+		c.lines = append(c.lines, c.lineOf(item.Span.Start))
+		c.items(item, nil)
+	case *syntax.List:
+		c.items(item, nil)
+	}
+}
+
+// faults ends the checking of what was read to its end.
+func (c *compiler) faults() []syntax.Fault {
 	if faults := c.reader.Faults(); len(faults) > 0 {
 		return faults
 	}
@@ -146,7 +170,11 @@ func (c *compiler) rule(plan *syntax.Rule) *Rule {
 
 // add adds a rule that was checked.
 func (c *compiler) add(rule *Rule) {
-	c.builder.Add(len(c.made), rule.when)
+	if c.parcel != nil {
+		c.parcel.whens = append(c.parcel.whens, rule.when)
+	} else {
+		c.builder.Add(len(c.made), rule.when)
+	}
 	if !c.edits {
 		rule.when = nil
 	}

@@ -221,7 +221,7 @@ func (e *editor) wanted(rule string) bool {
 // were there before have been checked.
 func (e *editor) compile() bool {
 	p, ch := e.program, e.change
-	c := &compiler{program: p, checker: e.old.set.Continue(), builder: program.NewBuilder(nil, 0), edits: true}
+	c := &compiler{program: p, checker: e.old.set.Continue(), builder: program.NewBuilder(nil, 0, 0), edits: true}
 	c.text, c.line = e.text, e.line()
 	fresh := e.rules
 	for at, left := 0, p.late.rules; left > 0; at++ {

@@ -1,20 +1,25 @@
 // Package arena hands out small things from large blocks, for compilers: what
-// one rule needs is taken back before the next one is read. A Pool is for one
-// goroutine.
+// some rules need is taken back before the next ones are read. A Pool is for
+// one goroutine at a time.
 package arena
 
 // Pool hands out elements of blocks. Their addresses stay valid until Reset.
 type Pool[T any] struct {
 	block []T
 	used  int
+	full  [][]T // blocks before this one
+	spare [][]T // zero blocks to use next
 }
 
-const blockSize = 128
+const (
+	blockSize = 128
+	maxSpare  = 64 // blocks that wait for their next use
+)
 
 // Get returns a zero element.
 func (p *Pool[T]) Get() *T {
 	if p.used == len(p.block) {
-		p.block, p.used = make([]T, blockSize), 0
+		p.next(1)
 	}
 	element := &p.block[p.used]
 	p.used++
@@ -24,20 +29,40 @@ func (p *Pool[T]) Get() *T {
 // Slice returns an empty slice with room for n elements.
 func (p *Pool[T]) Slice(n int) []T {
 	if p.used+n > len(p.block) {
-		p.block, p.used = make([]T, max(blockSize, n)), 0
+		p.next(n)
 	}
 	part := p.block[p.used : p.used : p.used+n]
 	p.used += n
 	return part
 }
 
+// next begins a block with room for n elements.
+func (p *Pool[T]) next(n int) {
+	if len(p.block) > 0 {
+		p.full = append(p.full, p.block)
+	}
+	p.used = 0
+	if last := len(p.spare) - 1; last >= 0 && n <= blockSize {
+		p.block, p.spare = p.spare[last], p.spare[:last]
+		return
+	}
+	p.block = make([]T, max(blockSize, n))
+}
+
 // Keep leaves the elements handed out so far to whoever holds them: Reset will
 // not take them back.
-func (p *Pool[T]) Keep() { p.block, p.used = nil, 0 }
+func (p *Pool[T]) Keep() { p.block, p.used, p.full = nil, 0, nil }
 
-// Reset takes the elements of the current block back. Blocks before it are
-// left to whoever holds them.
+// Reset takes the elements handed out so far back.
 func (p *Pool[T]) Reset() {
+	for i, block := range p.full {
+		if len(block) == blockSize && len(p.spare) < maxSpare {
+			clear(block)
+			p.spare = append(p.spare, block)
+		}
+		p.full[i] = nil
+	}
+	p.full = p.full[:0]
 	clear(p.block[:p.used])
 	p.used = 0
 }

@@ -18,7 +18,7 @@ import (
 // Check gives types to a source that parsed without fault. lists may be nil.
 // The set is complete only when there are no faults.
 func Check(file *syntax.File, schema *fact.Schema, lists *list.Registry) (*Set, []syntax.Fault) {
-	c := New(schema, lists, file.Lists)
+	c := New(schema, lists, file.Lists, len(file.Rules))
 	set := &Set{}
 	for _, rule := range file.Rules {
 		if c.Full() {
@@ -36,13 +36,14 @@ func Check(file *syntax.File, schema *fact.Schema, lists *list.Registry) (*Set, 
 type Checker struct{ checker }
 
 // New returns a checker of rules that may refer to the lists of a registry,
-// which may be nil, and to those declared beside them.
-func New(schema *fact.Schema, lists *list.Registry, declared []*syntax.List) *Checker {
+// which may be nil, and to those declared beside them. rules is about how many
+// there are.
+func New(schema *fact.Schema, lists *list.Registry, declared []*syntax.List, rules int) *Checker {
 	layout := fact.NewLayout(schema)
 	c := &Checker{checker{
 		schema: schema, registry: lists, own: map[string]*list.Ref{}, windows: map[string]*Node{},
 		addrs: map[int]int{}, patterns: map[string]*pattern.Pattern{}, set: &Set{Layout: layout, Time: -1, Exact: map[int]bool{}},
-		names: map[string]bool{}, elements: map[*fact.Scope]fieldsByName{},
+		names: make(map[string]bool, rules), elements: map[*fact.Scope]fieldsByName{}, made: &Nodes{},
 		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor(), known: fieldsByName{}}},
 	}}
 	for _, decl := range declared {
@@ -65,10 +66,25 @@ func (c *Checker) Rule(rule *syntax.Rule) *Rule {
 
 // Release takes the memory of the rule checked last back for the next one:
 // nothing of that rule must be used any more.
-func (c *Checker) Release() {
-	c.nodes.Reset()
-	c.args.Reset()
-	c.checked.Reset()
+func (c *Checker) Release() { c.made.Reset() }
+
+// Into makes the checker put what it checks next into nodes.
+func (c *Checker) Into(nodes *Nodes) { c.made = nodes }
+
+// Nodes holds what checked rules are made of. It is for one goroutine at a
+// time.
+type Nodes struct {
+	nodes   arena.Pool[Node]
+	args    arena.Pool[*Node]
+	checked arena.Pool[Rule]
+}
+
+// Reset takes the memory of the rules back for the next ones: nothing of those
+// rules must be used any more.
+func (n *Nodes) Reset() {
+	n.nodes.Reset()
+	n.args.Reset()
+	n.checked.Reset()
 }
 
 // Finish checks the tests and returns the set, without its rules.
@@ -104,7 +120,7 @@ func (s *Set) Continue() *Checker {
 	return &Checker{checker{
 		schema: s.state.schema, registry: s.state.registry, own: s.state.own, windows: maps.Clone(s.state.windows),
 		addrs: maps.Clone(s.state.addrs), patterns: map[string]*pattern.Pattern{}, set: &set,
-		named: s.state.named, names: map[string]bool{}, elements: map[*fact.Scope]fieldsByName{},
+		named: s.state.named, names: map[string]bool{}, elements: map[*fact.Scope]fieldsByName{}, made: &Nodes{},
 		scopes: []scope{{slots: set.Layout.Root(), message: s.state.schema.Descriptor(), known: fieldsByName{}}},
 	}}
 }
@@ -130,17 +146,15 @@ type checker struct {
 	set      *Set
 	faults   []syntax.Fault
 	doubles  bool // the rule at hand has what parts counts twice
-	nodes    arena.Pool[Node]
-	args     arena.Pool[*Node]
-	checked  arena.Pool[Rule]
+	made     *Nodes
 }
 
 // node returns a node of this rule.
 func (c *checker) node(op Op, t Type, source syntax.Expr, args ...*Node) *Node {
-	n := c.nodes.Get()
+	n := c.made.nodes.Get()
 	n.Op, n.Type, n.Source = op, t, source
 	if len(args) > 0 {
-		n.Args = append(c.args.Slice(len(args)), args...)
+		n.Args = append(c.made.args.Slice(len(args)), args...)
 	}
 	return n
 }
@@ -164,7 +178,7 @@ func (c *checker) fault(span syntax.Span, message, help string) {
 
 func (c *checker) rule(rule *syntax.Rule) *Rule {
 	c.counted, c.doubles = false, false
-	checked := c.checked.Get()
+	checked := c.made.checked.Get()
 	checked.Rule, checked.When = rule, c.bounded(rule, c.cond(rule.When))
 	if c.counted {
 		c.noteBounds(checked.When)

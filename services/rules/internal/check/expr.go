@@ -25,7 +25,7 @@ func (c *checker) cond(x syntax.Expr) *Node {
 		return c.cond(x.X)
 	case *syntax.Logic:
 		node := c.node(And, boolean, x)
-		node.Args = c.args.Slice(len(x.Terms))
+		node.Args = c.made.args.Slice(len(x.Terms))
 		if x.Op == syntax.OpOr {
 			node.Op = Or
 		}

@@ -27,7 +27,7 @@ func (c *checker) path(x *syntax.Path) *Node {
 			key[1] = parts[1].Name
 		}
 		if known := scope.known[key]; known != nil {
-			node := c.nodes.Get()
+			node := c.made.nodes.Get()
 			*node = *known
 			node.Depth, node.Source = depth, x
 			return node

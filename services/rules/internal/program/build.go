@@ -100,11 +100,14 @@ type span struct {
 	position  int32
 }
 
-// NewBuilder returns a builder without rules. sample may be nil; tests is about
-// how many branches the rules will need.
-func NewBuilder(sample *Sample, tests int) *Builder {
+// NewBuilder returns a builder without rules. sample may be nil; tests and rules
+// are about how many branches and rules there will be.
+func NewBuilder(sample *Sample, tests, rules int) *Builder {
 	code := &Code{tests: make([]test, 0, tests)}
-	return &Builder{code: code, parts: newParts(code, sample), facets: map[[2]uint64]*facetPlan{}, needs: map[int32]int32{}}
+	return &Builder{
+		code: code, parts: newParts(code, sample), positions: make([]position, 0, rules),
+		facets: map[[2]uint64]*facetPlan{}, needs: map[int32]int32{},
+	}
 }
 
 // Add adds a rule. Nothing of when is used afterwards.

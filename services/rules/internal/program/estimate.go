@@ -196,14 +196,30 @@ func (b *parts) column(field *check.Node) *column {
 		return nil
 	}
 	list := &b.elements[field.Depth]
-	known, found := b.columns[[2]int{list.slot, field.Slot}]
-	if !found {
-		if path, ok := field.Source.(*syntax.Path); ok {
-			known = b.sample.columns[list.pathOf(path)]
-		}
-		b.columns[[2]int{list.slot, field.Slot}] = known
+	for len(b.columns) <= list.slot+1 {
+		b.columns = append(b.columns, nil)
 	}
-	return known
+	met := &b.columns[list.slot+1]
+	for len(*met) <= field.Slot {
+		*met = append(*met, metColumn{})
+	}
+	known := &(*met)[field.Slot]
+	if !known.met {
+		known.met = true
+		if path, ok := field.Source.(*syntax.Path); ok {
+			known.column = b.sample.columns[list.pathOf(path)]
+		}
+	}
+	return known.column
+}
+
+// columns are those of the slots of a fact or of a list's elements.
+type columns []metColumn
+
+// metColumn is what the sample has of a slot, once that was met; nil for none.
+type metColumn struct {
+	column *column
+	met    bool
 }
 
 // elements is the list whose elements a depth stands for.

@@ -25,7 +25,7 @@ func TestAllOfNoNumberHoldsForNoElement(t *testing.T) {
 		if len(faults) > 0 {
 			t.Fatalf("%s: %+v", condition, faults)
 		}
-		builder := NewBuilder(nil, 0)
+		builder := NewBuilder(nil, 0, 0)
 		builder.all = true
 		builder.Add(0, set.Rules[0].When)
 		index, frame := builder.Build([]int32{0}, set.Layout.Root().Extra), NewFrame(set.Addrs)

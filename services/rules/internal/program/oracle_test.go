@@ -449,7 +449,7 @@ func TestIndexAgreesWithThreeValuedLogic(t *testing.T) {
 		if seed%2 == 0 {
 			sample = NewSample(schema, facts[:10])
 		}
-		builder := NewBuilder(sample, 0)
+		builder := NewBuilder(sample, 0, 0)
 		builder.all = seed%3 != 0
 		order := make([]int32, len(set.Rules))
 		for i, rule := range set.Rules {

@@ -54,7 +54,7 @@ func constPart(v bool) *part {
 type parts struct {
 	code     *Code
 	sample   *Sample
-	columns  map[[2]int]*column             // by list and slot; nil for slots without one
+	columns  []columns                      // by list + 1, then by slot
 	elements [check.MaxNesting + 1]elements // by depth
 	derived  map[string]int32
 	memos    map[string]int32
@@ -68,7 +68,7 @@ type parts struct {
 
 func newParts(code *Code, sample *Sample) *parts {
 	return &parts{
-		code: code, sample: sample, columns: map[[2]int]*column{}, derived: map[string]int32{},
+		code: code, sample: sample, derived: map[string]int32{},
 		memos: map[string]int32{}, uses: []int32{0}, refs: map[any]int32{}, fixed: NewFrame(0),
 	}
 }

@@ -2,8 +2,9 @@ package syntax
 
 import "github.com/backlot-video/backlot/services/rules/internal/arena"
 
-// nodes holds what a tree is made of. The common nodes come from blocks.
-type nodes struct {
+// Nodes holds what the trees of rules are made of: the common nodes come from
+// blocks. It is for one goroutine at a time.
+type Nodes struct {
 	literals arena.Pool[Literal]
 	paths    arena.Pool[Path]
 	idents   arena.Pool[Ident]
@@ -19,8 +20,9 @@ type nodes struct {
 	rules    arena.Pool[Rule]
 }
 
-// reset takes the nodes of the rule read last back.
-func (n *nodes) reset() {
+// Reset takes the nodes of the rules read since the last list or test back for
+// the next ones: nothing of those rules must be used any more.
+func (n *Nodes) Reset() {
 	n.literals.Reset()
 	n.paths.Reset()
 	n.idents.Reset()
@@ -37,7 +39,7 @@ func (n *nodes) reset() {
 }
 
 // keep leaves the nodes read so far to whoever holds them.
-func (n *nodes) keep() {
+func (n *Nodes) keep() {
 	n.literals.Keep()
 	n.paths.Keep()
 	n.idents.Keep()

@@ -32,7 +32,7 @@ type parser struct {
 	stuck  bool
 	depth  int
 	nodes  int
-	made   nodes
+	made   *Nodes
 }
 
 func (p *parser) next() {

@@ -37,7 +37,7 @@ type Reader struct {
 
 // NewReader returns a reader of a source.
 func NewReader(src string) *Reader {
-	r := &Reader{parser: parser{lexer: lexer{src: src}}}
+	r := &Reader{parser: parser{lexer: lexer{src: src}, made: &Nodes{}}}
 	if len(src) > MaxSource {
 		r.parser.faults = []Fault{{Message: fmt.Sprintf("the source has %d bytes, the limit is %d", len(src), MaxSource)}}
 		return r
@@ -71,9 +71,12 @@ func (r *Reader) Next() Item {
 	return nil
 }
 
+// Into makes the reader put what it reads next into nodes.
+func (r *Reader) Into(nodes *Nodes) { r.parser.made = nodes }
+
 // Release takes the memory of the rules read since the last list or test back
 // for the next ones: nothing of those rules must be used any more.
-func (r *Reader) Release() { r.parser.made.reset() }
+func (r *Reader) Release() { r.parser.made.Reset() }
 
 // Faults are those found so far, at most MaxFaults.
 func (r *Reader) Faults() []Fault { return r.parser.faults }
@@ -92,7 +95,7 @@ func Lists(src string) []*List {
 			if line := strings.LastIndexByte(src[:at], '\n') + 1; strings.TrimSpace(src[line:at]) != "" {
 				continue
 			}
-			p := parser{lexer: lexer{src: src, pos: at}}
+			p := parser{lexer: lexer{src: src, pos: at}, made: &Nodes{}}
 			p.next()
 			if list := p.list(); !p.stuck {
 				lists = append(lists, list)
@@ -107,7 +110,7 @@ func Condition(src string) (*Rule, []Fault) {
 	if len(src) > MaxSource {
 		return nil, NewReader(src).Faults()
 	}
-	p := parser{lexer: lexer{src: src}}
+	p := parser{lexer: lexer{src: src}, made: &Nodes{}}
 	p.next()
 	rule := &Rule{Name: Ident{Name: "condition"}, Action: Allow, When: p.expr(0)}
 	if p.tok.kind != tokEnd {
