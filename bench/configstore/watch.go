@@ -23,7 +23,7 @@ var crowds = []int{100, 1000, 5000}
 
 const (
 	streamConns = 50
-	changes     = 11 // the first does not count
+	changes     = 31 // the first does not count; with ten the p95 would be that of one
 	watchRounds = 3
 )
 
