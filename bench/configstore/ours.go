@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/backlot-video/backlot/kit/configclient"
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/rpc"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
@@ -75,7 +76,7 @@ func startMembers(r *rig, n int) (*members, error) {
 
 // client calls over Kitex, or over Connect, as services of the house and tools
 // do.
-func (m *members) client(kitex bool, connections int) configstorev1.ConfigServiceClient {
+func (m *members) client(kitex bool, connections int) configstorev1.ConfigServiceServer {
 	endpoints := make([]rpc.Endpoint, len(m.endpoints))
 	for n, e := range m.endpoints {
 		if endpoints[n] = e; !kitex {
@@ -86,7 +87,7 @@ func (m *members) client(kitex bool, connections int) configstorev1.ConfigServic
 		Service: "bench", Signer: m.keys, Resolver: rpc.Static(map[string][]rpc.Endpoint{"configstore": endpoints}), MaxIdleConns: connections,
 	})
 	m.dialers = append(m.dialers, dialer)
-	return configstorev1.NewConfigServiceClient(dialer.Conn("configstore"))
+	return configclient.New(dialer.Conn("configstore"), nil)
 }
 
 func (m *members) close() error {
@@ -125,7 +126,7 @@ var versions atomic.Int64
 // objectName is one of the hundred that each client writes in turn.
 func objectName(client, n int) string { return fmt.Sprintf("c%03d-%02d", client, n%100) }
 
-func apply(client configstorev1.ConfigServiceClient) func(ctx context.Context, client, n int) error {
+func apply(client configstorev1.ConfigServiceServer) func(ctx context.Context, client, n int) error {
 	return func(ctx context.Context, number, n int) error {
 		change, err := put(objectName(number, n), int(versions.Add(1)))
 		if err != nil {

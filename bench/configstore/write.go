@@ -128,7 +128,7 @@ func release(report *measure.Report) (err error) {
 	})
 }
 
-func applyMany(client configstorev1.ConfigServiceClient) func(ctx context.Context, client, n int) error {
+func applyMany(client configstorev1.ConfigServiceServer) func(ctx context.Context, client, n int) error {
 	return func(ctx context.Context, _, _ int) error {
 		request := &configstorev1.ApplyRequest{Reason: "benchmark", Changes: make([]*configstorev1.Change, together)}
 		version := int(versions.Add(1))

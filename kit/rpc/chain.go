@@ -85,3 +85,9 @@ type asCallerKey struct{}
 func AsCaller(ctx context.Context) context.Context {
 	return context.WithValue(ctx, asCallerKey{}, true)
 }
+
+// IsAsCaller tells whether the calls of ctx are made as AsCaller says.
+func IsAsCaller(ctx context.Context) bool {
+	asCaller, _ := ctx.Value(asCallerKey{}).(bool)
+	return asCaller
+}

@@ -87,7 +87,7 @@ func (d *Dialer) principal(ctx context.Context) (token string, err error) {
 	if d.config.Signer == nil {
 		return "", nil
 	}
-	if asCaller, _ := ctx.Value(asCallerKey{}).(bool); asCaller {
+	if IsAsCaller(ctx) {
 		caller, known := identity.From(ctx)
 		if !known || caller.Kind == identity.Anonymous {
 			return "", nil

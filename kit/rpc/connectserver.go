@@ -96,7 +96,7 @@ func (v validatedStream) Receive(message any) error {
 	if !ok {
 		return fmt.Errorf("received a %T, which is no message", message)
 	}
-	return validate(typed)
+	return Validate(typed)
 }
 
 // boundBody gives a call's request BodyTimeout to arrive. The deadline is

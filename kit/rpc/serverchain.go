@@ -172,7 +172,7 @@ func items(raw []byte) int {
 
 func validated(next Handler) Handler {
 	return func(ctx context.Context, method *rpcdesc.Method, req proto.Message) (proto.Message, error) {
-		if err := validate(req); err != nil {
+		if err := Validate(req); err != nil {
 			return nil, err
 		}
 		return next(ctx, method, req)

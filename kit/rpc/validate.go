@@ -16,9 +16,11 @@ var validator = sync.OnceValues(func() (protovalidate.Validator, error) {
 	return protovalidate.New()
 })
 
-// validate returns nil or an InvalidArgument that names each field at fault:
+// Validate returns nil or an InvalidArgument that names each field at fault:
 // "prices[0].minor: must be greater than 0", with the violations as a detail.
-func validate(message proto.Message) error {
+// Servers do so with every request; it is for handlers whose requests carry
+// others.
+func Validate(message proto.Message) error {
 	rules, err := validator()
 	if err != nil {
 		return fmt.Errorf("make validator: %w", err)

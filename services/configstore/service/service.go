@@ -148,7 +148,9 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	go func() { rendered <- plane.Run(rendering) }()
 	defer func() { stop(); <-rendered }()
 
-	host.Handle(configstorev1.ConfigServiceDesc, api.NewConfig(objects, s.config.Approvals > 0))
+	releases := api.NewConfig(objects, s.config.Approvals > 0)
+	host.Handle(configstorev1.ConfigServiceDesc, releases)
+	host.Handle(configstorev1.BatchServiceDesc, api.NewBatch(releases, host.Log))
 	host.Handle(configstorev1.RegistryServiceDesc, api.NewRegistry(objects))
 	host.Handle(configstorev1.DraftServiceDesc, api.NewDrafts(objects, s.config.Approvals))
 	host.Handle(configstorev1.ClusterServiceDesc, api.NewCluster(etcd, objects))

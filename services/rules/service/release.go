@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/configclient"
 	"github.com/backlot-video/backlot/kit/informer"
 	"github.com/backlot-video/backlot/kit/lifecycle"
-	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 	"github.com/backlot-video/backlot/services/rules/internal/api"
@@ -190,7 +190,7 @@ func (all *releases) serve(host *lifecycle.Host, hooks []*release.Hook) {
 // withConfigstore lets releases be changed where there is a configstore.
 func (all *releases) withConfigstore(host *lifecycle.Host) {
 	if _, alone := host.Source().(*informer.Static); !alone {
-		all.store = release.NewStore(configstorev1.NewConfigServiceClient(host.Dial("configstore")), host.Clock)
+		all.store = release.NewStore(configclient.New(host.Dial("configstore"), host.Registerer), host.Clock)
 	}
 }
 

@@ -1,6 +1,7 @@
 // Package api serves the store by the contracts of configstore.v1.
 //
 //	config.go    ConfigService
+//	batch.go     BatchService
 //	registry.go  RegistryService
 //	draft.go     DraftService
 //	acknowledgement.go  AcknowledgementService; what members know of instances

@@ -1,0 +1,142 @@
+package configclient
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+)
+
+// Bounds of what goes together and of what waits.
+const (
+	maxBatch   = 64 // releases of a call
+	maxChanges = 16 // of a release that shares
+	maxBytes   = 32 << 10
+	maxQueued  = 1024
+)
+
+// begins is how many releases have to wait for another call to begin, by the
+// calls that are on their way.
+var begins = [...]int{1, 8, 32, maxBatch}
+
+// A call that takes longer than slowAfter has probably met a member that is
+// lost, and no longer counts as on its way, or everybody would wait for it; at
+// most maxSlow are so.
+const (
+	slowAfter = 100 * time.Millisecond
+	maxSlow   = 16
+)
+
+var errFull = errors.New("too many releases wait to be sent to the configstore")
+
+// write is one release on its way.
+type write struct {
+	ctx     context.Context // of its caller
+	tenant  string
+	request *configstorev1.ApplyRequest
+	done    chan outcome // holds one
+}
+
+type outcome struct {
+	response *configstorev1.ApplyResponse
+	err      error
+}
+
+// queue has what waits for a call.
+type queue struct {
+	send    func(batch []*write) // gives every write its outcome
+	late    time.Duration        // slowAfter
+	metrics metrics
+
+	mu       sync.Mutex
+	waiting  []*write // oldest first
+	inFlight int      // calls, without slow ones
+	slow     int
+}
+
+// enter queues a write, unless nothing else is on its way: then the caller
+// makes the call alone, and says when it is over.
+func (q *queue) enter(w *write) (over func(), err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.inFlight == 0 && len(q.waiting) == 0 {
+		return q.count(), nil
+	}
+	if len(q.waiting) >= maxQueued {
+		q.metrics.refused.Inc()
+		return nil, connect.NewWireError(connect.CodeResourceExhausted, errFull)
+	}
+	w.done = make(chan outcome, 1)
+	q.waiting = append(q.waiting, w)
+	q.begin()
+	return nil, nil
+}
+
+// begin starts what calls are due; q.mu is held.
+func (q *queue) begin() {
+	for q.inFlight < len(begins) && len(q.waiting) >= begins[q.inFlight] {
+		batch, over := q.take(), q.count()
+		q.metrics.releases.Observe(float64(len(batch)))
+		go func() {
+			defer over()
+			q.send(batch)
+		}()
+	}
+}
+
+// take removes the next batch, which is of one tenant; q.mu is held and
+// something waits.
+func (q *queue) take() []*write {
+	batch := make([]*write, 0, min(maxBatch, len(q.waiting)))
+	tenant := q.waiting[0].tenant
+	left := q.waiting[:0]
+	for _, w := range q.waiting {
+		if len(batch) < maxBatch && w.tenant == tenant {
+			batch = append(batch, w)
+		} else {
+			left = append(left, w)
+		}
+	}
+	clear(q.waiting[len(left):])
+	q.waiting = left
+	return batch
+}
+
+// count counts a call as on its way until it is over or slow, and begins what
+// is due then; q.mu is held.
+func (q *queue) count() (over func()) {
+	q.inFlight++
+	counted := &q.inFlight // where this call counts; nil when it is over
+	late := time.AfterFunc(q.late, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if counted == &q.inFlight && q.slow < maxSlow {
+			q.inFlight--
+			q.slow++
+			counted = &q.slow
+			q.begin()
+		}
+	})
+	return func() {
+		late.Stop()
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		*counted--
+		counted = nil
+		q.begin()
+	}
+}
+
+// withdraw takes a write back that is not on its way.
+func (q *queue) withdraw(w *write) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n := slices.Index(q.waiting, w); n >= 0 {
+		q.waiting = slices.Delete(q.waiting, n, n+1)
+	}
+}
