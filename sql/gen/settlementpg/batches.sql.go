@@ -109,65 +109,6 @@ func (q *Queries) AddRuns(ctx context.Context, arg AddRunsParams) error {
 	return err
 }
 
-const AddTransfers = `-- name: AddTransfers :execrows
-INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy, chain_id, pended,
-    sequence, hash, postings, created_at, ended_at, expires_at)
-SELECT unnest($1::text[]), $2::text, $3::bigint, unnest($4::text[]),
-    unnest($5::int[]), unnest($6::text[]), unnest($7::text[]),
-    unnest($8::text[]), unnest($9::text[]), unnest($10::text[]),
-    unnest($11::int[]), unnest($12::bigint[]), unnest($13::bytea[]),
-    unnest($14::text[]), $15::bigint, unnest($16::bigint[]),
-    unnest($17::bigint[])
-`
-
-type AddTransfersParams struct {
-	Ids           []string
-	TenantID      string
-	Ledger        int64
-	Types         []string
-	States        []int32
-	Refs          []string
-	Xids          []string
-	Keys          []string
-	SplitPolicies []string
-	ChainIds      []string
-	Pended        []int32
-	Sequences     []int64
-	Hashes        [][]byte
-	Postings      []string
-	At            int64
-	EndedAt       []int64
-	ExpiresAt     []int64
-}
-
-// AddTransfers fails where an id or idempotency key is taken: to look whether
-// it is would cost every row more.
-func (q *Queries) AddTransfers(ctx context.Context, arg AddTransfersParams) (int64, error) {
-	result, err := q.db.Exec(ctx, AddTransfers,
-		arg.Ids,
-		arg.TenantID,
-		arg.Ledger,
-		arg.Types,
-		arg.States,
-		arg.Refs,
-		arg.Xids,
-		arg.Keys,
-		arg.SplitPolicies,
-		arg.ChainIds,
-		arg.Pended,
-		arg.Sequences,
-		arg.Hashes,
-		arg.Postings,
-		arg.At,
-		arg.EndedAt,
-		arg.ExpiresAt,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const EndTransfers = `-- name: EndTransfers :execrows
 UPDATE transfers SET state = ended.state, sequence = ended.sequence, hash = ended.hash, ended_at = $1::bigint
 FROM (

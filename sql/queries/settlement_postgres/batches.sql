@@ -29,18 +29,6 @@ SELECT transfers.*, ledgers.currency
 FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
 WHERE transfers.tenant_id = sqlc.arg(tenant_id) AND transfers.idempotency_key = ANY(sqlc.arg(keys)::text[]);
 
--- AddTransfers fails where an id or idempotency key is taken: to look whether
--- it is would cost every row more.
--- name: AddTransfers :execrows
-INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy, chain_id, pended,
-    sequence, hash, postings, created_at, ended_at, expires_at)
-SELECT unnest(sqlc.arg(ids)::text[]), sqlc.arg(tenant_id)::text, sqlc.arg(ledger)::bigint, unnest(sqlc.arg(types)::text[]),
-    unnest(sqlc.arg(states)::int[]), unnest(sqlc.arg(refs)::text[]), unnest(sqlc.arg(xids)::text[]),
-    unnest(sqlc.arg(keys)::text[]), unnest(sqlc.arg(split_policies)::text[]), unnest(sqlc.arg(chain_ids)::text[]),
-    unnest(sqlc.arg(pended)::int[]), unnest(sqlc.arg(sequences)::bigint[]), unnest(sqlc.arg(hashes)::bytea[]),
-    unnest(sqlc.arg(postings)::text[]), sqlc.arg(at)::bigint, unnest(sqlc.arg(ended_at)::bigint[]),
-    unnest(sqlc.arg(expires_at)::bigint[]);
-
 -- name: EndTransfers :execrows
 UPDATE transfers SET state = ended.state, sequence = ended.sequence, hash = ended.hash, ended_at = sqlc.arg(at)::bigint
 FROM (

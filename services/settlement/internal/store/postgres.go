@@ -108,7 +108,7 @@ func (p postgres) byKey(ctx context.Context, l Ledger, keys []string) (found []s
 	return found, err
 }
 
-// write sends all statements in one round trip.
+// write sends all statements in one round trip, and transfers in another.
 func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error) {
 	batch := &pgx.Batch{}
 	taken, moved := false, false
@@ -128,9 +128,6 @@ func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error)
 	if n := len(w.Opened); n > 0 {
 		expect(n, &taken)(queueAccounts(batch, l, w))
 	}
-	if n := len(w.Added); n > 0 {
-		expect(n, &taken)(queueTransfers(batch, l, w))
-	}
 	if n := len(w.Ended); n > 0 {
 		expect(n, &moved)(queueEnded(batch, l, w))
 	}
@@ -149,7 +146,13 @@ func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error)
 		batch.Queue(settlementpg.AddFacts, p.Ids, p.TenantID, p.At, p.Envelopes)
 	}
 	expect(1, &moved)(batch.Queue(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], at, l.Unsorted, l.Number, l.Version))
-	err := p.native(func(conn *pgx.Conn) error { return conn.SendBatch(ctx, batch).Close() })
+	err := p.native(func(conn *pgx.Conn) error {
+		err := conn.SendBatch(ctx, batch).Close()
+		if err == nil && !moved && !taken && len(w.Added) > 0 {
+			err = copyRows(ctx, conn, l, w)
+		}
+		return err
+	})
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.Code == uniqueViolation {
 		if answer.ConstraintName == chainIndex { // another writer has gone on from where this one thought it was
@@ -174,25 +177,6 @@ func queueAccounts(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {
 		p.Overdrafts, p.States, p.At)
 	batch.Queue(settlementpg.AddBalances, p.Numbers)
 	return query
-}
-
-func queueTransfers(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {
-	n := len(w.Added)
-	p := settlementpg.AddTransfersParams{
-		TenantID: l.TenantID, Ledger: l.Number, At: w.at.UnixMicro(),
-		Ids: make([]string, n), Types: make([]string, n), States: make([]int32, n), Refs: make([]string, n), Xids: make([]string, n),
-		Keys: make([]string, n), SplitPolicies: make([]string, n), ChainIds: make([]string, n), Pended: make([]int32, n),
-		Sequences: make([]int64, n), Hashes: make([][]byte, n), Postings: make([]string, n), EndedAt: make([]int64, n),
-		ExpiresAt: make([]int64, n),
-	}
-	for i, t := range w.Added {
-		p.Ids[i], p.Types[i], p.States[i], p.Refs[i], p.Xids[i] = t.ID, string(t.Type), int32(t.State), t.Reference, t.XID
-		p.Keys[i], p.SplitPolicies[i], p.ChainIds[i], p.Pended[i] = t.IdempotencyKey, t.SplitPolicy, t.ChainID, flag(t.Pended)
-		p.Sequences[i], p.Hashes[i] = t.Sequence, hashOf(t)
-		p.Postings[i], p.EndedAt[i], p.ExpiresAt[i] = w.postings[i], microsOf(t.EndedAt), microsOf(t.ExpiresAt)
-	}
-	return batch.Queue(settlementpg.AddTransfers, p.Ids, p.TenantID, p.Ledger, p.Types, p.States, p.Refs, p.Xids, p.Keys,
-		p.SplitPolicies, p.ChainIds, p.Pended, p.Sequences, p.Hashes, p.Postings, p.At, p.EndedAt, p.ExpiresAt)
 }
 
 func queueEnded(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {

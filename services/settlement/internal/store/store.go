@@ -5,6 +5,7 @@
 //	session.go   Session: one batch at one ledger, in one transaction
 //	sqlite.go    a batch on SQLite: statements of many rows
 //	postgres.go  a batch on PostgreSQL: an array for each column
+//	copy.go      its transfers, by COPY
 //	read.go      reading accounts and transfers
 //	moves.go     moves of batches, and the runs that they are sorted into
 //	tail.go      what is not sorted yet, by account

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+)
+
+// copyTransfers is PostgreSQL's COPY: its server reads rows as they come, where
+// an INSERT takes apart an array for each column, and fills pages at a time. It
+// fails where an id or idempotency key is taken.
+const copyTransfers = `COPY transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy, chain_id, pended,
+	sequence, hash, postings, created_at, ended_at, expires_at) FROM STDIN (FORMAT binary)`
+
+// copyColumns is how many columns that has.
+const copyColumns = 17
+
+// copyHeader opens the binary format: its signature, no flags, no extension.
+const copyHeader = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
+
+// copyBuffers are of type *[]byte: a batch's rows are some 100 kB.
+var copyBuffers sync.Pool
+
+// maxCopyBuffer bounds what is kept for the next batch.
+const maxCopyBuffer = 1 << 20
+
+// copyRows adds a batch's transfers.
+func copyRows(ctx context.Context, conn *pgx.Conn, l Ledger, w *written) error {
+	kept, ok := copyBuffers.Get().(*[]byte)
+	if !ok {
+		kept = new([]byte)
+	}
+	rows := append((*kept)[:0], copyHeader...)
+	at := w.at.UnixMicro()
+	for i, t := range w.Added {
+		rows = appendRow(rows, l, t, w.postings[i], at)
+	}
+	rows = binary.BigEndian.AppendUint16(rows, 0xffff) // the end
+	tag, err := conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows), copyTransfers)
+	if err == nil && tag.RowsAffected() != int64(len(w.Added)) {
+		err = fmt.Errorf("%d transfers were added of %d", tag.RowsAffected(), len(w.Added))
+	}
+	if cap(rows) <= maxCopyBuffer {
+		*kept = rows
+		copyBuffers.Put(kept)
+	}
+	return err
+}
+
+// appendRow appends a transfer in the binary format of COPY: the number of
+// columns, and each column with its length.
+func appendRow(row []byte, l Ledger, t *ledger.Transfer, postings string, at int64) []byte {
+	row = binary.BigEndian.AppendUint16(row, copyColumns)
+	row = appendColumn(row, t.ID)
+	row = appendColumn(row, l.TenantID)
+	row = appendBigint(row, l.Number)
+	row = appendColumn(row, string(t.Type))
+	row = appendInteger(row, int32(t.State))
+	row = appendColumn(row, t.Reference)
+	row = appendColumn(row, t.XID)
+	row = appendColumn(row, t.IdempotencyKey)
+	row = appendColumn(row, t.SplitPolicy)
+	row = appendColumn(row, t.ChainID)
+	row = appendInteger(row, flag(t.Pended))
+	row = appendBigint(row, t.Sequence)
+	hash := hashOf(t)
+	row = append(binary.BigEndian.AppendUint32(row, uint32(len(hash))), hash...)
+	row = appendColumn(row, postings)
+	row = appendBigint(row, at)
+	row = appendBigint(row, microsOf(t.EndedAt))
+	return appendBigint(row, microsOf(t.ExpiresAt))
+}
+
+func appendColumn(row []byte, text string) []byte {
+	return append(binary.BigEndian.AppendUint32(row, uint32(len(text))), text...)
+}
+
+func appendInteger(row []byte, n int32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(row, 4), uint32(n))
+}
+
+func appendBigint(row []byte, n int64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(row, 8), uint64(n))
+}
