@@ -20,7 +20,7 @@ type sqlite struct {
 	tx       *sql.Tx
 	store    *Store
 	q        *settlementdb.Queries
-	prepared map[insertion]*sql.Stmt
+	prepared *statements
 	args     []any
 	// What is the same in all rows of a batch.
 	tenantID, ledger, at any
@@ -63,7 +63,7 @@ func (s *sqlite) insert(ctx context.Context, into *table, n int, add func(i int)
 				add(i + j)
 			}
 			//nolint:sqlclosecheck // it ends with the transaction
-			result, err := s.tx.StmtContext(ctx, s.prepared[insertion{into, size}]).ExecContext(ctx, s.args...)
+			result, err := s.tx.StmtContext(ctx, s.prepared.inserts[insertion{into, size}]).ExecContext(ctx, s.args...)
 			if err != nil {
 				return 0, err
 			}
@@ -77,19 +77,50 @@ func (s *sqlite) insert(ctx context.Context, into *table, n int, add func(i int)
 	return total, nil
 }
 
-// prepared are the statements of the inserts, prepared once.
-type prepared struct {
-	mu         sync.Mutex
-	statements map[insertion]*sql.Stmt
+// exec executes one of perBatch, and returns how many rows it was about.
+func (s *sqlite) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	//nolint:sqlclosecheck // it ends with the transaction
+	result, err := s.tx.StmtContext(ctx, s.prepared.single[query]).ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
-func (p *prepared) all(ctx context.Context, db *database.DB) (map[insertion]*sql.Stmt, error) {
+// takeVersion is LockLedger for who knows what it would give.
+const takeVersion = `UPDATE ledgers SET version = version + 1 WHERE tenant_id = ? AND currency = ?`
+
+// perBatch are what each batch does once.
+var perBatch = []string{takeVersion, settlementdb.AddMoves, settlementdb.AddFact, settlementdb.MoveLedger}
+
+// statements are prepared, since to parse them in each batch took a twentieth
+// of its time.
+type statements struct {
+	inserts map[insertion]*sql.Stmt
+	single  map[string]*sql.Stmt
+}
+
+// prepared are the statements, prepared once.
+type prepared struct {
+	mu         sync.Mutex
+	statements *statements
+}
+
+func (p *prepared) all(ctx context.Context, db *database.DB) (*statements, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.statements != nil {
 		return p.statements, nil
 	}
-	all := make(map[insertion]*sql.Stmt)
+	all := &statements{make(map[insertion]*sql.Stmt), make(map[string]*sql.Stmt)}
+	for _, query := range perBatch {
+		//nolint:sqlclosecheck // it lives as long as the database
+		statement, err := db.Prepare(ctx, query)
+		if err != nil {
+			return nil, fmt.Errorf("prepare: %w", err)
+		}
+		all.single[query] = statement
+	}
 	for _, into := range []*table{transferRows, balanceRows, runRows} {
 		row := "(?" + strings.Repeat(", ?", into.columns-1) + ")"
 		for _, size := range chunks {
@@ -98,7 +129,7 @@ func (p *prepared) all(ctx context.Context, db *database.DB) (map[insertion]*sql
 			if err != nil {
 				return nil, fmt.Errorf("prepare: %w", err)
 			}
-			all[insertion{into, size}] = statement
+			all.inserts[insertion{into, size}] = statement
 		}
 	}
 	p.statements = all
@@ -155,8 +186,8 @@ func (s *sqlite) byKey(ctx context.Context, l Ledger, keys []string) ([]settleme
 func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) {
 	s.tenantID, s.ledger, s.at = l.TenantID, l.Number, w.at.UnixMicro()
 	if w.unlocked {
-		_, err := s.q.LockLedger(ctx, settlementdb.LockLedgerParams{TenantID: l.TenantID, Currency: l.Currency})
-		if errors.Is(err, sql.ErrNoRows) {
+		n, err := s.exec(ctx, takeVersion, l.TenantID, l.Currency)
+		if err == nil && n != 1 {
 			err = ErrMoved
 		}
 		if err != nil {
@@ -194,15 +225,12 @@ func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) 
 	}
 	at := w.at.UnixMicro()
 	for _, fact := range w.facts {
-		err := s.q.AddFact(ctx, settlementdb.AddFactParams{ID: fact.ID, TenantID: l.TenantID, Sequence: at, Envelope: fact.Envelope, CreatedAt: at})
-		if err != nil {
+		if _, err := s.exec(ctx, settlementdb.AddFact, fact.ID, l.TenantID, at, fact.Envelope, at); err != nil {
 			return false, err
 		}
 	}
-	moved, err := s.q.MoveLedger(ctx, settlementdb.MoveLedgerParams{
-		Number: l.Number, Version: l.Version, Accounts: w.LastNumber, Sequence: w.Head.Sequence, Hash: w.Head.Hash[:], UpdatedAt: at,
-		Unsorted: l.Unsorted,
-	})
+	moved, err := s.exec(ctx, settlementdb.MoveLedger,
+		w.LastNumber, w.Head.Sequence, w.Head.Hash[:], at, l.Unsorted, l.Number, l.Version)
 	if err == nil && moved != 1 {
 		err = ErrMoved
 	}
@@ -225,9 +253,8 @@ func (s *sqlite) addMoves(ctx context.Context, l Ledger, w *written) error {
 		return nil
 	}
 	first := w.Moves[0].Sequence
-	return s.q.AddMoves(ctx, settlementdb.AddMovesParams{
-		Ledger: l.Number, Sequence: w.Head.Sequence, First: first, At: w.at.UnixMicro(), Moves: encodeMoves(nil, l.Number<<32, first, w.Moves),
-	})
+	_, err := s.exec(ctx, settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(nil, l.Number<<32, first, w.Moves))
+	return err
 }
 
 func (s *sqlite) addAccounts(ctx context.Context, l Ledger, w *written) (bool, error) {
