@@ -180,6 +180,9 @@ func (g *Gate) wait(ctx context.Context, j *job) *Refusal {
 		g.core.finish(now, j, Undecided)
 	default:
 		g.core.leave(j)
+		if !j.Decided && !j.deadline.IsZero() && !now.Before(j.deadline) {
+			g.core.meter.judge(true)
+		}
 	}
 	g.dispatch(now)
 	return g.core.refusal(now, TooLate, 0)

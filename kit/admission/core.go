@@ -186,6 +186,7 @@ func (c *core) next(now time.Time) *job {
 	c.queue.pop(j)
 	if c.flying > 0 && !j.deadline.IsZero() && now.Add(time.Duration(c.batches.takes(float64(c.inFlight-c.batch+j.Cost)))).After(j.deadline) {
 		c.vacate(j)
+		c.meter.judge(true) // it should not have been let wait
 		j.refusal = c.refusal(now, TooLate, j.Cost)
 		return j
 	}
