@@ -13,8 +13,8 @@
 // on SQLite with fsync on, called by Kitex; a call books transferBatch transfers, so
 // that the ledger is what is short, and not the processor time of callers.
 //
-// The capacity is that of the number of callers in a closed loop that does most
-// with less than 1% late. Closed and open loops take turns, so that what else the
+// The capacity is what that number of callers in closed loops gets done in time
+// that gets most done. Closed and open loops take turns, so that what else the
 // machine does befalls both. Calls are encoded before their loop begins; what
 // callers use of the machine all the same, and how late they send, is reported.
 package pressure
@@ -140,7 +140,7 @@ func one(dir, program string, times float64, admission bool) (l *load, err error
 		if err := s.open(l, rate*times, admission); err != nil {
 			return nil, fmt.Errorf("at %gx: %w", times, err)
 		}
-		if rate, _, err = s.closed(n); err != nil {
+		if rate, err = s.closed(n); err != nil {
 			return nil, err
 		}
 		l.rates = append(l.rates, rate)
