@@ -178,7 +178,7 @@ func TestHTTP3GoesByTheRoutes(t *testing.T) {
 		t.Errorf("%v requests are counted", n)
 	}
 	head, err := client.Head(g.url("/"))
-	if err != nil || head.StatusCode != 200 {
+	if err != nil || head.StatusCode != http.StatusOK {
 		t.Fatalf("HEAD: %v, %v", head, err)
 	}
 	_ = head.Body.Close()

@@ -72,7 +72,7 @@ func (c *client) WriteHead(r *exchange.Response) error {
 	header := c.w.Header()
 	clear(header)
 	for i := range r.Fields {
-		switch f := &r.Fields[i]; f.ID { //nolint:exhaustive // the others are sent
+		switch f := &r.Fields[i]; f.ID {
 		case exchange.Removed, exchange.Connection, exchange.KeepAlive, exchange.TransferEncoding, exchange.Upgrade,
 			exchange.ContentLength, exchange.Trailer:
 		default:

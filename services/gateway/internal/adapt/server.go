@@ -111,7 +111,7 @@ func readHead(q *exchange.Request, r *http.Request, protocol exchange.Protocol) 
 // readField takes a field, but those of one connection, which have members of
 // their own.
 func readField(q *exchange.Request, id exchange.Name, name []byte, value string) {
-	switch id { //nolint:exhaustive // the others are fields
+	switch id {
 	case exchange.ContentLength, exchange.Host, exchange.Connection, exchange.KeepAlive, exchange.ProxyConnection,
 		exchange.TransferEncoding, exchange.Upgrade, exchange.Trailer:
 	case exchange.TE:

@@ -45,7 +45,8 @@ func TestWhatCouldBecomeAnotherRequestIsRefused(t *testing.T) {
 		},
 	}
 	for _, c := range [][3]string{
-		{"GET /x HTTP/1.1\r\n", "/", "a"}, {"G T", "/", "a"}, {"", "/", "a"}, {"CONNECT", "a:443", "a:443"},
+		{"GET /x HTTP/1.1\r\n", "/", "a"},
+		{"G T", "/", "a"}, {"", "/", "a"}, {"CONNECT", "a:443", "a:443"},
 		{"GET", "/a b", "a"}, {"GET", "/a#b", "a"}, {"GET", "a", "a"}, {"GET", "*", "a"}, {"GET", "/é", "a"}, {"GET", "/\r\nX: y", "a"},
 		{"GET", "/", ""}, {"GET", "/", "a b"}, {"GET", "/", "u@a"}, {"GET", "/", "a/b"}, {"GET", "/", "a\r\nX: y"},
 	} {
@@ -71,7 +72,7 @@ func TestBodiesOfUnknownLength(t *testing.T) {
 		all := make([]byte, 0, 64)
 		for {
 			n, err := x.ReadBody(all[len(all):cap(all)])
-			if all = all[:len(all)+n]; err == io.EOF {
+			if all = all[:len(all)+n]; err == io.EOF { //nolint:errorlint // as readers return it
 				break
 			}
 			if n > 0 && err != nil {
@@ -107,7 +108,7 @@ func TestAnAnswerWithoutItsEndIsBroken(t *testing.T) {
 			return err
 		},
 	} {
-		if _, aborted := ask(&adapt.Server{Handler: serve}, "GET", "/", "a", strings.NewReader("")); aborted != http.ErrAbortHandler {
+		if _, aborted := ask(&adapt.Server{Handler: serve}, "GET", "/", "a", strings.NewReader("")); aborted != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 			t.Errorf("%s: the handler ended by %v", name, aborted)
 		}
 	}
