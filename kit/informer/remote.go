@@ -36,9 +36,11 @@ func (r *remote) List(ctx context.Context, kind, namespace string, deliver func(
 	if err != nil {
 		return 0, fmt.Errorf("list %s: %w", kind, err)
 	}
-	items := make([]Item, len(list.GetObjects()))
-	for n, object := range list.GetObjects() {
-		items[n] = itemOf(object)
+	items := make([]Item, 0, len(list.GetObjects()))
+	for _, object := range list.GetObjects() {
+		if !object.GetUnreadable() { // a watch passes over it, too
+			items = append(items, itemOf(object))
+		}
 	}
 	return list.GetRevision(), deliver(items)
 }
@@ -71,12 +73,15 @@ func watchError(kind string, err error) error {
 }
 
 func batchOf(response *configstorev1.WatchResponse) Batch {
-	batch := Batch{Revision: response.GetRevision(), Changes: make([]Change, len(response.GetEvents()))}
-	for n, event := range response.GetEvents() {
-		batch.Changes[n] = Change{
+	batch := Batch{Revision: response.GetRevision(), Changes: make([]Change, 0, len(response.GetEvents()))}
+	for _, event := range response.GetEvents() {
+		if event.GetObject().GetUnreadable() {
+			continue
+		}
+		batch.Changes = append(batch.Changes, Change{
 			Item:    itemOf(event.GetObject()),
 			Deleted: event.GetType() == configstorev1.Event_TYPE_DELETE,
-		}
+		})
 	}
 	return batch
 }

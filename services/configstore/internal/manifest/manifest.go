@@ -236,6 +236,10 @@ func (k *Kinds) Write(to io.Writer, objects []*configstorev1.Object) error {
 		if err != nil {
 			return err
 		}
+		if o.GetUnreadable() { // a document without spec would be taken for an empty one
+			key := o.GetKey()
+			text = fmt.Sprintf("# %s %s/%s cannot be read: put it anew or delete it\n", key.GetKind(), key.GetNamespace(), key.GetName())
+		}
 		if i > 0 {
 			text = "---\n" + text
 		}

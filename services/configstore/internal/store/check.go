@@ -116,7 +116,7 @@ func (s *Store) readState(ctx context.Context, changes []*change, at *look) erro
 		if kv == nil {
 			continue
 		}
-		if changes[n].present, err = s.sealer.decode(kv); err != nil {
+		if changes[n].present, err = s.entry(kv); err != nil {
 			return err
 		}
 	}

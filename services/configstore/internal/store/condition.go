@@ -150,7 +150,7 @@ func (r *referee) usersOf(ctx context.Context, kind, prefix string) ([]user, err
 	}
 	users := make([]user, 0, len(response.GetKvs()))
 	for _, kv := range response.GetKvs() {
-		o, err := r.store.sealer.decode(kv)
+		o, err := r.store.entry(kv)
 		if err != nil {
 			return nil, err
 		}

@@ -3,10 +3,11 @@ package store
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	releases  *prometheus.CounterVec
-	changes   prometheus.Counter
-	conflicts prometheus.Counter
-	batch     prometheus.Histogram
+	releases   *prometheus.CounterVec
+	changes    prometheus.Counter
+	conflicts  prometheus.Counter
+	unreadable prometheus.Counter
+	batch      prometheus.Histogram
 }
 
 func newMetrics() metrics {
@@ -20,6 +21,9 @@ func newMetrics() metrics {
 		conflicts: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "backlot_configstore_conflicts_total", Help: "Releases tried again because others were faster.",
 		}),
+		unreadable: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "backlot_configstore_unreadable_secrets_total", Help: "Reads of lists and releases that met a secret which cannot be opened.",
+		}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "backlot_configstore_transaction_releases", Help: "Releases that share a transaction.",
 			Buckets: []float64{1, 2, 4, 8, 16, maxBatch},
@@ -31,7 +35,7 @@ func (m metrics) register(registerer prometheus.Registerer, hub *Hub, commits *c
 	if registerer == nil {
 		return
 	}
-	registerer.MustRegister(m.releases, m.changes, m.conflicts, m.batch,
+	registerer.MustRegister(m.releases, m.changes, m.conflicts, m.unreadable, m.batch,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "backlot_configstore_queued_releases", Help: "Releases that wait for a transaction to begin; 4096 are the most.",
 		}, func() float64 { return float64(commits.waiting()) }),

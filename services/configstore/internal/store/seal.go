@@ -94,6 +94,26 @@ func (s *sealer) decode(kv *mvccpb.KeyValue) (*configstorev1.Object, error) {
 	return o, nil
 }
 
+// entry is decode for who reads many objects: a secret that cannot be opened is
+// marked as unreadable and fails nothing but itself.
+func (s *Store) entry(kv *mvccpb.KeyValue) (*configstorev1.Object, error) {
+	o, err := s.sealer.decode(kv)
+	if err == nil {
+		return o, nil
+	}
+	key, unknown := object.ParsePath(string(kv.GetKey()))
+	if unknown != nil || !s.kinds.IsSecret(key.Kind) {
+		return nil, err
+	}
+	s.metrics.unreadable.Inc()
+	s.log.Error("a secret cannot be read: put it anew or delete it", "err", err)
+	if o, err = decodeObject(kv); err != nil {
+		o = &configstorev1.Object{Key: protoKey(key), Revision: kv.GetModRevision()}
+	}
+	o.Spec, o.Unreadable = nil, true
+	return o, nil
+}
+
 func placeOf(kv *mvccpb.KeyValue) seal.Place {
 	return seal.Place{Path: string(kv.GetKey()), Version: kv.GetVersion()}
 }

@@ -241,18 +241,32 @@ func TestForgedValuesDoNotOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range map[string][]byte{"of another object": other, "put back": first, "changed": changed} {
+	for name, value := range map[string][]byte{"of another object": other, "put back": first, "changed": changed, "no message": []byte("\xff")} {
 		_, err := e.Txn(t.Context(), &pb.TxnRequest{Success: []*pb.RequestOp{{Request: &pb.RequestOp_RequestPut{
 			RequestPut: &pb.PutRequest{Key: []byte(secretKey("a").Path()), Value: value},
 		}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o, err := s.Get(t.Context(), secretKey("a")); !errors.Is(err, seal.ErrDamaged) || !strings.Contains(err.Error(), secretKey("a").Path()) {
+		o, err := s.Get(t.Context(), secretKey("a"))
+		if sealedStill := name != "no message"; err == nil ||
+			sealedStill && (!errors.Is(err, seal.ErrDamaged) || !strings.Contains(err.Error(), secretKey("a").Path())) {
 			t.Errorf("%s: %v, %v", name, o, err)
 		}
-		if _, _, err := s.List(t.Context(), tenant, "Secret", ""); !errors.Is(err, seal.ErrDamaged) {
-			t.Errorf("%s, listed: %v", name, err)
+		listed, _, err := s.List(t.Context(), tenant, "Secret", "")
+		if err != nil || len(listed) != 2 {
+			t.Fatalf("%s, listed: %v, %v", name, listed, err)
+		}
+		if bad := listed[0]; !bad.GetUnreadable() || bad.GetSpec() != nil || bad.GetKey().GetName() != "a" || bad.GetRevision() == 0 {
+			t.Errorf("%s, listed: %v", name, bad)
+		}
+		if good := listed[1]; good.GetUnreadable() || material(t, good) != "other" {
+			t.Errorf("%s, the other one: %v", name, good)
+		}
+		// The way out: it is put anew.
+		apply(t, s, put(t, "Secret", "a", jwks("anew")))
+		if o, err := s.Get(t.Context(), secretKey("a")); err != nil || material(t, o) != "anew" {
+			t.Errorf("%s, put anew: %v, %v", name, o, err)
 		}
 	}
 }

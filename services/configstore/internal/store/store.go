@@ -191,7 +191,8 @@ func (s *Store) Get(ctx context.Context, key object.Key) (*configstorev1.Object,
 }
 
 // List reads the objects of a kind, ordered by namespace and name, and the
-// revision that the list shows. An empty namespace means all.
+// revision that the list shows. An empty namespace means all. Secrets that cannot
+// be opened are there as entries without spec, marked as unreadable.
 func (s *Store) List(ctx context.Context, tenant, kind, namespace string) ([]*configstorev1.Object, int64, error) {
 	if err := s.knownKind(kind, "kind"); err != nil {
 		return nil, 0, err
@@ -211,7 +212,7 @@ func (s *Store) list(ctx context.Context, prefix string) ([]*configstorev1.Objec
 	}
 	objects := make([]*configstorev1.Object, len(response.GetKvs()))
 	for n, kv := range response.GetKvs() {
-		if objects[n], err = s.sealer.decode(kv); err != nil {
+		if objects[n], err = s.entry(kv); err != nil {
 			return nil, 0, err
 		}
 	}

@@ -103,9 +103,13 @@ func (s *store) get(ctx context.Context, args []string, revision int64) ([]*conf
 func writeObjects(std *tool.Stdio, objects []*configstorev1.Object) error {
 	rows := [][]string{{"KIND", "NAMESPACE", "NAME", "REVISION", "CHANGED", "RELEASE"}}
 	for _, o := range objects {
+		release := o.GetReleaseId()
+		if o.GetUnreadable() {
+			release += " (unreadable)"
+		}
 		rows = append(rows, []string{
 			o.GetKey().GetKind(), o.GetKey().GetNamespace(), o.GetKey().GetName(),
-			strconv.FormatInt(o.GetRevision(), 10), moment(o.GetUpdatedAt()), o.GetReleaseId(),
+			strconv.FormatInt(o.GetRevision(), 10), moment(o.GetUpdatedAt()), release,
 		})
 	}
 	return tool.WriteTable(std.Out, rows)

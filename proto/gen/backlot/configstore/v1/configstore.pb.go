@@ -214,7 +214,11 @@ type Object struct {
 	// Release that made the last change; set by the store.
 	ReleaseId string `protobuf:"bytes,5,opt,name=release_id,json=releaseId,proto3" json:"release_id,omitempty"`
 	// Unix time in microseconds; set by the store.
-	UpdatedAt     int64 `protobuf:"varint,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt int64 `protobuf:"varint,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// Set in a list in place of spec where the store holds a secret that it
+	// cannot open: it was changed outside of the store, or put in another's place.
+	// Put it anew, or delete it. No list of the others fails for it.
+	Unreadable    bool `protobuf:"varint,7,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -289,6 +293,13 @@ func (x *Object) GetUpdatedAt() int64 {
 		return x.UpdatedAt
 	}
 	return 0
+}
+
+func (x *Object) GetUnreadable() bool {
+	if x != nil {
+		return x.Unreadable
+	}
+	return false
 }
 
 // Change is one write of a release.
@@ -2308,7 +2319,7 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x03Key\x123\n" +
 	"\x04kind\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Z][A-Za-z0-9]{0,63}$R\x04kind\x12L\n" +
 	"\tnamespace\x18\x02 \x01(\tB.\xbaH+r)2'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$R\tnamespace\x12B\n" +
-	"\x04name\x18\x03 \x01(\tB.\xbaH+r)2'^[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$R\x04name\"\xdb\x02\n" +
+	"\x04name\x18\x03 \x01(\tB.\xbaH+r)2'^[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$R\x04name\"\xfb\x02\n" +
 	"\x06Object\x125\n" +
 	"\x03key\x18\x01 \x01(\v2\x1b.backlot.configstore.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12[\n" +
 	"\x06labels\x18\x02 \x03(\v2*.backlot.configstore.v1.Object.LabelsEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\x80\x02R\x06labels\x12(\n" +
@@ -2317,7 +2328,10 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\n" +
 	"release_id\x18\x05 \x01(\tR\treleaseId\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\x06 \x01(\x03R\tupdatedAt\x1a9\n" +
+	"updated_at\x18\x06 \x01(\x03R\tupdatedAt\x12\x1e\n" +
+	"\n" +
+	"unreadable\x18\a \x01(\bR\n" +
+	"unreadable\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc3\x01\n" +
