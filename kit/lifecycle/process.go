@@ -158,6 +158,9 @@ func (p *process) stop(ctx context.Context, hosts []*Host, ops *http.Server, cau
 	if ops != nil && cause != nil {
 		faults = append(faults, ops.Shutdown(ctx)) // the successor's answers count from now on
 	}
+	if cause == nil {
+		sayGoodbye(ctx, registrations(hosts))
+	}
 	p.links.unfollow()
 	for i := len(hosts) - 1; i >= 0; i-- {
 		if err := hosts[i].stop(ctx, cause); err != nil {
@@ -170,6 +173,16 @@ func (p *process) stop(ctx context.Context, hosts []*Host, ops *http.Server, cau
 		faults = append(faults, ops.Shutdown(ctx))
 	}
 	return errors.Join(faults...)
+}
+
+// registrations are those of services that others may find.
+func registrations(hosts []*Host) (all []*registration) {
+	for _, host := range hosts {
+		if host.registration != nil {
+			all = append(all, host.registration)
+		}
+	}
+	return all
 }
 
 // serveOperations opens /metrics, /healthz and /readyz.

@@ -119,40 +119,58 @@ func (r *registration) renew(ctx context.Context) error {
 	return err
 }
 
+// sayGoodbye tells the register that instances are given no new calls, and waits
+// once for others to hear it: a call that is on its way is not refused.
+func sayGoodbye(ctx context.Context, all []*registration) {
+	var longest time.Duration
+	var mu sync.Mutex
+	var telling sync.WaitGroup
+	for _, r := range all {
+		if r.drainTime <= 0 {
+			continue
+		}
+		telling.Go(func() {
+			if err := r.leave(ctx); err != nil {
+				r.host.Log.Info("others could not be told to call no more", "err", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			longest = max(longest, r.drainTime)
+		})
+	}
+	telling.Wait()
+	timer := time.NewTimer(longest)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// leave marks the instance as one that is given no new calls.
+func (r *registration) leave(ctx context.Context) error {
+	r.cancel()
+	r.done.Wait()
+	ctx, cancel := context.WithTimeout(ctx, deregisterTime)
+	defer cancel()
+	r.request.Instance.Ready = false
+	_, err := r.client.Register(ctx, r.request)
+	return err
+}
+
 // end takes the instance out of the register, unless it goes on in another
-// process. Others are told first, and it is served on until they have heard: a
-// call that is on its way is not refused.
+// process.
 func (r *registration) end(ctx context.Context, gone bool) {
 	r.cancel()
 	r.done.Wait()
 	if !gone {
 		return
 	}
-	r.drain(ctx)
 	ctx, cancel := context.WithTimeout(ctx, deregisterTime)
 	defer cancel()
 	_, err := r.client.Deregister(ctx, &configstorev1.DeregisterRequest{Id: r.request.GetInstance().GetId()})
 	if err != nil {
 		r.host.Log.Info("could not deregister; the lease will end", "err", err)
-	}
-}
-
-// drain waits for others to hear that the instance is given no new calls.
-func (r *registration) drain(ctx context.Context) {
-	if r.drainTime <= 0 {
-		return
-	}
-	told, cancel := context.WithTimeout(ctx, deregisterTime)
-	defer cancel()
-	r.request.Instance.Ready = false
-	if _, err := r.client.Register(told, r.request); err != nil {
-		r.host.Log.Info("others could not be told to call no more", "err", err)
-		return
-	}
-	timer := time.NewTimer(r.drainTime)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

@@ -55,6 +55,9 @@ func TestInstanceThatEndsIsDrainedFirst(t *testing.T) {
 				time.Sleep(6 * time.Second)
 				limit, done := context.WithTimeout(t.Context(), 10*time.Second)
 				defer done()
+				if c.gone {
+					sayGoodbye(limit, []*registration{r})
+				}
 				r.end(limit, c.gone)
 				if !slices.Equal(told.told, c.want) {
 					t.Errorf("%q, want %q", told.told, c.want)

@@ -1,7 +1,10 @@
 package rules
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
+	"sync"
 
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
@@ -31,11 +34,49 @@ func (c *compiler) readPiped() []syntax.Fault {
 	for range parcels {
 		free <- &parcel{}
 	}
-	built := make(chan struct{})
-	go c.readParcels(free, read)
-	go func() {
-		defer close(built)
-		c.buildParcels(checked, free)
+	var failed [2]any
+	var others sync.WaitGroup
+	others.Go(func() { failed[0] = caught(func() { c.readParcels(free, read) }) })
+	others.Go(func() {
+		failed[1] = caught(func() { c.buildParcels(checked, free) })
+		for p := range checked { // nobody waits for one that has failed
+			p.empty()
+			free <- p
+		}
+	})
+	c.checkParcels(read, checked, free)
+	others.Wait()
+	for _, fault := range failed {
+		if fault != nil {
+			panic(fault)
+		}
+	}
+	c.parcel = nil
+	c.checker.Into(&check.Nodes{}) // of the tests
+	return c.faults()
+}
+
+// caught runs a part of the pipeline and returns what it panicked with: on a
+// goroutine of its own that would end the process, where the caller of Compile
+// may be prepared for it.
+func caught(run func()) (fault any) {
+	defer func() {
+		if value := recover(); value != nil {
+			fault = fmt.Sprintf("%v\n\n%s", value, debug.Stack())
+		}
+	}()
+	run()
+	return nil
+}
+
+// checkParcels checks what was read. The others end after it, however it does.
+func (c *compiler) checkParcels(read <-chan *parcel, checked, free chan<- *parcel) {
+	defer func() {
+		close(checked)
+		for p := range read {
+			p.empty()
+			free <- p
+		}
 	}()
 	for p := range read {
 		c.checker.Into(&p.nodes)
@@ -45,11 +86,6 @@ func (c *compiler) readPiped() []syntax.Fault {
 		}
 		checked <- p
 	}
-	close(checked)
-	<-built
-	c.parcel = nil
-	c.checker.Into(&check.Nodes{}) // of the tests
-	return c.faults()
 }
 
 // readParcels reads the source to its end.
@@ -75,13 +111,18 @@ func (c *compiler) buildParcels(checked <-chan *parcel, free chan<- *parcel) {
 		for i, when := range p.whens {
 			c.builder.Add(p.first+i, when)
 		}
-		clear(p.items)
-		clear(p.whens)
-		p.items, p.whens = p.items[:0], p.whens[:0]
-		p.nodes.Reset()
-		p.trees.Reset()
+		p.empty()
 		free <- p
 	}
+}
+
+// empty makes the parcel and its memory free for others.
+func (p *parcel) empty() {
+	clear(p.items)
+	clear(p.whens)
+	p.items, p.whens = p.items[:0], p.whens[:0]
+	p.nodes.Reset()
+	p.trees.Reset()
 }
 
 // piped reports whether a source is compiled by several goroutines.
