@@ -162,14 +162,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	for _, procedure := range ads.Procedures() {
 		host.HandleHTTP(procedure, discovery)
 	}
-	host.Check("engine", func(context.Context) error {
-		select {
-		case <-etcd.Stopped():
-			return engine.ErrClosed
-		default:
-			return nil
-		}
-	})
+	host.Check("engine", running(etcd))
 	select {
 	case <-plane.Ready():
 		host.Ready()
@@ -181,6 +174,18 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return nil
 	case <-etcd.Stopped():
 		return engine.ErrClosed
+	}
+}
+
+// running tells whether the engine has stopped by itself.
+func running(etcd *engine.Engine) func(context.Context) error {
+	return func(context.Context) error {
+		select {
+		case <-etcd.Stopped():
+			return engine.ErrClosed
+		default:
+			return nil
+		}
 	}
 }
 

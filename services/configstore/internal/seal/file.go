@@ -115,6 +115,6 @@ func Make(path string) (*Ring, error) {
 
 func newLine() string {
 	key := make([]byte, keyBytes)
-	rand.Read(key) //nolint:errcheck // never fails
+	rand.Read(key) // never fails
 	return base64.StdEncoding.EncodeToString(key)
 }

@@ -140,7 +140,7 @@ func (r *Ring) Seal(key string, at Place, value []byte) ([]byte, error) {
 		return nil, fmt.Errorf("seal with %s: %w", key, err)
 	}
 	dataKey := make([]byte, keyBytes)
-	rand.Read(dataKey) //nolint:errcheck // never fails
+	rand.Read(dataKey) // never fails
 	inner, err := newAEAD(dataKey)
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (r *Ring) Seal(key string, at Place, value []byte) ([]byte, error) {
 // encrypt appends a nonce and the ciphertext.
 func encrypt(to []byte, aead cipher.AEAD, plain, bound []byte) []byte {
 	nonce := make([]byte, nonceBytes)
-	rand.Read(nonce) //nolint:errcheck // never fails
+	rand.Read(nonce) // never fails
 	return aead.Seal(append(to, nonce...), nonce, plain, bound)
 }
 

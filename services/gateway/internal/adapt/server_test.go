@@ -46,9 +46,20 @@ func TestWhatCouldBecomeAnotherRequestIsRefused(t *testing.T) {
 	}
 	for _, c := range [][3]string{
 		{"GET /x HTTP/1.1\r\n", "/", "a"},
-		{"G T", "/", "a"}, {"", "/", "a"}, {"CONNECT", "a:443", "a:443"},
-		{"GET", "/a b", "a"}, {"GET", "/a#b", "a"}, {"GET", "a", "a"}, {"GET", "*", "a"}, {"GET", "/é", "a"}, {"GET", "/\r\nX: y", "a"},
-		{"GET", "/", ""}, {"GET", "/", "a b"}, {"GET", "/", "u@a"}, {"GET", "/", "a/b"}, {"GET", "/", "a\r\nX: y"},
+		{"G T", "/", "a"},
+		{"", "/", "a"},
+		{"CONNECT", "a:443", "a:443"},
+		{"GET", "/a b", "a"},
+		{"GET", "/a#b", "a"},
+		{"GET", "a", "a"},
+		{"GET", "*", "a"},
+		{"GET", "/é", "a"},
+		{"GET", "/\r\nX: y", "a"},
+		{"GET", "/", ""},
+		{"GET", "/", "a b"},
+		{"GET", "/", "u@a"},
+		{"GET", "/", "a/b"},
+		{"GET", "/", "a\r\nX: y"},
 	} {
 		if w, aborted := ask(server, c[0], c[1], c[2], strings.NewReader("")); w.Code != http.StatusBadRequest || aborted != nil {
 			t.Errorf("%q: status %d, %v", c, w.Code, aborted)

@@ -62,10 +62,10 @@ func takePipe() (*pipe, error) {
 func (p *pipe) splice(from, to, n int) bool {
 	for {
 		moved, err := unix.Splice(from, nil, to, nil, n, spliceFlags)
-		switch err {
-		case unix.EINTR:
+		switch {
+		case errors.Is(err, unix.EINTR):
 			continue
-		case unix.EAGAIN:
+		case errors.Is(err, unix.EAGAIN):
 			return false
 		}
 		p.moved, p.err = int(moved), err

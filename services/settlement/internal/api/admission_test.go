@@ -108,7 +108,7 @@ func wantBusy(t *testing.T, err error) {
 func TestABusyLedgerRefusesTransfersUnread(t *testing.T) {
 	h := open(t)
 	gate := behind(t, h, admission.Config{Limit: 1, TotalLimit: 1})
-	booking := NewBooking(h.Ledger.store, h.Ledger.engine)
+	booking := NewBooking(h.store, h.engine)
 	method := func(name string) *rpcdesc.Method { return &rpcdesc.Method{Name: name} }
 	if err := booking.Admit(t.Context(), method("CreateTransfers"), 64); err != nil {
 		t.Errorf("idle: %v", err)

@@ -52,7 +52,7 @@ func TestFactsAreWrittenAsProtoWouldWriteThem(t *testing.T) {
 			t.Errorf("from %d on it is\n%x, want\n%x", first, got[1:], raw)
 		}
 	}
-	if any, err := anypb.New(&settlementv1.TransfersPosted{}); err != nil || any.GetTypeUrl() != transfersPostedURL {
-		t.Errorf("its name is %s, %v", any.GetTypeUrl(), err)
+	if packed, err := anypb.New(&settlementv1.TransfersPosted{}); err != nil || packed.GetTypeUrl() != transfersPostedURL {
+		t.Errorf("its name is %s, %v", packed.GetTypeUrl(), err)
 	}
 }

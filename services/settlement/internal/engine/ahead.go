@@ -23,7 +23,6 @@ type ahead struct {
 	changes ledger.Changes
 	batch   *store.Batch
 	begun   time.Time
-	told    bool
 	err     error
 }
 

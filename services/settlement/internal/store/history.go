@@ -115,9 +115,9 @@ func (h history) list(ctx context.Context, after, to place, limit int) (moves []
 			}
 			for _, m := range all {
 				switch {
-				case m.place.after(to) || len(moves) == limit:
+				case m.after(to) || len(moves) == limit:
 					return moves, nil
-				case m.place.after(after):
+				case m.after(after):
 					moves = append(moves, m)
 				}
 			}

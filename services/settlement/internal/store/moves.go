@@ -46,7 +46,8 @@ var errMoves = errors.New("stored moves do not read")
 // encodeMoves makes one value of a batch's moves, in the order of the chain,
 // whose first transfer is first: for each the account, counted from base, and
 // sequence, debits and credits, all as varints.
-func encodeMoves(buf []byte, base, first int64, moves []ledger.Move) []byte {
+func encodeMoves(base, first int64, moves []ledger.Move) []byte {
+	var buf []byte
 	for i := range moves {
 		m := &moves[i]
 		buf = binary.AppendUvarint(buf, uint64(m.Account-base))

@@ -10,7 +10,7 @@ import (
 )
 
 func FuzzDecodeMoves(f *testing.F) {
-	f.Add(encodeMoves(nil, 1<<32, 7, []ledger.Move{
+	f.Add(encodeMoves(1<<32, 7, []ledger.Move{
 		{Account: 1<<32 + 1, Sequence: 7, Debits: 499}, {Account: 1<<32 + 2, Sequence: 7, Credits: math.MaxInt64}, {Account: 1<<32 + 1, Sequence: 9, Debits: 500},
 	}))
 	f.Add([]byte{})
@@ -21,7 +21,7 @@ func FuzzDecodeMoves(f *testing.F) {
 		if decodeMoves(raw, 1<<32, 7, func(m ledger.Move) { moves = append(moves, m) }) != nil {
 			return
 		}
-		if err := decodeMoves(encodeMoves(nil, 1<<32, 7, moves), 1<<32, 7, func(m ledger.Move) { again = append(again, m) }); err != nil || !slices.Equal(moves, again) {
+		if err := decodeMoves(encodeMoves(1<<32, 7, moves), 1<<32, 7, func(m ledger.Move) { again = append(again, m) }); err != nil || !slices.Equal(moves, again) {
 			t.Fatalf("%x reads as %v, then as %v, %v", raw, moves, again, err)
 		}
 	})
@@ -56,7 +56,7 @@ func TestSortedMovesAreThoseOfTheTailInRunsOfBoundedSize(t *testing.T) {
 	runs := sortMoves(all)
 	got := make(map[int64][]move)
 	for i, r := range runs {
-		if i > 0 && (r.account < runs[i-1].account || r.account == runs[i-1].account && !r.place.after(runs[i-1].place)) {
+		if i > 0 && (r.account < runs[i-1].account || r.account == runs[i-1].account && !r.after(runs[i-1].place)) {
 			t.Fatalf("run %d is out of order", i)
 		}
 		part, err := decodeRun(settlementdb.RunsAfterRow{At: r.at, Sequence: r.sequence, Debits: r.debits, Credits: r.credits, Lines: r.lines})

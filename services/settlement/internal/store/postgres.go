@@ -202,7 +202,7 @@ func queueBalances(batch *pgx.Batch, w *written) *pgx.QueuedQuery {
 func queueMoves(batch *pgx.Batch, l Ledger, w *written) {
 	if len(w.runs) == 0 {
 		first := w.Moves[0].Sequence
-		batch.Queue(settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(nil, l.Number<<32, first, w.Moves))
+		batch.Queue(settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(l.Number<<32, first, w.Moves))
 		return
 	}
 	n := len(w.runs)

@@ -253,7 +253,7 @@ func (s *sqlite) addMoves(ctx context.Context, l Ledger, w *written) error {
 		return nil
 	}
 	first := w.Moves[0].Sequence
-	_, err := s.exec(ctx, settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(nil, l.Number<<32, first, w.Moves))
+	_, err := s.exec(ctx, settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(l.Number<<32, first, w.Moves))
 	return err
 }
 

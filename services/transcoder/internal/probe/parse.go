@@ -27,7 +27,7 @@ type stream struct {
 	Aspect      string `json:"sample_aspect_ratio"`
 	PixelFormat string `json:"pix_fmt"`
 	FieldOrder  string `json:"field_order"`
-	Transfer    string `json:"color_transfer"` //nolint:misspell // ffprobe's word
+	Transfer    string `json:"color_transfer"`
 	AverageRate string `json:"avg_frame_rate"`
 	StartTime   string `json:"start_time"`
 	Duration    string `json:"duration"`
