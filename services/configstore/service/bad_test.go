@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -147,29 +146,16 @@ func faultPath(err error) string {
 	return ""
 }
 
-// TestUnknownFieldOfJSONIsNamed posts what a person wrote by hand.
+// TestUnknownFieldOfJSONIsNamed misspells a field deep in a spec.
 func TestUnknownFieldOfJSONIsNamed(t *testing.T) {
 	p := run(t, t.TempDir())
 	operator := p.config(identity.Operator)
 	before := releases(t.Context(), t, operator)
 	body := `{"reason":"by hand","changes":[{"put":{"key":{"kind":"Cluster","name":"a"},"spec":{` +
 		`"@type":"type.googleapis.com/backlot.gateway.v1.Cluster","static":{"adresses":["127.0.0.1:80"]}}}}]}`
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
-		"http://configstore/backlot.configstore.v1.ConfigService/Apply", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set(identity.Header, p.sign(identity.Operator))
-	response, err := p.client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusBadRequest ||
-		!strings.Contains(string(answer), "changes[0].put.spec.static.adresses: unknown field") {
-		t.Errorf("%s: %s, %v", response.Status, answer, err)
+	status, answer := p.applyJSON(body)
+	if status != http.StatusBadRequest || !strings.Contains(answer, "changes[0].put.spec.static.adresses: unknown field") {
+		t.Errorf("%d: %s", status, answer)
 	}
 	if after := releases(t.Context(), t, operator); after != before {
 		t.Errorf("%d releases became %d", before, after)
