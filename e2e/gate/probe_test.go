@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,6 +167,43 @@ func (p *probe) ask(address string) (o outcome, err error) {
 	return o, nil
 }
 
+// askAll asks every proxy, the gateway first. most is how many requests came
+// of it at a peer, and at least the one that may have begun before its body
+// turned out to be malformed.
+func (p *probe) askAll(t *testing.T, all []proxied) (outcomes []outcome, most int64) {
+	outcomes = make([]outcome, len(all))
+	var asking sync.WaitGroup
+	for i, proxy := range all {
+		asking.Go(func() {
+			before := quiet(&proxy.backend.Seen)
+			o, err := p.ask(proxy.address)
+			if err != nil {
+				t.Error(err)
+			}
+			o.seen = quiet(&proxy.backend.Seen) - before
+			outcomes[i] = o
+		})
+	}
+	asking.Wait()
+	most = 1
+	for _, o := range outcomes[1:] {
+		most = max(most, o.seen)
+	}
+	return outcomes, most
+}
+
+// quiet waits until a number has not risen for a while: a proxy answers a
+// malformed body before the backend has counted the request that it began.
+func quiet(n *atomic.Int64) int64 {
+	for {
+		before := n.Load()
+		time.Sleep(30 * time.Millisecond)
+		if n.Load() == before {
+			return before
+		}
+	}
+}
+
 // TestHTTP11Probe sends the requests of Http11Probe to the gateway, nginx and
 // HAProxy. The gateway may fail none that both peers pass, and no payload may
 // become more requests than through a peer.
@@ -177,23 +215,9 @@ func TestHTTP11Probe(t *testing.T) {
 	all, cases := proxies(t), probes(t, dir)
 	passed, judged := map[string]int{}, 0
 	for _, p := range cases {
-		outcomes := make([]outcome, len(all))
-		var asking sync.WaitGroup
-		for i, proxy := range all {
-			asking.Go(func() {
-				before := proxy.backend.Seen.Load()
-				o, err := p.ask(proxy.address)
-				if err != nil {
-					t.Error(err)
-				}
-				o.seen = proxy.backend.Seen.Load() - before
-				outcomes[i] = o
-			})
-		}
-		asking.Wait()
-		most := int64(1) // which may have begun before its body turned out to be malformed
-		for _, o := range outcomes[1:] {
-			most = max(most, o.seen)
+		outcomes, most := p.askAll(t, all)
+		if outcomes[0].seen > most { // one of the probe before may have been counted late: what smuggles does it again
+			outcomes, most = p.askAll(t, all)
 		}
 		if outcomes[0].seen > most {
 			t.Errorf("%s: %d requests came of it, through peers %d: %.300q", p.id, outcomes[0].seen, most, p.payload)
