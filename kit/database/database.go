@@ -1,13 +1,14 @@
 // Package database opens a service's own SQL database, SQLite or PostgreSQL,
 // and runs transactions in it.
 //
-//	database.go  Open, Config, DB and Write
-//	sqlite.go    opening a SQLite file
-//	writer.go    SQLite's one writer: many callers, one commit
-//	postgres.go  opening a PostgreSQL schema; transactions that are retried
-//	migrate.go   bringing the schema up to date, refusing a newer one
-//	hook.go      what runs after a commit
-//	metrics.go   what is measured
+//	database.go    Open, Config, DB and Write
+//	sqlite.go      opening a SQLite file
+//	writer.go      SQLite's one writer: many callers, one commit
+//	checkpoint.go  moving pages from SQLite's log to its file, beside the writer
+//	postgres.go    opening a PostgreSQL schema; transactions that are retried
+//	migrate.go     bringing the schema up to date, refusing a newer one
+//	hook.go        what runs after a commit
+//	metrics.go     what is measured
 //
 // It has no queries and no query builder: those come from sqlc. All methods
 // are safe for concurrent use.
@@ -65,7 +66,7 @@ type DB struct {
 	write   *sql.DB
 	run     func(ctx context.Context, fn Func) error
 	alone   func(ctx context.Context, fn Func) error // nil where run is
-	stop    func()
+	stop    func() error
 	closed  atomic.Bool
 	metrics *metrics
 }
@@ -188,8 +189,7 @@ type insideKey struct{ db *DB }
 // Close waits for the writes that were accepted and closes all connections.
 func (db *DB) Close() error {
 	db.closed.Store(true)
-	db.stop()
-	err := db.write.Close()
+	err := errors.Join(db.stop(), db.write.Close())
 	if db.read != db.write {
 		err = errors.Join(err, db.read.Close())
 	}

@@ -14,6 +14,7 @@ type metrics struct {
 	queued     prometheus.Gauge
 	batch      prometheus.Histogram
 	commit     prometheus.Histogram
+	moved      prometheus.Histogram
 	refused    prometheus.Counter
 	retries    prometheus.Counter
 }
@@ -33,6 +34,10 @@ func newMetrics(cfg Config) (*metrics, error) {
 			Name: name("database_commit_seconds"), Help: "Time that a commit takes.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 10),
 		}),
+		moved: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: name("database_checkpoint_seconds"), Help: "Time that moving pages from SQLite's log to its file takes, beside commits.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 10),
+		}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: name("database_refused_writes_total"), Help: "Writes whose caller's time ended before they ran.",
 		}),
@@ -40,7 +45,7 @@ func newMetrics(cfg Config) (*metrics, error) {
 			Name: name("database_retries_total"), Help: "Transactions that ran again after a conflict.",
 		}),
 	}
-	for _, collector := range []prometheus.Collector{m.queued, m.batch, m.commit, m.refused, m.retries} {
+	for _, collector := range []prometheus.Collector{m.queued, m.batch, m.commit, m.moved, m.refused, m.retries} {
 		if err := m.register(collector); err != nil {
 			m.unregister()
 			return nil, err

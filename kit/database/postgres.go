@@ -43,7 +43,7 @@ func openPostgres(ctx context.Context, cfg Config, measured *metrics, migrations
 	db.SetMaxIdleConns(poolLimit)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	p := &postgres{db: db, retries: cfg.Retries, metrics: measured}
-	return &DB{dialect: PostgreSQL, read: db, write: db, run: p.do, stop: func() {}, metrics: measured}, nil
+	return &DB{dialect: PostgreSQL, read: db, write: db, run: p.do, stop: func() error { return nil }, metrics: measured}, nil
 }
 
 func setDefault(parameters map[string]string, name, value string) {

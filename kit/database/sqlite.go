@@ -36,20 +36,24 @@ func openSQLite(ctx context.Context, cfg Config, measured *metrics, migrations f
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	writer := startWriter(cfg, write, measured)
+	checkpoints, err := startCheckpointer(path, measured)
+	if err != nil {
+		return nil, errors.Join(err, write.Close(), read.Close())
+	}
+	writer := startWriter(cfg, write, measured, checkpoints.committed)
 	return &DB{
-		dialect: SQLite, read: read, write: write,
-		run: writer.do, alone: writer.doAlone, stop: writer.stop, metrics: measured,
+		dialect: SQLite, read: read, write: write, run: writer.do, alone: writer.doAlone,
+		stop:    func() error { writer.stop(); return checkpoints.stop() },
+		metrics: measured,
 	}, nil
 }
 
-// openFile opens a pool of at most size connections that stay open. 8,192
-// pages are 32 MB: a batch of many writes changes about 1,000, SQLite's default,
-// and would have a checkpoint in nearly every commit.
+// openFile opens a pool of at most size connections that stay open.
 func openFile(path string, size int, option, value string) (*sql.DB, error) {
 	query := url.Values{"_pragma": {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		"journal_size_limit(67108864)", "temp_store(MEMORY)", "cache_size(-32768)", "wal_autocheckpoint(8192)",
+		"journal_size_limit(67108864)", "temp_store(MEMORY)", "cache_size(-32768)",
+		fmt.Sprintf("wal_autocheckpoint(%d)", logPages),
 	}}
 	query.Add(option, value)
 	source := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}

@@ -16,6 +16,7 @@ type writer struct {
 	db      *sql.DB
 	limit   int
 	metrics *metrics
+	told    func() // called after each commit
 	queue   chan *job
 	kept    *job          // came while a batch was made, and is to be alone; the goroutine's own
 	closing chan struct{} // closed by stop
@@ -33,9 +34,9 @@ type job struct {
 	left   chan struct{} // closed when the caller no longer waits
 }
 
-func startWriter(cfg Config, db *sql.DB, measured *metrics) *writer {
+func startWriter(cfg Config, db *sql.DB, measured *metrics, told func()) *writer {
 	w := &writer{
-		db: db, limit: cfg.BatchLimit, metrics: measured,
+		db: db, limit: cfg.BatchLimit, metrics: measured, told: told,
 		queue:   make(chan *job, cfg.QueueLimit),
 		closing: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -204,6 +205,7 @@ func (w *writer) transaction(fill func(*sql.Tx) error) error {
 		return errors.Join(fmt.Errorf("commit: %w", err), ignoreDone(tx.Rollback()))
 	}
 	w.metrics.commit.Observe(w.metrics.clock().Sub(start).Seconds())
+	w.told()
 	return nil
 }
 
