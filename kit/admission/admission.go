@@ -185,7 +185,7 @@ func (g *Gate) wait(ctx context.Context, j *job) *Refusal {
 		}
 	}
 	g.dispatch(now)
-	return g.core.refusal(now, TooLate, 0)
+	return g.core.refusal(now, Overdue, 0)
 }
 
 // dispatch starts what may start. mu is held.

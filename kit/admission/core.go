@@ -187,7 +187,7 @@ func (c *core) next(now time.Time) *job {
 	if c.flying > 0 && !j.deadline.IsZero() && now.Add(time.Duration(c.batches.takes(float64(c.inFlight-c.batch+j.Cost)))).After(j.deadline) {
 		c.vacate(j)
 		c.meter.judge(true) // it should not have been let wait
-		j.refusal = c.refusal(now, TooLate, j.Cost)
+		j.refusal = c.refusal(now, Overdue, j.Cost)
 		return j
 	}
 	return c.start(now, j)
@@ -254,7 +254,7 @@ func (c *core) vacate(j *job) {
 // refused before it could have been done.
 func (c *core) refusal(now time.Time, reason Reason, cost int) *Refusal {
 	wait := c.refused.add(now, cost) * c.meter.each
-	if reason != TooLate {
+	if reason != TooLate && reason != Overdue {
 		wait += float64(c.queue.units+c.inFlight) * c.meter.each
 	}
 	return &Refusal{Reason: reason, RetryAfter: max(time.Duration(wait), minRetry)}

@@ -97,7 +97,7 @@ func TestWaitingEndsWithTheContextOrThePatience(t *testing.T) {
 		}
 		var refusal *Refusal
 		_, err := gate.Enter(t.Context(), Work{Tenant: "main"})
-		if !errors.As(err, &refusal) || refusal.Reason != TooLate || time.Since(begun) != 85*time.Millisecond {
+		if !errors.As(err, &refusal) || refusal.Reason != Overdue || time.Since(begun) != 85*time.Millisecond {
 			t.Errorf("got %v after %v, want a refusal after the patience", err, time.Since(begun))
 		}
 		if load := gate.Load(); load.Waiting != 0 {

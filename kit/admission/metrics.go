@@ -40,7 +40,7 @@ func newMetrics(cfg Config, load func() Load) (*metrics, error) {
 			Name: name("admitted_jobs_total"), Help: "Jobs that were let through, without decided ones.",
 		}, []string{"tenant"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: name("refused_jobs_total"), Help: "Jobs refused, by reason: deadline, full, share or breaker.",
+			Name: name("refused_jobs_total"), Help: "Jobs refused, by reason: deadline, overdue, full, share or breaker.",
 		}, []string{"tenant", "reason"}),
 		decided: counter("decided_jobs_total", "Jobs that nothing refuses, because they are decided."),
 		gaveUp:  counter("left_jobs_total", "Jobs whose caller's time ended before they were let through."),

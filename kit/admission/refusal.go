@@ -12,12 +12,13 @@ type Reason string
 // The reasons, as they are in metrics.
 const (
 	TooLate Reason = "deadline" // it would not be done in time
+	Overdue Reason = "overdue"  // it waited, and would not be done in time any more
 	Full    Reason = "full"     // as much of its shard, or of all, waits as may
 	Share   Reason = "share"    // its tenant has its share of places
 	Broken  Reason = "breaker"  // what does the work is sick
 )
 
-var reasons = []Reason{TooLate, Full, Share, Broken}
+var reasons = []Reason{TooLate, Overdue, Full, Share, Broken}
 
 // Refusal is the error of work that is not let in. Nothing of it was done.
 type Refusal struct {
@@ -31,6 +32,8 @@ func (r *Refusal) Error() string {
 	switch r.Reason {
 	case TooLate:
 		return fmt.Sprintf("too busy to be done in time, try again in %v", after)
+	case Overdue:
+		return fmt.Sprintf("it waited and would not be done in time any more, try again in %v", after)
 	case Full:
 		return fmt.Sprintf("too many are waiting, try again in %v", after)
 	case Share:

@@ -13,9 +13,9 @@ import (
 // histogram counts by upper bound in seconds, cumulatively.
 type histogram map[float64]uint64
 
-// refusals is the time that refused calls of CreateTransfers took at the
-// server, from when their headers were read, since its start.
-func (s *server) refusals() (histogram, error) {
+// histogram is a metric of the server since its start, of those series that
+// have all of the labels.
+func (s *server) histogram(name string, labels ...string) (histogram, error) {
 	response, err := http.Get("http://" + s.ops + "/metrics") //nolint:noctx // loopback
 	if err != nil {
 		return nil, err
@@ -27,8 +27,7 @@ func (s *server) refusals() (histogram, error) {
 	}
 	counts := histogram{}
 	for line := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(line, "backlot_rpc_server_duration_seconds_bucket{") ||
-			!strings.Contains(line, `method="CreateTransfers"`) || !strings.Contains(line, `code="resource_exhausted"`) {
+		if !strings.HasPrefix(line, name+"_bucket{") || slices.ContainsFunc(labels, func(label string) bool { return !strings.Contains(line, label) }) {
 			continue
 		}
 		_, rest, _ := strings.Cut(line, `le="`)
@@ -45,6 +44,17 @@ func (s *server) refusals() (histogram, error) {
 		counts[upper] += uint64(n)
 	}
 	return counts, nil
+}
+
+// refusals is the time that calls took at the server, from when their headers
+// were read, that were refused; some of them after they had waited.
+func (s *server) refusals() (histogram, error) {
+	return s.histogram("backlot_rpc_server_duration_seconds", `method="CreateTransfers"`, `code="resource_exhausted"`)
+}
+
+// batches is the time that batches of the ledger took, commit and all.
+func (s *server) batches() (histogram, error) {
+	return s.histogram("backlot_settlement_batch_seconds")
 }
 
 func (h histogram) minus(before histogram) histogram {

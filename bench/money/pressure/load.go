@@ -2,6 +2,7 @@ package pressure
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,11 +15,13 @@ type load struct {
 	seconds   float64   // that count
 	accepted  int
 	inTime    int
-	refused   int
+	refused   int             // at the door
+	given     int             // up, after they had waited: they are among the accepted, and late
 	answers   []time.Duration // of accepted calls, from when they were due
 	refusals  []time.Duration // from when they were sent
 	delays    []time.Duration // of sending, behind when it was due
 	atServer  histogram       // of refusals, as the server measures them
+	batches   histogram       // of the ledger
 	use       use             // of the machine, while they lasted
 	rssBefore int64           // bytes
 	rss       int64
@@ -41,6 +44,10 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 	source := newSource(s.random.Uint64())
 	source.prepare(int(1.1 * perSecond * openFor.Seconds()))
 	before, err := s.refusals()
+	if err != nil {
+		return err
+	}
+	batches, err := s.batches()
 	if err != nil {
 		return err
 	}
@@ -87,12 +94,20 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 		return err
 	}
 	l.atServer.add(after.minus(before))
+	if after, err = s.batches(); err != nil {
+		return err
+	}
+	l.batches.add(after.minus(batches))
 	l.seconds += (openFor - warm).Seconds()
 	return nil
 }
 
+// waited is what admission.Refusal says of a call that was not refused at once.
+const waited = "it waited"
+
 // note counts a call, false where its error is none that is expected. One
-// whose deadline passed was accepted, and late.
+// whose deadline passed was accepted, and late; so is one that is given up after
+// it was let wait.
 func (l *load) note(err error, due, sent, ended time.Time) bool {
 	switch {
 	case err == nil:
@@ -101,6 +116,9 @@ func (l *load) note(err error, due, sent, ended time.Time) bool {
 		if ended.Sub(due) <= patience {
 			l.inTime++
 		}
+	case connect.CodeOf(err) == connect.CodeResourceExhausted && strings.Contains(err.Error(), waited):
+		l.accepted++
+		l.given++
 	case connect.CodeOf(err) == connect.CodeResourceExhausted:
 		l.refused++
 		l.refusals = append(l.refusals, ended.Sub(sent))

@@ -91,12 +91,16 @@ func compare(r *measure.Report, dir, program string, times float64) error {
 func (l *load) extra(prefix string) []measure.Extra {
 	all := []measure.Extra{
 		{Name: "late_percent", Value: 100 * float64(l.accepted-l.inTime) / float64(max(l.accepted, 1))},
+		{Name: "given_up_percent", Value: 100 * float64(l.given) / float64(max(l.accepted, 1))},
 		{Name: "refused_percent", Value: 100 * float64(l.refused) / float64(max(l.refused+l.accepted, 1))},
 		{Name: "refusal_ms_p50", Value: quantile(l.refusals, 0.5)},
 		{Name: "refusal_ms_p99", Value: quantile(l.refusals, 0.99)},
 		{Name: "refusal_at_server_ms_p99", Value: l.atServer.quantile(0.99)},
 		{Name: "accepted_ms_p50", Value: quantile(l.answers, 0.5)},
 		{Name: "accepted_ms_p99", Value: quantile(l.answers, 0.99)},
+		{Name: "batch_ms_p50", Value: l.batches.quantile(0.5)},
+		{Name: "batch_ms_p99", Value: l.batches.quantile(0.99)},
+		{Name: "sent_late_ms_p50", Value: quantile(l.delays, 0.5)},
 		{Name: "sent_late_ms_p99", Value: quantile(l.delays, 0.99)},
 		{Name: "server_cpu_percent", Value: 100 * l.use.server},
 		{Name: "callers_cpu_percent", Value: 100 * l.use.callers},
