@@ -7,7 +7,8 @@
 //
 //	epoll.go           Config
 //	set_linux.go       Set: the loops, and how connections get to them
-//	loop_linux.go      one loop: wait, dispatch, deadlines
+//	loop_linux.go      one loop: dispatch, deadlines
+//	wait_linux.go      how a loop waits, calm and busy
 //	table_linux.go     sockets by slot and generation
 //	sys_linux.go       system calls that do not tell the scheduler
 //	client_linux.go    a client's connection: heads in, answers out
@@ -27,8 +28,9 @@
 // Of a batch of events all are read and decided about before anything is sent,
 // 32 at most at once: see loop.later.
 //
-// Loops keep the processor while they wait for a millisecond, so each takes
-// one of GOMAXPROCS for itself: New adds as many.
+// A busy loop keeps its processor while it waits for a millisecond, so it takes
+// one of GOMAXPROCS for itself, which is raised by one as long. A calm one waits
+// as goroutines do and takes nothing from TLS and HTTP/2.
 package epoll
 
 import (
@@ -55,6 +57,8 @@ type Config struct {
 	WriteTimeout  time.Duration // without a byte that the client takes; default 1 min
 	MaxHeader     int           // bytes of a request's head; default 64 KiB
 	Log           *slog.Logger
+
+	busyFrom int // events between two sweeps; tests alone set it
 }
 
 func (c *Config) setDefaults() {
@@ -70,6 +74,9 @@ func (c *Config) setDefaults() {
 		if *d.value == 0 {
 			*d.value = d.usual
 		}
+	}
+	if c.busyFrom == 0 {
+		c.busyFrom = 250
 	}
 	if c.MaxHeader == 0 {
 		c.MaxHeader = 64 << 10

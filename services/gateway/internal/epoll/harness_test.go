@@ -48,19 +48,19 @@ func onBoth(t *testing.T, test func(t *testing.T, g *gateway)) {
 	for _, name := range engines() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, newGateway(t, name == "epoll"))
+			test(t, newGateway(t, name))
 		})
 	}
 }
 
 func engines() []string {
 	if runtime.GOOS == "linux" {
-		return []string{"goroutine", "epoll"}
+		return []string{"goroutine", "epoll", "epoll busy"} // busy with or without events
 	}
 	return []string{"goroutine"}
 }
 
-func newGateway(t *testing.T, loops bool) *gateway {
+func newGateway(t *testing.T, by string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, metrics: prometheus.NewRegistry(), origin: newOrigin(t)}
 	log := slog.New(slog.DiscardHandler)
@@ -85,12 +85,15 @@ func newGateway(t *testing.T, loops bool) *gateway {
 		},
 	})
 	var set *epoll.Set
-	if loops {
-		set, err = epoll.New(epoll.Config{
+	if by != "goroutine" {
+		config := epoll.Config{
 			Relay: g.relay, Engine: g.server, Loops: 2, Log: log,
 			HeaderTimeout: 2 * time.Second, IdleTimeout: 3 * time.Second, BodyTimeout: 2 * time.Second, WriteTimeout: 5 * time.Second,
-		})
-		if err != nil {
+		}
+		if by == "epoll busy" {
+			config.Always()
+		}
+		if set, err = epoll.New(config); err != nil {
 			t.Fatal(err)
 		}
 		g.server.SetLoops(set)

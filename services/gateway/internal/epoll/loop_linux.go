@@ -45,6 +45,8 @@ type loop struct {
 	counts  [states]int64        // clients by state
 	shown   [states]atomic.Int64 // the same, of the latest sweep
 
+	waiting
+
 	now    time.Time // of the latest batch
 	nano   int64     // the same, Unix nanoseconds
 	dated  int64     // second of date
@@ -87,11 +89,16 @@ func newLoop(s *Set) (*loop, error) {
 		l.free()
 		return nil, err
 	}
+	if err := l.park(); err != nil {
+		l.free()
+		return nil, err
+	}
 	l.clock()
 	return l, nil
 }
 
 func (l *loop) free() {
+	l.unpark()
 	_ = unix.Close(l.eventfd)
 	_ = unix.Close(l.table.epoll)
 }
@@ -178,26 +185,6 @@ func (c *client) later() bool {
 	return true
 }
 
-// wait waits for events: for a millisecond without telling the scheduler, then
-// telling it.
-func (l *loop) wait() int {
-	if len(l.again) > 0 {
-		return waitBriefly(l.table.epoll, l.events, 0)
-	}
-	if n := waitBriefly(l.table.epoll, l.events, 1); n > 0 {
-		return n
-	}
-	limit := sweepEvery
-	if len(l.active) > 0 {
-		limit = tickEvery
-	}
-	n, err := unix.EpollWait(l.table.epoll, l.events, int(limit/time.Millisecond))
-	if err != nil { // a signal
-		return 0
-	}
-	return n
-}
-
 func (l *loop) clock() {
 	l.now = time.Now()
 	l.nano = l.now.UnixNano()
@@ -270,6 +257,7 @@ func (l *loop) deadlines() {
 	for _, p := range l.pools {
 		p.sweep()
 	}
+	l.weigh()
 }
 
 // end closes everything.
@@ -293,6 +281,9 @@ func (l *loop) end() {
 	}
 	for _, p := range l.pipes {
 		p.close()
+	}
+	if l.file == nil {
+		l.set.processors.add(-1)
 	}
 	l.free()
 }

@@ -22,9 +22,11 @@ type Set struct {
 	closed atomic.Bool
 	once   sync.Once
 	work   sync.WaitGroup // loops, and look-ups of names
+
+	processors processors
 }
 
-// New starts the loops, and raises GOMAXPROCS by their number until Close.
+// New starts the loops.
 func New(config Config) (*Set, error) {
 	config.setDefaults()
 	if config.Loops == 0 {
@@ -41,7 +43,6 @@ func New(config Config) (*Set, error) {
 		}
 		s.loops = append(s.loops, l)
 	}
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(s.loops))
 	for _, l := range s.loops {
 		s.work.Go(l.run)
 	}
@@ -106,6 +107,5 @@ func (s *Set) Close() {
 			l.rouse()
 		}
 		s.work.Wait()
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - len(s.loops))
 	})
 }

@@ -52,7 +52,7 @@ func TestSoak(t *testing.T) {
 		lasts = time.Second
 	}
 	for _, name := range engines() {
-		t.Run(name, func(t *testing.T) { soak(t, newGateway(t, name == "epoll"), lasts) })
+		t.Run(name, func(t *testing.T) { soak(t, newGateway(t, name), lasts) })
 	}
 }
 
