@@ -16,6 +16,7 @@
 //	resolver.go       Endpoint, Static, Locals, Fallback; pool.go picks among endpoints
 //	local.go          in process
 //	connectserver.go  Connect, unary and streaming; connectclient.go
+//	connectgate.go    Gatekeepers are asked before a message is read
 //	httpserver.go     Serve and HandleHTTP; httpclient.go is Dialer.HTTPClient
 //	kitexserver.go    TTHeader on loopback and unix sockets, gRPC over TLS elsewhere;
 //	                  kitextransport.go accepts for both, kitexclient.go, kitexerror.go, netpoll.go

@@ -1,14 +1,19 @@
 package rpc
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/backlot-video/backlot/kit/identity"
 	storefrontv1 "github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1"
@@ -49,6 +54,51 @@ func TestAGatekeeperIsAskedBeforeTheMessageIsRead(t *testing.T) {
 				t.Errorf("asked %d times, retry after %v", asked.Load(), after)
 			}
 		})
+	}
+}
+
+// The answer does not wait for a message that never comes, and says when to try
+// again.
+func TestAConnectCallIsRefusedByItsHeaders(t *testing.T) {
+	keys := testKeys(t, nil)
+	registry := prometheus.NewRegistry()
+	server := NewServer(ServerConfig{Service: "shop", Registerer: registry, Verifier: keys})
+	var left time.Duration
+	server.Handle(shopDesc, gatedShop{new(shop), func(ctx context.Context, _ *rpcdesc.Method, items int) error {
+		deadline, _ := ctx.Deadline()
+		if left = time.Until(deadline); items != 1 {
+			t.Errorf("%d items", items)
+		}
+		return RetryLater(connect.CodeResourceExhausted, errors.New("busy"), time.Second)
+	}})
+	b := &bench{server: server}
+	conn, err := net.Dial("tcp", b.serve(t, listen(t, "tcp", "127.0.0.1:0"), server.Serve))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	token, err := keys.Sign(identity.Principal{Kind: identity.Service, ID: "tester", TenantID: identity.DefaultTenant})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST /%s/Publish HTTP/1.1\r\nHost: shop\r\nContent-Type: application/proto\r\n"+
+		"Content-Length: 1000\r\nConnect-Protocol-Version: 1\r\nConnect-Timeout-Ms: 80\r\n%s: %s\r\n\r\n", shopName, identity.Header, token)
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") != "1" {
+		t.Errorf("%s, retry after %q", res.Status, res.Header.Get("Retry-After"))
+	}
+	if left <= 0 || left > 80*time.Millisecond {
+		t.Errorf("%v were left", left)
+	}
+	if n := testutil.CollectAndCount(server.metrics.duration); n != 1 {
+		t.Errorf("%d series of durations, want the refusal's", n)
 	}
 }
 

@@ -97,9 +97,9 @@ type boundMethod struct {
 // Gatekeeper is asked by its own calls, once it is known who calls and until
 // when, and before the message is decoded or validated: the place to refuse what
 // there is no time for. items is how many elements the message's first field
-// has where that could be told without decoding, else 1. Its error is the
-// call's. Only Kitex over TTHeader or gRPC waits with decoding; Connect's
-// messages are decoded and not yet validated.
+// has, 1 where it has none. Its error is the call's. Over Connect it is asked
+// twice: by the headers alone, before the message is read, with 1 for items;
+// and when it was decoded, before it is validated.
 type Gatekeeper interface {
 	Admit(ctx context.Context, method *rpcdesc.Method, items int) error
 }
@@ -144,7 +144,7 @@ func (s *Server) Handle(desc rpcdesc.Service, impl any) {
 		connect.WithReadMaxBytes(s.config.MaxMessageBytes),
 		connect.WithCodec(jsonCodecs[0]), connect.WithCodec(jsonCodecs[1]),
 	)
-	s.mux.Handle(path, sayBusy(s.boundBody(handler)))
+	s.mux.Handle(path, sayBusy(s.boundBody(s.connectGate(desc, impl, handler))))
 }
 
 func (s *Server) method(procedure string) *boundMethod {

@@ -135,7 +135,7 @@ func gated(gatekeeper Gatekeeper) Interceptor {
 	return func(next Handler) Handler {
 		return func(ctx context.Context, method *rpcdesc.Method, req proto.Message) (proto.Message, error) {
 			incoming := callFrom(ctx)
-			if err := gatekeeper.Admit(ctx, method, items(incoming.raw)); err != nil {
+			if err := gatekeeper.Admit(ctx, method, incoming.items(req)); err != nil {
 				return nil, err
 			}
 			if incoming.raw == nil {
@@ -148,6 +148,18 @@ func gated(gatekeeper Gatekeeper) Interceptor {
 			return next(ctx, method, req)
 		}
 	}
+}
+
+// items counts the elements of the first field of a request, decoded or not.
+func (c *call) items(req proto.Message) int {
+	if c.raw != nil {
+		return items(c.raw)
+	}
+	message := req.ProtoReflect()
+	if first := message.Descriptor().Fields().ByNumber(1); first != nil && first.IsList() {
+		return max(message.Get(first).List().Len(), 1)
+	}
+	return 1
 }
 
 // items counts the elements of a message's first field, 1 where there are none.
