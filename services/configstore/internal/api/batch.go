@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -13,67 +12,67 @@ import (
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 )
 
+// applier carries out requests, each under its own context, and answers each
+// once.
+type applier func(contexts []context.Context, requests []*configstorev1.ApplyRequest, answer func(n int, response *configstorev1.ApplyResponse, err error))
+
 // Batch serves configstore.v1.BatchService.
 type Batch struct {
-	apply func(context.Context, *configstorev1.ApplyRequest) (*configstorev1.ApplyResponse, error)
+	apply applier
 	log   *slog.Logger
 }
 
 // NewBatch returns the service over that of single releases.
-func NewBatch(config *Config, log *slog.Logger) *Batch { return &Batch{config.Apply, log} }
+func NewBatch(config *Config, log *slog.Logger) *Batch { return &Batch{config.applyEach, log} }
 
-// ApplyEach implements BatchServiceServer. The releases are under way at the
-// same time, so that the store writes them together.
+// ApplyEach implements BatchServiceServer. The store has the releases at the
+// same time, so that it writes them together.
 func (b *Batch) ApplyEach(ctx context.Context, request *configstorev1.ApplyEachRequest) (*configstorev1.ApplyEachResponse, error) {
 	items := request.GetItems()
 	outcomes := make([]configstorev1.ApplyEachResponse_Outcome, len(items))
 	response := &configstorev1.ApplyEachResponse{Outcomes: make([]*configstorev1.ApplyEachResponse_Outcome, len(items))}
-	var work sync.WaitGroup
-	var mu sync.Mutex
-	var panicked any
+	valid := make([]int, 0, len(items))
+	contexts := make([]context.Context, 0, len(items))
+	requests := make([]*configstorev1.ApplyRequest, 0, len(items))
+	cancels := make([]context.CancelFunc, 0, len(items))
+	defer func() {
+		for _, cancel := range cancels {
+			cancel()
+		}
+	}()
 	for n, item := range items {
 		response.Outcomes[n] = &outcomes[n]
-		work.Go(func() {
-			defer func() {
-				if value := recover(); value != nil {
-					mu.Lock()
-					defer mu.Unlock()
-					panicked = value
-				}
-			}()
-			b.one(ctx, item, &outcomes[n])
-		})
+		one := item.GetRequest()
+		if one == nil {
+			one = new(configstorev1.ApplyRequest)
+		}
+		if err := rpc.Validate(one); err != nil {
+			b.answer(ctx, &outcomes[n], nil, err)
+			continue
+		}
+		under, cancel := bounded(ctx, item)
+		valid, contexts, requests, cancels = append(valid, n), append(contexts, under), append(requests, one), append(cancels, cancel)
 	}
-	work.Wait()
-	if panicked != nil {
-		panic(panicked) // where the server's chain logs it
-	}
+	b.apply(contexts, requests, func(n int, answer *configstorev1.ApplyResponse, err error) {
+		b.answer(contexts[n], &outcomes[valid[n]], answer, err)
+	})
 	return response, nil
 }
 
-// one carries out one item.
-func (b *Batch) one(ctx context.Context, item *configstorev1.ApplyEachRequest_Item, outcome *configstorev1.ApplyEachResponse_Outcome) {
+// bounded gives an item the time that its caller does.
+func bounded(ctx context.Context, item *configstorev1.ApplyEachRequest_Item) (context.Context, context.CancelFunc) {
 	if timeout := item.GetTimeout().AsDuration(); timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
+		return context.WithTimeout(ctx, timeout)
 	}
-	answer, err := b.checked(ctx, item.GetRequest())
+	return ctx, func() {}
+}
+
+func (b *Batch) answer(ctx context.Context, outcome *configstorev1.ApplyEachResponse_Outcome, response *configstorev1.ApplyResponse, err error) {
 	if err != nil {
 		outcome.Outcome = &configstorev1.ApplyEachResponse_Outcome_Fault{Fault: b.fault(ctx, err)}
 		return
 	}
-	outcome.Outcome = &configstorev1.ApplyEachResponse_Outcome_Response{Response: answer}
-}
-
-func (b *Batch) checked(ctx context.Context, request *configstorev1.ApplyRequest) (*configstorev1.ApplyResponse, error) {
-	if request == nil {
-		request = new(configstorev1.ApplyRequest)
-	}
-	if err := rpc.Validate(request); err != nil {
-		return nil, err
-	}
-	return b.apply(ctx, request)
+	outcome.Outcome = &configstorev1.ApplyEachResponse_Outcome_Response{Response: response}
 }
 
 // fault is what the item's caller may see of err.

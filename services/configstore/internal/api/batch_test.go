@@ -19,7 +19,7 @@ import (
 // each answers requests by their reasons.
 func each(t *testing.T, log *slog.Logger, items ...*configstorev1.ApplyEachRequest_Item) []*configstorev1.ApplyEachResponse_Outcome {
 	t.Helper()
-	batch := &Batch{log: log, apply: func(ctx context.Context, request *configstorev1.ApplyRequest) (*configstorev1.ApplyResponse, error) {
+	one := func(ctx context.Context, request *configstorev1.ApplyRequest) (*configstorev1.ApplyResponse, error) {
 		switch request.GetReason() {
 		case "conflict":
 			return nil, connect.NewError(connect.CodeAborted, errors.New("changes[0].put: is another by now"))
@@ -32,6 +32,12 @@ func each(t *testing.T, log *slog.Logger, items ...*configstorev1.ApplyEachReque
 			panic("out of order")
 		}
 		return &configstorev1.ApplyResponse{Release: &configstorev1.Release{Id: request.GetReason()}}, nil
+	}
+	batch := &Batch{log: log, apply: func(contexts []context.Context, requests []*configstorev1.ApplyRequest, answer func(int, *configstorev1.ApplyResponse, error)) {
+		for n, request := range requests {
+			response, err := one(contexts[n], request)
+			answer(n, response, err)
+		}
 	}}
 	response, err := batch.ApplyEach(t.Context(), &configstorev1.ApplyEachRequest{Items: items})
 	if err != nil {

@@ -74,23 +74,54 @@ func (c *Config) ListKinds(context.Context, *configstorev1.ListKindsRequest) (*c
 
 // Apply implements ConfigServiceServer.
 func (c *Config) Apply(ctx context.Context, request *configstorev1.ApplyRequest) (*configstorev1.ApplyResponse, error) {
-	if p, found := identity.From(ctx); c.reviewed && !request.GetDryRun() && found && p.Kind == identity.Operator {
-		return nil, connect.NewError(connect.CodeFailedPrecondition, errReviewed)
-	}
-	if err := c.gate().changes(ctx, access.Write, request.GetChanges()); err != nil {
+	if err := c.mayApply(ctx, request); err != nil {
 		return nil, coded(err)
 	}
-	result, err := c.store.Apply(ctx, store.Request{
+	result, err := c.store.Apply(ctx, releaseOf(ctx, request))
+	return c.applied(store.Outcome{Result: result, Err: err})
+}
+
+// applyEach is Apply of several requests, each with a context of its own.
+func (c *Config) applyEach(contexts []context.Context, requests []*configstorev1.ApplyRequest, answer func(n int, response *configstorev1.ApplyResponse, err error)) {
+	allowed := make([]int, 0, len(requests))
+	under := make([]context.Context, 0, len(requests))
+	releases := make([]store.Request, 0, len(requests))
+	for n, request := range requests {
+		if err := c.mayApply(contexts[n], request); err != nil {
+			answer(n, nil, coded(err))
+			continue
+		}
+		allowed, under, releases = append(allowed, n), append(under, contexts[n]), append(releases, releaseOf(contexts[n], request))
+	}
+	for n, out := range c.store.ApplyEach(under, releases) {
+		response, err := c.applied(out)
+		answer(allowed[n], response, err)
+	}
+}
+
+// mayApply tells whether the caller may release this.
+func (c *Config) mayApply(ctx context.Context, request *configstorev1.ApplyRequest) error {
+	if p, found := identity.From(ctx); c.reviewed && !request.GetDryRun() && found && p.Kind == identity.Operator {
+		return connect.NewError(connect.CodeFailedPrecondition, errReviewed)
+	}
+	return c.gate().changes(ctx, access.Write, request.GetChanges())
+}
+
+func releaseOf(ctx context.Context, request *configstorev1.ApplyRequest) store.Request {
+	return store.Request{
 		Tenant:  tenant(ctx),
 		Author:  author(ctx),
 		Reason:  request.GetReason(),
 		Changes: request.GetChanges(),
 		DryRun:  request.GetDryRun(),
-	})
-	if err != nil {
-		return nil, coded(err)
 	}
-	return &configstorev1.ApplyResponse{Release: result.Release, Objects: c.show().objects(result.Objects)}, nil
+}
+
+func (c *Config) applied(out store.Outcome) (*configstorev1.ApplyResponse, error) {
+	if out.Err != nil {
+		return nil, coded(out.Err)
+	}
+	return &configstorev1.ApplyResponse{Release: out.Result.Release, Objects: c.show().objects(out.Result.Objects)}, nil
 }
 
 // Get implements ConfigServiceServer.

@@ -42,16 +42,18 @@ func (s *Store) Apply(ctx context.Context, request Request) (Result, error) {
 		s.metrics.releases.WithLabelValues("refused").Inc()
 		return Result{}, err
 	}
+	return s.applyChecked(ctx, request, changes)
+}
+
+func (s *Store) applyChecked(ctx context.Context, request Request, changes []*change) (Result, error) {
 	unlock, err := s.locks.acquire(ctx, paths(changes))
 	if err != nil {
 		return Result{}, err
 	}
 	defer unlock()
 	for try := range maxApplyTries {
-		// The first look is at what this member has, which costs little and may
-		// be behind: what is written is compared anyway, and nothing is refused
-		// or left as it is without a second look.
-		look := look{local: try == 0 && !request.DryRun}
+		look := firstLook(request)
+		look.local = look.local && try == 0
 		result, done, err := s.try(ctx, request, changes, look)
 		if err != nil {
 			s.metrics.releases.WithLabelValues("refused").Inc()
@@ -67,6 +69,11 @@ func (s *Store) Apply(ctx context.Context, request Request) (Result, error) {
 	s.metrics.releases.WithLabelValues("busy").Inc()
 	return Result{}, ErrBusy
 }
+
+// firstLook is at what this member has, which costs little and may be behind:
+// what is written is compared anyway, and nothing is refused or left as it is
+// without a second look.
+func firstLook(request Request) look { return look{local: !request.DryRun} }
 
 func paths(changes []*change) []string {
 	all := make([]string, len(changes))
@@ -101,30 +108,49 @@ func (c *change) presentRevision() int64 { return c.present.GetRevision() }
 // try reads, checks against what it read, and writes if that is still so. It
 // is not done where it was not, or where another look has to decide.
 func (s *Store) try(ctx context.Context, request Request, changes []*change, at look) (Result, bool, error) {
-	if err := s.readState(ctx, changes, &at); err != nil {
+	p, err := s.prepare(ctx, request, changes, at)
+	if err != nil || p.write == nil {
+		return p.result, p.done, err
+	}
+	written, err := s.commits.write(ctx, p.write)
+	if err != nil || !written.done {
 		return Result{}, false, err
+	}
+	return s.written(changes, p.result.Release, written), true, nil
+}
+
+// prepared is a release that is to be written, or what has come of it without.
+type prepared struct {
+	write  *write // nil: there is nothing to write
+	result Result // its release, or all of it where that is done
+	done   bool   // without a write
+}
+
+// prepare is try as far as it goes before the write. What is neither done nor
+// to be written needs another look.
+func (s *Store) prepare(ctx context.Context, request Request, changes []*change, at look) (prepared, error) {
+	if err := s.readState(ctx, changes, &at); err != nil {
+		return prepared{}, err
 	}
 	conditions, err := s.checkState(ctx, changes, at)
 	if err != nil {
-		return Result{}, false, at.decides(err)
+		return prepared{}, at.decides(err)
 	}
 	release := s.newRelease(request, changes)
 	if request.DryRun || len(release.GetKeys()) == 0 {
 		release.Revision = at.revision
-		return Result{release, after(changes, release)}, !at.local, nil
+		return prepared{result: Result{release, after(changes, release)}, done: !at.local}, nil
 	}
 	w, err := s.newWrite(request, changes, release, conditions)
-	if err != nil {
-		return Result{}, false, err
-	}
-	written, err := s.commits.write(ctx, w)
-	if err != nil || !written.done {
-		return Result{}, false, err
-	}
-	release.Id, release.Revision = written.id, written.revision
+	return prepared{write: w, result: Result{Release: release}}, err
+}
+
+// written completes a release that was.
+func (s *Store) written(changes []*change, release *configstorev1.Release, out outcome) Result {
+	release.Id, release.Revision = out.id, out.revision
 	s.metrics.releases.WithLabelValues("applied").Inc()
 	s.metrics.changes.Add(float64(len(release.GetKeys())))
-	return Result{release, after(changes, release)}, true, nil
+	return Result{release, after(changes, release)}
 }
 
 // newRelease describes the changes that are written.

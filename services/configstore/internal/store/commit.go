@@ -97,10 +97,14 @@ func newCommitter(e transactor, sizes prometheus.Observer, log *slog.Logger) *co
 // write waits until the release is written or found to be overtaken. If ctx
 // ends while it is on its way, it may be written all the same.
 func (c *committer) write(ctx context.Context, w *write) (outcome, error) {
-	w.done = make(chan outcome, 1)
-	if err := c.enqueue(w); err != nil {
+	if _, err := c.enqueue(w); err != nil {
 		return outcome{}, err
 	}
+	return c.await(ctx, w)
+}
+
+// await waits for a release that was queued.
+func (c *committer) await(ctx context.Context, w *write) (outcome, error) {
 	select {
 	case out := <-w.done:
 		return out, out.err
@@ -110,19 +114,24 @@ func (c *committer) write(ctx context.Context, w *write) (outcome, error) {
 	}
 }
 
-func (c *committer) enqueue(w *write) error {
+// enqueue queues releases, before any of them is begun. It takes as many as
+// there is room for, and says why not all.
+func (c *committer) enqueue(writes ...*write) (taken int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.closed:
-		return engine.ErrClosed
-	case len(c.queue) >= maxQueued || len(c.queue) > 0 && c.bytes+w.bytes > maxQueuedBytes:
-		return fmt.Errorf("%w: %d releases wait to be written", ErrBusy, len(c.queue))
+	defer c.begin()
+	for n, w := range writes {
+		switch {
+		case c.closed:
+			return n, engine.ErrClosed
+		case len(c.queue) >= maxQueued || len(c.queue) > 0 && c.bytes+w.bytes > maxQueuedBytes:
+			return n, fmt.Errorf("%w: %d releases wait to be written", ErrBusy, len(c.queue))
+		}
+		w.done = make(chan outcome, 1)
+		c.queue = append(c.queue, w)
+		c.bytes += w.bytes
 	}
-	c.queue = append(c.queue, w)
-	c.bytes += w.bytes
-	c.begin()
-	return nil
+	return len(writes), nil
 }
 
 // begin starts what transactions are wanted; c.mu is held.

@@ -345,17 +345,17 @@ func TestQueueIsBounded(t *testing.T) {
 	c := newCommitter(nil, nil, nil)
 	c.inFlight = len(wanted)
 	for range maxQueued {
-		if err := c.enqueue(&write{bytes: 1}); err != nil {
+		if _, err := c.enqueue(&write{bytes: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := c.enqueue(&write{}); !errors.Is(err, ErrBusy) {
+	if _, err := c.enqueue(&write{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("one too many: %v", err)
 	}
 	c = newCommitter(nil, nil, nil)
 	c.inFlight = len(wanted)
 	for _, want := range []error{nil, ErrBusy} {
-		if err := c.enqueue(&write{bytes: maxQueuedBytes + 1}); !errors.Is(err, want) {
+		if _, err := c.enqueue(&write{bytes: maxQueuedBytes + 1}); !errors.Is(err, want) {
 			t.Errorf("large: %v, want %v", err, want)
 		}
 	}

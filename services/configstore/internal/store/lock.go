@@ -34,17 +34,26 @@ func (l *keyLocks) acquire(ctx context.Context, keys []string) (release func(), 
 	return func() { l.unlock(keys) }, nil
 }
 
+// try is acquire where nobody has any of the keys, nor waits for one. Each key
+// is given once.
+func (l *keyLocks) try(keys []string) (release func(), free bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range keys {
+		if l.held[key] != nil {
+			return nil, false
+		}
+	}
+	for _, key := range keys {
+		one := l.enter(key)
+		one.taken <- struct{}{}
+	}
+	return func() { l.unlock(keys) }, true
+}
+
 func (l *keyLocks) lock(ctx context.Context, key string) error {
 	l.mu.Lock()
-	one := l.held[key]
-	if one == nil {
-		one = &keyLock{taken: make(chan struct{}, 1)}
-		if l.held == nil {
-			l.held = make(map[string]*keyLock)
-		}
-		l.held[key] = one
-	}
-	one.users++
+	one := l.enter(key)
 	l.mu.Unlock()
 	select {
 	case one.taken <- struct{}{}:
@@ -55,6 +64,20 @@ func (l *keyLocks) lock(ctx context.Context, key string) error {
 		l.leave(key, one)
 		return context.Cause(ctx)
 	}
+}
+
+// enter counts a user of a key; l.mu is held.
+func (l *keyLocks) enter(key string) *keyLock {
+	one := l.held[key]
+	if one == nil {
+		one = &keyLock{taken: make(chan struct{}, 1)}
+		if l.held == nil {
+			l.held = make(map[string]*keyLock)
+		}
+		l.held[key] = one
+	}
+	one.users++
+	return one
 }
 
 func (l *keyLocks) unlock(keys []string) {

@@ -3,6 +3,7 @@
 //	store.go    Store: open, Get, List
 //	kinds.go    kinds, known to all members
 //	apply.go    Apply: a whole release or nothing
+//	each.go     ApplyEach: several releases that come together
 //	check.go    what is checked of a release before it is written
 //	condition.go what must still be so when it is written
 //	lock.go     releases of the same object wait for each other
