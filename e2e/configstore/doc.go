@@ -7,6 +7,7 @@
 //	watch_test.go    watchers, and what they may have seen
 //	fault_test.go    what goes wrong
 //	outage_test.go   clients with a snapshot while all members are down
+//	repeat_test.go   what is asked for again for want of an answer
 //	proof_test.go    the proof whole
 //	rollout_test.go  what any member shows of instances that report to others
 //	etcd_test.go     the verb etcd

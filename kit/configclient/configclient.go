@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
@@ -50,11 +51,14 @@ func New(conn rpcdesc.Conn, registerer prometheus.Registerer) *Client {
 	}
 }
 
-// Apply is ConfigService.Apply. The request belongs to the client until Apply
+// Apply is ConfigService.Apply, with a request id where the request has none, so
+// that kit/rpc may repeat it. Who repeats it after the last error gives an id
+// of its own. The request belongs to the client until Apply
 // returns, and where ctx ends first until the call is over: it must not be
 // changed. Errors are those of ConfigService.Apply, and ResourceExhausted
 // where too many wait.
 func (c *Client) Apply(ctx context.Context, request *configstorev1.ApplyRequest) (*configstorev1.ApplyResponse, error) {
+	request = identified(request)
 	if !shares(ctx, request) {
 		return c.ConfigServiceClient.Apply(ctx, request)
 	}
@@ -73,6 +77,17 @@ func (c *Client) Apply(ctx context.Context, request *configstorev1.ApplyRequest)
 	case <-ctx.Done():
 		c.queue.withdraw(w)
 		return nil, ended(ctx)
+	}
+}
+
+// identified is the request with an id. The caller's own stays as it is, and
+// may be asked again for another release.
+func identified(request *configstorev1.ApplyRequest) *configstorev1.ApplyRequest {
+	if request.GetRequestId() != "" || request.GetDryRun() {
+		return request
+	}
+	return &configstorev1.ApplyRequest{
+		Changes: request.GetChanges(), Reason: request.GetReason(), RequestId: uuid.NewString(),
 	}
 }
 

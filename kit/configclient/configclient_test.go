@@ -254,3 +254,20 @@ func TestWhatIsNotTheServicesOwnGoesAlone(t *testing.T) {
 		t.Error("a plain release does not share")
 	}
 }
+
+func TestEveryReleaseHasARequestIDOfItsOwn(t *testing.T) {
+	request := release("again")
+	first, second := identified(request), identified(request)
+	if first.GetRequestId() == "" || first.GetRequestId() == second.GetRequestId() || request.GetRequestId() != "" {
+		t.Errorf("ids %q and %q, and %q of the caller's request", first.GetRequestId(), second.GetRequestId(), request.GetRequestId())
+	}
+	if first.GetReason() != "again" || len(first.GetChanges()) != 1 {
+		t.Errorf("sent: %v", first)
+	}
+	if again := identified(first); again != first {
+		t.Error("an id that the caller gave is not kept")
+	}
+	if dry := identified(&configstorev1.ApplyRequest{DryRun: true}); dry.GetRequestId() != "" {
+		t.Error("a dry run has an id")
+	}
+}

@@ -114,6 +114,7 @@ func releaseOf(ctx context.Context, request *configstorev1.ApplyRequest) store.R
 		Reason:  request.GetReason(),
 		Changes: request.GetChanges(),
 		DryRun:  request.GetDryRun(),
+		ID:      request.GetRequestId(),
 	}
 }
 

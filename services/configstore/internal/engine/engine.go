@@ -212,12 +212,16 @@ func (e *Engine) Revoke(ctx context.Context, lease int64) error {
 // Revision is the newest revision that this member has applied.
 func (e *Engine) Revision() int64 { return e.etcd.Server.Watchable().Rev() }
 
-// Watch reports the events of keys that begin with prefix, from revision from
-// on, whole revisions in order. Close the stream to end it. The events are
+// Watch reports the events of keys that begin with prefix, all where it is
+// empty, from revision from on, whole revisions in order. Close the stream to end it. The events are
 // shared: do not change them.
 func (e *Engine) Watch(ctx context.Context, prefix string, from int64) (mvcc.WatchStream, error) {
+	key, end := []byte{0}, []byte{} // all
+	if prefix != "" {
+		key, end = []byte(prefix), PrefixEnd(prefix)
+	}
 	stream := e.etcd.Server.Watchable().NewWatchStream()
-	if _, err := stream.Watch(ctx, 0, []byte(prefix), PrefixEnd(prefix), from); err != nil {
+	if _, err := stream.Watch(ctx, 0, key, end, from); err != nil {
 		stream.Close()
 		return nil, err
 	}

@@ -22,6 +22,8 @@ type Request struct {
 	Reason  string
 	Changes []*configstorev1.Change
 	DryRun  bool
+	// ID names the request, that it may be repeated: a UUID, or empty.
+	ID string
 
 	with *companion // written together with the release
 }
@@ -35,7 +37,7 @@ type Result struct {
 
 // Apply writes all changes or none. Puts that change nothing and deletions of
 // what does not exist are not written; a release of nothing else is none: its
-// id is empty.
+// id is empty. A request whose release was made already is answered with it.
 func (s *Store) Apply(ctx context.Context, request Request) (Result, error) {
 	changes, err := s.check(request)
 	if err != nil {
@@ -132,6 +134,9 @@ func (s *Store) prepare(ctx context.Context, request Request, changes []*change,
 	if err := s.readState(ctx, changes, &at); err != nil {
 		return prepared{}, err
 	}
+	if result, found, err := s.repeated(ctx, request, changes, at); err != nil || found {
+		return prepared{result: result, done: found}, err
+	}
 	conditions, err := s.checkState(ctx, changes, at)
 	if err != nil {
 		return prepared{}, at.decides(err)
@@ -157,6 +162,9 @@ func (s *Store) written(changes []*change, release *configstorev1.Release, out o
 func (s *Store) newRelease(request Request, changes []*change) *configstorev1.Release {
 	release := &configstorev1.Release{
 		Author: request.Author, Reason: request.Reason, CreatedAt: s.clock().UnixMicro(),
+	}
+	if id := request.id(); id != noID {
+		release.RequestId = id.String()
 	}
 	for _, c := range changes {
 		if c.writes() {

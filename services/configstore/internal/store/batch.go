@@ -140,6 +140,8 @@ func transaction(batch []*write, ids batchID) *pb.TxnRequest {
 const (
 	objectReleaseID = 5
 	releaseID       = 1
+
+	releaseRequestID = 7
 )
 
 // with completes the operation by the release's id: fields of a message in

@@ -49,6 +49,7 @@ func (s *Store) check(request Request) ([]*change, error) {
 	if total > object.MaxReleaseBytes {
 		faults = append(faults, object.Faultf(object.ErrTooLarge, "changes", "%d bytes of specs, at most %d", total, object.MaxReleaseBytes))
 	}
+	faults = append(faults, checkRequestID(request.ID)...)
 	return changes, faults.Err()
 }
 
@@ -102,11 +103,14 @@ func (s *Store) readState(ctx context.Context, changes []*change, at *look) erro
 	for n, c := range changes {
 		keys[n] = []byte(c.key.Path())
 	}
-	read := s.readAll
+	var found []*mvccpb.KeyValue
+	var revision int64
+	var err error
 	if at.local {
-		read = s.engine.Local
+		found, revision, err = s.engine.Local(ctx, keys)
+	} else {
+		found, revision, err = s.readAll(ctx, keys, 0)
 	}
-	found, revision, err := read(ctx, keys)
 	if err != nil {
 		return fmt.Errorf("read objects: %w", err)
 	}
@@ -123,11 +127,11 @@ func (s *Store) readState(ctx context.Context, changes []*change, at *look) erro
 	return nil
 }
 
-// readAll is engine.Local by a linearizable read.
-func (s *Store) readAll(ctx context.Context, keys [][]byte) (found []*mvccpb.KeyValue, revision int64, err error) {
+// readAll is engine.Local by a linearizable read, at a revision; 0: now.
+func (s *Store) readAll(ctx context.Context, keys [][]byte, at int64) (found []*mvccpb.KeyValue, revision int64, err error) {
 	read := &pb.TxnRequest{Success: make([]*pb.RequestOp, len(keys))}
 	for n, key := range keys {
-		read.Success[n] = rangeOp(&pb.RangeRequest{Key: key})
+		read.Success[n] = rangeOp(&pb.RangeRequest{Key: key, Revision: at})
 	}
 	response, err := s.engine.Txn(ctx, read)
 	if err != nil {

@@ -24,11 +24,14 @@ const (
 )
 
 // Hub follows the engine by one watch and keeps the newest changes by topic.
+// It follows all keys, so that it reaches every revision, also one that somebody
+// made by etcd's own port.
 type Hub struct {
 	engine *engine.Engine
 	log    *slog.Logger
 	decode func(*mvccpb.KeyValue) (*configstorev1.Object, error)
 	other  func(*mvccpb.Event) // told of what is no object
+	missed func()              // told that events are gone unseen; may be nil
 
 	mu          sync.RWMutex
 	journals    map[topic]*journal
@@ -74,7 +77,7 @@ func (h *Hub) run(ctx context.Context) {
 }
 
 func (h *Hub) follow(ctx context.Context) error {
-	stream, err := h.engine.Watch(ctx, root, h.Revision()+1)
+	stream, err := h.engine.Watch(ctx, "", h.Revision()+1)
 	if err != nil {
 		return err
 	}
@@ -98,6 +101,9 @@ func (h *Hub) follow(ctx context.Context) error {
 
 // reset forgets everything up to a revision that was compacted away unseen.
 func (h *Hub) reset(revision int64) {
+	if h.missed != nil {
+		h.missed()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.floor = revision

@@ -4,6 +4,8 @@
 //	kinds.go    kinds, known to all members
 //	apply.go    Apply: a whole release or nothing
 //	each.go     ApplyEach: several releases that come together
+//	repeat.go   a release that is asked for again
+//	requests.go releases by the requests that they were made for
 //	check.go    what is checked of a release before it is written
 //	condition.go what must still be so when it is written
 //	lock.go     releases of the same object wait for each other
@@ -91,6 +93,7 @@ type Store struct {
 	locks    keyLocks
 	commits  *committer
 	sealer   sealer
+	requests *requests
 	rekeying sync.Mutex
 	running  sync.WaitGroup
 	stop     context.CancelFunc
@@ -108,13 +111,18 @@ func Open(ctx context.Context, e *engine.Engine, config Config) (*Store, error) 
 	}
 	s.sealer.ring = config.Keys
 	s.hub = newHub(e, s.log, s.sealer.decode, s.onOther)
+	s.requests = newRequests()
+	s.hub.missed = s.requests.missed
 	s.metrics = newMetrics()
 	s.commits = newCommitter(e, s.metrics.batch, s.log)
-	s.metrics.register(config.Registerer, s.hub, s.commits)
+	s.metrics.register(config.Registerer, s)
 	if err := s.patiently(ctx, s.loadKinds); err != nil {
 		return nil, err
 	}
 	if err := s.patiently(ctx, s.registerBuiltin); err != nil {
+		return nil, err
+	}
+	if err := s.patiently(ctx, s.loadRequests); err != nil {
 		return nil, err
 	}
 	unsealed := false
@@ -157,6 +165,9 @@ func (s *Store) unlock(ctx context.Context) (unsealed bool, err error) {
 func (s *Store) onOther(event *mvccpb.Event) {
 	s.onKind(event)
 	s.onSeal(event)
+	if err := s.requests.take(event); err != nil {
+		s.log.Error("stored record of releases cannot be decoded", "err", err)
+	}
 }
 
 // Redact returns a spec of a kind as readers may see it.

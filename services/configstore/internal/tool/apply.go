@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/google/uuid"
+
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/tool"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
@@ -208,7 +210,9 @@ func applyVerb() tool.Verb {
 }
 
 func (s *store) apply(ctx context.Context, p *plan, reason string, dry bool) error {
-	response, err := s.config().Apply(ctx, &configstorev1.ApplyRequest{Changes: p.changes, Reason: reason, DryRun: dry})
+	response, err := s.config().Apply(ctx, &configstorev1.ApplyRequest{
+		Changes: p.changes, Reason: reason, DryRun: dry, RequestId: uuid.NewString(),
+	})
 	if err != nil {
 		return err
 	}

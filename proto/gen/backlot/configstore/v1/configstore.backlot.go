@@ -18,7 +18,8 @@ type ConfigServiceServer interface {
 	// may be registered again when the new descriptors are compatible.
 	RegisterKind(context.Context, *RegisterKindRequest) (*RegisterKindResponse, error)
 	ListKinds(context.Context, *ListKindsRequest) (*ListKindsResponse, error)
-	// Apply writes all of its objects in one release or none of them.
+	// Apply writes all of its objects in one release or none of them. It may be
+	// repeated with the same request_id.
 	Apply(context.Context, *ApplyRequest) (*ApplyResponse, error)
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	List(context.Context, *ListRequest) (*ListResponse, error)

@@ -561,7 +561,15 @@ type ApplyRequest struct {
 	// Why; kept in the release.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Check only.
-	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// A UUID that the client makes for what it asks, and gives again whenever it
+	// repeats that for want of an answer. A request whose release is known is
+	// answered with that release, and the objects as they were after it; nothing
+	// is written. ABORTED where the release is of another author or reason or has
+	// other objects. Releases are known by it for ten minutes, or until the
+	// tenants have made 131,072 later ones. Without it a repetition is another
+	// request: one with expected revisions meets its own release as a conflict.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -615,6 +623,13 @@ func (x *ApplyRequest) GetDryRun() bool {
 		return x.DryRun
 	}
 	return false
+}
+
+func (x *ApplyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 type ApplyResponse struct {
@@ -681,8 +696,10 @@ type Release struct {
 	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Unix time in microseconds.
-	CreatedAt     int64  `protobuf:"varint,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	Keys          []*Key `protobuf:"bytes,6,rep,name=keys,proto3" json:"keys,omitempty"`
+	CreatedAt int64  `protobuf:"varint,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	Keys      []*Key `protobuf:"bytes,6,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Of the request that it was made for, where that had one.
+	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -757,6 +774,13 @@ func (x *Release) GetKeys() []*Key {
 		return x.Keys
 	}
 	return nil
+}
+
+func (x *Release) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 type GetRequest struct {
@@ -2345,14 +2369,16 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x14RegisterKindResponse\"\x12\n" +
 	"\x10ListKindsRequest\"G\n" +
 	"\x11ListKindsResponse\x122\n" +
-	"\x05kinds\x18\x01 \x03(\v2\x1c.backlot.configstore.v1.KindR\x05kinds\"\x90\x01\n" +
+	"\x05kinds\x18\x01 \x03(\v2\x1c.backlot.configstore.v1.KindR\x05kinds\"\xb8\x01\n" +
 	"\fApplyRequest\x12E\n" +
 	"\achanges\x18\x01 \x03(\v2\x1e.backlot.configstore.v1.ChangeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\achanges\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06reason\x12\x17\n" +
-	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"\x84\x01\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\x12&\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18$R\trequestId\"\x84\x01\n" +
 	"\rApplyResponse\x129\n" +
 	"\arelease\x18\x01 \x01(\v2\x1f.backlot.configstore.v1.ReleaseR\arelease\x128\n" +
-	"\aobjects\x18\x02 \x03(\v2\x1e.backlot.configstore.v1.ObjectR\aobjects\"\xb5\x01\n" +
+	"\aobjects\x18\x02 \x03(\v2\x1e.backlot.configstore.v1.ObjectR\aobjects\"\xd4\x01\n" +
 	"\aRelease\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x16\n" +
@@ -2360,7 +2386,9 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1d\n" +
 	"\n" +
 	"created_at\x18\x05 \x01(\x03R\tcreatedAt\x12/\n" +
-	"\x04keys\x18\x06 \x03(\v2\x1b.backlot.configstore.v1.KeyR\x04keys\"\xac\x01\n" +
+	"\x04keys\x18\x06 \x03(\v2\x1b.backlot.configstore.v1.KeyR\x04keys\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\a \x01(\tR\trequestId\"\xac\x01\n" +
 	"\n" +
 	"GetRequest\x125\n" +
 	"\x03key\x18\x01 \x01(\v2\x1b.backlot.configstore.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12#\n" +

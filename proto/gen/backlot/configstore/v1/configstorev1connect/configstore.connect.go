@@ -76,7 +76,8 @@ type ConfigServiceClient interface {
 	// may be registered again when the new descriptors are compatible.
 	RegisterKind(context.Context, *v1.RegisterKindRequest) (*v1.RegisterKindResponse, error)
 	ListKinds(context.Context, *v1.ListKindsRequest) (*v1.ListKindsResponse, error)
-	// Apply writes all of its objects in one release or none of them.
+	// Apply writes all of its objects in one release or none of them. It may be
+	// repeated with the same request_id.
 	Apply(context.Context, *v1.ApplyRequest) (*v1.ApplyResponse, error)
 	Get(context.Context, *v1.GetRequest) (*v1.GetResponse, error)
 	List(context.Context, *v1.ListRequest) (*v1.ListResponse, error)
@@ -263,7 +264,8 @@ type ConfigServiceHandler interface {
 	// may be registered again when the new descriptors are compatible.
 	RegisterKind(context.Context, *v1.RegisterKindRequest) (*v1.RegisterKindResponse, error)
 	ListKinds(context.Context, *v1.ListKindsRequest) (*v1.ListKindsResponse, error)
-	// Apply writes all of its objects in one release or none of them.
+	// Apply writes all of its objects in one release or none of them. It may be
+	// repeated with the same request_id.
 	Apply(context.Context, *v1.ApplyRequest) (*v1.ApplyResponse, error)
 	Get(context.Context, *v1.GetRequest) (*v1.GetResponse, error)
 	List(context.Context, *v1.ListRequest) (*v1.ListResponse, error)
