@@ -35,23 +35,6 @@ func (c *Config) Check() error {
 	return errors.Join(append(faults, c.checkListeners()...)...)
 }
 
-func (c *Config) checkListeners() (faults []error) {
-	names, addresses := map[string]bool{}, map[string]string{}
-	for i := range c.Listeners {
-		l := &c.Listeners[i]
-		if other, taken := addresses[l.Address]; taken {
-			faults = append(faults, fmt.Errorf("listener %q: address: %s is that of listener %q", l.Name, l.Address, other))
-		}
-		addresses[l.Address] = l.Name
-		if names[l.Name] {
-			faults = append(faults, fmt.Errorf("listener %q appears twice", l.Name))
-		}
-		names[l.Name] = true
-		faults = append(faults, c.checkListener(l)...)
-	}
-	return faults
-}
-
 // checker collects the faults of one object.
 type checker struct {
 	config *Config
@@ -241,27 +224,6 @@ func (c *Config) checkCluster(name string) []error {
 	}
 	if e := cluster.Errors; e != nil && (!(e.Share > 0) || e.Share > 1) {
 		k.addf("error_breaker.share", "%v is not above 0 and at most 1", e.Share)
-	}
-	return k.faults
-}
-
-func (c *Config) checkListener(l *Listener) []error {
-	k := &checker{config: c, object: fmt.Sprintf("listener %q", l.Name)}
-	if l.Address == "" {
-		k.addf("address", "is missing")
-	}
-	if l.TLS == nil {
-		return k.faults
-	}
-	if len(l.TLS.Certificates) == 0 {
-		k.addf("tls.certificates", "must name a secret")
-	}
-	for i, name := range l.TLS.Certificates {
-		k.certificate(fmt.Sprintf("tls.certificates[%d]", i), name)
-	}
-	k.authority("tls.client_ca", l.TLS.ClientCA)
-	if l.TLS.RequireClient && l.TLS.ClientCA == "" {
-		k.addf("tls.require_client", "needs tls.client_ca")
 	}
 	return k.faults
 }

@@ -7,6 +7,7 @@
 //	policy.go   what is done to requests of a route
 //	cluster.go  upstream clusters: endpoints, balancing, health, bounds
 //	check.go    what must hold before a Config is put in force
+//	listener.go what must hold of its listeners
 //	match.go    which route a request takes: router.go by host, tree.go by path,
 //	            condition.go by header and query
 //	template.go the path that the target sees

@@ -98,9 +98,12 @@ const longestHost = 255
 // table prefers the exact name, then the longest wildcard, then `*`.
 func (c *Config) table(host []byte) *table {
 	c.Compile()
+	r := &c.router
+	if len(r.exact)+len(r.wildcard) == 0 {
+		return r.any
+	}
 	var buffer [longestHost]byte
 	name := bareHost(buffer[:0], host)
-	r := &c.router
 	if len(r.exact) > 0 {
 		if t := r.exact[string(name)]; t != nil {
 			return t

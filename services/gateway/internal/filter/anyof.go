@@ -69,7 +69,7 @@ func (e *Env) compileWay(policy *edge.Authentication, config *edge.Config) (w wa
 		if header == "" {
 			header = exchange.XAPIKey.String()
 		}
-		return w, "an API key in " + header, `ApiKey header="` + header + `"`, nil
+		return w, "an API key in " + header, string(w.keys.challenge), nil
 	case policy.ClientCert != nil:
 		if w.cert, err = compileClientCert(policy.ClientCert); err != nil {
 			return w, "", "", fmt.Errorf("client_certificate: %w", err)

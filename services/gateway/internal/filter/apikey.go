@@ -14,10 +14,11 @@ import (
 // another says nothing of the keys, so that the time of a look-up gives none
 // away.
 type apiKeys struct {
-	owners   map[[32]byte]string
-	header   fieldName
-	query    string
-	optional bool
+	owners    map[[32]byte]string
+	header    fieldName
+	query     string
+	optional  bool
+	challenge []byte // of answers with 401
 }
 
 func compileAPIKey(policy *edge.APIKey, config *edge.Config) (*apiKeys, error) {
@@ -39,6 +40,10 @@ func compileAPIKey(policy *edge.APIKey, config *edge.Config) (*apiKeys, error) {
 		return nil, fmt.Errorf("header: %q is not a header name", header)
 	}
 	k := &apiKeys{owners: map[[32]byte]string{}, header: nameOf(header), query: policy.Query, optional: policy.Optional}
+	k.challenge = []byte(`ApiKey header="` + header + `"`)
+	if k.header.id == exchange.Authorization {
+		k.challenge = bearerChallenge
+	}
 	for owner, digest := range secret.APIKeys {
 		if _, twice := k.owners[digest]; twice {
 			return nil, errors.New("secret: two owners have the same key")
@@ -74,12 +79,12 @@ func (c *Chain) apiKey(x *exchange.Exchange) bool {
 		if k.optional {
 			return true
 		}
-		c.unauthenticated(x, "an API key is asked for here", causeNoKey)
+		c.challenge(x, "an API key is asked for here", causeNoKey, k.challenge)
 		return false
 	}
 	owner, known := k.owners[sha256.Sum256(key)]
 	if !known {
-		c.unauthenticated(x, "the API key is not known", causeKey)
+		c.challenge(x, "the API key is not known", causeKey, k.challenge)
 		return false
 	}
 	x.Subject = x.Arena.CopyString(owner)

@@ -267,6 +267,8 @@ func TestAPIKeys(t *testing.T) {
 		{policy(false, ""), "GET /x", nil, 401, ""},
 		{policy(true, ""), "GET /x?q=%2", nil, 0, "q=%2"},
 		{policy(true, ""), "GET /x", []string{"x-api-key", "s3cret kez"}, 401, ""},
+		{policy(false, "X-Partner"), "GET /x", nil, 401, ""},
+		{policy(false, "Authorization"), "GET /x", []string{"Authorization", "Bearer other"}, 401, ""},
 	} {
 		verdict, x := h.run(h.compile(t, c.policy), request(c.target, c.header...))
 		if got := x.Response.Status; got != c.status || (verdict == filter.Next) != (c.status == 0) {
@@ -281,6 +283,10 @@ func TestAPIKeys(t *testing.T) {
 		}
 		if x.Request.Fields.Has(exchange.XAPIKey) || get(x.Request.Fields, "X-Partner") != "" {
 			t.Errorf("%s %v: the key goes further", c.target, c.header)
+		}
+		challenge := map[string]string{"": `ApiKey header="X-Api-Key"`, "X-Partner": `ApiKey header="X-Partner"`, "Authorization": "Bearer"}[c.policy.APIKey.Header]
+		if got := get(x.Response.Fields, "WWW-Authenticate"); c.status == 401 && got != challenge {
+			t.Errorf("%s %v: challenge %q, want %q", c.target, c.header, got, challenge)
 		}
 	}
 }

@@ -46,7 +46,13 @@ func (c *Chain) refuse(x *exchange.Exchange, status int, code, message string, w
 
 var bearerChallenge = []byte("Bearer")
 
+// unauthenticated asks for a bearer token.
 func (c *Chain) unauthenticated(x *exchange.Exchange, message string, why cause) {
+	c.challenge(x, message, why, bearerChallenge)
+}
+
+// challenge asks for what a challenge of RFC 9110, section 11.3, says.
+func (c *Chain) challenge(x *exchange.Exchange, message string, why cause, challenge []byte) {
 	c.refuse(x, http.StatusUnauthorized, "unauthenticated", message, why)
-	x.Response.Fields.Set(exchange.WWWAuthenticate, bearerChallenge)
+	x.Response.Fields.Set(exchange.WWWAuthenticate, challenge)
 }
