@@ -99,7 +99,7 @@ func (p *process) wait(ctx context.Context, failed <-chan error) (cause, err err
 		return nil, err
 	}
 	if replaced != nil {
-		defer p.settings.succession.upgrade.run(ctx, p.log)()
+		defer p.settings.succession.upgrade.run(ctx, p.log, p.registry)()
 	}
 	select {
 	case <-ctx.Done():

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // upgrade starts a successor by signal: the program that is at this process's
@@ -16,6 +18,7 @@ import (
 type upgrade struct {
 	signals chan os.Signal // nil: none asks for it on this system
 	program string         // as it was called, made absolute: the link, not what it led to
+	failed  prometheus.Counter
 }
 
 // listen begins to take signals, so that one that comes early is not the end
@@ -40,6 +43,10 @@ func (u *upgrade) listen() error {
 // successor outlives this process; one that ends before it serves is logged,
 // and nothing has changed.
 func (u *upgrade) serve(ctx context.Context, log *slog.Logger) {
+	fail := func(sentence string, err error) {
+		u.failed.Inc()
+		log.Error(sentence, "program", u.program, "err", err)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -48,14 +55,14 @@ func (u *upgrade) serve(ctx context.Context, log *slog.Logger) {
 		}
 		ended, err := u.start(log)
 		if err != nil {
-			log.Error("successor cannot be started", "program", u.program, "err", err)
+			fail("successor cannot be started; this process goes on", err)
 			continue
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case err := <-ended:
-			log.Error("successor ended before it served; this process goes on", "program", u.program, "err", err)
+			fail("successor ended before it served; this process goes on", err)
 		}
 		select { // asked for while that one started
 		case <-u.signals:
@@ -86,10 +93,15 @@ func (u *upgrade) start(log *slog.Logger) (ended <-chan error, err error) {
 }
 
 // run serves in the background until stop is called.
-func (u *upgrade) run(ctx context.Context, log *slog.Logger) (stop func()) {
+func (u *upgrade) run(ctx context.Context, log *slog.Logger, registerer prometheus.Registerer) (stop func()) {
 	if u.signals == nil {
 		return func() {}
 	}
+	u.failed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "backlot_process_successor_failures_total",
+		Help: "Successors that a signal asked for and that could not be started, or ended before they served.",
+	})
+	registerer.MustRegister(u.failed)
 	ctx, cancel := context.WithCancel(ctx)
 	var worker sync.WaitGroup
 	worker.Go(func() { u.serve(ctx, log) })

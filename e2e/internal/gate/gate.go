@@ -98,7 +98,19 @@ func (g *Gate) key() string { return filepath.Join(g.dir, "cluster.key") }
 // that runs, and waits until it is ready.
 func (g *Gate) Start() *cluster.Process {
 	g.t.Helper()
-	p := g.StartAnyway()
+	return g.StartProgram(g.Program())
+}
+
+// Program is the path of the gateway's binary, which all tests share.
+func (g *Gate) Program() string {
+	g.t.Helper()
+	return cluster.Build(g.t, variant(), "services/gateway/cmd/gateway")
+}
+
+// StartProgram is Start with a binary of the test's own.
+func (g *Gate) StartProgram(program string) *cluster.Process {
+	g.t.Helper()
+	p := g.start(program, nil)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.After(time.Minute)
@@ -117,7 +129,12 @@ func (g *Gate) Start() *cluster.Process {
 // StartAnyway is Start without waiting; more flags come last.
 func (g *Gate) StartAnyway(more ...string) *cluster.Process {
 	g.t.Helper()
-	return cluster.Start(g.t, cluster.Build(g.t, variant(), "services/gateway/cmd/gateway"), append([]string{
+	return g.start(g.Program(), more)
+}
+
+func (g *Gate) start(program string, more []string) *cluster.Process {
+	g.t.Helper()
+	return cluster.Start(g.t, program, append([]string{
 		"--data-dir", filepath.Join(g.dir, "gateway"), "--cluster-key-file", g.key(), "--configstore", g.store,
 		"--gateway.listen", g.Address, "--gateway.rpc-listen", g.control, "--gateway.kitex-listen", "",
 		"--gateway.default-routes=false", "--ops-listen", g.Ops, "--takeover", "--log-level", "debug",
