@@ -12,6 +12,9 @@ const (
 	// apart is the share of a batch's time that has no end in it at the least:
 	// what ends closer together is of one batch.
 	apart = 0.1
+	// outlier is how many times as long as others a batch is at most believed to
+	// take.
+	outlier = 4
 )
 
 // batches learns what batches take by what is in them. Their ends show which
@@ -28,6 +31,8 @@ type batches struct {
 	first time.Time // the first end of this one
 	last  time.Time // the last one
 	units int       // that have ended in this batch
+
+	stalled bool // the batch before took longer than is believed
 }
 
 func newBatches() batches { return batches{size: 1, time: float64(firstEach)} }
@@ -59,6 +64,10 @@ func (b *batches) learn() {
 		return
 	}
 	took := max(0, b.last.Sub(b.began))
+	longest := b.longest()
+	if b.stalled = took > longest && !b.stalled; b.stalled {
+		took = longest
+	}
 	size, spent := float64(b.units), float64(min(took, adaptTime))
 	quick, slow := weight(took), float64(took)/float64(took+slopeTime)
 	b.units = 0
@@ -71,6 +80,10 @@ func (b *batches) learn() {
 	b.size += quick * (size - b.size)
 	b.time += quick * (spent - b.time)
 }
+
+// longest is the most that is believed of one batch. One that stalls does not
+// tell what the next will take; a second one does.
+func (b *batches) longest() time.Duration { return time.Duration(outlier * b.time) }
 
 // slope is what a further unit takes, in ns.
 func (b *batches) slope() float64 {

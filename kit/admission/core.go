@@ -223,7 +223,7 @@ func (c *core) finish(now time.Time, j *job, outcome Outcome) {
 	if outcome == Undecided {
 		c.meter.cut(c.flying > 0) // nothing was done
 	} else {
-		c.meter.end(now, j, c.flying > 0, starving)
+		c.meter.end(now, j, c.flying > 0, starving, c.batches.longest())
 		c.batches.end(now, j)
 		c.batch = c.inFlight
 	}

@@ -28,7 +28,6 @@ type meter struct {
 	time    float64 // ns of samples, the older the less
 	work    float64 // units in them
 	decided float64 // decided ones among these
-	gap     float64 // ns between ends, smoothed
 	margin  float64
 
 	busy     bool
@@ -63,13 +62,12 @@ func (m *meter) begin(now time.Time) (first bool) {
 }
 
 // end tells that units are done, whether anything else is being done, and
-// whether too little is.
-func (m *meter) end(now time.Time, j *job, busy, starving bool) {
+// whether too little is. It is not believed that it took longer than longest.
+func (m *meter) end(now time.Time, j *job, busy, starving bool, longest time.Duration) {
 	took := max(0, now.Sub(m.since))
 	m.since = now
 	m.sample += took
-	m.gap += (float64(took) - m.gap) * weight(took)
-	m.flight += (float64(now.Sub(j.begun)) - m.flight) * weight(took)
+	m.flight += (float64(now.Sub(j.begun)) - m.flight) * weight(min(took, longest))
 	m.units += j.Cost
 	if j.Decided {
 		m.decides += j.Cost
