@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ import (
 	"github.com/backlot-video/backlot/bench/internal/process"
 )
 
-// figures are what the load program tells, the best of several rounds.
+// figures are what the load program tells of a round.
 type figures struct {
 	Requests int     `json:"requests"`
 	Seconds  float64 `json:"seconds"`
@@ -31,15 +32,24 @@ type figures struct {
 	perSecond float64
 }
 
-// rounded takes each figure from the better round: noise only adds.
-func (f *figures) rounded(g figures) {
-	if f.Requests == 0 {
-		*f = g
-		return
+// middle is the median of each figure over rounds: neither one that was lucky
+// nor one that was disturbed counts.
+func middle(rounds []figures) figures {
+	median := func(of func(f figures) float64) float64 {
+		values := make([]float64, len(rounds))
+		for i, f := range rounds {
+			values[i] = of(f)
+		}
+		slices.Sort(values)
+		n := len(values)
+		return (values[(n-1)/2] + values[n/2]) / 2
 	}
-	f.Requests += g.Requests
-	f.cost, f.perSecond = min(f.cost, g.cost), max(f.perSecond, g.perSecond)
-	f.P50, f.P99 = min(f.P50, g.P50), min(f.P99, g.P99)
+	return figures{
+		P50:       median(func(f figures) float64 { return f.P50 }),
+		P99:       median(func(f figures) float64 { return f.P99 }),
+		cost:      median(func(f figures) float64 { return f.cost }),
+		perSecond: median(func(f figures) float64 { return f.perSecond }),
+	}
 }
 
 // run compares the contenders of a scenario. Those that are not installed are
@@ -82,23 +92,24 @@ func (s scenario) turns(r *rig) ([]named, error) {
 		}
 		proxies[i] = p
 	}
-	best := make([]figures, len(proxies))
-	for range s.rounds {
-		for i, p := range proxies {
-			if p == nil {
+	rounds := make([][]figures, len(proxies))
+	for n := range s.rounds {
+		for turn := range proxies { // each begins a round in its turn
+			i := (turn + n) % len(proxies)
+			if proxies[i] == nil {
 				continue
 			}
-			got, err := s.load(r, p, s.contenders[i])
+			got, err := s.load(r, proxies[i], s.contenders[i])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.contenders[i].name, err)
 			}
-			best[i].rounded(got)
+			rounds[i] = append(rounds[i], got)
 		}
 	}
 	var all []named
 	for i, c := range s.contenders {
 		if proxies[i] != nil {
-			all = append(all, named{version(c.name), best[i]})
+			all = append(all, named{version(c.name), middle(rounds[i])})
 		}
 	}
 	return all, nil
