@@ -4,28 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
-)
 
-// validator compiles a message type's rules at its first use.
-var validator = sync.OnceValues(func() (protovalidate.Validator, error) {
-	return protovalidate.New()
-})
+	"github.com/backlot-video/backlot/kit/schema"
+)
 
 // Validate returns nil or an InvalidArgument that names each field at fault:
 // "prices[0].minor: must be greater than 0", with the violations as a detail.
 // Servers do so with every request; it is for handlers whose requests carry
 // others.
 func Validate(message proto.Message) error {
-	rules, err := validator()
-	if err != nil {
-		return fmt.Errorf("make validator: %w", err)
-	}
-	err = rules.Validate(message)
+	err := schema.Validate(message)
 	if err == nil {
 		return nil
 	}

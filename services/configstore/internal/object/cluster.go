@@ -9,19 +9,21 @@ import (
 )
 
 func (f *finder) cluster(c *gatewayv1.Cluster) {
-	seen := map[string]bool{}
-	once := func(path, address string) {
-		f.address(path, address)
+	seen := make(map[string]bool, len(c.GetStatic().GetAddresses())+len(c.GetStatic().GetEndpoints()))
+	once := func(list string, n int, field, address string) {
+		if !isAddress(address) {
+			f.address(at(list, n)+field, address)
+		}
 		if seen[address] {
-			f.addf(path, "%q is given twice; for a larger share use endpoints with a weight", address)
+			f.addf(at(list, n)+field, "%q is given twice; for a larger share use endpoints with a weight", address)
 		}
 		seen[address] = true
 	}
 	for n, address := range c.GetStatic().GetAddresses() {
-		once(at("static.addresses", n), address)
+		once("static.addresses", n, "", address)
 	}
 	for n, endpoint := range c.GetStatic().GetEndpoints() {
-		once(at("static.endpoints", n)+".address", endpoint.GetAddress())
+		once("static.endpoints", n, ".address", endpoint.GetAddress())
 	}
 	if name := c.GetTls().GetServerName(); c.GetTls() != nil && !isHost(name) {
 		f.addf("tls.server_name", "%q is no host name", name)

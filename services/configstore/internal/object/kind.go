@@ -17,6 +17,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/backlot-video/backlot/kit/schema"
 )
 
 // Kind is a registered type of object.
@@ -144,7 +146,7 @@ func (k *Kinds) Check(kindName string, spec *anypb.Any, path string) (proto.Mess
 
 // broken tells which of the schema's rules the message breaks.
 func broken(message proto.Message) Faults {
-	err := protovalidate.GlobalValidator.Validate(message)
+	err := schema.Validate(message)
 	var invalid *protovalidate.ValidationError
 	switch {
 	case err == nil:
@@ -181,6 +183,9 @@ func unknownFields(message protoreflect.Message, path string) Faults {
 		rest = rest[size:]
 	}
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		if field.Message() == nil {
+			return true
+		}
 		at := strings.TrimPrefix(path+"."+string(field.Name()), ".")
 		switch {
 		case field.IsMap():
@@ -190,7 +195,6 @@ func unknownFields(message protoreflect.Message, path string) Faults {
 					return true
 				})
 			}
-		case field.Message() == nil:
 		case field.IsList():
 			for n := range value.List().Len() {
 				faults = append(faults, unknownFields(value.List().Get(n).Message(), fmt.Sprintf("%s[%d]", at, n))...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -24,12 +25,12 @@ func (s *Store) check(request Request) ([]*change, error) {
 	for n, raw := range request.Changes {
 		c := &change{expected: raw.GetExpectedRevision()}
 		if put := raw.GetPut(); put != nil {
-			c.path = fmt.Sprintf("changes[%d].put", n)
+			c.path = "changes[" + strconv.Itoa(n) + "].put"
 			c.key = keyOf(request.Tenant, put.GetKey())
 			total += len(put.GetSpec().GetValue())
 			faults = append(faults, s.checkPut(c, put)...)
 		} else {
-			c.path = fmt.Sprintf("changes[%d].delete", n)
+			c.path = "changes[" + strconv.Itoa(n) + "].delete"
 			c.key = keyOf(request.Tenant, raw.GetDelete())
 			if err := s.knownKind(c.key.Kind, c.path+".kind"); err != nil {
 				var unknown object.Faults

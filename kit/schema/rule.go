@@ -1,0 +1,199 @@
+package schema
+
+import (
+	"math"
+	"regexp"
+	"time"
+	"unicode/utf8"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// rule tells of a field's value that it plainly holds. Where it does not, the
+// value may hold all the same.
+type rule interface {
+	holds(value protoreflect.Value) bool
+}
+
+// ruleOf is the rule of a field, nil where any part of it is not known here.
+func ruleOf(field protoreflect.FieldDescriptor) rule {
+	rules, err := protovalidate.ResolveFieldRules(field)
+	if err != nil || rules == nil {
+		return nil
+	}
+	switch {
+	case field.IsMap():
+		if only(rules, "map") && only(rules.GetMap(), "min_pairs", "max_pairs", "keys", "values") {
+			return pairsOf(field, rules.GetMap())
+		}
+	case field.IsList():
+		if only(rules, "repeated") && only(rules.GetRepeated(), "min_items", "max_items", "items") && field.Kind() == protoreflect.StringKind {
+			return itemsOf(rules.GetRepeated())
+		}
+	case only(rules, "duration") && only(rules.GetDuration(), "gte", "lte", "gt", "lt"):
+		return spanOf(rules.GetDuration())
+	}
+	return nil
+}
+
+// only tells that a message has no other fields than these.
+func only(message proto.Message, names ...protoreflect.Name) bool {
+	is := len(message.ProtoReflect().GetUnknown()) == 0
+	message.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		known := false
+		for _, name := range names {
+			known = known || field.Name() == name && !field.IsExtension()
+		}
+		is = is && known
+		return is
+	})
+	return is
+}
+
+// text is a rule of strings: lengths in characters, and a pattern.
+type text struct {
+	least, most int
+	pattern     *regexp.Regexp // nil: any
+}
+
+// textOf is nil where the rules of an element are not known.
+func textOf(rules *validate.FieldRules) *text {
+	if !only(rules, "string") || !only(rules.GetString(), "min_len", "max_len", "pattern") {
+		return nil
+	}
+	of := rules.GetString()
+	t := &text{least: number(of.GetMinLen()), most: math.MaxInt}
+	if of.HasMaxLen() {
+		t.most = number(of.GetMaxLen())
+	}
+	if of.HasPattern() {
+		var err error
+		if t.pattern, err = regexp.Compile(of.GetPattern()); err != nil {
+			return nil
+		}
+	}
+	return t
+}
+
+// number is a bound that is multiplied below.
+func number(n uint64) int { return int(min(n, math.MaxInt>>3)) }
+
+func (t *text) holds(s string) bool {
+	// Bytes are at least as many as characters, and at most four times.
+	if len(s) > t.most || len(s) < t.least*utf8.UTFMax {
+		if n := utf8.RuneCountInString(s); n > t.most || n < t.least {
+			return false
+		}
+	}
+	return t.pattern == nil || t.pattern.MatchString(s)
+}
+
+// items is a rule of lists of strings.
+type items struct {
+	least, most int
+	item        *text // nil: any
+}
+
+func itemsOf(rules *validate.RepeatedRules) rule {
+	i := &items{least: number(rules.GetMinItems()), most: math.MaxInt}
+	if rules.HasMaxItems() {
+		i.most = number(rules.GetMaxItems())
+	}
+	if rules.HasItems() {
+		if i.item = textOf(rules.GetItems()); i.item == nil {
+			return nil
+		}
+	}
+	return i
+}
+
+func (i *items) holds(value protoreflect.Value) bool {
+	list := value.List()
+	length := list.Len()
+	if length < i.least || length > i.most {
+		return false
+	}
+	for n := range length {
+		if i.item != nil && !i.item.holds(list.Get(n).String()) {
+			return false
+		}
+	}
+	return true
+}
+
+// pairs is a rule of maps of strings by strings.
+type pairs struct {
+	least, most int
+	key, value  *text // nil: any
+}
+
+func pairsOf(field protoreflect.FieldDescriptor, rules *validate.MapRules) rule {
+	if field.MapKey().Kind() != protoreflect.StringKind || field.MapValue().Kind() != protoreflect.StringKind {
+		return nil
+	}
+	p := &pairs{least: number(rules.GetMinPairs()), most: math.MaxInt}
+	if rules.HasMaxPairs() {
+		p.most = number(rules.GetMaxPairs())
+	}
+	if rules.HasKeys() {
+		if p.key = textOf(rules.GetKeys()); p.key == nil {
+			return nil
+		}
+	}
+	if rules.HasValues() {
+		if p.value = textOf(rules.GetValues()); p.value == nil {
+			return nil
+		}
+	}
+	return p
+}
+
+func (p *pairs) holds(value protoreflect.Value) bool {
+	all := value.Map()
+	hold := all.Len() >= p.least && all.Len() <= p.most
+	if !hold || all.Len() == 0 {
+		return hold
+	}
+	all.Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
+		hold = (p.key == nil || p.key.holds(key.String())) && (p.value == nil || p.value.holds(value.String()))
+		return hold
+	})
+	return hold
+}
+
+// span is a rule of durations: both bounds hold.
+type span struct{ from, to time.Duration }
+
+func spanOf(rules *validate.DurationRules) rule {
+	s := span{math.MinInt64, math.MaxInt64}
+	if least := rules.GetGte(); least != nil {
+		s.from = least.AsDuration()
+	} else if least = rules.GetGt(); least != nil {
+		s.from = least.AsDuration() + 1
+	}
+	if most := rules.GetLte(); most != nil {
+		s.to = most.AsDuration()
+	} else if most = rules.GetLt(); most != nil {
+		s.to = most.AsDuration() - 1
+	}
+	if s.from > s.to {
+		return nil // it means what is outside of both
+	}
+	return s
+}
+
+// maxSeconds is far within what a time.Duration can hold.
+const maxSeconds = math.MaxInt32
+
+func (s span) holds(value protoreflect.Value) bool {
+	d, is := value.Message().Interface().(*durationpb.Duration)
+	if !is || !d.IsValid() || d.GetSeconds() > maxSeconds || d.GetSeconds() < -maxSeconds {
+		return false
+	}
+	took := d.AsDuration()
+	return took >= s.from && took <= s.to
+}
