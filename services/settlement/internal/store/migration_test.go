@@ -16,12 +16,12 @@ import (
 	backlotsql "github.com/backlot-video/backlot/sql"
 )
 
-// firstMigrations are those of the first release.
-func firstMigrations(t *testing.T) fs.FS {
+// migrations are some of settlement's.
+func migrations(t *testing.T, names ...string) fs.FS {
 	t.Helper()
 	all := backlotsql.Migrations("settlement")
 	kept := fstest.MapFS{}
-	for _, name := range []string{"00001_kit.sql", "00100_settlement.sql"} {
+	for _, name := range names {
 		text, err := fs.ReadFile(all, name)
 		if err != nil {
 			t.Fatal(err)
@@ -37,7 +37,7 @@ func TestLedgerOfTheFirstReleaseIsMigrated(t *testing.T) {
 	for _, dialect := range []database.Dialect{database.SQLite, database.PostgreSQL} {
 		t.Run(string(dialect), func(t *testing.T) {
 			cfg := databasetest.Config(t, dialect, "settlement")
-			old, err := database.Open(t.Context(), cfg, firstMigrations(t))
+			old, err := database.Open(t.Context(), cfg, migrations(t, "00001_kit.sql", "00100_settlement.sql"))
 			if err != nil {
 				t.Fatal(err)
 			}

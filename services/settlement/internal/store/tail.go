@@ -27,9 +27,9 @@ type tails struct {
 	all map[int64]*tail // by number of the ledger
 }
 
-// maxTails bounds the ledgers whose tails are remembered, of some 2 MB each
+// maxTails bounds the ledgers whose tails are remembered, of some 8 MB each
 // where they are busy.
-const maxTails = 256
+const maxTails = 64
 
 func (s *tails) of(number int64) *tail {
 	s.mu.Lock()
