@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
@@ -10,7 +11,8 @@ import (
 )
 
 // ahead is a batch that is applied to the books before the one before it is
-// committed, and written by a goroutine of its own. It holds nothing but
+// committed, and written by a goroutine of its own; on PostgreSQL its rows go
+// there while the one before waits for the disk. It holds nothing but
 // transfers that are booked or pended at accounts that the writer remembers:
 // such calls need no reading. Where the batch before it fails, so does what was
 // applied on top of it: nobody was answered, and both are done again, one after
@@ -23,6 +25,11 @@ type ahead struct {
 	changes ledger.Changes
 	batch   *store.Batch
 	begun   time.Time
+
+	before  *ahead        // that is flying, too; nil once it does not matter
+	held    chan struct{} // closed when nothing but the commit is left, on a database where that can overlap
+	written chan struct{} // closed when err says what came of it
+	landed  chan struct{} // closed when its callers are answered, unless they are to be tried again
 	err     error
 }
 
@@ -71,22 +78,38 @@ func (w *writer) join(c *waiting) bool {
 	return true
 }
 
-// launch has the batch that was made written. None is being written.
+// launch has the batch that was made written.
 func (w *writer) launch() {
 	m := w.making
 	m.begun = w.engine.config.Clock()
 	m.changes = w.book.Changes().Detached()
 	m.ledger = w.engine.store.After(m.ledger, m.changes, m.ledger.UpdatedAt)
 	m.batch = store.NewBatch(m.ledger, w.book, m.changes)
-	w.tip, w.making, w.flying = m.ledger, nil, m
+	m.held, m.written, m.landed = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	if len(w.flying) > 0 {
+		m.before = w.flying[len(w.flying)-1]
+	}
+	w.tip, w.making, w.flying = m.ledger, nil, append(w.flying, m)
 	w.engine.metrics.ahead.Inc()
 	w.shrink()
 	go func() {
-		if m.err = w.fly(m); m.err == nil {
+		defer w.wake()
+		m.err = w.fly(m)
+		m.before = nil
+		close(m.written)
+		if m.err == nil {
 			w.finish(m, nil)
 		}
-		w.landed <- struct{}{}
+		close(m.landed)
 	}()
+}
+
+// wake has the writer look at what is flying.
+func (w *writer) wake() {
+	select {
+	case w.news <- struct{}{}:
+	default: // it will look anyway
+	}
 }
 
 // fly writes a batch. It touches nothing that the writer changes meanwhile.
@@ -95,17 +118,55 @@ func (w *writer) fly(m *ahead) error {
 	if err != nil {
 		return err
 	}
-	err = w.engine.store.Write(context.Background(), func(ctx context.Context, session *store.Session) error {
-		fresh, err := session.WriteAhead(ctx, m.batch, facts)
-		if err == nil && !fresh {
-			err = errTaken
-		}
-		return err
-	})
+	fresh, err := w.engine.store.WriteAhead(context.Background(), m.batch, facts, store.Turn{Await: m.await, Held: func() {
+		close(m.held)
+		w.wake()
+	}})
+	if err == nil && !fresh {
+		err = errTaken
+	}
 	if err == nil && len(facts) > 0 {
 		w.engine.config.Told()
 	}
 	return err
+}
+
+// await returns when the batch before is committed, or an error if it failed.
+func (m *ahead) await() error {
+	if m.before == nil {
+		return nil
+	}
+	<-m.before.written
+	if m.before.err != nil {
+		return fmt.Errorf("%w: the batch before was not written", store.ErrMoved)
+	}
+	return nil
+}
+
+// isClosed tells whether a channel that is only ever closed is.
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// room tells whether a batch may be launched: none is flying, or one that only
+// its commit keeps.
+func (w *writer) room() bool {
+	return len(w.flying) == 0 || len(w.flying) == 1 && isClosed(w.flying[0].held)
+}
+
+// look takes in what has landed and launches what was made.
+func (w *writer) look() {
+	for len(w.flying) > 0 && isClosed(w.flying[0].landed) {
+		w.land()
+	}
+	if w.making != nil && w.room() {
+		w.launch()
+	}
 }
 
 // finish answers the callers of a batch that was written, or failed.
@@ -120,19 +181,27 @@ func (w *writer) finish(m *ahead, err error) {
 			c.answer(m.results[i], nil)
 		}
 	}
-	w.measure(w.engine.config.Clock().Sub(m.begun), m.size)
+	now := w.engine.config.Clock()
+	begun := max(m.begun.UnixNano(), w.ended.Swap(now.UnixNano())) // two that overlap share the time
+	w.measure(time.Duration(now.UnixNano()-begun), m.size)
 }
 
-// land takes in what came of the batch that was written. Where others have
-// written, or knew its keys, it is done again.
+// land waits for the first batch that is flying and takes in what came of it.
+// Where others have written, or knew its keys, it is done again; so are, in
+// order, those that were applied on top of one that failed.
 func (w *writer) land() {
-	m, next := w.flying, w.making
-	w.flying = nil
+	m := w.flying[0]
+	<-m.landed
+	w.flying = append(w.flying[:0], w.flying[1:]...)
 	if m.err == nil {
 		return
 	}
+	later, next := w.flying, w.making
+	for _, other := range later {
+		<-other.landed
+	}
 	w.forget()
-	w.making = nil
+	w.flying, w.making = nil, nil
 	if again(m.err) {
 		w.engine.metrics.redone.Inc()
 		if errors.Is(m.err, errTaken) {
@@ -146,16 +215,18 @@ func (w *writer) land() {
 		w.finish(m, w.failed(m.err))
 	}
 	if next != nil {
-		w.batch = append(w.batch[:0], next.calls...)
+		later = append(later, next)
+	}
+	for _, other := range later {
+		w.batch = append(w.batch[:0], other.calls...)
 		w.commit()
 	}
 }
 
-// settle waits for the batch that is being written, takes back what was applied
-// ahead of it, and returns the calls that are to be done again.
+// settle waits for what is flying, takes back what was applied ahead of it, and
+// returns the calls that are to be done again.
 func (w *writer) settle() []*waiting {
-	if w.flying != nil {
-		<-w.landed
+	for len(w.flying) > 0 {
 		w.land()
 	}
 	m := w.making

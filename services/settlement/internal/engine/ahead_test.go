@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,18 +103,16 @@ func TestBatchAheadOfOneThatFailsIsDoneAgain(t *testing.T) {
 		suite(t, func(f *fixture) {
 			f.purses()
 			f.must(pay(ledger.ActionBook, "fund", "source", "a", 100))
-			started, goOn := make(chan struct{}), make(chan error)
+			started, goOn := make(chan struct{}, 1), make(chan error)
+			var once atomic.Bool // it may be done again
 			registry := prometheus.NewRegistry()
 			held := f.engine(engine.Config{Registerer: registry, Tell: func(
 				ctx context.Context, tenantID, currency string, at time.Time, posted []*ledger.Transfer,
 			) ([]store.Fact, error) {
-				if posted[0].IdempotencyKey == "first" && posted[0].Postings[0].Amount == usd(60) {
-					select {
-					case started <- struct{}{}:
-						if err := <-goOn; err != nil {
-							return nil, err
-						}
-					default: // it is done again
+				if posted[0].IdempotencyKey == "first" && posted[0].Postings[0].Amount == usd(60) && once.CompareAndSwap(false, true) {
+					started <- struct{}{}
+					if err := <-goOn; err != nil {
+						return nil, err
 					}
 				}
 				return f.tell(ctx, tenantID, currency, at, posted)

@@ -27,14 +27,15 @@ type writer struct {
 	ids        *ids
 	batch      []*waiting
 	making     *ahead        // nil where none is being made
-	flying     *ahead        // nil where none is being written
-	landed     chan struct{} // told when flying was written, or failed
+	flying     []*ahead      // being written: none, one, or two where commits overlap
+	news       chan struct{} // of length 1: told when something changed with those
 
+	ended                    atomic.Int64 // ns, when the last one that was applied ahead was written
 	each, perBatch, requests atomic.Int64 // smoothed: ns a request, ns a batch, milli-requests a batch
 }
 
 func newWriter(e *Engine, key ledgerKey) *writer {
-	return &writer{engine: e, key: key, queue: make(chan *waiting, e.config.QueueLimit), ids: newIDs(e.config.Clock), landed: make(chan struct{}, 1)}
+	return &writer{engine: e, key: key, queue: make(chan *waiting, e.config.QueueLimit), ids: newIDs(e.config.Clock), news: make(chan struct{}, 1)}
 }
 
 // offer puts a call into the queue, or returns ledger.ErrBusy. engine.mu is
@@ -75,13 +76,10 @@ func (w *writer) run() {
 			}
 			w.accept(first)
 			idle.Reset(w.engine.config.Idle)
-		case <-w.landed:
-			w.land()
-			if w.making != nil {
-				w.launch()
-			}
+		case <-w.news:
+			w.look()
 		case <-idle.C:
-			if w.flying == nil && w.engine.retire(w) {
+			if len(w.flying) == 0 && w.engine.retire(w) {
 				return
 			}
 			idle.Reset(w.engine.config.Idle)
@@ -103,7 +101,7 @@ func (w *writer) accept(first *waiting) {
 		first = w.gather(w.settle(), first)
 		w.commit()
 	}
-	if w.making != nil && w.flying == nil {
+	if w.making != nil && w.room() {
 		w.launch()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,11 +17,16 @@ import (
 	"github.com/backlot-video/backlot/sql/gen/settlementpg"
 )
 
-// uniqueViolation is PostgreSQL's code of a key that is taken.
-const uniqueViolation = "23505"
+// PostgreSQL's codes of a key that is taken, of a lock that another one has, and
+// of two that wait for each other.
+const (
+	uniqueViolation  = "23505"
+	lockNotAvailable = "55P03"
+	deadlockDetected = "40P01"
+)
 
-// chainIndex is that of the places in a ledger's chain.
-const chainIndex = "transfers_chain"
+// chainKeys are those of places in a ledger's chain.
+var chainKeys = []string{"transfers_chain", "moves_key"}
 
 // postgres reads and writes with an array for each column, by native pgx on
 // the connection that the transaction has.
@@ -110,60 +116,81 @@ func (p postgres) byKey(ctx context.Context, l Ledger, keys []string) (found []s
 
 // write sends all statements in one round trip, and transfers in another.
 func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error) {
-	batch := &pgx.Batch{}
-	taken, moved := false, false
-	expect := func(rows int, missing *bool) func(query *pgx.QueuedQuery) {
-		return func(query *pgx.QueuedQuery) {
-			query.Exec(func(tag pgconn.CommandTag) error {
-				if tag.RowsAffected() != int64(rows) {
-					*missing = true
-				}
-				return nil
-			})
-		}
-	}
+	q := &queued{}
 	if w.unlocked {
-		expect(1, &moved)(batch.Queue(settlementdb.LockLedger, l.TenantID, l.Currency))
+		q.expect(1, &q.moved, q.Queue(settlementdb.LockLedger, l.TenantID, l.Currency))
 	}
+	q.rows(l, w)
+	q.expect(1, &q.moved, q.Queue(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted, l.Number, l.Version))
+	err := p.native(func(conn *pgx.Conn) error { return q.send(ctx, conn, l, w) })
+	return q.outcome(err)
+}
+
+// queued is the statements of a batch, and what came of them.
+type queued struct {
+	pgx.Batch
+	taken, moved bool
+}
+
+// expect sets missing where a statement is not about so many rows.
+func (q *queued) expect(rows int, missing *bool, query *pgx.QueuedQuery) {
+	query.Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != int64(rows) {
+			*missing = true
+		}
+		return nil
+	})
+}
+
+// rows queues all but the ledger's row and the new transfers.
+func (q *queued) rows(l Ledger, w *written) {
 	if n := len(w.Opened); n > 0 {
-		expect(n, &taken)(queueAccounts(batch, l, w))
+		q.expect(n, &q.taken, queueAccounts(&q.Batch, l, w))
 	}
 	if n := len(w.Ended); n > 0 {
-		expect(n, &moved)(queueEnded(batch, l, w))
+		q.expect(n, &q.moved, queueEnded(&q.Batch, l, w))
 	}
 	if n := len(w.Held); n > 0 {
-		expect(n, &moved)(queueBalances(batch, w))
+		q.expect(n, &q.moved, queueBalances(&q.Batch, w))
 	}
 	if len(w.Moves) > 0 {
-		queueMoves(batch, l, w)
+		queueMoves(&q.Batch, l, w)
 	}
-	at := w.at.UnixMicro()
 	if len(w.facts) > 0 {
-		p := settlementpg.AddFactsParams{TenantID: l.TenantID, At: at}
+		p := settlementpg.AddFactsParams{TenantID: l.TenantID, At: w.at.UnixMicro()}
 		for _, fact := range w.facts {
 			p.Ids, p.Envelopes = append(p.Ids, fact.ID), append(p.Envelopes, fact.Envelope)
 		}
-		batch.Queue(settlementpg.AddFacts, p.Ids, p.TenantID, p.At, p.Envelopes)
+		q.Queue(settlementpg.AddFacts, p.Ids, p.TenantID, p.At, p.Envelopes)
 	}
-	expect(1, &moved)(batch.Queue(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], at, l.Unsorted, l.Number, l.Version))
-	err := p.native(func(conn *pgx.Conn) error {
-		err := conn.SendBatch(ctx, batch).Close()
-		if err == nil && !moved && !taken && len(w.Added) > 0 {
-			err = copyRows(ctx, conn, l, w)
-		}
-		return err
-	})
+}
+
+// send sends what is queued, and then the new transfers.
+func (q *queued) send(ctx context.Context, conn *pgx.Conn, l Ledger, w *written) error {
+	err := conn.SendBatch(ctx, &q.Batch).Close()
+	if err == nil && !q.moved && !q.taken && len(w.Added) > 0 {
+		err = copyRows(ctx, conn, l, w)
+	}
+	return err
+}
+
+// outcome tells apart what went wrong: ErrMoved, or false where an id or an
+// idempotency key was taken.
+func (q *queued) outcome(err error) (bool, error) {
 	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code == uniqueViolation {
-		if answer.ConstraintName == chainIndex { // another writer has gone on from where this one thought it was
-			return false, ErrMoved
+	if errors.As(err, &answer) {
+		switch {
+		case answer.Code == lockNotAvailable, answer.Code == deadlockDetected,
+			answer.Code == uniqueViolation && slices.Contains(chainKeys, answer.ConstraintName):
+			return false, ErrMoved // another writer is there, or has gone on from where this one thought it was
+		case answer.Code == uniqueViolation:
+			return false, nil
 		}
-		return false, nil
 	}
-	if err == nil && moved && !taken {
+	if err == nil && q.moved && !q.taken {
 		err = ErrMoved
 	}
-	return !taken, err
+	return !q.taken, err
 }
 
 func queueAccounts(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
@@ -218,10 +219,37 @@ func NewBatch(l Ledger, book *ledger.Book, changes ledger.Changes) *Batch {
 	return &Batch{ledger: l, written: newWritten(book, changes, l.UpdatedAt)}
 }
 
-// WriteAhead is Write of a batch that was made without Lock, whose place it
-// takes. It returns ErrMoved, or false, where others have written since the
-// batch before.
-func (s *Session) WriteAhead(ctx context.Context, b *Batch, facts []Fact) (bool, error) {
-	b.written.facts, b.written.unlocked = facts, true
-	return s.write(ctx, b.ledger, &b.written)
+// Turn is how a batch and the one before it, which may not be committed yet,
+// keep their order.
+type Turn struct {
+	Await func() error // returns when the one before is committed, or an error
+	Held  func()       // is called, at most once, when only the commit is left: the next one may begin
 }
+
+// WriteAhead writes a batch that was made without Lock, in a transaction of its
+// own. It returns ErrMoved, or false, where others have written since the batch
+// before; then nothing is written.
+func (s *Store) WriteAhead(ctx context.Context, b *Batch, facts []Fact, turn Turn) (fresh bool, err error) {
+	b.written.facts, b.written.unlocked = facts, true
+	sorts := len(b.written.Moves) > 0 && b.ledger.Unsorted == 0 // it reads what the one before has written
+	if s.db.Dialect() == database.PostgreSQL && !sorts && len(b.written.Restated) == 0 {
+		return s.overlap(ctx, b, turn)
+	}
+	if err := turn.Await(); err != nil {
+		return false, err
+	}
+	err = s.Write(ctx, func(ctx context.Context, session *Session) error {
+		fresh, err = session.write(ctx, b.ledger, &b.written)
+		if err == nil && !fresh {
+			err = errStaleKey
+		}
+		return err
+	})
+	if errors.Is(err, errStaleKey) {
+		return false, nil
+	}
+	return fresh, err
+}
+
+// errStaleKey rolls a transaction back.
+var errStaleKey = errors.New("an id or idempotency key is taken")

@@ -6,6 +6,7 @@
 //	sqlite.go    a batch on SQLite: statements of many rows
 //	postgres.go  a batch on PostgreSQL: an array for each column
 //	copy.go      its transfers, by COPY
+//	overlap.go   a batch that goes there while the one before is committed
 //	read.go      reading accounts and transfers
 //	moves.go     moves of batches, and the runs that they are sorted into
 //	tail.go      what is not sorted yet, by account

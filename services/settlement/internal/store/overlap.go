@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+	// holdLedger takes a ledger's row, in the version that the batch before left,
+	// and does not wait for another writer: that one may wait for the rows that
+	// this batch has written.
+	holdLedger = "SELECT version FROM ledgers WHERE number = $1 AND version = $2 FOR UPDATE NOWAIT"
+	// passLedger is LockLedger and MoveLedger of who holds it.
+	passLedger = `UPDATE ledgers SET version = $1, accounts = $2, sequence = $3, hash = $4, updated_at = $5, unsorted = $6
+		WHERE number = $7 AND version = $1 - 1`
+)
+
+// overlap writes a batch on PostgreSQL while the one before it is committed,
+// which is mostly waiting for the disk. Its rows come first, with no lock on the
+// ledger, and its ledger last: that is in order since it is one row, whose
+// version must be the one that the batch before has left. Whatever another
+// writer did meanwhile fails on that, or on the places in the chain.
+func (s *Store) overlap(ctx context.Context, b *Batch, turn Turn) (fresh bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	conn, err := s.db.Read().Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	err = postgres{conn: conn}.native(func(conn *pgx.Conn) error {
+		fresh, err = overlapOn(ctx, conn, b, turn)
+		return err
+	})
+	return fresh, err
+}
+
+// overlapOn leaves the connection in no transaction.
+func overlapOn(ctx context.Context, conn *pgx.Conn, b *Batch, turn Turn) (fresh bool, err error) {
+	defer func() {
+		if conn.PgConn().TxStatus() == 'I' {
+			return
+		}
+		if _, fault := conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll(); fault != nil {
+			err = errors.Join(err, fault, conn.Close(ctx))
+		}
+	}()
+	l, w, rows := b.ledger, &b.written, &queued{}
+	rows.Queue(begin)
+	rows.rows(l, w)
+	if fresh, err = rows.outcome(rows.send(ctx, conn, l, w)); err != nil || !fresh {
+		return fresh, err
+	}
+	if err := turn.Await(); err != nil {
+		return false, err
+	}
+	last := &queued{}
+	last.expect(1, &last.moved, last.Queue(holdLedger, l.Number, l.Version-1))
+	last.expect(1, &last.moved, last.Queue(passLedger,
+		l.Version, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted, l.Number))
+	if fresh, err = last.outcome(conn.SendBatch(ctx, &last.Batch).Close()); err != nil || !fresh {
+		return fresh, err
+	}
+	turn.Held()
+	tag, err := conn.Exec(ctx, "COMMIT", pgx.QueryExecModeSimpleProtocol)
+	if err == nil && tag.String() != "COMMIT" {
+		err = fmt.Errorf("commit: the server answers %s", tag)
+	}
+	return err == nil, err
+}
