@@ -43,10 +43,6 @@ func (u *upgrade) listen() error {
 // successor outlives this process; one that ends before it serves is logged,
 // and nothing has changed.
 func (u *upgrade) serve(ctx context.Context, log *slog.Logger) {
-	fail := func(sentence string, err error) {
-		u.failed.Inc()
-		log.Error(sentence, "program", u.program, "err", err)
-	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -55,14 +51,16 @@ func (u *upgrade) serve(ctx context.Context, log *slog.Logger) {
 		}
 		ended, err := u.start(log)
 		if err != nil {
-			fail("successor cannot be started; this process goes on", err)
+			u.failed.Inc()
+			log.Error("successor cannot be started; this process goes on", "program", u.program, "err", err)
 			continue
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case err := <-ended:
-			fail("successor ended before it served; this process goes on", err)
+			u.failed.Inc()
+			log.Error("successor ended before it served; this process goes on", "program", u.program, "err", err)
 		}
 		select { // asked for while that one started
 		case <-u.signals:

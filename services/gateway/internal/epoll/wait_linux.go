@@ -86,7 +86,7 @@ func (l *loop) calm() {
 // wait waits for events. A busy loop keeps its processor for a millisecond,
 // without telling the scheduler.
 func (l *loop) wait() int {
-	n := 0
+	var n int
 	switch {
 	case len(l.again) > 0:
 		n = waitBriefly(l.table.epoll, l.events, 0)
