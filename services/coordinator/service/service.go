@@ -178,9 +178,9 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	return drives.Run(ctx, host.Ready)
 }
 
-// gatherWrites is how long writes of the log wait for others when there are
-// several at a time.
-const gatherWrites = time.Millisecond
+// gatherWrites is how long writes of the log wait for others at most, when there
+// are several at a time.
+const gatherWrites = 4 * time.Millisecond
 
 // gatherFacts is the least time between two looks for facts to publish: one
 // costs much the same for many as for one.

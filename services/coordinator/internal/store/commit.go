@@ -31,9 +31,10 @@ type committer struct {
 	metrics *metrics
 
 	mu      sync.Mutex
-	waiting []*write // in order of arrival
-	writing int      // callers that write, at most config.Commits
-	latest  int      // writes in the latest batch
+	waiting []*write      // in order of arrival
+	writing int           // callers that write, at most config.Commits
+	latest  int           // writes in the latest batch
+	took    time.Duration // that commits take, smoothed
 }
 
 // do makes a write durable. If ctx ends before the write is in a batch, it is
@@ -113,14 +114,17 @@ func (c *committer) lead(ctx context.Context) error {
 	return results[0]
 }
 
-// gather waits a moment for more, where batches have several writes: a batch
-// costs much the same whatever is in it. One that comes alone does not wait.
+// gather waits for more, where batches have several writes: a batch costs much
+// the same whatever is in it. It waits as long as a commit takes, so that a
+// database that is far or busy has fewer of them. One that comes alone does not
+// wait.
 func (c *committer) gather() {
 	c.mu.Lock()
 	busy := c.latest > 1 && len(c.waiting) < c.config.BatchLimit
+	wait := min(c.took, c.config.GatherTime)
 	c.mu.Unlock()
-	if busy && c.config.GatherTime > 0 {
-		<-time.After(c.config.GatherTime)
+	if busy && wait > 0 {
+		<-time.After(wait)
 	}
 }
 
@@ -173,7 +177,11 @@ func (c *committer) commit(ctx context.Context, batch []*write) ([]error, error)
 	defer cancel()
 	began := c.config.Clock()
 	results, err := c.engine.commit(ctx, batch[0].owner, batch)
+	took := c.config.Clock().Sub(began)
 	c.metrics.batch.Observe(float64(len(batch)))
-	c.metrics.commit.Observe(c.config.Clock().Sub(began).Seconds())
+	c.metrics.commit.Observe(took.Seconds())
+	c.mu.Lock()
+	c.took += (took - c.took) / 8
+	c.mu.Unlock()
 	return results, err
 }
