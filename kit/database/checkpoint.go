@@ -9,10 +9,12 @@ import (
 )
 
 const (
-	// logPages is how long SQLite's log grows, in pages of 4 KB, until a commit
-	// has the rest of it moved to the file and the log begins anew. A batch of
-	// many writes changes about 1,000 pages.
+	// logPages is how long SQLite's log grows, in pages of 4 KB, until the writer
+	// moves the rest of it to the file, and the log begins anew. A batch of many
+	// writes changes about 1,000 pages, one that packs what it has ten times that.
 	logPages = 8192
+	// mostPages is when a commit moves all by itself, as where moves fail.
+	mostPages = 4 * logPages
 	// movePages are moved at a time while commits go on. So few are left for the
 	// commit that ends the log that it takes little longer than others.
 	movePages = 1024
@@ -23,13 +25,14 @@ const (
 // checkpointer moves pages from SQLite's log to the file on a connection of its
 // own, which holds up nobody: readers and the writer use the log meanwhile. Left to
 // the writer, a commit in every 32 MB of log takes ten to a hundred times as
-// long as others. What SQLite does on its own at logPages stays: it is what ends
-// the log, and does all where moves fail.
+// long as others. The log begins anew only when all of it is moved, which the
+// writer does between two commits once little is left.
 type checkpointer struct {
 	db      *sql.DB
 	metrics *metrics
 	commits atomic.Int64 // since the latest move
 	due     atomic.Int64 // commits after which it moves
+	long    atomic.Bool  // the log is to begin anew
 	wake    chan struct{}
 	closing chan struct{}
 	stopped chan struct{}
@@ -57,20 +60,23 @@ func (c *checkpointer) stop() error {
 	return c.db.Close()
 }
 
-// committed tells of a commit.
-func (c *checkpointer) committed() {
-	if c.commits.Add(1) < c.due.Load() {
-		return
+// committed tells of a commit. The writer calls it between two of them, with its
+// pool.
+func (c *checkpointer) committed(writer *sql.DB) {
+	if c.commits.Add(1) >= c.due.Load() {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
 	}
-	select {
-	case c.wake <- struct{}{}:
-	default:
+	if c.long.CompareAndSwap(true, false) {
+		_, _, _ = move(writer) // where it cannot, it is asked again after the next move
 	}
 }
 
 func (c *checkpointer) loop() {
 	defer close(c.stopped)
-	moved := 0 // pages of the log that were moved already
+	moved := 0 // pages of the log that are moved
 	for {
 		select {
 		case <-c.closing:
@@ -82,10 +88,13 @@ func (c *checkpointer) loop() {
 			c.commits.Add(commits)
 			continue
 		}
-		pages, err := c.move()
+		began := c.metrics.clock()
+		logged, pages, err := move(c.db)
 		if err != nil {
 			continue // a commit does it all
 		}
+		c.metrics.moved.Observe(c.metrics.clock().Sub(began).Seconds())
+		c.long.Store(logged >= logPages)
 		if pages < moved { // the log has begun anew
 			moved = 0
 		}
@@ -95,14 +104,10 @@ func (c *checkpointer) loop() {
 	}
 }
 
-// move moves what it may and returns how many pages of the log are moved.
-func (c *checkpointer) move() (pages int, err error) {
-	began := c.metrics.clock()
-	var busy, logged int
-	row := c.db.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)")
-	if err := row.Scan(&busy, &logged, &pages); err != nil {
-		return 0, err
-	}
-	c.metrics.moved.Observe(c.metrics.clock().Sub(began).Seconds())
-	return pages, nil
+// move moves what it may, and returns how many pages the log has and how many
+// of them are moved.
+func move(db *sql.DB) (logged, moved int, err error) {
+	var busy int
+	err = db.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &logged, &moved)
+	return logged, moved, err
 }

@@ -19,7 +19,7 @@ func TestTheLogIsMovedWhileWritesGoOn(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	cfg.Registerer = registry
 	db := databasetest.Open(t, cfg, migrations())
-	const writes, most = 160, 48 << 20 // bytes of log; each write is half a megabyte
+	const writes, most = 160, 76 << 20 // bytes of log; each write is half a megabyte
 	id := make([]byte, 1<<18)          // which is in an index too
 	for i := range writes {
 		id[0] = byte(i)

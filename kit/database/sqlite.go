@@ -52,8 +52,8 @@ func openSQLite(ctx context.Context, cfg Config, measured *metrics, migrations f
 func openFile(path string, size int, option, value string) (*sql.DB, error) {
 	query := url.Values{"_pragma": {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		"journal_size_limit(67108864)", "temp_store(MEMORY)", "cache_size(-32768)",
-		fmt.Sprintf("wal_autocheckpoint(%d)", logPages),
+		"journal_size_limit(134217728)", "temp_store(MEMORY)", "cache_size(-32768)",
+		fmt.Sprintf("wal_autocheckpoint(%d)", mostPages),
 	}}
 	query.Add(option, value)
 	source := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}

@@ -16,7 +16,7 @@ type writer struct {
 	db      *sql.DB
 	limit   int
 	metrics *metrics
-	told    func() // called after each commit
+	told    func(*sql.DB) // called after each batch, when its callers are answered
 	queue   chan *job
 	kept    *job          // came while a batch was made, and is to be alone; the goroutine's own
 	closing chan struct{} // closed by stop
@@ -34,7 +34,7 @@ type job struct {
 	left   chan struct{} // closed when the caller no longer waits
 }
 
-func startWriter(cfg Config, db *sql.DB, measured *metrics, told func()) *writer {
+func startWriter(cfg Config, db *sql.DB, measured *metrics, told func(*sql.DB)) *writer {
 	w := &writer{
 		db: db, limit: cfg.BatchLimit, metrics: measured, told: told,
 		queue:   make(chan *job, cfg.QueueLimit),
@@ -113,11 +113,13 @@ func (w *writer) loop() {
 		if j := w.kept; j != nil {
 			w.kept = nil
 			w.batch(j)
+			w.told(w.db)
 			continue
 		}
 		select {
 		case j := <-w.queue:
 			w.batch(j)
+			w.told(w.db)
 		case <-w.closing:
 			select {
 			case j := <-w.queue:
@@ -205,7 +207,6 @@ func (w *writer) transaction(fill func(*sql.Tx) error) error {
 		return errors.Join(fmt.Errorf("commit: %w", err), ignoreDone(tx.Rollback()))
 	}
 	w.metrics.commit.Observe(w.metrics.clock().Sub(start).Seconds())
-	w.told()
 	return nil
 }
 
