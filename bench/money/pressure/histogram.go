@@ -74,6 +74,15 @@ func (h *histogram) add(other histogram) {
 	}
 }
 
+// without is h without so many of the largest values.
+func (h histogram) without(n int) histogram {
+	left := histogram{}
+	for bound, count := range h {
+		left[bound] = min(count, h[math.Inf(1)]-min(h[math.Inf(1)], uint64(n)))
+	}
+	return left
+}
+
 // quantile is the upper bound of the bucket that it falls into, in ms.
 func (h histogram) quantile(q float64) float64 {
 	total := h[math.Inf(1)]

@@ -17,10 +17,11 @@ type load struct {
 	inTime    int
 	refused   int             // at the door
 	given     int             // up, after they had waited: they are among the accepted, and late
+	waited    int             // the same, those included that do not count
 	answers   []time.Duration // of accepted calls, from when they were due
 	refusals  []time.Duration // from when they were sent
 	delays    []time.Duration // of sending, behind when it was due
-	atServer  histogram       // of refusals, as the server measures them
+	atServer  histogram       // of refusals, as the server measures them; those that were given up too, which take longest
 	batches   histogram       // of the ledger
 	use       use             // of the machine, while they lasted
 	rssBefore int64           // bytes
@@ -73,11 +74,14 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 			defer cancel()
 			err := s.book(ctx, request)
 			ended := time.Now()
+			mu.Lock()
+			defer mu.Unlock()
+			if givenUp(err) {
+				l.waited++
+			}
 			if at.Before(counts) {
 				return
 			}
-			mu.Lock()
-			defer mu.Unlock()
 			l.delays = append(l.delays, sent.Sub(at))
 			if !l.note(err, at, sent, ended) {
 				failed = err
@@ -102,8 +106,9 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 	return nil
 }
 
-// waited is what admission.Refusal says of a call that was not refused at once.
-const waited = "it waited"
+// givenUp tells a refusal of a call that was let wait, by what admission.Refusal
+// says of it.
+func givenUp(err error) bool { return err != nil && strings.Contains(err.Error(), "it waited") }
 
 // note counts a call, false where its error is none that is expected. One
 // whose deadline passed was accepted, and late; so is one that is given up after
@@ -116,7 +121,7 @@ func (l *load) note(err error, due, sent, ended time.Time) bool {
 		if ended.Sub(due) <= patience {
 			l.inTime++
 		}
-	case connect.CodeOf(err) == connect.CodeResourceExhausted && strings.Contains(err.Error(), waited):
+	case givenUp(err):
 		l.accepted++
 		l.given++
 	case connect.CodeOf(err) == connect.CodeResourceExhausted:
