@@ -39,13 +39,13 @@ tidy: ## go mod tidy in every module
 	@scripts/tidy.sh
 
 ## Test
-.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak cluster cluster-proofs wan journey outside soak e2e e2e-smoke bench cover vuln
+.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak kubernetes cluster cluster-proofs wan journey outside soak e2e e2e-smoke bench cover vuln
 test: ## everything but containers, with the race detector: verify, unit, both databases, the journey, kills
 	@scripts/parts.sh deps verify unit differential simulation gate cluster journey
 test-short: ## unit tests alone, without the race detector
 	@scripts/unit.sh -tags "$(TAGS)"
 test-all: ## test, lint, a soak, containers, known vulnerabilities and a release snapshot
-	@scripts/parts.sh deps verify unit differential simulation gate cluster journey outside conformance cluster-proofs soak lint e2e vuln snapshot
+	@scripts/parts.sh deps verify unit differential simulation gate cluster journey outside conformance kubernetes cluster-proofs soak lint e2e vuln snapshot
 unit: ## unit and conformance tests of every module, with the race detector
 	@scripts/unit.sh -race -tags "$(TAGS)"
 differential: ## the rule language against cel-go and expr on 100,000 generated expressions
@@ -62,6 +62,8 @@ gateway-proofs: ## the headline whole: 1,000 configurations under load, 1,000,00
 	@BACKLOT_SWAPS=1000 BACKLOT_SWAP_REQUESTS=1000000 BACKLOT_SWAP_WINDOW_MS=6000 go test -count 1 -timeout 20m -v -run TestConfigurations ./e2e/gate
 gateway-soak: ## the gateway at 80% load for 10 minutes while upstreams die: nothing leaks
 	@BACKLOT_GATE_SOAK=10m go test -count 1 -timeout 30m -v -run TestNothingLeaks ./e2e/gate
+kubernetes: ## informers and the gateway beside a real kube-apiserver over `configstore etcd` (builds it: 10 min once; root)
+	@scripts/kubernetes.sh
 cluster: ## three members of the configstore are killed, cut off and filled up under load; what clients saw is checked (BACKLOT_SEED=n)
 	@go test -count 1 -timeout 10m -v ./e2e/configstore
 cluster-proofs: ## the same for long: every fault 10 times

@@ -56,6 +56,12 @@ func variant() cluster.Variant {
 // configuration is in force.
 func New(t *testing.T, config map[string]proto.Message, flags ...string) *Gate {
 	t.Helper()
+	return NewOver(t, nil, config, flags...)
+}
+
+// NewOver is New with more flags for the configstore.
+func NewOver(t *testing.T, storeFlags []string, config map[string]proto.Message, flags ...string) *Gate {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "gate") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
@@ -66,10 +72,10 @@ func New(t *testing.T, config map[string]proto.Message, flags ...string) *Gate {
 		control: testport.Address(t), store: testport.Address(t), flags: flags,
 	}
 	ops := testport.Address(t)
-	g.Store = cluster.Start(t, cluster.Build(t, variant(), "services/configstore/cmd/configstore"), []string{
+	g.Store = cluster.Start(t, cluster.Build(t, variant(), "services/configstore/cmd/configstore"), append([]string{
 		"--data-dir", filepath.Join(dir, "configstore"), "--cluster-key-file", g.key(),
 		"--configstore.rpc-listen", g.store, "--configstore.kitex-listen", "", "--ops-listen", ops,
-	}, nil)
+	}, storeFlags...), nil)
 	if _, err := g.Store.WaitReady(ops); err != nil {
 		t.Fatal(err)
 	}
