@@ -64,7 +64,7 @@ func TestGatewayFollowsSlices(t *testing.T) {
 		"Route/films":   gate.Route("/", "films"),
 	})
 	answers(t, g, "one")
-	load := gate.NewLoad(t, g.Address, "/1", 4, time.Millisecond)
+	load := gate.NewLoad(t, g.Address, "/128", 4, time.Millisecond)
 	for round := range 10 {
 		next, port := "two", two
 		if round%2 == 1 {

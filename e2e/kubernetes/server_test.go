@@ -76,7 +76,7 @@ func newServer(t *testing.T) *server {
 	}
 	s.url = "https://" + address
 	s.args = []string{
-		"--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", port, "--endpoint-reconciler-type", "none",
+		"--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", port, "--advertise-address", podAddress, "--endpoint-reconciler-type", "none",
 		"--tls-cert-file", s.file("server.crt"), "--tls-private-key-file", s.file("server.key"), "--cert-dir", s.dir,
 		"--token-auth-file", s.file("tokens"), "--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/24",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", s.file("server.crt"),
