@@ -237,6 +237,12 @@ func (i *Informer[T]) accept(objects []*Object[T], items []Item) ([]*Object[T], 
 	for n := range items {
 		item := &items[n]
 		held, found := i.store.get(item.Namespace, item.Name)
+		if item.Unreadable {
+			if found {
+				objects = append(objects, held)
+			}
+			continue
+		}
 		if !found || held.Revision != item.Revision {
 			object, err := i.decode(item)
 			if err != nil {

@@ -38,9 +38,7 @@ func (r *remote) List(ctx context.Context, kind, namespace string, deliver func(
 	}
 	items := make([]Item, 0, len(list.GetObjects()))
 	for _, object := range list.GetObjects() {
-		if !object.GetUnreadable() { // a watch passes over it, too
-			items = append(items, itemOf(object))
-		}
+		items = append(items, itemOf(object))
 	}
 	return list.GetRevision(), deliver(items)
 }
@@ -76,7 +74,7 @@ func batchOf(response *configstorev1.WatchResponse) Batch {
 	batch := Batch{Revision: response.GetRevision(), Changes: make([]Change, 0, len(response.GetEvents()))}
 	for _, event := range response.GetEvents() {
 		if event.GetObject().GetUnreadable() {
-			continue
+			continue // it stays as it was
 		}
 		batch.Changes = append(batch.Changes, Change{
 			Item:    itemOf(event.GetObject()),
@@ -94,6 +92,8 @@ func itemOf(object *configstorev1.Object) Item {
 		Spec:      object.GetSpec().GetValue(),
 		Revision:  object.GetRevision(),
 		ReleaseID: object.GetReleaseId(),
+
+		Unreadable: object.GetUnreadable(),
 	}
 }
 

@@ -58,6 +58,9 @@ type Item struct {
 	Encoding  Encoding
 	Revision  int64
 	ReleaseID string
+	// Unreadable: the source knows of it, and cannot read it now. Who has it
+	// keeps what it was. Only in lists.
+	Unreadable bool
 }
 
 // Change is one change of one object. A deletion has namespace and name only.

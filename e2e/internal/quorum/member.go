@@ -132,3 +132,19 @@ func (s *signer) WrapStreamingClient(next connect.StreamingClientFunc) connect.S
 func (s *signer) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return next
 }
+
+// Rekey has the member put the newest key in force and encrypt every secret
+// anew; told is called at each step.
+func (m *Member) Rekey(ctx context.Context, told func()) (*configstorev1.RekeyResponse, error) {
+	stream, err := m.status.Rekey(ctx, &configstorev1.RekeyRequest{})
+	if err != nil {
+		return nil, err
+	}
+	defer stream.Close()
+	var last *configstorev1.RekeyResponse
+	for stream.Receive() {
+		last = stream.Msg()
+		told()
+	}
+	return last, stream.Err()
+}

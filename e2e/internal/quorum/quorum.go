@@ -185,3 +185,30 @@ func (q *Quorum) Whole() {
 		return newest > 0 && following == len(q.Members)-1
 	})
 }
+
+// AddKey puts a new key before the others in the file of all members, which
+// read it when they start.
+func (q *Quorum) AddKey() {
+	q.t.Helper()
+	if out, err := exec.CommandContext(q.t.Context(), q.Binary, "key", q.secretKey).CombinedOutput(); err != nil {
+		q.t.Fatalf("configstore key: %v\n%s", err, out)
+	}
+}
+
+// DropOldKeys leaves the newest key alone in the file of all members.
+func (q *Quorum) DropOldKeys() {
+	q.t.Helper()
+	text, err := os.ReadFile(q.secretKey)
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if line != "\n" && !strings.HasPrefix(line, "#") {
+			if err := os.WriteFile(q.secretKey, []byte(line), 0o600); err != nil {
+				q.t.Fatal(err)
+			}
+			return
+		}
+	}
+	q.t.Fatalf("%s holds no key", q.secretKey)
+}

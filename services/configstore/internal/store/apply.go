@@ -141,6 +141,11 @@ func (s *Store) prepare(ctx context.Context, request Request, changes []*change,
 	if err != nil {
 		return prepared{}, at.decides(err)
 	}
+	if !at.local {
+		if err := s.renewForce(ctx, changes); err != nil {
+			return prepared{}, err
+		}
+	}
 	release := s.newRelease(request, changes)
 	if request.DryRun || len(release.GetKeys()) == 0 {
 		release.Revision = at.revision
@@ -180,6 +185,9 @@ func (s *Store) newWrite(request Request, changes []*change, release *configstor
 	w := &write{tenant: request.Tenant, alone: conditions.ranges, checked: conditions.keys}
 	w.compares = make([]*pb.Compare, 0, len(changes)+len(conditions.compares)+1)
 	w.keys = make([]string, 0, len(changes))
+	if s.hasSecrets(changes) {
+		w.compares = append(w.compares, s.sealer.still()) // before anything is sealed
+	}
 	w.ops = make([]encodedOp, 0, len(changes))
 	for _, c := range changes {
 		path := c.key.Path()

@@ -75,16 +75,20 @@ func (s *Store) CreateDraft(ctx context.Context, request Request) (*configstorev
 // saveDraft writes a draft if it is still what was read; nil: is new.
 func (s *Store) saveDraft(ctx context.Context, tenant string, draft *configstorev1.Draft, read *mvccpb.KeyValue) error {
 	path := draftPath(tenant, draft.GetId())
+	conditions := []*pb.Compare{unchanged(path, read.GetModRevision())}
+	if s.sealer.ring != nil {
+		conditions = append(conditions, s.sealer.still()) // before it is sealed
+	}
 	value, err := s.encodeDraft(path, read.GetVersion(), draft)
 	if err != nil {
 		return err
 	}
-	return s.writeDraft(ctx, draft.GetId(), unchanged(path, read.GetModRevision()), putOp(path, value, 0))
+	return s.writeDraft(ctx, draft.GetId(), conditions, putOp(path, value, 0))
 }
 
-func (s *Store) writeDraft(ctx context.Context, id string, condition *pb.Compare, op *pb.RequestOp) error {
+func (s *Store) writeDraft(ctx context.Context, id string, conditions []*pb.Compare, op *pb.RequestOp) error {
 	beforeApply.Hit()
-	written, err := s.engine.Txn(ctx, &pb.TxnRequest{Compare: []*pb.Compare{condition}, Success: []*pb.RequestOp{op}})
+	written, err := s.engine.Txn(ctx, &pb.TxnRequest{Compare: conditions, Success: []*pb.RequestOp{op}})
 	if err != nil {
 		return fmt.Errorf("write draft %s: %w", id, err)
 	}

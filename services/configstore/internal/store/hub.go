@@ -31,7 +31,9 @@ type Hub struct {
 	log    *slog.Logger
 	decode func(*mvccpb.KeyValue) (*configstorev1.Object, error)
 	other  func(*mvccpb.Event) // told of what is no object
-	missed func()              // told that events are gone unseen; may be nil
+	// deleted is told of objects that are no more; may be nil.
+	deleted func(*mvccpb.KeyValue)
+	missed  func() // told that events are gone unseen; may be nil
 
 	mu          sync.RWMutex
 	journals    map[topic]*journal
@@ -189,9 +191,15 @@ func (h *Hub) sort(events []*mvccpb.Event) map[topic][]*configstorev1.Event {
 				h.log.Error("stored object cannot be decoded and is passed over", "err", err)
 				continue
 			}
+			if event.Object.GetUnreadable() {
+				continue // who has it keeps what it was
+			}
 		} else {
 			event.Object = &configstorev1.Object{Key: protoKey(key), Revision: raw.GetKv().GetModRevision()}
 			deleted[key] = event.Object
+			if h.deleted != nil {
+				h.deleted(raw.GetKv())
+			}
 		}
 		for _, t := range []topic{{key.Tenant, key.Kind}, {key.Tenant, ""}} {
 			sorted[t] = append(sorted[t], event)

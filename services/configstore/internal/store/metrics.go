@@ -48,6 +48,9 @@ func (m metrics) register(registerer prometheus.Registerer, s *Store) {
 			Name: "backlot_configstore_known_requests", Help: "Releases that are known by their requests; 131072 are the most.",
 		}, func() float64 { return float64(s.requests.size()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "backlot_configstore_secrets_unreadable", Help: "Secrets that could not be opened when they were read last: alert above 0.",
+		}, func() float64 { return float64(s.unreadable.count.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "backlot_configstore_revision", Help: "Newest revision given to subscribers.",
 		}, func() float64 { return float64(s.hub.Revision()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -113,6 +113,7 @@ func (s *Store) reseal(ctx context.Context, path, id string) (done bool, err err
 	if err != nil || kv == nil || !s.isStale(kv, id) {
 		return false, err
 	}
+	still := s.sealer.still() // before it is sealed
 	var value []byte
 	if key, parsed := object.ParsePath(path); parsed == nil {
 		o, err := s.sealer.decode(kv)
@@ -132,7 +133,7 @@ func (s *Store) reseal(ctx context.Context, path, id string) (done bool, err err
 		}
 	}
 	written, err := s.engine.Txn(ctx, &pb.TxnRequest{
-		Compare: []*pb.Compare{unchanged(path, kv.GetModRevision())},
+		Compare: []*pb.Compare{unchanged(path, kv.GetModRevision()), still},
 		Success: []*pb.RequestOp{putOp(path, value, kv.GetLease())},
 	})
 	if err != nil {

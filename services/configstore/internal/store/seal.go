@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -40,11 +41,32 @@ var ErrSealKey = errors.New("secrets cannot be read with the keys of this member
 // is. It is safe for concurrent use.
 type sealer struct {
 	ring    *seal.Ring
-	inForce atomic.Pointer[string] // id of the key that is sealed with
+	inForce atomic.Pointer[force]
 }
 
+// force is the key that is sealed with, and the revision that put it in force.
+type force struct {
+	id       string
+	revision int64
+}
+
+// take makes a key the one in force, unless a later one is.
+func (s *sealer) take(fresh force) {
+	for {
+		now := s.inForce.Load()
+		if now != nil && now.revision > fresh.revision || s.inForce.CompareAndSwap(now, &fresh) {
+			return
+		}
+	}
+}
+
+// still is the condition under which a value that is sealed from now on may be
+// written: that no other key is in force by then. What is written under the one
+// before, behind the back of Rekey, would be lost with that key.
+func (s *sealer) still() *pb.Compare { return unchanged(inForcePath, s.inForce.Load().revision) }
+
 func (s *sealer) seal(at seal.Place, value []byte) ([]byte, error) {
-	return s.ring.Seal(*s.inForce.Load(), at, value)
+	return s.ring.Seal(s.inForce.Load().id, at, value)
 }
 
 func (s *sealer) open(at seal.Place, sealed []byte) ([]byte, error) {
@@ -99,6 +121,9 @@ func (s *sealer) decode(kv *mvccpb.KeyValue) (*configstorev1.Object, error) {
 func (s *Store) entry(kv *mvccpb.KeyValue) (*configstorev1.Object, error) {
 	o, err := s.sealer.decode(kv)
 	if err == nil {
+		if s.unreadable.over(kv) {
+			s.log.Info("a secret can be read again", "path", string(kv.GetKey()))
+		}
 		return o, nil
 	}
 	key, unknown := object.ParsePath(string(kv.GetKey()))
@@ -106,7 +131,9 @@ func (s *Store) entry(kv *mvccpb.KeyValue) (*configstorev1.Object, error) {
 		return nil, err
 	}
 	s.metrics.unreadable.Inc()
-	s.log.Error("a secret cannot be read: put it anew or delete it", "err", err)
+	if s.unreadable.met(kv) {
+		s.log.Error("a secret cannot be read: put it anew or delete it", "err", err)
+	}
 	if o, err = decodeObject(kv); err != nil {
 		o = &configstorev1.Object{Key: protoKey(key), Revision: kv.GetModRevision()}
 	}
@@ -209,8 +236,26 @@ func (s *Store) takeInForce(kv *mvccpb.KeyValue) error {
 	if err != nil {
 		return err
 	}
-	s.sealer.inForce.Store(&id)
+	s.sealer.take(force{id, kv.GetModRevision()})
 	return nil
+}
+
+// renewForce learns which key is in force now, where a release has secrets.
+func (s *Store) renewForce(ctx context.Context, changes []*change) error {
+	if !s.hasSecrets(changes) {
+		return nil
+	}
+	kv, err := one(ctx, s.engine, inForcePath)
+	if err != nil {
+		return err
+	}
+	return s.takeInForce(kv)
+}
+
+// hasSecrets tells whether a release is to be sealed in part.
+func (s *Store) hasSecrets(changes []*change) bool {
+	return s.sealer.ring != nil &&
+		slices.ContainsFunc(changes, func(c *change) bool { return c.put != nil && s.kinds.IsSecret(c.key.Kind) })
 }
 
 // putInForce makes a key the one in force, if that is still at a revision.
@@ -226,7 +271,7 @@ func (s *Store) putInForce(ctx context.Context, id string, revision int64) (done
 		return false, fmt.Errorf("put key %s in force: %w", id, err)
 	}
 	if written.GetSucceeded() {
-		s.sealer.inForce.Store(&id)
+		s.sealer.take(force{id, written.GetHeader().GetRevision()})
 	}
 	return written.GetSucceeded(), nil
 }

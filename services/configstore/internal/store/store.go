@@ -19,6 +19,7 @@
 //	trial.go    what canaries are for a subscriber: lists and events
 //	newest.go   the last change of a kind
 //	seal.go     secrets are encrypted: which key is in force
+//	unreadable.go secrets that cannot be opened, logged once
 //	rekey.go    another key for all of them
 //	register.go instances under leases
 //	hub.go      one watch of the engine fans out to any number of subscribers
@@ -94,9 +95,11 @@ type Store struct {
 	commits  *committer
 	sealer   sealer
 	requests *requests
-	rekeying sync.Mutex
-	running  sync.WaitGroup
-	stop     context.CancelFunc
+	// unreadable are secrets.
+	unreadable unreadable
+	rekeying   sync.Mutex
+	running    sync.WaitGroup
+	stop       context.CancelFunc
 }
 
 // Open loads the kinds, registers those that come with Backlot, and follows
@@ -110,9 +113,10 @@ func Open(ctx context.Context, e *engine.Engine, config Config) (*Store, error) 
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.sealer.ring = config.Keys
-	s.hub = newHub(e, s.log, s.sealer.decode, s.onOther)
+	s.hub = newHub(e, s.log, s.entry, s.onOther)
 	s.requests = newRequests()
 	s.hub.missed = s.requests.missed
+	s.hub.deleted = func(kv *mvccpb.KeyValue) { s.unreadable.over(kv) }
 	s.metrics = newMetrics()
 	s.commits = newCommitter(e, s.metrics.batch, s.log)
 	s.metrics.register(config.Registerer, s)

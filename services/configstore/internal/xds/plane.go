@@ -198,6 +198,10 @@ func (p *Plane) load(ctx context.Context) (*state, []*configstorev1.Object, int6
 	}
 	state := newState()
 	for _, o := range objects {
+		if o.GetUnreadable() {
+			state.keep(p.newest(), o.GetKey())
+			continue
+		}
 		p.apply(state, &configstorev1.Event{Type: configstorev1.Event_TYPE_PUT, Object: o})
 	}
 	// The newest release may have left no object: one of deletions.
@@ -219,6 +223,18 @@ func (p *Plane) load(ctx context.Context) (*state, []*configstorev1.Object, int6
 	}
 	clear(p.moved)
 	return state, objects, revision, nil
+}
+
+// newest is the state that is served to canaries, or to all where there are
+// none; nil before the first.
+func (p *Plane) newest() *state {
+	switch {
+	case p.first != nil:
+		return p.first.state
+	case p.stable != nil:
+		return p.stable.state
+	}
+	return nil
 }
 
 // restart goes on from a state that was listed.

@@ -100,6 +100,18 @@ func (s *state) apply(event *configstorev1.Event) (matters bool, err error) {
 	return true, err
 }
 
+// keep takes over what another state has of an object that cannot be read now:
+// a secret.
+func (s *state) keep(before *state, key *configstorev1.Key) {
+	if before == nil || key.GetKind() != object.SecretKind {
+		return
+	}
+	name := id{key.GetNamespace(), key.GetName()}
+	if secret, found := before.secrets[name]; found {
+		s.secrets[name] = secret
+	}
+}
+
 // place puts an instance that is no object of the store, nil takes it away.
 func (s *state) place(name string, instance *configstorev1.Instance) {
 	key := id{outside, name}
