@@ -71,7 +71,7 @@ func (s *scene) silent(m *quorum.Member) {
 func (s *scene) goesOn() {
 	s.Helper()
 	before, began := s.traffic.acked.Load(), time.Now()
-	s.quorum.Wait("writes without one member", 30*time.Second, func() bool { return s.traffic.acked.Load() >= before+enough })
+	s.quorum.WaitWhile("writes without one member", 30*time.Second, s.traffic.acked.Load, func() bool { return s.traffic.acked.Load() >= before+enough })
 	s.Logf("  %d writes by the others within %v", enough, time.Since(began).Round(time.Millisecond))
 	s.pass(hold)
 }

@@ -13,6 +13,7 @@ package quorum
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"os/exec"
@@ -99,18 +100,41 @@ func New(t *testing.T, config Config) *Quorum {
 // Wait waits for a condition.
 func (q *Quorum) Wait(what string, limit time.Duration, holds func() bool) {
 	q.t.Helper()
+	q.WaitWhile(what, limit, func() int64 { return 0 }, holds)
+}
+
+// mostWaits is how many limits WaitWhile waits at most.
+const mostWaits = 10
+
+// WaitWhile waits for a condition as long as something gets on: limit is the
+// time without any progress. A busy machine is slow, and a member that is stuck
+// gets nowhere.
+func (q *Quorum) WaitWhile(what string, limit time.Duration, progress func() int64, holds func() bool) {
+	q.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(limit)
+	end, last := time.After(mostWaits*limit), progress()
+	still := time.NewTimer(limit)
+	defer still.Stop()
 	for !holds() {
+		ended := false
 		select {
 		case <-tick.C:
+			if now := progress(); now != last {
+				last = now
+				still.Reset(limit)
+			}
+		case <-still.C:
+			ended = true
 		case <-end:
+			ended = true
+		}
+		if ended {
 			var text strings.Builder
 			for _, m := range q.Members {
 				_, _ = fmt.Fprintf(&text, "%s: %v\n%s\n", m.Name, m.Status(), m.Process.Tail())
 			}
-			q.t.Fatalf("within %v there was not: %s\n%s", limit, what, &text)
+			q.t.Fatalf("after %v without progress, or %d times that, there was not: %s\n%s", limit, mostWaits, what, &text)
 		}
 	}
 }
@@ -161,7 +185,7 @@ func (q *Quorum) Isolate(m *Member) {
 // has.
 func (q *Quorum) Whole() {
 	q.t.Helper()
-	q.Wait("all members to have caught up", 30*time.Second, func() bool {
+	q.WaitWhile("all members to have caught up", 30*time.Second, q.slowest, func() bool {
 		newest, following := int64(0), 0
 		for _, m := range q.Members {
 			status := m.Status()
@@ -184,6 +208,20 @@ func (q *Quorum) Whole() {
 		}
 		return newest > 0 && following == len(q.Members)-1
 	})
+}
+
+// slowest is the revision of the member that is furthest behind; -1 while one
+// does not answer.
+func (q *Quorum) slowest() int64 {
+	behind := int64(math.MaxInt64)
+	for _, m := range q.Members {
+		status := m.Status()
+		if status == nil {
+			return -1
+		}
+		behind = min(behind, status.GetRevision())
+	}
+	return behind
 }
 
 // AddKey puts a new key before the others in the file of all members, which

@@ -473,3 +473,17 @@ func TestCanaryOutlivesARestart(t *testing.T) {
 		before.drop()
 	})
 }
+
+func TestSecretsAreNotForCanaries(t *testing.T) {
+	s := openCanaries(t)
+	request := putSecret(t, "one")
+	request.Changes = append([]*configstorev1.Change{list("l", "new")}, request.Changes...)
+	_, err := s.StartCanary(t.Context(), request, planOf(100_000))
+	var faults object.Faults
+	if !errors.Is(err, object.ErrInvalid) || !errors.As(err, &faults) || len(faults) != 1 || faults[0].Path != "changes[1]" {
+		t.Errorf("%v, want one fault at changes[1]", err)
+	}
+	if all, _, err := s.List(t.Context(), "main", "Secret", ""); err != nil || len(all) != 0 {
+		t.Errorf("secrets: %v, %v", all, err)
+	}
+}
