@@ -13,37 +13,55 @@ import (
 // histogram counts by upper bound in seconds, cumulatively.
 type histogram map[float64]uint64
 
-// histogram is a metric of the server since its start, of those series that
-// have all of the labels.
-func (s *server) histogram(name string, labels ...string) (histogram, error) {
+// series calls fn with the labels and the value of each series of a metric of
+// the server that has all of some labels.
+func (s *server) series(name string, labels []string, fn func(labels string, value float64) error) error {
 	response, err := http.Get("http://" + s.ops + "/metrics") //nolint:noctx // loopback
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
+		return fmt.Errorf("metrics: %w", err)
 	}
-	counts := histogram{}
 	for line := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(line, name+"_bucket{") || slices.ContainsFunc(labels, func(label string) bool { return !strings.Contains(line, label) }) {
+		if !strings.HasPrefix(line, name+"{") || slices.ContainsFunc(labels, func(label string) bool { return !strings.Contains(line, label) }) {
 			continue
 		}
-		_, rest, _ := strings.Cut(line, `le="`)
-		bound, rest, _ := strings.Cut(rest, `"`)
-		_, count, _ := strings.Cut(rest, "} ")
-		upper, err := strconv.ParseFloat(bound, 64)
-		if err != nil {
-			return nil, fmt.Errorf("metrics: %w", err)
+		own, number, _ := strings.Cut(line, "} ")
+		value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if err == nil {
+			err = fn(own, value)
 		}
-		n, err := strconv.ParseFloat(strings.TrimSpace(count), 64)
 		if err != nil {
-			return nil, fmt.Errorf("metrics: %w", err)
+			return fmt.Errorf("metrics: %w", err)
 		}
-		counts[upper] += uint64(n)
 	}
-	return counts, nil
+	return nil
+}
+
+// histogram is a metric of the server since its start, of those series that
+// have all of the labels.
+func (s *server) histogram(name string, labels ...string) (histogram, error) {
+	counts := histogram{}
+	err := s.series(name+"_bucket", labels, func(labels string, value float64) error {
+		_, rest, _ := strings.Cut(labels, `le="`)
+		bound, _, _ := strings.Cut(rest, `"`)
+		upper, err := strconv.ParseFloat(bound, 64)
+		counts[upper] += uint64(value)
+		return err
+	})
+	return counts, err
+}
+
+// overdue is how many calls were refused after they had waited, since the start.
+func (s *server) overdue() (n int, err error) {
+	err = s.series("backlot_settlement_admission_refused_jobs_total", []string{`reason="overdue"`}, func(_ string, value float64) error {
+		n += int(value)
+		return nil
+	})
+	return n, err
 }
 
 // refusals is the time that calls took at the server, from when their headers

@@ -17,7 +17,7 @@ type load struct {
 	inTime    int
 	refused   int             // at the door
 	given     int             // up, after they had waited: they are among the accepted, and late
-	waited    int             // the same, those included that do not count
+	overdue   int             // the same, as the server counts them, in all of the time
 	answers   []time.Duration // of accepted calls, from when they were due
 	refusals  []time.Duration // from when they were sent
 	delays    []time.Duration // of sending, behind when it was due
@@ -52,6 +52,10 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 	if err != nil {
 		return err
 	}
+	overdue, err := s.overdue()
+	if err != nil {
+		return err
+	}
 	used := s.using()
 	var group sync.WaitGroup
 	var mu sync.Mutex
@@ -76,9 +80,6 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 			ended := time.Now()
 			mu.Lock()
 			defer mu.Unlock()
-			if givenUp(err) {
-				l.waited++
-			}
 			if at.Before(counts) {
 				return
 			}
@@ -102,6 +103,11 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 		return err
 	}
 	l.batches.add(after.minus(batches))
+	total, err := s.overdue()
+	if err != nil {
+		return err
+	}
+	l.overdue += total - overdue
 	l.seconds += (openFor - warm).Seconds()
 	return nil
 }

@@ -95,7 +95,7 @@ func (l *load) extra(prefix string) []measure.Extra {
 		{Name: "refused_percent", Value: 100 * float64(l.refused) / float64(max(l.refused+l.accepted, 1))},
 		{Name: "refusal_ms_p50", Value: quantile(l.refusals, 0.5)},
 		{Name: "refusal_ms_p99", Value: quantile(l.refusals, 0.99)},
-		{Name: "refusal_at_server_ms_p99", Value: l.atServer.without(l.waited).quantile(0.99)},
+		{Name: "refusal_at_server_ms_p99", Value: l.atServer.without(l.overdue).quantile(0.99)},
 		{Name: "accepted_ms_p50", Value: quantile(l.answers, 0.5)},
 		{Name: "accepted_ms_p99", Value: quantile(l.answers, 0.99)},
 		{Name: "batch_ms_p50", Value: l.batches.quantile(0.5)},
