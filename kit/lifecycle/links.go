@@ -239,9 +239,7 @@ func (l *links) remove(h *Host) {
 func (l *links) startInformers() {
 	l.running.Go(func() { _ = l.reporter.Run(l.context) })
 	l.running.Go(func() { _ = l.policies.Run(l.context) })
-	if l.process.settings.configstore != "" {
-		l.running.Go(func() { _ = l.instances.Run(l.context) })
-	}
+	l.running.Go(func() { _ = l.instances.Run(l.context) })
 }
 
 // broker connects to the broker at the first call.
