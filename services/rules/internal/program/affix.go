@@ -1,6 +1,7 @@
 package program
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
@@ -42,6 +43,9 @@ func (a *affixed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) [
 	for i := range keys {
 		k := &keys[i]
 		if word&k.mask == k.word && a.has(text, k.text) {
+			if a.masked {
+				return a.sets[k.set].mask
+			}
 			current = a.sets[k.set].join(current, base, union)
 		}
 	}
@@ -61,6 +65,11 @@ func (a *affixed) has(text, key string) bool {
 	if len(key) <= wordBytes {
 		return len(key) <= len(text)
 	}
+	return a.outermost(text, key)
+}
+
+// outermost reports whether a text begins or ends with a key.
+func (a *affixed) outermost(text, key string) bool {
 	if a.suffix {
 		return strings.HasSuffix(text, key)
 	}
@@ -119,4 +128,23 @@ func (a *affixed) seal(base []uint64, words *slab[uint64]) {
 		a.of[at-1] = append(a.of[at-1], affix{word, mask, key, int32(i)})
 	}
 	a.texts, a.keys = nil, textMap{}
+	if a.masked {
+		a.nest()
+	}
+}
+
+// nest puts longer keys before shorter ones, and gives their masks what those
+// hold that they begin or end with: the first key that fits says it all.
+func (a *affixed) nest() {
+	for _, keys := range a.of {
+		slices.SortFunc(keys, func(k, l affix) int { return len(l.text) - len(k.text) })
+		for i := range keys {
+			mask := a.sets[keys[i].set].mask
+			for _, shorter := range keys[i+1:] {
+				if a.outermost(keys[i].text, shorter.text) {
+					join(mask, a.sets[shorter.set].mask)
+				}
+			}
+		}
+	}
 }

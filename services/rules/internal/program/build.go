@@ -376,6 +376,9 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	}
 	b.spare(x)
 	b.finish(x, extra)
+	for i := range x.facets {
+		x.facets[i].shape()
+	}
 	x.pool = &sync.Pool{New: func() any { return newWork(x) }}
 	return x
 }

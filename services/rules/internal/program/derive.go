@@ -13,6 +13,7 @@ import (
 type derivation struct {
 	slot int
 	make func(*Frame) fact.Slot
+	pair *pair // which may be quicker; nil: none
 }
 
 // ready makes a derived slot ready.
@@ -22,6 +23,9 @@ func (f *Frame) ready(c *Code, number int32) {
 	}
 	f.made[number] = f.epoch
 	d := &c.derived[number]
+	if d.pair != nil && f.sumPair(d.pair, &f.Record.Slots[d.slot]) {
+		return
+	}
 	f.Record.Slots[d.slot] = d.make(f)
 }
 

@@ -108,7 +108,10 @@ func (k *keyed) add(key string, position int32) {
 }
 
 // keySets are the positions of keys.
-type keySets struct{ sets []keySet }
+type keySets struct {
+	sets   []keySet
+	masked bool // they have masks
+}
 
 // keySet is the positions of one key: a mask with base where there are few
 // keys, else only their numbers.
@@ -144,6 +147,7 @@ func (k *keySets) seal(base []uint64, words *slab[uint64]) {
 	if len(k.sets) > maxKeyMasks {
 		return
 	}
+	k.masked = true
 	for i := range k.sets {
 		set := &k.sets[i]
 		set.mask = words.cut(len(base))

@@ -4,8 +4,8 @@
 //	leaf.go      which tests a branch program has, sets.go their constants
 //	derive.go    values computed once an event, calendar.go hours and days
 //	index.go     which rules an event can fire: masks of rules by the values
-//	             they ask for; facet.go, affix.go and locate.go look values up,
-//	             build.go builds
+//	             they ask for; form.go, facet.go, affix.go and
+//	             locate.go look values up, build.go builds
 //	estimate.go  how often conditions hold and what they cost
 //	cond.go      closures for the rest: compare.go, value.go, money.go, linear.go,
 //	             element.go (any and all of comparisons)

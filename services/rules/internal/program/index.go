@@ -35,6 +35,12 @@ type facet struct {
 	every   bool  // all elements must satisfy, not just one
 	base    []uint64
 	looks   []look // one, but for elements
+
+	form           form // and what it needs
+	slot, number   int32
+	cells          *cells
+	keyed          *keyed
+	texts, numbers []uint64 // bases of formPairs
 }
 
 // look is one value of a facet. base has the positions that ask nothing of it.
@@ -85,25 +91,6 @@ func (x *Index) Without(rules []int32) *Index {
 	return &less
 }
 
-// candidates is what no facet excludes.
-func (x *Index) candidates(f *Frame) []uint64 {
-	sieve := sieve{left: f.left[:x.words]}
-	copy(sieve.left, x.all)
-	for i := range x.facets {
-		a := &x.facets[i]
-		if a.every {
-			a.sift(f, x, &sieve)
-			continue
-		}
-		m := a.look(f, x, f.union)
-		sieve.keep(m, &m[0] != &f.union[0])
-	}
-	for _, m := range sieve.waiting[:sieve.n] {
-		keep(sieve.left, m)
-	}
-	return sieve.left
-}
-
 // sieve intersects masks, several at a time.
 type sieve struct {
 	left    []uint64
@@ -114,10 +101,15 @@ type sieve struct {
 // keep leaves what a mask holds: at once, where the mask will not stay as it
 // is.
 func (s *sieve) keep(m []uint64, stays bool) {
-	if !stays {
-		keep(s.left, m)
+	if stays {
+		s.add(m)
 		return
 	}
+	keep(s.left, m)
+}
+
+// add leaves what a mask that stays as it is holds.
+func (s *sieve) add(m []uint64) {
 	s.waiting[s.n] = m
 	if s.n++; s.n == len(s.waiting) {
 		keepAll(s.left, &s.waiting)
@@ -143,9 +135,6 @@ func keepAll(left []uint64, masks *[4][]uint64) {
 
 // look is the facet's mask for the fact in the frame.
 func (a *facet) look(f *Frame, x *Index, union []uint64) []uint64 {
-	if a.derived > 0 {
-		f.ready(x.code, a.derived-1)
-	}
 	if a.list < 0 {
 		l := &a.looks[0]
 		return l.mask(f, x, &f.Record.Slots[l.slot], l.base, union)

@@ -119,6 +119,43 @@ func (f *Frame) smallSum(a, b *term) (total int64, currency string, ok bool) {
 	return v + w, x.S, true
 }
 
+// pair is a sum of two small terms.
+type pair struct {
+	a, b        int // slots
+	times, more int64
+	money       bool
+}
+
+// pairOf is a sum as a pair; nil for others.
+func pairOf(n *check.Node) *pair {
+	terms := sums(n)
+	if len(terms) != 2 || !terms[0].small() || !terms[1].small() {
+		return nil
+	}
+	p := &pair{terms[0].slot, terms[1].slot, terms[0].factor, terms[1].factor, n.Type.Kind == fact.Money}
+	if terms[1].minus {
+		p.more = -p.more
+	}
+	return p
+}
+
+// sumPair puts the sum of a pair into a slot; it reports false where that
+// takes more care.
+func (f *Frame) sumPair(p *pair, to *fact.Slot) bool {
+	x, y := &f.Record.Slots[p.a], &f.Record.Slots[p.b]
+	if !x.OK || !y.OK || !small(x.N, y.N) {
+		return false
+	}
+	if p.money {
+		if !sameText(x.S, y.S) {
+			return false
+		}
+		to.S = x.S
+	}
+	to.N, to.OK = x.N*p.times+y.N*p.more, true
+	return true
+}
+
 // sum computes a linear expression from the left.
 func (f *Frame) sum(terms []term) (total int64, currency string, ok bool) {
 	if len(terms) == 2 {

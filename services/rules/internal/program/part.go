@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/backlot-video/backlot/services/rules/fact"
 	"github.com/backlot-video/backlot/services/rules/internal/arena"
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 	"github.com/backlot-video/backlot/services/rules/internal/pattern"
@@ -283,12 +282,13 @@ func (b *parts) derive(n *check.Node) (number int32, slot int, ok bool) {
 	if known, found := b.derived[string(key)]; found {
 		return known, b.code.derived[known-1].slot, true
 	}
-	number = b.derivation(string(key), derive(n))
+	number = b.derivation(string(key), derivation{make: derive(n), pair: pairOf(n)})
 	return number, b.code.derived[number-1].slot, true
 }
 
-func (b *parts) derivation(key string, fill func(*Frame) fact.Slot) int32 {
-	b.code.derived = append(b.code.derived, derivation{slot: -1 - len(b.code.derived), make: fill})
+func (b *parts) derivation(key string, d derivation) int32 {
+	d.slot = -1 - len(b.code.derived)
+	b.code.derived = append(b.code.derived, d)
 	number := int32(len(b.code.derived))
 	b.derived[key] = number
 	return number
@@ -300,5 +300,5 @@ func (b *parts) netNumber(number, slot int, v4 bool) int32 {
 	if known, ok := b.derived[key]; ok {
 		return known
 	}
-	return b.derivation(key, deriveNet(number, slot, v4))
+	return b.derivation(key, derivation{make: deriveNet(number, slot, v4)})
 }
