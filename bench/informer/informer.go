@@ -39,7 +39,7 @@ const (
 // The ways that are compared, the peer first.
 var (
 	syncWays  = []string{peer, "typed", "mask", "projection", "projection-paged"}
-	eventWays = []string{peer, floor, "typed", "mask", "projection", "projection-inline"}
+	eventWays = []string{peer, floor, "typed", "mask", "mask-inline", "projection", "projection-inline"}
 )
 
 // synced compares what it takes until all Pods are held and the handler told.

@@ -15,6 +15,7 @@ var ways = map[string]follow{
 	"read-only":         readOnly,
 	"typed":             way(pods, kubernetes.Config{}, false),
 	"mask":              way(pods, kubernetes.Config{Fields: view.Mask}, false),
+	"mask-inline":       way(pods, kubernetes.Config{Fields: view.Mask}, true),
 	"projection":        way(views, kubernetes.Config{Fields: view.Fields}, false),
 	"projection-inline": way(views, kubernetes.Config{Fields: view.Fields}, true),
 	"projection-paged":  way(views, kubernetes.Config{Fields: view.Fields, Paged: true}, false),
