@@ -32,6 +32,8 @@ func main() {
 type connection struct {
 	fd      int
 	in      []byte // of a request that is not whole
+	last    []byte // request that was answered in one packet, and its answer
+	answer  []byte
 	head    []byte // to be written, and then
 	body    []byte
 	waiting bool // for room to write
@@ -40,7 +42,7 @@ type connection struct {
 type server struct {
 	poller      *poll.Poller
 	listener    int
-	connections map[int]*connection
+	connections []*connection // by socket
 	body        []byte
 	heads       map[int][]byte
 	buffer      []byte
@@ -57,7 +59,7 @@ func serve(address string) error {
 		return err
 	}
 	s := &server{
-		poller: poller, listener: listener, connections: map[int]*connection{},
+		poller: poller, listener: listener,
 		body: poll.Body(most), heads: map[int][]byte{}, buffer: make([]byte, 64<<10),
 	}
 	if err := poller.Add(listener, false); err != nil {
@@ -82,6 +84,9 @@ func (s *server) handle(fd int, events uint32) error {
 		if err != nil || accepted < 0 {
 			return err
 		}
+		for len(s.connections) <= accepted {
+			s.connections = append(s.connections, nil)
+		}
 		s.connections[accepted] = &connection{fd: accepted}
 		return s.poller.Add(accepted, false)
 	}
@@ -94,7 +99,7 @@ func (s *server) handle(fd int, events uint32) error {
 		fault = s.read(c)
 	}
 	if fault != nil {
-		delete(s.connections, fd)
+		s.connections[fd] = nil
 		return unix.Close(fd)
 	}
 	return nil
@@ -106,7 +111,7 @@ var (
 )
 
 func (s *server) read(c *connection) error {
-	n, err := unix.Read(c.fd, s.buffer)
+	n, err := poll.Read(c.fd, s.buffer)
 	if errors.Is(err, unix.EAGAIN) {
 		return nil
 	}
@@ -114,6 +119,10 @@ func (s *server) read(c *connection) error {
 		return errGone
 	}
 	request := s.buffer[:n]
+	if len(c.in) == 0 && bytes.Equal(request, c.last) {
+		c.head = c.answer
+		return s.write(c)
+	}
 	if len(c.in) > 0 {
 		c.in = append(c.in, request...)
 		request = c.in
@@ -132,6 +141,7 @@ func (s *server) read(c *connection) error {
 	c.head, c.body = s.head(size), s.body[:size]
 	if size <= 4096 { // in one packet
 		c.head, c.body = s.whole(size), nil
+		c.last, c.answer = append(c.last[:0], request...), c.head
 	}
 	return s.write(c)
 }
@@ -155,7 +165,7 @@ func (s *server) write(c *connection) error {
 		if len(c.head) == 0 {
 			from = &c.body
 		}
-		n, err := unix.Write(c.fd, *from)
+		n, err := poll.Write(c.fd, *from)
 		if errors.Is(err, unix.EAGAIN) {
 			if c.waiting {
 				return nil

@@ -17,6 +17,7 @@ var (
 // answer takes one answer of HTTP/1.1 as it comes.
 type answer struct {
 	want []byte
+	last []byte // whole answer that came at once: most are the same again
 	head []byte // while it is not whole
 	body bool   // the head is done
 	at   int    // bytes of the body so far
@@ -24,6 +25,20 @@ type answer struct {
 
 // take checks bytes. It tells whether the answer is whole.
 func (a *answer) take(data []byte) (whole bool, err error) {
+	if !a.body && len(a.head) == 0 {
+		if bytes.Equal(data, a.last) {
+			return true, nil
+		}
+		defer func() {
+			if whole && len(data) < 64<<10 {
+				a.last = append(a.last[:0], data...)
+			}
+		}()
+	}
+	return a.judge(data)
+}
+
+func (a *answer) judge(data []byte) (whole bool, err error) {
 	if !a.body {
 		if len(a.head) > 0 {
 			a.head = append(a.head, data...)

@@ -27,21 +27,24 @@ func http1(s *settings) (*Result, error) {
 		return nil, err
 	}
 	request, want := s.request(), poll.Body(s.size)
-	clients := map[int]*client{}
+	var clients []*client // by socket
 	for range s.connections {
 		fd, err := poll.Dial(s.address)
 		if err != nil {
 			return nil, fmt.Errorf("connect: %w", err)
 		}
+		for len(clients) <= fd {
+			clients = append(clients, nil)
+		}
 		clients[fd] = &client{answer: answer{want: want}, fd: fd}
-		if err := errors.Join(poller.Add(fd, false), clients[fd].ask(request)); err != nil {
+		if err := errors.Join(poller.Add(fd, false), clients[fd].ask(request, time.Now())); err != nil {
 			return nil, err
 		}
 	}
 	return drive(poller, clients, request, newWindow(s))
 }
 
-func drive(poller *poll.Poller, clients map[int]*client, request []byte, w *window) (*Result, error) {
+func drive(poller *poll.Poller, clients []*client, request []byte, w *window) (*Result, error) {
 	buffer := make([]byte, 256<<10)
 	for {
 		events, err := poller.Wait(10_000)
@@ -57,12 +60,13 @@ func drive(poller *poll.Poller, clients map[int]*client, request []byte, w *wind
 			if !whole {
 				continue
 			}
-			if closed, err := w.done(c.asked, time.Now()); err != nil {
+			now := time.Now()
+			if closed, err := w.done(c.asked, now); err != nil {
 				return nil, err
 			} else if closed {
 				return w.result()
 			}
-			if err := c.ask(request); err != nil {
+			if err := c.ask(request, now); err != nil {
 				return nil, err
 			}
 		}
@@ -70,16 +74,16 @@ func drive(poller *poll.Poller, clients map[int]*client, request []byte, w *wind
 }
 
 // ask sends a request, which fits any socket's buffer.
-func (c *client) ask(request []byte) error {
-	c.asked = time.Now()
-	if n, err := unix.Write(c.fd, request); err != nil || n != len(request) {
+func (c *client) ask(request []byte, now time.Time) error {
+	c.asked = now
+	if n, err := poll.Write(c.fd, request); err != nil || n != len(request) {
 		return fmt.Errorf("write %d of %d bytes: %w", n, len(request), err)
 	}
 	return nil
 }
 
 func (c *client) read(buffer []byte) (whole bool, err error) {
-	n, err := unix.Read(c.fd, buffer)
+	n, err := poll.Read(c.fd, buffer)
 	if errors.Is(err, unix.EAGAIN) {
 		return false, nil
 	}

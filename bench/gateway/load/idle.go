@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/backlot-video/backlot/bench/gateway/internal/poll"
 )
@@ -26,7 +27,7 @@ func idle(s *settings) (*Result, error) {
 			return nil, fmt.Errorf("connect: %w", err)
 		}
 		c := &client{answer: answer{want: want}, fd: fd}
-		if err := errors.Join(poller.Add(fd, false), c.ask(request)); err != nil {
+		if err := errors.Join(poller.Add(fd, false), c.ask(request, time.Now())); err != nil {
 			return nil, err
 		}
 		for whole := false; !whole; {

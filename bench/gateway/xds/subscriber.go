@@ -94,7 +94,7 @@ func settle(ctx context.Context) {
 	const look = 10 * time.Millisecond
 	for ctx.Err() == nil {
 		before := measure.CPU()
-		time.Sleep(look)
+		time.Sleep(look) //nolint:forbidigo // the time over which it is looked at
 		if measure.CPU()-before < look/20 {
 			return
 		}
