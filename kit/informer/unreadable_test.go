@@ -22,7 +22,8 @@ type sick struct {
 func (s *sick) List(_ context.Context, _, _ string, deliver func([]informer.Item) error) (int64, error) {
 	n := s.lists.Add(1)
 	items := []informer.Item{
-		{Name: "a", Spec: []byte("\n\x05first"), Revision: 1}, {Name: "b", Spec: []byte("\n\x05other"), Revision: n},
+		{Name: "a", Spec: []byte("\n\x05first"), Revision: 1},
+		{Name: "b", Spec: []byte("\n\x05other"), Revision: n},
 		{Name: "c", Revision: 1, Unreadable: true},
 	}
 	if n > 1 {

@@ -79,7 +79,7 @@ func (g *connectGate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := withCall(r.Context(), incoming)
 	if _, err := method.ask(ctx, method.Method, nil); err != nil {
 		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/1.1 reads the message first otherwise
-		_ = g.writer.Write(w, r, method.refuse(ctx, err)) // who does not read it has hung up
+		_ = g.writer.Write(w, r, method.refuse(ctx, err))    // who does not read it has hung up
 		return
 	}
 	g.next.ServeHTTP(w, r)
