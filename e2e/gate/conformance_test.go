@@ -96,7 +96,7 @@ func TestGRPCInterop(t *testing.T) {
 	backend := testport.Address(t)
 	_, backendPort, _ := net.SplitHostPort(backend)
 	_ = cluster.Start(t, server, []string{"--port", backendPort}, nil)
-	await(t, backend)
+	awaitAddress(t, backend)
 	g := gate.New(t, map[string]proto.Message{"Cluster/grpc": gate.Cluster(backend), "Route/all": streaming("/", "grpc")})
 	host, port, _ := net.SplitHostPort(g.Address)
 	for _, test := range []string{
@@ -112,8 +112,8 @@ func TestGRPCInterop(t *testing.T) {
 	}
 }
 
-// await waits until an address is listened on.
-func await(t *testing.T, address string) {
+// awaitAddress waits until an address is listened on.
+func awaitAddress(t *testing.T, address string) {
 	t.Helper()
 	for range 2000 {
 		if conn, err := net.Dial("tcp", address); err == nil {
@@ -211,7 +211,7 @@ func TestWebSocketPeers(t *testing.T) {
 			}
 			backend := testport.Address(t)
 			_ = cluster.Start(t, python, []string{script, "server", backend}, nil)
-			await(t, backend)
+			awaitAddress(t, backend)
 			g := gate.New(t, map[string]proto.Message{"Cluster/peer": gate.Cluster(backend), "Route/all": streaming("/", "peer")})
 			out, err := suite(t, 2*time.Minute, nil, python, script, "client", g.Address)
 			if err != nil || !strings.Contains(out, "all echoed") {

@@ -53,7 +53,7 @@ func proxies(t *testing.T) []proxied {
 		args := map[string][]string{"nginx": {"-c", file, "-p", dir, "-e", "/dev/null"}, "haproxy": {"-db", "-q", "-f", file}}[name]
 		p := cluster.Start(t, program, args, nil)
 		t.Cleanup(p.Terminate) // nginx ends its workers itself
-		await(t, address)
+		awaitAddress(t, address)
 		all = append(all, proxied{name, address, backend})
 	}
 	return all
@@ -195,9 +195,10 @@ func (p *probe) askAll(t *testing.T, all []proxied) (outcomes []outcome, most in
 // quiet waits until a number has not risen for a while: a proxy answers a
 // malformed body before the backend has counted the request that it began.
 func quiet(n *atomic.Int64) int64 {
-	for {
-		before := n.Load()
-		time.Sleep(30 * time.Millisecond)
+	tick := time.NewTicker(30 * time.Millisecond)
+	defer tick.Stop()
+	for before := n.Load(); ; before = n.Load() {
+		<-tick.C
 		if n.Load() == before {
 			return before
 		}

@@ -33,8 +33,10 @@ func pod(t *testing.T, name string) (backend *gate.Backend, port int) {
 // answers waits until requests through the gateway are answered by one backend.
 func answers(t *testing.T, g *gate.Gate, want string) {
 	t.Helper()
-	limit := time.Now().Add(30 * time.Second)
-	for said := ""; said != want; {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(30 * time.Second)
+	for said := ""; ; {
 		if response, err := http.Get("http://" + g.Address + "/1"); err == nil {
 			said = response.Header.Get("Backend")
 			if said == "" {
@@ -42,10 +44,14 @@ func answers(t *testing.T, g *gate.Gate, want string) {
 			}
 			_ = response.Body.Close()
 		}
-		if time.Now().After(limit) {
+		if said == want {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
 			t.Fatalf("%q answers, want %q", said, want)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
