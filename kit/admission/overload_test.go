@@ -29,8 +29,15 @@ const warm = time.Second
 // time by what could be done.
 func overload(t *testing.T, seed uint64, e engine, cfg Config, capacity, times float64) (sum tally, goodput float64) {
 	t.Helper()
+	return overloadByCalls(t, seed, e, cfg, 1, capacity, times)
+}
+
+// overloadByCalls is overload by calls of so many units each; goodput and
+// capacity are in units.
+func overloadByCalls(t *testing.T, seed uint64, e engine, cfg Config, each int, capacity, times float64) (sum tally, goodput float64) {
+	t.Helper()
 	s := newSimulation(t, seed, e, cfg)
-	s.load(Work{Tenant: "main", Shard: "USD"}, times*capacity, 0, e.lasts, 0)
+	s.load(Work{Tenant: "main", Shard: "USD", Cost: each}, times*capacity/float64(each), 0, e.lasts, 0)
 	s.run(nil)
 	if s.most > s.cfg.Limit {
 		t.Errorf("%d jobs at once, the limit is %d", s.most, s.cfg.Limit)
@@ -40,7 +47,7 @@ func overload(t *testing.T, seed uint64, e engine, cfg Config, capacity, times f
 		tenant = "" // it knows none
 	}
 	sum = *s.total[tenant]
-	return sum, float64(sum.inTime) / (e.lasts - warm).Seconds() / capacity
+	return sum, float64(each*sum.inTime) / (e.lasts - warm).Seconds() / capacity
 }
 
 var loads = []float64{1.1, 1.5, 3}
@@ -70,11 +77,7 @@ func TestOverloadByCallsOfManyUnits(t *testing.T) {
 			continue // few of them can be done in time at all
 		}
 		for _, times := range loads {
-			s := newSimulation(t, start, e, Config{})
-			s.load(Work{Tenant: "main", Shard: "USD", Cost: each}, times*capacity/float64(each), 0, e.lasts, 0)
-			s.run(nil)
-			sum := *s.total["main"]
-			goodput := float64(each*sum.inTime) / (e.lasts - warm).Seconds() / capacity
+			sum, goodput := overloadByCalls(t, start, e, Config{}, each, capacity, times)
 			t.Logf("%s, %.0f a second, at %gx: %.2f%% late, goodput %.3f", name, capacity, times, 100*sum.late(), goodput)
 			if sum.late() >= 0.03 || goodput < 0.9 {
 				t.Errorf("%s at %gx: %.2f%% of the accepted were late, goodput is %.3f", name, times, 100*sum.late(), goodput)
@@ -92,11 +95,7 @@ func TestALongBatchIsWellFilled(t *testing.T) {
 	e := engine{fixed: 22 * time.Millisecond, each: 50 * time.Microsecond, limit: 1024, lasts: 20 * time.Second}
 	capacity := e.capacity(rand.New(rand.NewPCG(start, 2)))
 	for _, times := range loads {
-		s := newSimulation(t, start, e, Config{})
-		s.load(Work{Tenant: "main", Shard: "USD", Cost: each}, times*capacity/float64(each), 0, e.lasts, 0)
-		s.run(nil)
-		sum := *s.total["main"]
-		goodput := float64(each*sum.inTime) / (e.lasts - warm).Seconds() / capacity
+		sum, goodput := overloadByCalls(t, start, e, Config{}, each, capacity, times)
 		t.Logf("%.0f a second, at %gx: %.2f%% late, goodput %.3f", capacity, times, 100*sum.late(), goodput)
 		if sum.late() >= 0.03 || goodput < 0.65 {
 			t.Errorf("at %gx: %.2f%% of the accepted were late, goodput is %.3f", times, 100*sum.late(), goodput)
@@ -114,11 +113,7 @@ func TestABatchThatStallsIsForgotten(t *testing.T) {
 	e := engine{fixed: time.Millisecond, each: 25 * time.Microsecond, limit: 1024, stalls: 0.0025, stall: 85 * time.Millisecond, lasts: 15 * time.Second}
 	capacity, _ := e.closed(rand.New(rand.NewPCG(start, 2)), 8*each, 500_000)
 	for _, times := range loads {
-		s := newSimulation(t, start, e, Config{})
-		s.load(Work{Tenant: "main", Shard: "USD", Cost: each}, times*capacity/float64(each), 0, e.lasts, 0)
-		s.run(nil)
-		sum := *s.total["main"]
-		goodput := float64(each*sum.inTime) / (e.lasts - warm).Seconds() / capacity
+		sum, goodput := overloadByCalls(t, start, e, Config{}, each, capacity, times)
 		t.Logf("%.0f a second, at %gx: %.2f%% late, goodput %.3f, %.1f%% refused", capacity, times, 100*sum.late(), goodput, 100*float64(sum.refused)/float64(sum.offered))
 		if sum.late() >= 0.035 || goodput < 0.95 {
 			t.Errorf("at %gx: %.2f%% of the accepted were late, goodput is %.3f", times, 100*sum.late(), goodput)

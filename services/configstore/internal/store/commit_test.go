@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -39,17 +38,8 @@ func (h *held) Txn(ctx context.Context, request *pb.TxnRequest) (*pb.TxnResponse
 // openHeld runs a store whose commits are held.
 func openHeld(t *testing.T) (*Store, *held) {
 	t.Helper()
-	e, err := engine.Start(t.Context(), engine.Config{DataDir: filepath.Join(t.TempDir(), "etcd"), NoSync: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(t.Context(), e, Config{})
-	if err != nil {
-		e.Close()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close(); e.Close() })
-	h := &held{transactor: e, begun: make(chan *pb.TxnRequest, 100), let: make(chan struct{})}
+	s := openPlain(t)
+	h := &held{transactor: s.engine, begun: make(chan *pb.TxnRequest, 100), let: make(chan struct{})}
 	s.commits.engine, s.commits.late = h, time.Hour
 	return s, h
 }

@@ -127,15 +127,11 @@ func (l *loop) waitParked() int {
 }
 
 // processors is GOMAXPROCS as busy loops raise it.
-type processors struct {
-	mu   sync.Mutex
-	more int
-}
+type processors struct{ mu sync.Mutex }
 
 // add raises it, or lowers it to what it was.
 func (p *processors) add(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.more += n
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + n)
 }
