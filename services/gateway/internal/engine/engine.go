@@ -84,6 +84,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners map[string]*listener // by address
+	retired   map[string]*listener // that have left the set, and may be open for a moment yet
 	conns     map[*conn]struct{}
 	foreign   map[net.Conn]struct{} // that HTTP2 serves
 	idleBy    time.Time             // while draining: when idle connections are closed
@@ -94,7 +95,7 @@ func New(config Config) *Server {
 	setDefaults(&config)
 	s := &Server{
 		config: config, limits: h1.Limits{Head: config.MaxHeader}, closed: make(chan struct{}),
-		listeners: map[string]*listener{}, conns: map[*conn]struct{}{}, foreign: map[net.Conn]struct{}{},
+		listeners: map[string]*listener{}, retired: map[string]*listener{}, conns: map[*conn]struct{}{}, foreign: map[net.Conn]struct{}{},
 	}
 	s.base, s.cut = context.WithCancel(context.Background())
 	s.metrics = newMetrics(config.Registerer, s)

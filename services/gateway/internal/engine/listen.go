@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"sync/atomic"
 	"time"
@@ -28,8 +29,13 @@ type listener struct {
 
 // SetListeners opens and closes until exactly these are open. Those that stay
 // take their new certificates for the connections that come. Connections of
-// those that are closed go on. Where one cannot be opened, nothing changes.
+// those that are closed go on. Where one cannot be opened, nothing changes. One
+// that was closed a moment ago, and still takes what waits in its queue, is
+// waited for: retireTime, when it comes back.
 func (s *Server) SetListeners(ctx context.Context, want []Listener) error {
+	if err := s.awaitRetired(ctx, want); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	opened := map[string]net.Listener{}
@@ -57,6 +63,7 @@ func (s *Server) SetListeners(ctx context.Context, want []Listener) error {
 		if _, stays := wanted[address]; !stays {
 			l.retire()
 			delete(s.listeners, address)
+			s.retired[address] = l
 		}
 	}
 	for address, l := range opened {
@@ -69,6 +76,28 @@ func (s *Server) SetListeners(ctx context.Context, want []Listener) error {
 		l := s.listeners[address]
 		s.workers.Go(func() { s.acceptAll(l) })
 		s.config.Log.Info("listening", "address", l.Addr().String(), "tls", l.settings.Load().TLS != nil)
+	}
+	return nil
+}
+
+// awaitRetired returns when none of the addresses is open any more that has left
+// the set. Connections are served meanwhile.
+func (s *Server) awaitRetired(ctx context.Context, want []Listener) error {
+	s.mu.Lock()
+	var closing []*listener
+	for _, l := range want {
+		if retired := s.retired[l.Address]; retired != nil {
+			closing = append(closing, retired)
+		}
+	}
+	maps.DeleteFunc(s.retired, func(_ string, l *listener) bool { return l.ended() })
+	s.mu.Unlock()
+	for _, l := range closing {
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 	return nil
 }
@@ -107,6 +136,16 @@ func (l *listener) retire() {
 		}
 	}
 	_ = l.Close()
+}
+
+// ended tells whether the accept loop has.
+func (l *listener) ended() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // acceptAll serves what a listener brings until it is retired.

@@ -38,6 +38,26 @@ func TestListenersChangeWithoutDroppingConnections(t *testing.T) {
 	dial(t, other)
 }
 
+// An address is open for a moment after it has left the set, and may come back
+// meanwhile.
+func TestListenerComesBackAtOnce(t *testing.T) {
+	s, _ := serve(t, engine.Config{Handler: handler(echo)})
+	address := testport.Address(t)
+	for range 5 {
+		for _, want := range [][]engine.Listener{{{Address: address}}, nil} {
+			if err := s.SetListeners(t.Context(), want); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.SetListeners(t.Context(), []engine.Listener{{Address: address}}); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, address)
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.answer("GET")
+}
+
 func TestConnectionsAreBounded(t *testing.T) {
 	_, address := serve(t, engine.Config{Handler: handler(echo), MaxConnections: 1})
 	first := dial(t, address)
