@@ -6,9 +6,15 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/e2e/internal/cluster"
+	"github.com/backlot-video/backlot/kit/lifecycle"
 )
 
-func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(runWarehouse) != "" {
+		os.Exit(lifecycle.Execute(warehouseName, os.Args[1:], warehouse{}))
+	}
+	os.Exit(cluster.Main(m))
+}
 
 func TestJourneyTwiceOnTheSameData(t *testing.T) {
 	node := cluster.NewNode(t, cluster.Race)

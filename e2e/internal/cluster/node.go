@@ -36,6 +36,11 @@ func NewNode(t *testing.T, variant Variant) *Node {
 // URL is the gateway's.
 func (n *Node) URL() string { return "http://" + n.Gateway }
 
+// Socket is where a service of the process listens for others of this machine.
+func (n *Node) Socket(service string) string {
+	return "unix:" + filepath.Join(n.Dir, "run", service+".sock")
+}
+
 // OperatorKey is the file that Backlot makes at its first start.
 func (n *Node) OperatorKey() string { return filepath.Join(n.Dir, "storefront", "operator.key") }
 
