@@ -36,6 +36,9 @@ var fields = map[string][]string{
 // impure are the parts of the standard library that do I/O.
 var impure = []string{"database/sql", "net", "net/http", "net/rpc", "os", "os/exec", "os/signal", "syscall", "io/ioutil", "plugin"}
 
+// ofTests are packages that nothing may import but tests and what measures.
+var ofTests = []string{"kit/testcert", "kit/testport"}
+
 func TestImportRules(t *testing.T) {
 	for _, fault := range importFaults(t, os.DirFS("..")) {
 		t.Error(fault)
@@ -62,6 +65,9 @@ func importFaults(t *testing.T, fsys fs.FS) []string {
 			}
 		}
 		for _, imported := range s.imports {
+			if ours, found := strings.CutPrefix(imported, prefix); found && slices.Contains(ofTests, ours) && !tests(*s) {
+				faults = append(faults, fmt.Sprintf("%s: only tests may import %s", dir, ours))
+			}
 			if isDomain(*s) && !pure(*s, imported) {
 				faults = append(faults, fmt.Sprintf("%s: a domain package must not import %s (if it is an adapter, list it as one)", dir, imported))
 			}
@@ -106,6 +112,11 @@ func mayImport(s source, imported string) bool {
 	default: // proto, sql, console, tools
 		return false
 	}
+}
+
+// tests tells whether all of a package is for tests and measurements.
+func tests(s source) bool {
+	return strings.HasPrefix(s.dir, "e2e") || strings.HasPrefix(s.dir, "bench")
 }
 
 func isDomain(s source) bool {
@@ -166,7 +177,9 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"services/rules/fact/p.go":                file("google.golang.org/protobuf/proto"),
 		"services/rules/fact/p_test.go":           file("os", prefix+"services/gateway/service"),
 		"services/settlement/internal/store/p.go": file("database/sql", prefix+"sql/gen/settlement"),
-		"kit/mq/p.go":                    file(prefix+"proto/gen/x", prefix+"services/rules"),
+		"kit/mq/p.go":                    file(prefix+"proto/gen/x", prefix+"services/rules", prefix+"kit/testcert"),
+		"kit/mq/p_test.go":               file(prefix + "kit/testport"),
+		"bench/served.go":                file(prefix + "kit/testport"),
 		"kit/mq/windows.go":              {Data: []byte("//go:build windows\n\npackage p\nimport _ \"" + prefix + "e2e\"\n")},
 		"proto/x/p.go":                   file(prefix + "kit/mq"),
 		"sql/p.go":                       file(prefix + "proto"),
@@ -184,6 +197,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"e2e: must not import services/rules",
 		"kit/mq: must not import e2e",
 		"kit/mq: must not import services/rules",
+		"kit/mq: only tests may import kit/testcert",
 		"proto/x: must not import kit/mq",
 		"services/rules/cmd/rules: must not import proto/gen/x",
 		"services/rules/fact: must not import services/gateway/service",

@@ -4,15 +4,8 @@ package gateway
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -22,6 +15,7 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/bench/internal/process"
+	"github.com/backlot-video/backlot/kit/testcert"
 	"github.com/backlot-video/backlot/kit/testport"
 )
 
@@ -79,28 +73,11 @@ func (r *rig) program(name string) string { return filepath.Join(r.dir, name) }
 
 // certificate makes one for loopback: ECDSA, P-256.
 func (r *rig) certificate() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return err
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
+	leaf := testcert.New().LeafUntil(time.Now().Add(24*time.Hour), "localhost", "127.0.0.1")
 	r.cert, r.key = filepath.Join(r.dir, "cert.pem"), filepath.Join(r.dir, "key.pem")
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
-	secret := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
 	return errors.Join(
-		os.WriteFile(r.cert, certificate, 0o600), os.WriteFile(r.key, secret, 0o600),
-		os.WriteFile(filepath.Join(r.dir, "both.pem"), append(certificate, secret...), 0o600), // as HAProxy reads it
+		os.WriteFile(r.cert, leaf.Certificate, 0o600), os.WriteFile(r.key, leaf.Key, 0o600),
+		os.WriteFile(filepath.Join(r.dir, "both.pem"), append(leaf.Certificate, leaf.Key...), 0o600), // as HAProxy reads it
 	)
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/backlot-video/backlot/e2e/internal/cluster"
 	"github.com/backlot-video/backlot/e2e/internal/gate"
+	"github.com/backlot-video/backlot/kit/testcert"
 	"github.com/backlot-video/backlot/kit/testport"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 )
@@ -46,25 +47,11 @@ func suite(t *testing.T, limit time.Duration, environ []string, program string, 
 	return string(out), err
 }
 
-// certificateFiles are those of a certificate for loopback.
-func certificateFiles(t *testing.T) (cert, key string) {
-	t.Helper()
-	dir := t.TempDir()
-	made := certificate(t, 1).GetCertificate()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if err := errors.Join(
-		os.WriteFile(cert, []byte(made.GetChain().GetInline()), 0o600), os.WriteFile(key, []byte(made.GetKey().GetInline()), 0o600),
-	); err != nil {
-		t.Fatal(err)
-	}
-	return cert, key
-}
-
 // TestH2spec is https://github.com/summerwind/h2spec, over TLS and by prior
 // knowledge.
 func TestH2spec(t *testing.T) {
 	program := tool(t, "h2spec")
-	cert, key := certificateFiles(t)
+	_, cert, key := testcert.New().Leaf("127.0.0.1").Files(t)
 	for name, flags := range map[string][]string{"plain": nil, "tls": {"--gateway.tls-cert", cert, "--gateway.tls-key", key}} {
 		t.Run(name, func(t *testing.T) {
 			g := gate.New(t, objects(gate.NewBackend(t, "a", "")), flags...)

@@ -1,15 +1,8 @@
 package gate_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -19,34 +12,19 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/backlot-video/backlot/e2e/internal/gate"
+	"github.com/backlot-video/backlot/kit/testcert"
 	"github.com/backlot-video/backlot/kit/testport"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 )
 
-// certificate is one for loopback with a serial number, and its key, as PEM.
-func certificate(t *testing.T, serial int64) *gatewayv1.Secret {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	inline := func(kind string, b []byte) *gatewayv1.Material {
-		return &gatewayv1.Material{Source: &gatewayv1.Material_Inline{Inline: string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))}}
+// certificate is one for a name and loopback, and its key, as PEM.
+func certificate(name string) *gatewayv1.Secret {
+	leaf := testcert.New().Leaf(name, "127.0.0.1")
+	inline := func(text []byte) *gatewayv1.Material {
+		return &gatewayv1.Material{Source: &gatewayv1.Material_Inline{Inline: string(text)}}
 	}
 	return &gatewayv1.Secret{Material: &gatewayv1.Secret_Certificate{Certificate: &gatewayv1.Certificate{
-		Chain: inline("CERTIFICATE", cert), Key: inline("PRIVATE KEY", private),
+		Chain: inline(leaf.Certificate), Key: inline(leaf.Key),
 	}}}
 }
 
@@ -89,13 +67,13 @@ func (c *changing) at(n int) map[string]proto.Message {
 // the state.
 func (c *changing) shakes(t *testing.T, n int) {
 	t.Helper()
-	conn, err := tls.Dial("tcp", c.secure, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the serial number is compared
+	conn, err := tls.Dial("tcp", c.secure, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the name is compared
 	if err != nil {
 		t.Fatalf("state %d: %v", n, err)
 	}
 	defer conn.Close()
-	if got, want := conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64(), int64(n%len(c.certificates)); got != want {
-		t.Fatalf("state %d has certificate %d, not %d", n, got, want)
+	if got, want := conn.ConnectionState().PeerCertificates[0].Subject.CommonName, strconv.Itoa(n%len(c.certificates)); got != want {
+		t.Fatalf("state %d has certificate %s, not %s", n, got, want)
 	}
 }
 
@@ -117,8 +95,8 @@ func TestConfigurationsChangeUnderLoad(t *testing.T) {
 		backends: []*gate.Backend{gate.NewBackend(t, "a", ""), gate.NewBackend(t, "b", "")},
 		secure:   testport.Address(t), extra: testport.Address(t),
 	}
-	for serial := range int64(3) {
-		c.certificates = append(c.certificates, certificate(t, serial))
+	for n := range 3 {
+		c.certificates = append(c.certificates, certificate(strconv.Itoa(n)))
 	}
 	g := gate.New(t, c.at(0))
 	streams := map[string]*gate.Stream{"WebSocket": gate.NewWebSocket(t, g.Address), "gRPC stream": gate.NewGRPC(t, g.Address)}

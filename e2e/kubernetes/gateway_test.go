@@ -64,7 +64,7 @@ func TestGatewayFollowsSlices(t *testing.T) {
 	s.must(http.MethodPost, slicesPath, slice("films-1", "films", one, podAddress))
 	g := gate.NewOver(t, []string{
 		"--configstore.kubernetes", s.url, "--configstore.kubernetes-token-file", s.tokenFile(admin),
-		"--configstore.kubernetes-ca-file", s.file("server.crt"),
+		"--configstore.kubernetes-ca-file", s.authority,
 	}, map[string]proto.Message{
 		"Cluster/films": &gatewayv1.Cluster{Endpoints: &gatewayv1.Cluster_Service{Service: "films"}},
 		"Route/films":   gate.Route("/", "films"),

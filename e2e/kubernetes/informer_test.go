@@ -28,7 +28,7 @@ type view struct {
 
 func (s *server) follow(t *testing.T, config kubernetes.Config) *view {
 	t.Helper()
-	config.URL, config.AuthorityFile = s.url, s.file("server.crt")
+	config.URL, config.AuthorityFile = s.url, s.authority
 	source, err := kubernetes.New(kubernetes.EndpointSlices, config)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestManySlicesComeWhole(t *testing.T) {
 func TestRightsAreMissedAndFound(t *testing.T) {
 	s := newServer(t)
 	s.must(http.MethodPost, slicesPath, slice("films-1", "films", 8080, "10.0.0.1"))
-	config := kubernetes.Config{URL: s.url, TokenFile: s.tokenFile(viewer), AuthorityFile: s.file("server.crt")}
+	config := kubernetes.Config{URL: s.url, TokenFile: s.tokenFile(viewer), AuthorityFile: s.authority}
 	source, err := kubernetes.New(kubernetes.EndpointSlices, config)
 	if err != nil {
 		t.Fatal(err)

@@ -5,17 +5,10 @@ package kubernetes_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +18,7 @@ import (
 
 	"github.com/backlot-video/backlot/e2e/internal/cluster"
 	"github.com/backlot-video/backlot/kit/informer/kubernetes"
+	"github.com/backlot-video/backlot/kit/testcert"
 	"github.com/backlot-video/backlot/kit/testport"
 )
 
@@ -41,7 +35,8 @@ const (
 
 // server is a kube-apiserver over `configstore etcd`.
 type server struct {
-	url, dir string
+	url, dir                    string
+	authority, certificate, key string // files
 
 	t       *testing.T
 	program string
@@ -77,10 +72,10 @@ func newServer(t *testing.T) *server {
 	s.url = "https://" + address
 	s.args = []string{
 		"--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", port, "--advertise-address", podAddress, "--endpoint-reconciler-type", "none",
-		"--tls-cert-file", s.file("server.crt"), "--tls-private-key-file", s.file("server.key"), "--cert-dir", s.dir,
+		"--tls-cert-file", s.certificate, "--tls-private-key-file", s.key, "--cert-dir", s.dir,
 		"--token-auth-file", s.file("tokens"), "--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/24",
-		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", s.file("server.crt"),
-		"--service-account-signing-key-file", s.file("server.key"), "--disable-admission-plugins", "ServiceAccount",
+		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", s.key,
+		"--service-account-signing-key-file", s.key, "--disable-admission-plugins", "ServiceAccount",
 	}
 	s.start()
 	return s
@@ -88,36 +83,11 @@ func newServer(t *testing.T) *server {
 
 func (s *server) file(name string) string { return filepath.Join(s.dir, name) }
 
-// certificates writes an authority of one certificate, the server's own.
+// certificates makes the server's own, of an authority that clients trust.
 func (s *server) certificates() {
-	s.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "kube-apiserver"}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	private, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{
-		"server.crt": {Type: "CERTIFICATE", Bytes: certificate}, "server.key": {Type: "EC PRIVATE KEY", Bytes: private},
-	} {
-		if err := os.WriteFile(s.file(name), pem.EncodeToMemory(block), 0o600); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}))
-	s.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
+	authority := testcert.New()
+	s.authority, s.certificate, s.key = authority.Leaf("127.0.0.1").Files(s.t)
+	s.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority.Roots()}, DisableKeepAlives: true}}
 }
 
 // start starts the API server, after a kill too, and waits until it is ready.

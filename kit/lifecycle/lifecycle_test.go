@@ -3,14 +3,8 @@ package lifecycle_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -19,11 +13,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/lifecycle"
+	"github.com/backlot-video/backlot/kit/testcert"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 )
 
@@ -185,7 +179,11 @@ func TestEveryAddressNeedsOneToAdvertise(t *testing.T) {
 
 func TestAServiceThatListensOnEveryAddressReachesItselfByTLS(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
-	args := append(certificateOf(t, "127.0.0.1"), "--rules.rpc-listen=0.0.0.0:0", "--rules.kitex-listen=", "--advertise-host=127.0.0.1")
+	authority, certificate, key := testcert.New().Leaf("127.0.0.1").Files(t)
+	args := []string{
+		"--tls-ca=" + authority, "--tls-cert=" + certificate, "--tls-key=" + key,
+		"--rules.rpc-listen=0.0.0.0:0", "--rules.kitex-listen=", "--advertise-host=127.0.0.1",
+	}
 	_, err := run(ctx, t, args, &part{name: "rules", diary: &diary{}, run: func(ctx context.Context, host *lifecycle.Host) error {
 		defer stop()
 		host.HandleHTTP("/self", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -212,38 +210,6 @@ func TestAServiceThatListensOnEveryAddressReachesItselfByTLS(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-}
-
-// certificateOf makes a certificate for an address that is its own
-// authority, and returns the flags that name it.
-func certificateOf(t *testing.T, ip string) []string {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.ParseIP(ip)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "tls.pem"), filepath.Join(dir, "tls.key")
-	if err := errors.Join(
-		os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600),
-		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
-	); err != nil {
-		t.Fatal(err)
-	}
-	return []string{"--tls-cert=" + certFile, "--tls-key=" + keyFile, "--tls-ca=" + certFile}
 }
 
 func TestABusyPortNamesPortAndFlag(t *testing.T) {

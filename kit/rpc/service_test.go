@@ -3,15 +3,9 @@ package rpc
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -24,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backlot-video/backlot/kit/identity"
+	"github.com/backlot-video/backlot/kit/testcert"
 	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
 	storefrontv1 "github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1"
 	"github.com/backlot-video/backlot/proto/rpcdesc"
@@ -207,7 +202,9 @@ const testMessageBytes = 100_000
 
 // overEach runs a test over every transport, with a server each.
 func overEach(t *testing.T, run func(*testing.T, *bench)) {
-	serverTLS, clientTLS := certificates(t)
+	authority := testcert.New()
+	serverTLS := &tls.Config{Certificates: []tls.Certificate{authority.Leaf("127.0.0.1").Pair()}}
+	clientTLS := &tls.Config{RootCAs: authority.Roots()}
 	for _, transport := range []struct {
 		name   string
 		config ServerConfig
@@ -248,34 +245,6 @@ func connectOverTCP(t testing.TB, b *bench) Endpoint {
 
 func kitexOverTCP(t testing.TB, b *bench) Endpoint {
 	return Endpoint{KitexAddress: b.serve(t, listen(t, "tcp", "127.0.0.1:0"), b.server.ServeKitex), TLS: b.server.config.TLS != nil}
-}
-
-// certificates returns both sides of TLS for 127.0.0.1.
-func certificates(t *testing.T) (server, client *tls.Config) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "shop"},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(parsed)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{raw}, PrivateKey: key}}},
-		&tls.Config{RootCAs: roots}
 }
 
 // conn calls the bench's server by a Dialer of its own, configured further by

@@ -2,16 +2,11 @@ package service
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"testing"
@@ -27,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/backlot-video/backlot/kit/identity"
+	"github.com/backlot-video/backlot/kit/testcert"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 	"github.com/backlot-video/backlot/services/gateway/internal/engine"
 	"github.com/backlot-video/backlot/services/gateway/internal/filter"
@@ -36,30 +32,10 @@ import (
 	"github.com/backlot-video/backlot/services/gateway/internal/upstream"
 )
 
-// pair is a certificate of 127.0.0.1 with its key, in PEM.
-func pair(t *testing.T) edge.Secret {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return edge.Secret{
-		CertificatePEM: cert, AuthorityPEM: cert,
-		KeyPEM: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-	}
+// pair is a certificate of loopback with its key and its authority.
+func pair() edge.Secret {
+	leaf := testcert.New().Leaf("localhost", "127.0.0.1")
+	return edge.Secret{CertificatePEM: leaf.Certificate, KeyPEM: leaf.Key, AuthorityPEM: leaf.Authority}
 }
 
 // testGateway is a gateway in this process before one upstream.
@@ -78,7 +54,7 @@ func startGateway(t *testing.T, cluster edge.Cluster) *testGateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := pair(t)
+	site := pair()
 	cluster.Name = "c"
 	config := &edge.Config{
 		Release: "r", Clusters: map[string]edge.Cluster{"c": cluster},
@@ -94,7 +70,7 @@ func startGateway(t *testing.T, cluster edge.Cluster) *testGateway {
 		config.Clusters["c"] = cluster
 	}
 	g := &testGateway{roots: x509.NewCertPool()}
-	g.roots.AppendCertsFromPEM(site.CertificatePEM)
+	g.roots.AppendCertsFromPEM(site.AuthorityPEM)
 	secrets, err := secret.New(secret.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +128,7 @@ func interopServer(t *testing.T, options ...grpc.ServerOption) string {
 func TestGRPCInterop(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(map[bool]string{false: "plain", true: "tls"}[secure], func(t *testing.T) {
-			site := pair(t)
+			site := pair()
 			cluster := edge.Cluster{Protocol: edge.UpstreamHTTP2}
 			var g *testGateway
 			var cc *grpc.ClientConn

@@ -76,7 +76,7 @@ func startQUIC(t *testing.T, origin http.HandlerFunc) *quicGateway {
 	})
 	g := &quicGateway{front: f, t: t, registry: registry, config: edge.Config{
 		Clusters:  map[string]edge.Cluster{"c": {Name: "c", Endpoints: []edge.Endpoint{{Address: server.Listener.Addr().String()}}}},
-		Secrets:   map[string]edge.Secret{"site": pair(t)},
+		Secrets:   map[string]edge.Secret{"site": pair()},
 		Listeners: []edge.Listener{{Name: "secure", Address: testport.Address(t), TLS: &edge.ListenerTLS{Certificates: []string{"site"}, HTTP3: true}}},
 		Hosts: []edge.Host{{Domains: []string{"*"}, Routes: []edge.Route{{
 			Name: "all", Path: "/", Cluster: "c", Policy: edge.Policy{MaxRequest: 1 << 20, MaxAttempts: 2},
@@ -103,7 +103,7 @@ func (g *quicGateway) apply() {
 
 func (g *quicGateway) tls() *tls.Config {
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(g.config.Secrets["site"].CertificatePEM)
+	roots.AppendCertsFromPEM(g.config.Secrets["site"].AuthorityPEM)
 	return &tls.Config{RootCAs: roots}
 }
 
@@ -289,7 +289,7 @@ func TestHTTP3TakesNewCertificates(t *testing.T) {
 	old := g.client()
 	get(t, old, g.url("/"))
 	stale := g.tls()
-	g.config.Secrets = map[string]edge.Secret{"site": pair(t)}
+	g.config.Secrets = map[string]edge.Secret{"site": pair()}
 	g.apply()
 	get(t, old, g.url("/")) // the connection goes on
 	get(t, g.client(), g.url("/"))

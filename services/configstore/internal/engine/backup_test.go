@@ -2,14 +2,7 @@ package engine_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backlot-video/backlot/kit/testcert"
 	"github.com/backlot-video/backlot/kit/testport"
 	"github.com/backlot-video/backlot/services/configstore/internal/engine"
 )
@@ -93,44 +87,16 @@ func TestFullDatabaseMakesRoomByItself(t *testing.T) {
 	t.Errorf("still refused: %+v", e.Status())
 }
 
-// certify writes an authority, and a certificate of it for loopback.
-func certify(t *testing.T, dir string) engine.Files {
+// certify is an authority, and a certificate of it for loopback.
+func certify(t *testing.T) (files engine.Files) {
 	t.Helper()
-	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "member"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, kind string, der []byte, err error) string {
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	ca, err := x509.CreateCertificate(rand.Reader, authority, authority, key.Public(), key)
-	files := engine.Files{Authority: write("ca.pem", "CERTIFICATE", ca, err)}
-	cert, err := x509.CreateCertificate(rand.Reader, leaf, authority, key.Public(), key)
-	files.Cert = write("cert.pem", "CERTIFICATE", cert, err)
-	der, err := x509.MarshalECPrivateKey(key)
-	files.Key = write("key.pem", "EC PRIVATE KEY", der, err)
+	files.Authority, files.Cert, files.Key = testcert.New().Leaf("127.0.0.1").Files(t)
 	return files
 }
 
 func TestMembersTalkByMutualTLSAndRefuseStrangers(t *testing.T) {
 	t.Parallel()
-	files, strangers := certify(t, t.TempDir()), certify(t, t.TempDir())
+	files, strangers := certify(t), certify(t)
 	c := newTrio(t, "a", "b")
 	var list []string
 	for _, name := range c.names {

@@ -1,13 +1,6 @@
 package object_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/backlot-video/backlot/kit/testcert"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	"github.com/backlot-video/backlot/services/configstore/internal/object"
 )
@@ -170,26 +164,10 @@ func TestClustersAndListenersThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-// pair makes a self-signed certificate and its key in PEM.
-func pair(t *testing.T, until time.Time) (chain, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a"}, NotBefore: until.Add(-time.Hour), NotAfter: until, IsCA: true,
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
+// pair is a certificate and its key in PEM.
+func pair(until time.Time) (chain, key string) {
+	leaf := testcert.New().LeafUntil(until, "a.test")
+	return string(leaf.Certificate), string(leaf.Key)
 }
 
 func inline(text string) *gatewayv1.Material {
@@ -202,8 +180,8 @@ func certificate(chain, key *gatewayv1.Material) *gatewayv1.Secret {
 
 func TestSecretsThatCannotWorkAreRefused(t *testing.T) {
 	kinds := builtins(t)
-	chain, key := pair(t, time.Now().Add(time.Hour))
-	old, oldKey := pair(t, time.Now().Add(-time.Minute))
+	chain, key := pair(time.Now().Add(time.Hour))
+	old, oldKey := pair(time.Now().Add(-time.Minute))
 	file := &gatewayv1.Material{Source: &gatewayv1.Material_File{File: "/etc/tls/key.pem"}}
 	authority := func(text string) *gatewayv1.Secret {
 		return &gatewayv1.Secret{Material: &gatewayv1.Secret_Authority{Authority: inline(text)}}
@@ -252,8 +230,8 @@ func TestSecretsThatCannotWorkAreRefused(t *testing.T) {
 
 func TestRedactedSecretsShowThatTheyHaveChangedAndNothingElse(t *testing.T) {
 	kinds := builtins(t)
-	chain, key := pair(t, time.Now().Add(time.Hour))
-	_, other := pair(t, time.Now().Add(time.Hour))
+	chain, key := pair(time.Now().Add(time.Hour))
+	_, other := pair(time.Now().Add(time.Hour))
 	read := func(spec *gatewayv1.Secret) *gatewayv1.Secret {
 		out := new(gatewayv1.Secret)
 		if err := kinds.Redact("Secret", pack(t, spec)).UnmarshalTo(out); err != nil {

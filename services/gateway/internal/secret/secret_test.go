@@ -1,15 +1,9 @@
 package secret
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,54 +14,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/backlot-video/backlot/kit/testcert"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 )
 
-// authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, _ := x509.ParseCertificate(der)
-	return &authority{cert: cert, key: key, pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
-}
-
-func (a *authority) issue(t *testing.T, names ...string) edge.Secret {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial, _ := rand.Int(rand.Reader, big.NewInt(1<<60))
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, _ := x509.MarshalPKCS8PrivateKey(key)
-	return edge.Secret{
-		CertificatePEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		KeyPEM:         pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-	}
+// issue is a certificate of an authority as configurations carry it.
+func issue(a *testcert.Authority, names ...string) edge.Secret {
+	leaf := a.Leaf(names...)
+	return edge.Secret{CertificatePEM: leaf.Certificate, KeyPEM: leaf.Key}
 }
 
 func newStore(t *testing.T, config Config) *Store {
@@ -119,19 +73,17 @@ func handshake(t *testing.T, server, client *tls.Config) (near, far *tls.Conn, e
 	return near, far, err
 }
 
-func trusting(a *authority, name string) *tls.Config {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return &tls.Config{RootCAs: pool, ServerName: name, NextProtos: []string{"h2"}}
+func trusting(a *testcert.Authority, name string) *tls.Config {
+	return &tls.Config{RootCAs: a.Roots(), ServerName: name, NextProtos: []string{"h2"}}
 }
 
 func TestCertificatesGoByServerName(t *testing.T) {
-	a := newAuthority(t)
+	a := testcert.New()
 	s := newStore(t, Config{})
 	if err := s.Swap(&edge.Config{
 		Listeners: []edge.Listener{{Name: "main", TLS: &edge.ListenerTLS{Certificates: []string{"one", "two", "wild"}}}},
 		Secrets: map[string]edge.Secret{
-			"one": a.issue(t, "one.test"), "two": a.issue(t, "two.test", "other.two.test"), "wild": a.issue(t, "*.two.test"),
+			"one": issue(a, "one.test"), "two": issue(a, "two.test", "other.two.test"), "wild": issue(a, "*.two.test"),
 		},
 	}); err != nil {
 		t.Fatal(err)
@@ -165,7 +117,7 @@ func TestCertificatesGoByServerName(t *testing.T) {
 }
 
 func TestSwapKeepsConnectionsAndNamesFaults(t *testing.T) {
-	a := newAuthority(t)
+	a := testcert.New()
 	s := newStore(t, Config{})
 	config := func(secret edge.Secret) *edge.Config {
 		return &edge.Config{
@@ -173,7 +125,7 @@ func TestSwapKeepsConnectionsAndNamesFaults(t *testing.T) {
 			Secrets:   map[string]edge.Secret{"site": secret},
 		}
 	}
-	first, second := a.issue(t, "site.test"), a.issue(t, "site.test")
+	first, second := issue(a, "site.test"), issue(a, "site.test")
 	if err := s.Swap(config(first)); err != nil {
 		t.Fatal(err)
 	}
@@ -209,14 +161,14 @@ func TestSwapKeepsConnectionsAndNamesFaults(t *testing.T) {
 }
 
 func TestClientsAreAskedForCertificates(t *testing.T) {
-	a, clients, others := newAuthority(t), newAuthority(t), newAuthority(t)
+	a, clients, others := testcert.New(), testcert.New(), testcert.New()
 	s := newStore(t, Config{})
-	config := func(by *authority) *edge.Config {
+	config := func(by *testcert.Authority) *edge.Config {
 		return &edge.Config{
 			Listeners: []edge.Listener{{Name: "main", TLS: &edge.ListenerTLS{
 				Certificates: []string{"site"}, ClientCA: "clients", RequireClient: true,
 			}}},
-			Secrets: map[string]edge.Secret{"site": a.issue(t, "site.test"), "clients": {AuthorityPEM: by.pem}},
+			Secrets: map[string]edge.Secret{"site": issue(a, "site.test"), "clients": {AuthorityPEM: by.PEM()}},
 		}
 	}
 	if err := s.Swap(config(clients)); err != nil {
@@ -225,9 +177,9 @@ func TestClientsAreAskedForCertificates(t *testing.T) {
 	if _, _, err := handshake(t, s.Listener("main"), trusting(a, "site.test")); err == nil {
 		t.Error("a client without a certificate was let in")
 	}
-	with := func(by *authority) *tls.Config {
+	with := func(by *testcert.Authority) *tls.Config {
 		client := trusting(a, "site.test")
-		secret := by.issue(t, "client")
+		secret := issue(by, "client")
 		pair, err := tls.X509KeyPair(secret.CertificatePEM, secret.KeyPEM)
 		if err != nil {
 			t.Fatal(err)
@@ -258,11 +210,11 @@ func TestClientsAreAskedForCertificates(t *testing.T) {
 }
 
 func TestTicketsOutliveSwapsAndRotations(t *testing.T) {
-	a := newAuthority(t)
+	a := testcert.New()
 	s := newStore(t, Config{})
 	config := &edge.Config{
 		Listeners: []edge.Listener{{Name: "main", TLS: &edge.ListenerTLS{Certificates: []string{"site"}}}},
-		Secrets:   map[string]edge.Secret{"site": a.issue(t, "site.test")},
+		Secrets:   map[string]edge.Secret{"site": issue(a, "site.test")},
 	}
 	if err := s.Swap(config); err != nil {
 		t.Fatal(err)
@@ -293,7 +245,7 @@ func TestTicketsOutliveSwapsAndRotations(t *testing.T) {
 }
 
 func TestFilesAreReadAgain(t *testing.T) {
-	a := newAuthority(t)
+	a := testcert.New()
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	write := func(path string, content []byte) {
@@ -304,7 +256,7 @@ func TestFilesAreReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	first, second := a.issue(t, "site.test"), a.issue(t, "site.test")
+	first, second := issue(a, "site.test"), issue(a, "site.test")
 	if _, err := New(Config{CertFile: cert, KeyFile: key}); err == nil || !strings.Contains(err.Error(), cert) {
 		t.Errorf("missing files: %v", err)
 	}

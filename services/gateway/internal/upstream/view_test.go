@@ -1,22 +1,15 @@
 package upstream
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"io"
-	"math/big"
-	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/backlot-video/backlot/kit/testcert"
 	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 )
 
@@ -134,60 +127,12 @@ func TestBuildNamesEveryFault(t *testing.T) {
 	}
 }
 
-// authority issues certificates.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-	pem         []byte
-}
-
-func issue(t *testing.T, by *authority, name string) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: by == nil, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	parent, signer := template, key
-	if by != nil {
-		parent, signer = by.certificate, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{certificate, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
-}
-
-func (a *authority) secret(t *testing.T) edge.Secret {
-	t.Helper()
-	der, err := x509.MarshalECPrivateKey(a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return edge.Secret{CertificatePEM: a.pem, KeyPEM: pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})}
-}
-
-func (a *authority) pair() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{a.certificate.Raw}, PrivateKey: a.key}
-}
-
 // secured echoes over TLS, asks for a certificate and tells whose came.
-func secured(t *testing.T, ca *authority) (address string, callers chan string) {
+func secured(t *testing.T, ca *testcert.Authority) (address string, callers chan string) {
 	t.Helper()
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.certificate)
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
-		Certificates: []tls.Certificate{issue(t, ca, "shop.internal").pair()},
-		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: pool, NextProtos: []string{"h2", "http/1.1"},
+		Certificates: []tls.Certificate{ca.Leaf("shop.internal").Pair()},
+		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: ca.Roots(), NextProtos: []string{"h2", "http/1.1"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -217,20 +162,20 @@ func secured(t *testing.T, ca *authority) (address string, callers chan string) 
 }
 
 func TestSecretsAreExchangedWithoutCuttingOff(t *testing.T) {
-	ca := issue(t, nil, "ca")
+	ca := testcert.New()
 	address, callers := secured(t, ca)
 	set := New(Config{})
-	build := func(who *authority) *Cluster {
+	build := func(who testcert.Leaf) *Cluster {
 		v, err := set.Build(map[string]edge.Cluster{"c": {
 			Endpoints: []edge.Endpoint{{Address: address, TLS: true}},
 			TLS:       &edge.ClusterTLS{ServerName: "shop.internal", Authority: "ca", Certificate: "me"},
-		}}, map[string]edge.Secret{"ca": {AuthorityPEM: ca.pem}, "me": who.secret(t)})
+		}}, map[string]edge.Secret{"ca": {AuthorityPEM: ca.PEM()}, "me": {CertificatePEM: who.Certificate, KeyPEM: who.Key}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return v.Cluster("c")
 	}
-	old, young := issue(t, ca, "old"), issue(t, ca, "young")
+	old, young := ca.Leaf("old"), ca.Leaf("young")
 	c := build(old)
 	e := c.members[0].Endpoint
 	used, kept := conn(t, e), conn(t, e)
@@ -272,12 +217,12 @@ func TestSecretsAreExchangedWithoutCuttingOff(t *testing.T) {
 }
 
 func TestWrongAuthorityIsADialError(t *testing.T) {
-	ca := issue(t, nil, "ca")
+	ca := testcert.New()
 	address, _ := secured(t, ca)
 	v, err := New(Config{}).Build(map[string]edge.Cluster{"c": {
 		Endpoints: []edge.Endpoint{{Address: address, TLS: true}},
 		TLS:       &edge.ClusterTLS{ServerName: "shop.internal", Authority: "ca"},
-	}}, map[string]edge.Secret{"ca": {AuthorityPEM: issue(t, nil, "other").pem}})
+	}}, map[string]edge.Secret{"ca": {AuthorityPEM: testcert.New().PEM()}})
 	if err != nil {
 		t.Fatal(err)
 	}
