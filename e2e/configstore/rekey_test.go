@@ -35,7 +35,7 @@ func (k *keeper) put(ctx context.Context, members []*quorum.Member, name string)
 	if err != nil {
 		return err
 	}
-	answer, err := k.insist(ctx, members, &configstorev1.ApplyRequest{
+	answer, err := k.insistOnChanges(ctx, members, &configstorev1.ApplyRequest{
 		RequestId: uuid.NewString(), Reason: fmt.Sprint(name, "-", k.done),
 		Changes: []*configstorev1.Change{{Change: &configstorev1.Change_Put{Put: &configstorev1.Object{
 			Key: &configstorev1.Key{Kind: "Secret", Name: name}, Spec: spec,

@@ -177,7 +177,7 @@ func (c *Config) GetHistory(ctx context.Context, request *configstorev1.GetHisto
 func (c *Config) Rollback(ctx context.Context, request *configstorev1.RollbackRequest) (*configstorev1.RollbackResponse, error) {
 	undo := store.Rollback{
 		Tenant: tenant(ctx), Author: author(ctx), Reason: request.GetReason(), ReleaseID: request.GetReleaseId(),
-		OverLater: request.GetOverLater(), DryRun: request.GetDryRun(),
+		OverLater: request.GetOverLater(), DryRun: request.GetDryRun(), ID: request.GetRequestId(),
 	}
 	if at := request.GetObject(); at != nil {
 		undo.Key, undo.Revision = keyOf(ctx, at.GetKey()), at.GetRevision()

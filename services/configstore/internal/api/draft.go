@@ -70,10 +70,14 @@ func (d *Drafts) ReviewDraft(ctx context.Context, request *configstorev1.ReviewD
 
 // ReleaseDraft implements DraftServiceServer.
 func (d *Drafts) ReleaseDraft(ctx context.Context, request *configstorev1.ReleaseDraftRequest) (*configstorev1.ReleaseDraftResponse, error) {
-	if _, err := d.allowed(ctx, access.Write, request.GetId()); err != nil {
+	// One that is gone may have been released by its caller, who asks again.
+	draft, err := d.allowed(ctx, access.Write, request.GetId())
+	if err != nil && (draft != nil || !errors.Is(err, store.ErrNotFound)) {
 		return nil, coded(err)
 	}
-	result, err := d.store.ReleaseDraft(ctx, tenant(ctx), request.GetId(), author(ctx), d.approvals)
+	result, err := d.store.ReleaseDraft(ctx, store.Request{
+		Tenant: tenant(ctx), Author: author(ctx), ID: request.GetRequestId(),
+	}, request.GetId(), d.approvals)
 	if err != nil {
 		return nil, coded(err)
 	}

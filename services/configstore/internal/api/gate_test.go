@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -114,8 +115,14 @@ func TestOperatorsDoWhatGrantsAllow(t *testing.T) {
 	}
 	_, err = h.config.Rollback(clerk, &configstorev1.RollbackRequest{What: &configstorev1.RollbackRequest_ReleaseId{ReleaseId: others.GetId()}})
 	h.expect(err, connect.CodePermissionDenied, "may not write")
-	_, err = h.config.Rollback(clerk, &configstorev1.RollbackRequest{What: &configstorev1.RollbackRequest_ReleaseId{ReleaseId: own.GetId()}})
+	undo := &configstorev1.RollbackRequest{What: &configstorev1.RollbackRequest_ReleaseId{ReleaseId: own.GetId()}, RequestId: uuid.NewString()}
+	undone, err := h.config.Rollback(clerk, undo)
 	h.expect(err, 0, "")
+	again, err := h.config.Rollback(clerk, undo)
+	h.expect(err, 0, "")
+	if again.GetRelease().GetId() != undone.GetRelease().GetId() {
+		t.Errorf("a rollback that is repeated became %v and %v", undone, again)
+	}
 	_, err = h.members.Defragment(clerk, &configstorev1.DefragmentRequest{})
 	h.expect(err, connect.CodePermissionDenied, "look after members")
 	_, err = h.members.Defragment(as(t, "root"), &configstorev1.DefragmentRequest{})
@@ -148,8 +155,18 @@ func TestDraftersReviewersAndReleasersMayBeDifferentPeople(t *testing.T) {
 	h.expect(err, connect.CodePermissionDenied, "may not write")
 	_, err = h.drafts.DropDraft(as(t, "reviewer"), &configstorev1.DropDraftRequest{Id: id})
 	h.expect(err, connect.CodePermissionDenied, "may not write")
-	_, err = h.drafts.ReleaseDraft(as(t, "root"), &configstorev1.ReleaseDraftRequest{Id: id})
+	once := &configstorev1.ReleaseDraftRequest{Id: id, RequestId: uuid.NewString()}
+	released, err := h.drafts.ReleaseDraft(as(t, "root"), once)
 	h.expect(err, 0, "")
+	again, err := h.drafts.ReleaseDraft(as(t, "root"), once)
+	h.expect(err, 0, "")
+	if again.GetRelease().GetId() != released.GetRelease().GetId() {
+		t.Errorf("a draft that is released again became %v and %v", released, again)
+	}
+	_, err = h.drafts.ReleaseDraft(as(t, "drafter"), once)
+	h.expect(err, connect.CodeAborted, "author")
+	_, err = h.drafts.ReleaseDraft(as(t, "root"), &configstorev1.ReleaseDraftRequest{Id: id})
+	h.expect(err, connect.CodeNotFound, "draft")
 }
 
 func TestWithApprovalsOperatorsReleaseByDraftsOnly(t *testing.T) {

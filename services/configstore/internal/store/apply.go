@@ -25,7 +25,8 @@ type Request struct {
 	// ID names the request, that it may be repeated: a UUID, or empty.
 	ID string
 
-	with *companion // written together with the release
+	draft string     // id of the one that it was, if any
+	with  *companion // written together with the release
 }
 
 // Result is a release, and the objects as they are after it, in order of the
@@ -166,7 +167,7 @@ func (s *Store) written(changes []*change, release *configstorev1.Release, out o
 // newRelease describes the changes that are written.
 func (s *Store) newRelease(request Request, changes []*change) *configstorev1.Release {
 	release := &configstorev1.Release{
-		Author: request.Author, Reason: request.Reason, CreatedAt: s.clock().UnixMicro(),
+		Author: request.Author, Reason: request.Reason, CreatedAt: s.clock().UnixMicro(), DraftId: request.draft,
 	}
 	if id := request.id(); id != noID {
 		release.RequestId = id.String()

@@ -161,14 +161,24 @@ func (s *Store) ReviewDraft(ctx context.Context, tenant, id string, review *conf
 	return nil, ErrBusy
 }
 
-// ReleaseDraft makes a draft's release. needed is how many have to have
-// approved it; one rejection is enough against it.
-func (s *Store) ReleaseDraft(ctx context.Context, tenant, id, author string, needed int) (Result, error) {
-	request, err := s.approved(ctx, Request{Tenant: tenant, Author: author}, id, needed)
+// ReleaseDraft makes a draft's release for a request of an author, and an id
+// where it may be repeated. needed is how many have to have approved the draft;
+// one rejection is enough against it.
+func (s *Store) ReleaseDraft(ctx context.Context, request Request, id string, needed int) (Result, error) {
+	if err := checkRequestID(request.ID).Err(); err != nil {
+		return Result{}, err
+	}
+	request.draft = id
+	approved, err := s.approved(ctx, request, id, needed)
+	if errors.Is(err, ErrNotFound) {
+		if result, found, err := s.madeOfDraft(ctx, request); found || err != nil {
+			return result, err
+		}
+	}
 	if err != nil {
 		return Result{}, err
 	}
-	return s.Apply(ctx, request)
+	return s.Apply(ctx, approved)
 }
 
 // approved is the request for what a draft says, which ends with it.

@@ -105,45 +105,67 @@ type Rollback struct {
 	// OverLater takes back also what later releases changed again.
 	OverLater bool
 	DryRun    bool
+	// ID names the request, as in Request.
+	ID string
 }
 
 // Rollback makes a release that takes back another, or brings one object back.
-// What is brought back is checked as if it were new.
+// What is brought back is checked as if it were new. A request whose release
+// was made already is answered with it, a dry run too.
 func (s *Store) Rollback(ctx context.Context, r Rollback) (Result, error) {
-	request := Request{Tenant: r.Tenant, Author: r.Author, Reason: r.Reason, DryRun: r.DryRun}
+	request := Request{Tenant: r.Tenant, Author: r.Author, Reason: r.Reason, DryRun: r.DryRun, ID: r.ID}
+	takeBack := s.takeBackRelease
 	if r.ReleaseID == "" {
-		if err := s.knownKind(r.Key.Kind, "object.key.kind"); err != nil {
-			return Result{}, err
-		}
-		if request.Reason == "" {
-			request.Reason = fmt.Sprintf("%s as it was at revision %d", r.Key, r.Revision)
-		}
-		change, _, err := s.back(ctx, r.Key.Normal(), r.Revision)
-		if err != nil {
-			return Result{}, err
-		}
-		request.Changes = []*configstorev1.Change{change}
-		return s.Apply(ctx, request)
+		takeBack = s.takeBackObject
 	}
-	release, err := s.Release(ctx, r.Tenant, r.ReleaseID)
+	later, err := takeBack(ctx, r, &request)
 	if err != nil {
 		return Result{}, err
+	}
+	// Its own release is one that changed the objects again.
+	if result, found, err := s.made(ctx, request); found || err != nil {
+		return result, err
+	}
+	if err := later.Err(); err != nil {
+		return Result{}, err
+	}
+	return s.Apply(ctx, request)
+}
+
+// takeBackObject has a request bring one object back.
+func (s *Store) takeBackObject(ctx context.Context, r Rollback, request *Request) (object.Faults, error) {
+	if err := s.knownKind(r.Key.Kind, "object.key.kind"); err != nil {
+		return nil, err
+	}
+	if request.Reason == "" {
+		request.Reason = fmt.Sprintf("%s as it was at revision %d", r.Key, r.Revision)
+	}
+	change, _, err := s.back(ctx, r.Key.Normal(), r.Revision)
+	request.Changes = []*configstorev1.Change{change}
+	return nil, err
+}
+
+// takeBackRelease has a request take a release back. later is what others have
+// changed again since.
+func (s *Store) takeBackRelease(ctx context.Context, r Rollback, request *Request) (later object.Faults, err error) {
+	release, err := s.Release(ctx, r.Tenant, r.ReleaseID)
+	if err != nil {
+		return nil, err
 	}
 	if request.Reason == "" {
 		request.Reason = "take back release " + r.ReleaseID
 	}
-	var later object.Faults
 	for n, touched := range release.GetKeys() {
 		key := keyOf(r.Tenant, touched)
 		change, now, err := s.back(ctx, key, release.GetRevision()-1)
 		if err != nil {
-			return Result{}, err
+			return nil, err
 		}
 		// As the release left it, it must still be; a new key makes a new
 		// revision and changes nothing.
 		written, err := s.at(ctx, key, release.GetRevision())
 		if err != nil {
-			return Result{}, err
+			return nil, err
 		}
 		if !r.OverLater && (now.GetReleaseId() != written.GetReleaseId() || (now == nil) != (written == nil)) {
 			later = append(later, object.Faultf(object.ErrConflict, fmt.Sprintf("release.keys[%d]", n),
@@ -151,10 +173,7 @@ func (s *Store) Rollback(ctx context.Context, r Rollback) (Result, error) {
 		}
 		request.Changes = append(request.Changes, change)
 	}
-	if err := later.Err(); err != nil {
-		return Result{}, err
-	}
-	return s.Apply(ctx, request)
+	return later, nil
 }
 
 // back is the change that makes an object what it was at a revision, provided

@@ -158,7 +158,7 @@ func TestDraftIsReleasedOnceOthersApproved(t *testing.T) {
 		t.Errorf("reviewed by its author: %v", err)
 	}
 	release := func() error {
-		_, err := s.ReleaseDraft(t.Context(), tenant, d.GetId(), "operator/author", 1)
+		_, err := s.ReleaseDraft(t.Context(), store.Request{Tenant: tenant, Author: "operator/author"}, d.GetId(), 1)
 		return err
 	}
 	if err := release(); !errors.Is(err, store.ErrReview) {
@@ -191,7 +191,7 @@ func TestDraftOfWhatChangedMeanwhileIsAConflict(t *testing.T) {
 	appeared := draft(t, s, put(t, "Cluster", "new", cluster("draft")))
 	apply(t, s, put(t, "Cluster", "old", cluster("two")), put(t, "Cluster", "new", cluster("two")))
 	for d, want := range map[*configstorev1.Draft]error{changed: object.ErrConflict, appeared: object.ErrExists} {
-		if _, err := s.ReleaseDraft(t.Context(), tenant, d.GetId(), "operator/a", 0); !errors.Is(err, want) {
+		if _, err := s.ReleaseDraft(t.Context(), store.Request{Tenant: tenant, Author: "operator/a"}, d.GetId(), 0); !errors.Is(err, want) {
 			t.Errorf("got %v, want %v", err, want)
 		}
 	}

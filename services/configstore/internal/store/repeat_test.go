@@ -150,3 +150,154 @@ func TestRequestsAreCarriedOutOnce(t *testing.T) {
 		t.Errorf("%d releases of %d requests", n, requests)
 	}
 }
+
+// TestRepeatedRollbackIsAnsweredWithItsRelease repeats rollbacks whose own
+// release would be somebody else's change if nobody knew better.
+func TestRepeatedRollbackIsAnsweredWithItsRelease(t *testing.T) {
+	dir := t.TempDir()
+	s, stop := open(t, dir)
+	first := apply(t, s, put(t, "Cluster", "a", cluster("one")))
+	second := apply(t, s, put(t, "Cluster", "a", cluster("two")), put(t, "Cluster", "b", cluster("two")))
+	ofRelease := store.Rollback{Tenant: tenant, Author: "operator/test", ReleaseID: second.Release.GetId(), ID: requestID(1)}
+	ofObject := store.Rollback{
+		Tenant: tenant, Author: "operator/test", Key: keyOf("Cluster", "a"), Revision: second.Release.GetRevision(), ID: requestID(2),
+	}
+	overLater := ofRelease
+	overLater.ID, overLater.OverLater = requestID(3), true
+	undos := []store.Rollback{ofRelease, ofObject, overLater}
+	var made []*configstorev1.ApplyResponse
+	roll := func(s *store.Store, undo store.Rollback) *configstorev1.ApplyResponse {
+		t.Helper()
+		result, err := s.Rollback(t.Context(), undo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &configstorev1.ApplyResponse{Release: result.Release, Objects: result.Objects}
+	}
+	for _, undo := range undos {
+		made = append(made, roll(s, undo))
+	}
+	apply(t, s, put(t, "Cluster", "a", cluster("later")))
+	check := func(when string) {
+		t.Helper()
+		before := countReleases(t, s)
+		for n, undo := range undos {
+			dry := undo
+			dry.DryRun = true
+			for _, got := range []*configstorev1.ApplyResponse{roll(s, undo), roll(s, dry)} {
+				if !proto.Equal(got, made[n]) {
+					t.Errorf("%s: answer to rollback %d:\n%v\nwas\n%v", when, n, got, made[n])
+				}
+			}
+		}
+		if after := countReleases(t, s); after != before {
+			t.Errorf("%s: %d releases, were %d", when, after, before)
+		}
+	}
+	check("at once")
+	stop()
+	s, _ = open(t, dir)
+	check("after a restart")
+
+	for name, change := range map[string]func(*store.Rollback){
+		"another release": func(r *store.Rollback) { r.ReleaseID = first.Release.GetId() },
+		"another reason":  func(r *store.Rollback) { r.Reason = "else" },
+		"another author":  func(r *store.Rollback) { r.Author = "operator/else" },
+	} {
+		other := ofRelease
+		change(&other)
+		if _, err := s.Rollback(t.Context(), other); !errors.Is(err, object.ErrConflict) || !strings.Contains(err.Error(), "request_id") {
+			t.Errorf("%s: %v, want a conflict at request_id", name, err)
+		}
+	}
+	unheardOf := ofRelease
+	unheardOf.ID = requestID(4)
+	if _, err := s.Rollback(t.Context(), unheardOf); !errors.Is(err, object.ErrConflict) || !strings.Contains(err.Error(), "was changed again since") {
+		t.Errorf("taken back again: %v", err)
+	}
+}
+
+func TestRepeatedReleaseOfADraftIsAnsweredWithItsRelease(t *testing.T) {
+	dir := t.TempDir()
+	s, stop := open(t, dir)
+	apply(t, s, put(t, "Cluster", "old", cluster("one")))
+	d := draft(t, s, put(t, "Cluster", "a", cluster("one")), remove("Cluster", "old"))
+	request := store.Request{Tenant: tenant, Author: "operator/test", ID: requestID(1)}
+	made, err := s.ReleaseDraft(t.Context(), request, d.GetId(), 0)
+	if err != nil || made.Release.GetDraftId() != d.GetId() {
+		t.Fatal(made, err)
+	}
+	apply(t, s, put(t, "Cluster", "a", cluster("later")))
+	other := draft(t, s, put(t, "Cluster", "a", cluster("one")))
+	check := func(when string) {
+		t.Helper()
+		again, err := s.ReleaseDraft(t.Context(), request, d.GetId(), 0)
+		want := &configstorev1.ApplyResponse{Release: made.Release, Objects: made.Objects}
+		if got := (&configstorev1.ApplyResponse{Release: again.Release, Objects: again.Objects}); err != nil || !proto.Equal(got, want) {
+			t.Errorf("%s: %v\n%v\nwas\n%v", when, err, got, want)
+		}
+		if _, err := s.ReleaseDraft(t.Context(), request, other.GetId(), 0); !errors.Is(err, object.ErrConflict) {
+			t.Errorf("%s: another draft by the same id: %v", when, err)
+		}
+		stranger := request
+		stranger.Author = "operator/else"
+		if _, err := s.ReleaseDraft(t.Context(), stranger, d.GetId(), 0); !errors.Is(err, object.ErrConflict) {
+			t.Errorf("%s: another author: %v", when, err)
+		}
+		unheardOf := request
+		unheardOf.ID = requestID(2)
+		if _, err := s.ReleaseDraft(t.Context(), unheardOf, d.GetId(), 0); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: an unknown id: %v", when, err)
+		}
+		bad := request
+		bad.ID = "first"
+		if _, err := s.ReleaseDraft(t.Context(), bad, d.GetId(), 0); !errors.Is(err, object.ErrInvalid) {
+			t.Errorf("%s: no UUID: %v", when, err)
+		}
+		if n := countReleases(t, s); n != 3 {
+			t.Errorf("%s: %d releases, want 3", when, n)
+		}
+	}
+	check("at once")
+	stop()
+	s, _ = open(t, dir)
+	check("after a restart")
+}
+
+// TestDraftsAndRollbacksAreCarriedOutOnce has callers repeat what is still on
+// its way.
+func TestDraftsAndRollbacksAreCarriedOutOnce(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	const callers = 6
+	d := draft(t, s, put(t, "Cluster", "a", cluster("one")))
+	all := func(what string, release func() (store.Result, error)) string {
+		t.Helper()
+		var ids [callers]string
+		var working sync.WaitGroup
+		for caller := range callers {
+			working.Go(func() {
+				result, err := release()
+				if err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+				ids[caller] = result.Release.GetId()
+			})
+		}
+		working.Wait()
+		for _, id := range ids {
+			if id == "" || id != ids[0] {
+				t.Errorf("one %s became releases %v", what, ids)
+			}
+		}
+		return ids[0]
+	}
+	id := all("draft", func() (store.Result, error) {
+		return s.ReleaseDraft(t.Context(), store.Request{Tenant: tenant, Author: "operator/test", ID: requestID(1)}, d.GetId(), 0)
+	})
+	all("rollback", func() (store.Result, error) {
+		return s.Rollback(t.Context(), store.Rollback{Tenant: tenant, Author: "operator/test", ReleaseID: id, ID: requestID(2)})
+	})
+	if n := countReleases(t, s); n != 2 {
+		t.Errorf("%d releases, want 2", n)
+	}
+}

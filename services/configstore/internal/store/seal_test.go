@@ -150,7 +150,7 @@ func TestSecretsAreNowhereOnTheDisk(t *testing.T) {
 	if result := apply(t, s, put(t, "Secret", "a", jwks("two"))); result.Release.GetId() != "" {
 		t.Error("the same again is written")
 	}
-	if _, err := s.ReleaseDraft(t.Context(), tenant, draft.GetId(), "operator/a", 1); err != nil {
+	if _, err := s.ReleaseDraft(t.Context(), store.Request{Tenant: tenant, Author: "operator/a"}, draft.GetId(), 1); err != nil {
 		t.Fatal(err)
 	}
 	if o, err := s.Get(t.Context(), secretKey("b")); err != nil || material(t, o) != "three" {

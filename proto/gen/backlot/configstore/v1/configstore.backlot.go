@@ -27,7 +27,7 @@ type ConfigServiceServer interface {
 	// revisions are kept.
 	GetHistory(context.Context, *GetHistoryRequest) (*GetHistoryResponse, error)
 	// Rollback takes back a release, or brings one object back to what it
-	// was, by a new release.
+	// was, by a new release. It may be repeated with the same request_id.
 	Rollback(context.Context, *RollbackRequest) (*RollbackResponse, error)
 	// ListReleases gives who changed what, when and why, newest first.
 	ListReleases(context.Context, *ListReleasesRequest) (*ListReleasesResponse, error)

@@ -699,7 +699,9 @@ type Release struct {
 	CreatedAt int64  `protobuf:"varint,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	Keys      []*Key `protobuf:"bytes,6,rep,name=keys,proto3" json:"keys,omitempty"`
 	// Of the request that it was made for, where that had one.
-	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Of the draft that it was made of, where it was made of one.
+	DraftId       string `protobuf:"bytes,8,opt,name=draft_id,json=draftId,proto3" json:"draft_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -779,6 +781,13 @@ func (x *Release) GetKeys() []*Key {
 func (x *Release) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
+	}
+	return ""
+}
+
+func (x *Release) GetDraftId() string {
+	if x != nil {
+		return x.DraftId
 	}
 	return ""
 }
@@ -1452,7 +1461,10 @@ type RollbackRequest struct {
 	// Take back objects also where later releases changed them again.
 	OverLater bool `protobuf:"varint,4,opt,name=over_later,json=overLater,proto3" json:"over_later,omitempty"`
 	// Check only.
-	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// As of ApplyRequest. With dry_run a rollback that was made already is told
+	// too.
+	RequestId     string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1531,6 +1543,13 @@ func (x *RollbackRequest) GetDryRun() bool {
 		return x.DryRun
 	}
 	return false
+}
+
+func (x *RollbackRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 type isRollbackRequest_What interface {
@@ -2378,7 +2397,7 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"request_id\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18$R\trequestId\"\x84\x01\n" +
 	"\rApplyResponse\x129\n" +
 	"\arelease\x18\x01 \x01(\v2\x1f.backlot.configstore.v1.ReleaseR\arelease\x128\n" +
-	"\aobjects\x18\x02 \x03(\v2\x1e.backlot.configstore.v1.ObjectR\aobjects\"\xd4\x01\n" +
+	"\aobjects\x18\x02 \x03(\v2\x1e.backlot.configstore.v1.ObjectR\aobjects\"\xef\x01\n" +
 	"\aRelease\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x16\n" +
@@ -2388,7 +2407,8 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"created_at\x18\x05 \x01(\x03R\tcreatedAt\x12/\n" +
 	"\x04keys\x18\x06 \x03(\v2\x1b.backlot.configstore.v1.KeyR\x04keys\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\a \x01(\tR\trequestId\"\xac\x01\n" +
+	"request_id\x18\a \x01(\tR\trequestId\x12\x19\n" +
+	"\bdraft_id\x18\b \x01(\tR\adraftId\"\xac\x01\n" +
 	"\n" +
 	"GetRequest\x125\n" +
 	"\x03key\x18\x01 \x01(\v2\x1b.backlot.configstore.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12#\n" +
@@ -2446,7 +2466,7 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\aVersion\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x129\n" +
 	"\arelease\x18\x02 \x01(\v2\x1f.backlot.configstore.v1.ReleaseR\arelease\x126\n" +
-	"\x06object\x18\x03 \x01(\v2\x1e.backlot.configstore.v1.ObjectR\x06object\"\xda\x02\n" +
+	"\x06object\x18\x03 \x01(\v2\x1e.backlot.configstore.v1.ObjectR\x06object\"\x82\x03\n" +
 	"\x0fRollbackRequest\x12*\n" +
 	"\n" +
 	"release_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00R\treleaseId\x12J\n" +
@@ -2454,7 +2474,9 @@ const file_backlot_configstore_v1_configstore_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06reason\x12\x1d\n" +
 	"\n" +
 	"over_later\x18\x04 \x01(\bR\toverLater\x12\x17\n" +
-	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x1af\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x12&\n" +
+	"\n" +
+	"request_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18$R\trequestId\x1af\n" +
 	"\bObjectAt\x125\n" +
 	"\x03key\x18\x01 \x01(\v2\x1b.backlot.configstore.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12#\n" +
 	"\brevision\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\brevisionB\r\n" +

@@ -22,7 +22,8 @@ type DraftServiceServer interface {
 	// ReviewDraft approves or rejects it. Nobody reviews a draft of their own.
 	ReviewDraft(context.Context, *ReviewDraftRequest) (*ReviewDraftResponse, error)
 	// ReleaseDraft makes the release, checked again, and ends the draft. An
-	// object that was changed since the draft was made is a conflict.
+	// object that was changed since the draft was made is a conflict. It may be
+	// repeated with the same request_id.
 	ReleaseDraft(context.Context, *ReleaseDraftRequest) (*ReleaseDraftResponse, error)
 	// DropDraft ends a draft without a release.
 	DropDraft(context.Context, *DropDraftRequest) (*DropDraftResponse, error)

@@ -552,8 +552,10 @@ func (x *ReviewDraftResponse) GetDraft() *Draft {
 }
 
 type ReleaseDraftRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// As of ApplyRequest. ABORTED where the release is of another author or draft.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -595,10 +597,19 @@ func (x *ReleaseDraftRequest) GetId() string {
 	return ""
 }
 
+func (x *ReleaseDraftRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 type ReleaseDraftResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Release       *Release               `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
-	Objects       []*Object              `protobuf:"bytes,2,rep,name=objects,proto3" json:"objects,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release *Release               `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// As they were after the release, in order of its keys if it was made before
+	// and the draft is gone.
+	Objects       []*Object `protobuf:"bytes,2,rep,name=objects,proto3" json:"objects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -764,9 +775,11 @@ const file_backlot_configstore_v1_draft_proto_rawDesc = "" +
 	"\aapprove\x18\x02 \x01(\bR\aapprove\x12\"\n" +
 	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\acomment\"J\n" +
 	"\x13ReviewDraftResponse\x123\n" +
-	"\x05draft\x18\x01 \x01(\v2\x1d.backlot.configstore.v1.DraftR\x05draft\"/\n" +
+	"\x05draft\x18\x01 \x01(\v2\x1d.backlot.configstore.v1.DraftR\x05draft\"W\n" +
 	"\x13ReleaseDraftRequest\x12\x18\n" +
-	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\x8b\x01\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12&\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18$R\trequestId\"\x8b\x01\n" +
 	"\x14ReleaseDraftResponse\x129\n" +
 	"\arelease\x18\x01 \x01(\v2\x1f.backlot.configstore.v1.ReleaseR\arelease\x128\n" +
 	"\aobjects\x18\x02 \x03(\v2\x1e.backlot.configstore.v1.ObjectR\aobjects\",\n" +

@@ -87,7 +87,7 @@ type ConfigServiceClient interface {
 	// revisions are kept.
 	GetHistory(context.Context, *v1.GetHistoryRequest) (*v1.GetHistoryResponse, error)
 	// Rollback takes back a release, or brings one object back to what it
-	// was, by a new release.
+	// was, by a new release. It may be repeated with the same request_id.
 	Rollback(context.Context, *v1.RollbackRequest) (*v1.RollbackResponse, error)
 	// ListReleases gives who changed what, when and why, newest first.
 	ListReleases(context.Context, *v1.ListReleasesRequest) (*v1.ListReleasesResponse, error)
@@ -275,7 +275,7 @@ type ConfigServiceHandler interface {
 	// revisions are kept.
 	GetHistory(context.Context, *v1.GetHistoryRequest) (*v1.GetHistoryResponse, error)
 	// Rollback takes back a release, or brings one object back to what it
-	// was, by a new release.
+	// was, by a new release. It may be repeated with the same request_id.
 	Rollback(context.Context, *v1.RollbackRequest) (*v1.RollbackResponse, error)
 	// ListReleases gives who changed what, when and why, newest first.
 	ListReleases(context.Context, *v1.ListReleasesRequest) (*v1.ListReleasesResponse, error)

@@ -63,7 +63,8 @@ type DraftServiceClient interface {
 	// ReviewDraft approves or rejects it. Nobody reviews a draft of their own.
 	ReviewDraft(context.Context, *v1.ReviewDraftRequest) (*v1.ReviewDraftResponse, error)
 	// ReleaseDraft makes the release, checked again, and ends the draft. An
-	// object that was changed since the draft was made is a conflict.
+	// object that was changed since the draft was made is a conflict. It may be
+	// repeated with the same request_id.
 	ReleaseDraft(context.Context, *v1.ReleaseDraftRequest) (*v1.ReleaseDraftResponse, error)
 	// DropDraft ends a draft without a release.
 	DropDraft(context.Context, *v1.DropDraftRequest) (*v1.DropDraftResponse, error)
@@ -196,7 +197,8 @@ type DraftServiceHandler interface {
 	// ReviewDraft approves or rejects it. Nobody reviews a draft of their own.
 	ReviewDraft(context.Context, *v1.ReviewDraftRequest) (*v1.ReviewDraftResponse, error)
 	// ReleaseDraft makes the release, checked again, and ends the draft. An
-	// object that was changed since the draft was made is a conflict.
+	// object that was changed since the draft was made is a conflict. It may be
+	// repeated with the same request_id.
 	ReleaseDraft(context.Context, *v1.ReleaseDraftRequest) (*v1.ReleaseDraftResponse, error)
 	// DropDraft ends a draft without a release.
 	DropDraft(context.Context, *v1.DropDraftRequest) (*v1.DropDraftResponse, error)
