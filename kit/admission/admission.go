@@ -102,7 +102,8 @@ func (g *Gate) Look(ctx context.Context, work Work) error {
 	}
 	now := g.cfg.Clock()
 	work.Cost = max(work.Cost, 1)
-	j := job{Work: work, entered: now, deadline: deadline(ctx, now, g.cfg)}
+	j := job{Work: work, entered: now}
+	j.hasten(ctx, now, g.cfg)
 	g.mu.Lock()
 	refusal := g.core.refuse(now, &j)
 	g.mu.Unlock()

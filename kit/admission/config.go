@@ -24,6 +24,12 @@ type Config struct {
 	// Patience is the most that a job may be expected to take; a caller's
 	// deadline may be sooner. Default 80 ms.
 	Patience time.Duration
+	// Transit is what a call is taken to spend where a Gate does not see it: on
+	// its way here, since a deadline travels as what was left when it was sent,
+	// and, once it is done, on its way back. Work is to be done that much before
+	// its deadline, but no more than a quarter of what is left of it. Default
+	// 4 ms; below 0 is none.
+	Transit time.Duration
 	// Weights are tenants' shares where many want to come in. Default 1 each.
 	Weights map[string]int
 	// Breaker says when failures stop new work. Default: half of at least 20
@@ -51,6 +57,7 @@ func (c Config) Validate() error {
 	check(c.Limit >= 0, "limit: it is negative")
 	check(c.TotalLimit == 0 || c.TotalLimit >= c.Limit, "total_limit: %d is less than limit, %d", c.TotalLimit, c.Limit)
 	check(c.Patience >= 0, "patience: it is negative")
+	check(c.Transit <= time.Minute, "transit: %v, must be at most %v", c.Transit, time.Minute)
 	for tenant, weight := range c.Weights {
 		check(weight >= 1 && weight <= maxWeight, "weights.%s: %d, must be within 1 and %d", tenant, weight, maxWeight)
 	}
@@ -69,6 +76,10 @@ func (c Config) withDefaults() Config {
 	if c.Patience == 0 {
 		c.Patience = 80 * time.Millisecond
 	}
+	if c.Transit == 0 {
+		c.Transit = 4 * time.Millisecond
+	}
+	c.Transit = max(c.Transit, 0)
 	if c.Breaker == (breaker.Policy{}) {
 		c.Breaker = breaker.Policy{FailurePPM: 500_000, MinCalls: 20, Window: 5 * time.Second, Open: time.Second}
 	}

@@ -25,8 +25,10 @@ const (
 type job struct {
 	Work
 	entered   time.Time
-	deadline  time.Time // zero: none
-	estimated float64   // ns that it was expected to take
+	deadline  time.Time     // when it is to be done, zero: none
+	transit   time.Duration // by how much that is before the caller's own, or the patience
+	hurried   bool          // its own deadline is sooner than the patience
+	estimated float64       // ns that it was expected to take
 	started   bool
 	begun     time.Time     // when it was started
 	place     *list.Element // in a queue; nil where it is in none
@@ -44,17 +46,19 @@ func newJob(ctx context.Context, now time.Time, cfg Config, work Work) *job {
 	if work.Decided {
 		return j
 	}
-	j.deadline = deadline(ctx, now, cfg)
+	j.hasten(ctx, now, cfg)
 	return j
 }
 
-// deadline is when work is to be done that comes now.
-func deadline(ctx context.Context, now time.Time, cfg Config) time.Time {
-	latest := now.Add(cfg.Patience)
-	if sooner, bounded := ctx.Deadline(); bounded && sooner.Before(latest) {
-		return sooner
+// hasten sets when a job that comes now is to be done so that its caller has
+// the answer in time.
+func (j *job) hasten(ctx context.Context, now time.Time, cfg Config) {
+	left := cfg.Patience
+	if own, bounded := ctx.Deadline(); bounded && own.Sub(now) < left {
+		left, j.hurried = own.Sub(now), true
 	}
-	return latest
+	j.transit = min(cfg.Transit, max(left/4, 0))
+	j.deadline = now.Add(left - j.transit)
 }
 
 // core decides. Callers step it, and give it times that do not go back.
@@ -126,7 +130,7 @@ func (c *core) refuse(now time.Time, j *job) *Refusal {
 	default:
 		j.estimated = c.estimate(now, j.Tenant, j.Cost)
 		left := float64(j.deadline.Sub(now))
-		alone := c.queue.units+c.inFlight < few && !j.deadline.Before(now.Add(c.cfg.Patience))
+		alone := c.queue.units+c.inFlight < few && !j.hurried
 		if needed := j.estimated * c.strictness(j.Tenant); needed > left && !alone {
 			c.meter.pressed = true
 			refusal := c.refusal(now, TooLate, j.Cost)

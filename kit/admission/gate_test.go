@@ -97,8 +97,8 @@ func TestWaitingEndsWithTheContextOrThePatience(t *testing.T) {
 		}
 		var refusal *Refusal
 		_, err := gate.Enter(t.Context(), Work{Tenant: "main"})
-		if !errors.As(err, &refusal) || refusal.Reason != Overdue || time.Since(begun) != 85*time.Millisecond {
-			t.Errorf("got %v after %v, want a refusal after the patience", err, time.Since(begun))
+		if !errors.As(err, &refusal) || refusal.Reason != Overdue || time.Since(begun) != 81*time.Millisecond {
+			t.Errorf("got %v after %v, want a refusal after the patience, less the transit", err, time.Since(begun))
 		}
 		if load := gate.Load(); load.Waiting != 0 {
 			t.Errorf("%d still wait", load.Waiting)
@@ -123,6 +123,53 @@ func TestADeadlineThatIsSoonerCounts(t *testing.T) {
 		}
 		if refusal != nil && (refusal.Wait < 40*time.Millisecond || refusal.RetryAfter < 5*time.Millisecond) {
 			t.Errorf("wait %v, retry after %v", refusal.Wait, refusal.RetryAfter)
+		}
+	})
+}
+
+// A call is to be done before its deadline by what its answer takes; of a short
+// one not all of it goes to that.
+func TestTheTransitIsTakenOffTheDeadline(t *testing.T) {
+	for _, c := range []struct{ own, transit, want time.Duration }{
+		{0, 0, 76 * time.Millisecond},
+		{0, -1, 80 * time.Millisecond},
+		{time.Minute, 0, 76 * time.Millisecond},
+		{40 * time.Millisecond, 0, 36 * time.Millisecond},
+		{40 * time.Millisecond, 15 * time.Millisecond, 30 * time.Millisecond},
+		{4 * time.Millisecond, 0, 3 * time.Millisecond},
+		{-time.Millisecond, 0, -time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			if c.own != 0 {
+				limited, cancel := context.WithTimeout(ctx, c.own)
+				defer cancel()
+				ctx = limited
+			}
+			j := newJob(ctx, time.Now(), Config{Transit: c.transit}.withDefaults(), Work{})
+			if got := time.Until(j.deadline); got != c.want {
+				t.Errorf("of %v with a transit of %v, %v are left, want %v", c.own, c.transit, got, c.want)
+			}
+		})
+	}
+}
+
+// What is done after its deadline is late, what is done just before it is tight.
+func TestLateAndTightJobsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		gate := open(t, Config{Registerer: registry})
+		for _, took := range []time.Duration{75, 76, 77, 80, 81} {
+			pass, err := gate.Enter(t.Context(), Work{Tenant: "main"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(took * time.Millisecond) // of the bubble's time
+			pass.Done(Succeeded)
+		}
+		late, tight := value(t, registry, "backlot_test_admission_late_jobs_total"), value(t, registry, "backlot_test_admission_tight_jobs_total")
+		if late != 1 || tight != 2 {
+			t.Errorf("%v are late, %v tight, want 1 and 2", late, tight)
 		}
 	})
 }

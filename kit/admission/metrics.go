@@ -21,6 +21,7 @@ type metrics struct {
 	decided    prometheus.Counter
 	gaveUp     prometheus.Counter
 	late       prometheus.Counter
+	tight      prometheus.Counter
 	broken     prometheus.Gauge
 	seconds    prometheus.Histogram
 }
@@ -45,6 +46,7 @@ func newMetrics(cfg Config, load func() Load) (*metrics, error) {
 		decided: counter("decided_jobs_total", "Jobs that nothing refuses, because they are decided."),
 		gaveUp:  counter("left_jobs_total", "Jobs whose caller's time ended before they were let through."),
 		late:    counter("late_jobs_total", "Jobs that were let through and done after their deadline."),
+		tight:   counter("tight_jobs_total", "Jobs that were let through and done so shortly before their deadline that the answer may have come after it."),
 		broken: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: name("breaker_open"), Help: "1 while failures stop new jobs.",
 		}),
@@ -54,7 +56,7 @@ func newMetrics(cfg Config, load func() Load) (*metrics, error) {
 		}),
 	}
 	m.all = []prometheus.Collector{
-		m.admitted, m.refused, m.decided, m.gaveUp, m.late, m.broken, m.seconds,
+		m.admitted, m.refused, m.decided, m.gaveUp, m.late, m.tight, m.broken, m.seconds,
 		gauge("waiting_jobs", "Jobs that wait to be let through.", func(l Load) float64 { return float64(l.Waiting) }),
 		gauge("in_flight_jobs", "Jobs that were let through and have not ended.", func(l Load) float64 { return float64(l.InFlight) }),
 		gauge("window_units", "Units of work that are let through at a time.", func(l Load) float64 { return float64(l.Window) }),
@@ -109,8 +111,12 @@ func (m *metrics) refuse(tenant string, reason Reason) {
 
 func (m *metrics) done(now time.Time, j *job) {
 	m.seconds.Observe(now.Sub(j.entered).Seconds())
-	if !j.deadline.IsZero() && now.After(j.deadline) {
+	switch {
+	case j.deadline.IsZero() || !now.After(j.deadline):
+	case now.After(j.deadline.Add(j.transit)):
 		m.late.Inc()
+	default:
+		m.tight.Inc()
 	}
 }
 

@@ -17,6 +17,7 @@ type engine struct {
 	limit       int           // units in a batch
 	stalls      float64       // share of batches that stall
 	stall       time.Duration
+	way         time.Duration // mean of what a call takes to come here, and as much back
 	lasts       time.Duration // of a run in which chance evens out
 }
 
@@ -28,6 +29,14 @@ func (e engine) took(random *rand.Rand, units int) time.Duration {
 		took += float64(e.stall)
 	}
 	return time.Duration(took)
+}
+
+// ways is what a call's two ways took.
+func (e engine) ways(random *rand.Rand) time.Duration {
+	if e.way == 0 {
+		return 0
+	}
+	return time.Duration((random.ExpFloat64() + random.ExpFloat64()) * float64(e.way))
 }
 
 // capacity is the most jobs that it does in a second with less than 1% of them
@@ -257,7 +266,7 @@ func (s *simulation) end() {
 		if s.ended != nil {
 			s.ended(j)
 		}
-		if !j.Decided && s.now.Sub(j.entered) <= s.cfg.Patience {
+		if !j.Decided && s.now.Sub(j.entered)+s.engine.ways(s.random) <= s.cfg.Patience {
 			s.tally(j).inTime++
 		}
 		if after := s.follow[j]; after > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/backlot-video/backlot/kit/admission"
 	"github.com/backlot-video/backlot/kit/lifecycle"
@@ -25,9 +26,18 @@ func (s *Service) gate(host *lifecycle.Host) (*admission.Gate, error) {
 		return nil, err
 	}
 	return admission.New(admission.Config{
-		Service: name, Limit: s.config.WaitingLimit, Patience: s.config.Patience, Weights: shares,
+		Service: name, Limit: s.config.WaitingLimit, Patience: s.config.Patience, Transit: transit(s.config.Transit), Weights: shares,
 		FixedQueue: !s.config.Admission, Log: host.Log, Registerer: host.Registerer, Clock: host.Clock,
 	})
+}
+
+// transit is what a Gate wants for what was configured: 0 means its default
+// there.
+func transit(configured time.Duration) time.Duration {
+	if configured == 0 {
+		return -1
+	}
+	return configured
 }
 
 // weights reads `tenant=weight,...`.

@@ -52,6 +52,9 @@ type Config struct {
 	// Patience is the most that a booking may be expected to take; who calls with
 	// a sooner deadline is asked for that. Default 80 ms.
 	Patience time.Duration
+	// Transit is what a call is taken to spend on its way here and back: it is to
+	// be done that much before its deadline. Default 4 ms.
+	Transit time.Duration
 	// WaitingLimit is the most calls that wait for one ledger. Default and most
 	// 1024.
 	WaitingLimit int
@@ -83,6 +86,7 @@ func (s *Service) RegisterFlags(set *config.Set) {
 	set.Duration(&s.config.CompareGrace, "compare-grace", 10*time.Second, "how `long` facts of one sale may differ before that is a difference")
 	set.Bool(&s.config.Admission, "admission", true, "refuse at once what would not be done in time; `false` leaves a plain queue before each ledger")
 	set.Duration(&s.config.Patience, "patience", 80*time.Millisecond, "the `longest` that a booking may be expected to take; a caller's sooner deadline counts")
+	set.Duration(&s.config.Transit, "transit", 4*time.Millisecond, "how `long` a booking's call is taken to be on its way here and back: it is to be done that much before its deadline")
 	set.Int(&s.config.WaitingLimit, "waiting-limit", maxWaiting, "most `calls` that wait for one ledger")
 	set.String(&s.config.TenantWeights, "tenant-weights", "", "`shares` of tenants under load, as tenant=weight,...; 1 for all others")
 	set.Int(&s.config.TestPaymentLimit, "test-payment-limit", 1_000_000, "most minor `units` that the test provider gives at once")
@@ -107,6 +111,9 @@ func (s *Service) Validate() error {
 	}
 	if s.config.Patience < time.Millisecond || s.config.Patience > time.Minute {
 		faults = append(faults, fmt.Errorf("settlement.patience: %v, must be 1ms to 1m", s.config.Patience))
+	}
+	if s.config.Transit < 0 || s.config.Transit > time.Minute {
+		faults = append(faults, fmt.Errorf("settlement.transit: %v, must be 0s to 1m", s.config.Transit))
 	}
 	if s.config.WaitingLimit < 1 || s.config.WaitingLimit > maxWaiting {
 		faults = append(faults, fmt.Errorf("settlement.waiting-limit: %d, must be 1 to %d", s.config.WaitingLimit, maxWaiting))

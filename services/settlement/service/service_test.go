@@ -17,9 +17,9 @@ func TestDefaultsAreValidAndFaultsAreReportedTogether(t *testing.T) {
 	if err := s.Validate(); err != nil {
 		t.Errorf("defaults: %v", err)
 	}
-	s.config = Config{PaymentProvider: "bank", TestPaymentLimit: 0, TenantWeights: "gold=0"}
+	s.config = Config{PaymentProvider: "bank", TestPaymentLimit: 0, Transit: -1, TenantWeights: "gold=0"}
 	err := s.Validate()
-	for _, field := range []string{"settlement.payment-provider", "settlement.test-payment-limit", "settlement.payout-provider", "settlement.compare-grace", "settlement.patience", "settlement.waiting-limit", "settlement.tenant-weights"} {
+	for _, field := range []string{"settlement.payment-provider", "settlement.test-payment-limit", "settlement.payout-provider", "settlement.compare-grace", "settlement.patience", "settlement.transit", "settlement.waiting-limit", "settlement.tenant-weights"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}
