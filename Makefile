@@ -39,7 +39,7 @@ tidy: ## go mod tidy in every module
 	@scripts/tidy.sh
 
 ## Test
-.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak kubernetes cluster cluster-proofs wan journey outside soak e2e e2e-smoke bench cover vuln
+.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak kubernetes cluster cluster-proofs cluster-power wan journey outside soak e2e e2e-smoke bench cover vuln
 test: ## everything but containers, with the race detector: verify, unit, both databases, the journey, kills
 	@scripts/parts.sh deps verify unit differential simulation gate cluster journey
 test-short: ## unit tests alone, without the race detector
@@ -68,6 +68,8 @@ cluster: ## three members of the configstore are killed, cut off and filled up u
 	@go test -count 1 -timeout 10m -v ./e2e/configstore
 cluster-proofs: ## the same for long: every fault 10 times
 	@BACKLOT_ROUNDS=10 BACKLOT_SEED=$${BACKLOT_SEED:-1000} go test -count 1 -timeout 30m -v -run TestMembersDie ./e2e/configstore
+cluster-power: ## the same where what was not synced is lost: members on LazyFS (LAZYFS=path of its binary; needs /dev/fuse and root)
+	@LAZYFS="$(LAZYFS)" go test -tags lazyfs -count 1 -timeout 10m -v -run '^TestPower' ./e2e/configstore
 wan: ## the configstore's members 75 and 150 ms apart, with stalls: profiles in a table (6 min, mostly asleep)
 	@go test -tags wan -count 1 -timeout 20m -parallel 16 -v -run TestWANTable ./services/configstore/internal/engine | grep -E '^ +\||changed|^(ok|FAIL|---)'
 outside: ## start times, idle memory, traces, operations addresses of the binaries

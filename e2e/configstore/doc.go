@@ -9,6 +9,7 @@
 //	outage_test.go   clients with a snapshot while all members are down
 //	repeat_test.go   what is asked for again for want of an answer
 //	proof_test.go    the proof whole
+//	lazyfs_test.go   power cuts, which take what was not synced (make cluster-power)
 //	rekey_test.go    another key for secrets, while they are written
 //	rollout_test.go  what any member shows of instances that report to others
 //	etcd_test.go     the verb etcd

@@ -84,7 +84,7 @@ func (s *scene) pass(d time.Duration) {
 }
 
 func (s *scene) kill(m *quorum.Member) {
-	m.Process.Kill()
+	m.Kill()
 	s.goesOn()
 	s.silent(m)
 	m.Start()

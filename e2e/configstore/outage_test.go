@@ -67,7 +67,10 @@ func (w *words) cells() (cells [keys]cell) {
 // are back both catch up.
 func (s *scene) outage(running *words) (late *words) {
 	for _, m := range s.quorum.Members {
-		m.Process.Kill()
+		m.Process.Kill() // all, before any disk loses its power
+	}
+	for _, m := range s.quorum.Members {
+		m.Kill()
 	}
 	s.pass(hold) // the last state is written
 	known := running.cells()

@@ -39,9 +39,9 @@ func setting(t *testing.T, name string, otherwise uint64) uint64 {
 
 // members starts three with the kind that the clients use, and gives the
 // revision from which to watch.
-func members(t *testing.T, seed uint64) (*quorum.Quorum, int64) {
+func members(t *testing.T, config quorum.Config) (*quorum.Quorum, int64) {
 	t.Helper()
-	q := quorum.New(t, quorum.Config{Seed: seed, Small: true})
+	q := quorum.New(t, config)
 	file := protodesc.ToFileDescriptorProto(wrapperspb.File_google_protobuf_wrappers_proto)
 	_, err := q.Members[0].Objects.RegisterKind(t.Context(), &configstorev1.RegisterKindRequest{Kind: &configstorev1.Kind{
 		Name: kind, Message: "google.protobuf.StringValue", Descriptors: &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{file}},
@@ -63,13 +63,20 @@ func members(t *testing.T, seed uint64) (*quorum.Quorum, int64) {
 // TestMembersDieAndNothingIsLost plays every fault under load and checks what
 // clients and watchers saw.
 func TestMembersDieAndNothingIsLost(t *testing.T) {
-	seed, rounds := setting(t, "BACKLOT_SEED", 1), setting(t, "BACKLOT_ROUNDS", 1)
+	prove(t, quorum.Config{Seed: setting(t, "BACKLOT_SEED", 1), Small: true}, setting(t, "BACKLOT_ROUNDS", 1), faults)
+}
+
+// prove plays faults for some rounds, at the end of each with all members
+// killed at once.
+func prove(t *testing.T, config quorum.Config, rounds uint64, faults []fault) {
+	t.Helper()
+	seed := config.Seed
 	defer func() {
 		if t.Failed() {
 			t.Logf("play it again with BACKLOT_SEED=%d BACKLOT_ROUNDS=%d", seed, rounds)
 		}
 	}()
-	q, from := members(t, seed)
+	q, from := members(t, config)
 	w := newTraffic(q)
 	watchers, stopWatching := watch(t, q, from)
 	defer stopWatching()
@@ -87,8 +94,8 @@ func TestMembersDieAndNothingIsLost(t *testing.T) {
 		for _, n := range s.random.Perm(len(faults)) {
 			s.watched(faults[n].name, func() { faults[n].play(s) })
 		}
+		s.watched("all members are killed", func() { informers = append(informers, s.outage(informers[0])) })
 	}
-	s.watched("all members are killed", func() { informers = append(informers, s.outage(informers[0])) })
 	unload()
 	running.Wait()
 	judge(t, w, watchers, informers)

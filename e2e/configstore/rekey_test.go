@@ -77,7 +77,7 @@ func expect(t *testing.T, q *quorum.Quorum, when string, shown map[string]string
 // restart kills the members one after the other and has each come back.
 func restart(q *quorum.Quorum) {
 	for _, m := range q.Members {
-		m.Process.Kill()
+		m.Kill()
 		m.Start()
 		m.Ready()
 		q.Whole()
@@ -90,7 +90,7 @@ func restart(q *quorum.Quorum) {
 func TestSecretsStayReadableWhileTheirKeyIsReplaced(t *testing.T) {
 	const keepers = 4
 	seed := setting(t, "BACKLOT_SEED", 1)
-	q, _ := members(t, seed)
+	q, _ := members(t, quorum.Config{Seed: seed, Small: true})
 	var written, repeats atomic.Int64
 	all := make([]*keeper, keepers)
 	for n := range all {
@@ -126,7 +126,7 @@ func TestSecretsStayReadableWhileTheirKeyIsReplaced(t *testing.T) {
 	running.Go(func() {
 		<-midst
 		m := q.Others(q.Members[0])[0]
-		m.Process.Kill()
+		m.Kill()
 		m.Start()
 		m.Ready()
 	})

@@ -134,7 +134,7 @@ func (w *writer) insist(
 func TestRepeatedReleasesMeetNoConflictWithThemselves(t *testing.T) {
 	const writers, kills = 8, 3
 	seed := setting(t, "BACKLOT_SEED", 1)
-	q, _ := members(t, seed)
+	q, _ := members(t, quorum.Config{Seed: seed, Small: true})
 	var running sync.WaitGroup
 	var repeats, written atomic.Int64
 	writing, stop := context.WithCancel(t.Context())
@@ -152,7 +152,7 @@ func TestRepeatedReleasesMeetNoConflictWithThemselves(t *testing.T) {
 	}
 	for range kills {
 		leader := q.Leader(q.Members...)
-		leader.Process.Kill()
+		leader.Kill()
 		before := written.Load()
 		q.Wait("writes without the leader", 30*time.Second, func() bool { return written.Load() >= before+enough || t.Failed() })
 		leader.Start()

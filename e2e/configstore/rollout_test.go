@@ -49,7 +49,7 @@ func shows(t *testing.T, q *quorum.Quorum, m *quorum.Member) (*configstorev1.Kin
 // TestEveryMemberShowsAllInstances has instances report to one member each: any
 // of them shows all, and says which member it could not ask.
 func TestEveryMemberShowsAllInstances(t *testing.T) {
-	q, _ := members(t, 1)
+	q, _ := members(t, quorum.Config{Seed: 1, Small: true})
 	defer http.DefaultClient.CloseIdleConnections()
 	written, err := q.Members[0].Objects.Apply(t.Context(), requestOf(input{writes: []write{{key: 0, value: "one"}}}))
 	if err != nil {

@@ -18,6 +18,8 @@ const diskMiB = 224
 type Disk struct {
 	Dir  string
 	Kind string // "ext4" or "tmpfs" for a disk of its own, else empty
+
+	lazy *Lazy // what it is mounted as, if anything
 }
 
 // mount puts a small file system of its own at the folder: ext4 over a file,

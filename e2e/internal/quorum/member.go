@@ -41,6 +41,9 @@ func (q *Quorum) member(name, dir, keyFile string, config Config) *Member {
 	if config.Small {
 		m.Disk.mount(q.t)
 	}
+	if config.Lazy != "" {
+		m.Disk.lazy = MountLazy(q.t, config.Lazy, dir)
+	}
 	api, peer := testport.Address(q.t), testport.Address(q.t)
 	front, err := q.Network.Front(q.t.Context(), name, peer)
 	if err != nil {
@@ -62,6 +65,15 @@ func (q *Quorum) member(name, dir, keyFile string, config Config) *Member {
 func (m *Member) Start() {
 	m.quorum.t.Helper()
 	m.Process = cluster.Start(m.quorum.t, m.quorum.Binary, m.flags, nil)
+}
+
+// Kill ends the member's process, and the power of its disk if that is lazy.
+func (m *Member) Kill() {
+	m.quorum.t.Helper()
+	m.Process.Kill()
+	if m.Disk.lazy != nil {
+		m.Disk.lazy.Cut()
+	}
 }
 
 // Ready waits until the member serves.

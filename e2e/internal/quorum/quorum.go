@@ -5,6 +5,7 @@
 //	quorum.go  the members together
 //	member.go  one member, its API, its death
 //	disk.go    a small disk, to be filled
+//	lazy.go    a disk that loses what was not synced
 //
 // The network carries what members say to each other; clients reach each
 // member directly, as from beside it. Only the test's goroutine may start and
@@ -32,6 +33,7 @@ import (
 type Config struct {
 	Seed  uint64 // of the network's jitter
 	Small bool   // each member's disk is small: see Disk
+	Lazy  string // each member's disk is this binary of LazyFS; empty: as it is
 	Flags []string
 }
 
