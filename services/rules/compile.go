@@ -27,11 +27,8 @@ type canary struct {
 func Compile(name, source string, schema *fact.Schema, options *Options) (*Program, error) {
 	p := newProgram(name, source, schema, options)
 	c := newCompiler(p)
-	read := c.read
-	if piped(source) {
-		read = c.readPiped
-	}
-	if faults := read(); len(faults) > 0 {
+	c.stencils = c.reader.Stencils()
+	if faults := c.read(); len(faults) > 0 {
 		return nil, newErrors(name, source, faults)
 	}
 	c.finish()
@@ -67,10 +64,12 @@ type compiler struct {
 	text    string  // what is read
 	line    int     // of offset
 	offset  int
-	edits   bool    // rules may be compiled again, beside others
-	parcel  *parcel // takes what is to be built; nil: it is built at once
+	edits   bool // rules may be compiled again, beside others
 	dearest syntax.Ident
 	most    int64
+
+	stencils *syntax.Stencils // nil: each condition is read and checked for itself
+	costs    []int64          // by number of the stencil
 }
 
 // About how much source makes one branch, and one rule.
@@ -140,7 +139,7 @@ func (c *compiler) check() []syntax.Fault {
 // rule checks and adds a rule. It keeps nothing of its tree.
 func (c *compiler) rule(plan *syntax.Rule) *Rule {
 	checked := c.checker.Rule(plan)
-	cost := program.Cost(checked.When)
+	cost := c.condition(plan, checked)
 	c.program.cost += cost
 	if cost > c.most {
 		c.most, c.dearest = cost, plan.Name
@@ -163,21 +162,49 @@ func (c *compiler) rule(plan *syntax.Rule) *Rule {
 		c.program.canaries = append(c.program.canaries, canary{checked.Canary, plan.CanaryPPM})
 		rule.canary = int32(len(c.program.canaries))
 	}
-	rule.cost, rule.place, rule.when = cost, int64(len(c.made)+1)<<placeBits, checked.When
-	c.add(rule)
+	rule.cost, rule.place = cost, int64(len(c.made)+1)<<placeBits
+	if c.edits {
+		rule.when = checked.When
+	}
+	c.made = append(c.made, rule)
 	return rule
 }
 
-// add adds a rule that was checked.
-func (c *compiler) add(rule *Rule) {
-	if c.parcel != nil {
-		c.parcel.whens = append(c.parcel.whens, rule.when)
-	} else {
-		c.builder.Add(len(c.made), rule.when)
+// condition builds the condition of the next rule and returns its cost.
+func (c *compiler) condition(plan *syntax.Rule, checked *check.Rule) (cost int64) {
+	if plan.Terms != nil {
+		if cost, ok := c.terms(plan.Terms); ok {
+			return cost
+		}
+		c.reader.Expand(plan) // to tell what is wrong
+		c.checker.When(checked)
+	} else if c.stencils != nil && c.reader.Shallow() {
+		for _, when := range c.checker.Learn(checked, c.stencils, c.program.source) {
+			c.costs = append(c.costs, program.Cost(when))
+		}
 	}
-	if !c.edits {
-		rule.when = nil
+	c.builder.Add(len(c.made), checked.When)
+	return program.Cost(checked.When)
+}
+
+// terms builds the condition of the next rule of what stencils have read. It
+// returns false where that has a fault.
+func (c *compiler) terms(terms []syntax.Term) (cost int64, ok bool) {
+	for i := range terms {
+		when := c.checker.Fill(&terms[i])
+		if when == nil {
+			return 0, false
+		}
+		c.builder.Term(when)
+		cost += c.costs[terms[i].Number]
 	}
+	c.builder.EndRule(len(c.made))
+	return cost, true
+}
+
+// again adds a rule that was compiled before.
+func (c *compiler) again(rule *Rule) {
+	c.builder.Add(len(c.made), rule.when)
 	c.made = append(c.made, rule)
 }
 

@@ -235,7 +235,7 @@ func (e *editor) compile() bool {
 				rule.Line += e.lines
 			}
 			it.rule = &rule
-			c.add(it.rule)
+			c.again(it.rule)
 		default:
 			it.rule = c.rule(fresh[0])
 			fresh = fresh[1:]

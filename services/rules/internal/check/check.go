@@ -43,7 +43,7 @@ func New(schema *fact.Schema, lists *list.Registry, declared []*syntax.List, rul
 	c := &Checker{checker{
 		schema: schema, registry: lists, own: map[string]*list.Ref{}, windows: map[string]*Node{},
 		addrs: map[int]int{}, patterns: map[string]*pattern.Pattern{}, set: &Set{Layout: layout, Time: -1, Exact: map[int]bool{}},
-		names: make(map[string]bool, rules), elements: map[*fact.Scope]fieldsByName{}, made: &Nodes{},
+		names: make(map[string]bool, rules), elements: map[*fact.Scope]fieldsByName{}, made: &nodes{},
 		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor(), known: fieldsByName{}}},
 	}}
 	for _, decl := range declared {
@@ -68,12 +68,9 @@ func (c *Checker) Rule(rule *syntax.Rule) *Rule {
 // nothing of that rule must be used any more.
 func (c *Checker) Release() { c.made.Reset() }
 
-// Into makes the checker put what it checks next into nodes.
-func (c *Checker) Into(nodes *Nodes) { c.made = nodes }
-
-// Nodes holds what checked rules are made of. It is for one goroutine at a
+// nodes holds what checked rules are made of. It is for one goroutine at a
 // time.
-type Nodes struct {
+type nodes struct {
 	nodes   arena.Pool[Node]
 	args    arena.Pool[*Node]
 	checked arena.Pool[Rule]
@@ -81,7 +78,7 @@ type Nodes struct {
 
 // Reset takes the memory of the rules back for the next ones: nothing of those
 // rules must be used any more.
-func (n *Nodes) Reset() {
+func (n *nodes) Reset() {
 	n.nodes.Reset()
 	n.args.Reset()
 	n.checked.Reset()
@@ -120,7 +117,7 @@ func (s *Set) Continue() *Checker {
 	return &Checker{checker{
 		schema: s.state.schema, registry: s.state.registry, own: s.state.own, windows: maps.Clone(s.state.windows),
 		addrs: maps.Clone(s.state.addrs), patterns: map[string]*pattern.Pattern{}, set: &set,
-		named: s.state.named, names: map[string]bool{}, elements: map[*fact.Scope]fieldsByName{}, made: &Nodes{},
+		named: s.state.named, names: map[string]bool{}, elements: map[*fact.Scope]fieldsByName{}, made: &nodes{},
 		scopes: []scope{{slots: set.Layout.Root(), message: s.state.schema.Descriptor(), known: fieldsByName{}}},
 	}}
 }
@@ -146,7 +143,9 @@ type checker struct {
 	set      *Set
 	faults   []syntax.Fault
 	doubles  bool // the rule at hand has what parts counts twice
-	made     *Nodes
+	made     *nodes
+
+	templates []template // by the number of their stencil
 }
 
 // node returns a node of this rule.
@@ -179,15 +178,26 @@ func (c *checker) fault(span syntax.Span, message, help string) {
 func (c *checker) rule(rule *syntax.Rule) *Rule {
 	c.counted, c.doubles = false, false
 	checked := c.made.checked.Get()
-	checked.Rule, checked.When = rule, c.bounded(rule, c.cond(rule.When))
-	if c.counted {
-		c.noteBounds(checked.When)
+	checked.Rule = rule
+	if rule.When != nil {
+		c.when(checked)
 	}
 	if rule.State == syntax.Canary {
 		checked.Canary = c.keyField(rule.CanaryBy, "a canary is chosen by").kept()
 	}
 	return checked
 }
+
+// when checks the condition of a rule.
+func (c *checker) when(rule *Rule) {
+	rule.When = c.bounded(rule.Rule, c.cond(rule.Rule.When))
+	if c.counted {
+		c.noteBounds(rule.When)
+	}
+}
+
+// When checks the condition of a rule that has its tree only now.
+func (c *Checker) When(rule *Rule) { c.when(rule) }
 
 // keyField checks a top-level field whose value names something: a string, a
 // whole number or an enum.

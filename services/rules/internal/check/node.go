@@ -94,7 +94,7 @@ type Node struct {
 	List    *list.Ref
 	Zone    *time.Location
 	Ints    map[int64]struct{}
-	Set     map[string]struct{}
+	Set     []string    // ascending, each once
 	Source  syntax.Expr // nil for nodes that the source does not have
 
 	fields []protoreflect.FieldDescriptor // of Field: from its scope's message
@@ -109,10 +109,19 @@ func (n *Node) Leaf() protoreflect.FieldDescriptor {
 	return n.fields[len(n.fields)-1]
 }
 
+// Strings is the Set as a map.
+func (n *Node) Strings() map[string]struct{} {
+	set := make(map[string]struct{}, len(n.Set))
+	for _, member := range n.Set {
+		set[member] = struct{}{}
+	}
+	return set
+}
+
 // Rule is a checked rule.
 type Rule struct {
 	*syntax.Rule
-	When   *Node
+	When   *Node // nil where the rule was read by stencils
 	Canary *Node // Field that chooses; nil if the rule is no canary
 }
 

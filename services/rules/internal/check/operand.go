@@ -24,8 +24,10 @@ func (c *checker) constant(t Type, value fact.Slot, source syntax.Expr) *Node {
 }
 
 func (c *checker) floatConst(v float64, source syntax.Expr) *Node {
-	return c.intConst(fact.Float, int64(math.Float64bits(v)), source)
+	return c.intConst(fact.Float, floatBits(v), source)
 }
+
+func floatBits(v float64) int64 { return int64(math.Float64bits(v)) }
 
 // value checks an expression of any kind. It returns nil when that has a
 // fault, which is then reported.

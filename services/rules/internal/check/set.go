@@ -81,14 +81,15 @@ func (c *checker) inArray(x *syntax.In, left *Node, array *syntax.Array) *Node {
 
 func (c *checker) inStrings(left *Node, array *syntax.Array) *Node {
 	node := c.node(InStrings, boolean, nil, left)
-	node.Set = make(map[string]struct{}, len(array.Elems))
+	node.Set = make([]string, 0, len(array.Elems))
 	for _, elem := range array.Elems {
 		if literal, ok := elem.(*syntax.Literal); ok && literal.Kind == syntax.StringLit {
-			node.Set[literal.Str] = struct{}{}
+			node.Set = append(node.Set, literal.Str)
 		} else if c.element(left, elem) == nil {
 			return nil
 		}
 	}
+	node.Set = sorted(node.Set)
 	return node
 }
 

@@ -68,7 +68,7 @@ func writeKey(w *strings.Builder, n *check.Node) {
 	case check.InInts:
 		fmt.Fprint(w, " ", slices.Sorted(maps.Keys(n.Ints)))
 	case check.InStrings:
-		fmt.Fprintf(w, " %q", slices.Sorted(maps.Keys(n.Set)))
+		fmt.Fprintf(w, " %q", n.Set)
 	case check.Hour, check.Weekday, check.Day, check.Month:
 		w.WriteString(" " + n.Zone.String())
 	default:

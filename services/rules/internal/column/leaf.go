@@ -107,7 +107,7 @@ func (c *compiler) textLeaf(n *check.Node, negate bool) cond {
 	var test func(string) bool
 	switch n.Op {
 	case check.InStrings:
-		set := n.Set
+		set := n.Strings()
 		test = func(s string) bool { _, in := set[s]; return in }
 	case check.InList:
 		entries := n.List

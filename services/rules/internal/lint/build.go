@@ -70,7 +70,7 @@ func (b *builder) test(n *check.Node, negate bool) *formula {
 	case check.InInts:
 		return restrict(b.variable(n.Args[0]), numbers{points(slices.Collect(maps.Keys(n.Ints)))}, negate)
 	case check.InStrings:
-		return restrict(b.variable(n.Args[0]), texts{only: n.Set}, negate)
+		return restrict(b.variable(n.Args[0]), texts{only: n.Strings()}, negate)
 	case check.Contains, check.StartsWith, check.EndsWith:
 		if part := n.Args[1]; part.Op == check.Const {
 			return restrict(b.variable(n.Args[0]), textTests(n, part.Value.S), negate)
@@ -209,7 +209,7 @@ func writeKey(b *strings.Builder, n *check.Node) {
 	case check.InInts:
 		fmt.Fprintf(b, "%v", slices.Sorted(maps.Keys(n.Ints)))
 	case check.InStrings:
-		fmt.Fprintf(b, "%q", slices.Sorted(maps.Keys(n.Set)))
+		fmt.Fprintf(b, "%q", n.Set)
 	case check.InList:
 		fmt.Fprintf(b, "%p", n.List)
 	case check.InNets:

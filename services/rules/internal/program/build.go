@@ -29,7 +29,8 @@ type Builder struct {
 	lists     []int32         // of the any that the current position has asked
 	needs     map[int32]int32 // by test: how many facets must be exact to spare it, where that is not one
 	spanned   []span
-	all       bool // every facet is worth its price: for tests
+	terms     *part // of the rule at hand
+	all       bool  // every facet is worth its price: for tests
 }
 
 // position is one way in which a rule can hold.
@@ -112,7 +113,25 @@ func NewBuilder(sample *Sample, tests, rules int) *Builder {
 
 // Add adds a rule. Nothing of when is used afterwards.
 func (b *Builder) Add(rule int, when *check.Node) {
-	p := b.parts.of(when, false)
+	b.rule(rule, b.parts.of(when, false))
+}
+
+// Term adds a condition to the conjunction of the rule that EndRule adds.
+// Nothing of when is used afterwards.
+func (b *Builder) Term(when *check.Node) {
+	if b.terms == nil {
+		b.terms = b.parts.chain(partAnd, 4)
+	}
+	b.terms.add(b.parts.of(when, false))
+}
+
+// EndRule adds a rule of the conditions that came since the last one.
+func (b *Builder) EndRule(rule int) {
+	b.rule(rule, b.terms.simple())
+}
+
+func (b *Builder) rule(rule int, p *part) {
+	b.terms = nil
 	switch {
 	case p.kind == partFalse:
 	case p.kind == partOr && len(p.parts) <= maxAlternatives:

@@ -97,8 +97,7 @@ func oracleLeaf(n *check.Node, f *Frame) truth {
 		_, in := n.Ints[x.n.Int64()]
 		return truthOf(in)
 	case check.InStrings:
-		_, in := n.Set[x.s]
-		return truthOf(in)
+		return truthOf(slices.Contains(n.Set, x.s))
 	case check.InElements:
 		list := f.slot(n.Args[1].Depth, n.Args[1].Slot)
 		if !list.OK {

@@ -2,7 +2,6 @@ package program
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 
@@ -44,9 +43,9 @@ type textSet struct {
 	lookup  textMap
 }
 
-func newTextSet(members map[string]struct{}) textSet {
-	var s textSet
-	s.members = slices.Sorted(maps.Keys(members))
+// newTextSet takes members in order, each once.
+func newTextSet(members []string) textSet {
+	s := textSet{members: members}
 	for i, v := range s.members {
 		s.lookup.put(v, int32(i+1))
 	}

@@ -72,8 +72,10 @@ type Rule struct {
 	State     State
 	CanaryPPM int64 // share of a canary, parts per million
 	Percent   string
-	CanaryBy  *Path // whose stable hash chooses
-	When      Expr
+	CanaryBy  *Path  // whose stable hash chooses
+	When      Expr   // nil where there are Terms
+	Terms     []Term // of a conjunction that was read by stencils
+	whenAt    int32  // where that begins
 	Action    Action
 	Score     int64
 	HasScore  bool

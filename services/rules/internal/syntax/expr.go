@@ -73,6 +73,7 @@ func (p *parser) infix() (Op, int) {
 func (p *parser) expr(power int) Expr {
 	p.depth++
 	defer func() { p.depth-- }()
+	p.deepest = max(p.deepest, p.depth)
 	if p.depth > MaxDepth {
 		p.fail(p.tok.span, fmt.Sprintf("expressions nested deeper than %d", MaxDepth), "")
 	}

@@ -40,7 +40,7 @@ func (l *lexer) next(tok *token) {
 	switch {
 	case kind&letterClass != 0: // an address
 	case kind&digitClass != 0:
-		*tok = l.number()
+		l.number(tok)
 	case c == '"':
 		*tok = l.str()
 	case c == '`':

@@ -2,9 +2,9 @@ package syntax
 
 import "github.com/backlot-video/backlot/services/rules/internal/arena"
 
-// Nodes holds what the trees of rules are made of: the common nodes come from
+// nodes holds what the trees of rules are made of: the common nodes come from
 // blocks. It is for one goroutine at a time.
-type Nodes struct {
+type nodes struct {
 	literals arena.Pool[Literal]
 	paths    arena.Pool[Path]
 	idents   arena.Pool[Ident]
@@ -18,11 +18,13 @@ type Nodes struct {
 	calls    arena.Pool[Call]
 	quants   arena.Pool[Quantifier]
 	rules    arena.Pool[Rule]
+	terms    arena.Pool[Term]
+	fills    arena.Pool[Fill]
 }
 
 // Reset takes the nodes of the rules read since the last list or test back for
 // the next ones: nothing of those rules must be used any more.
-func (n *Nodes) Reset() {
+func (n *nodes) Reset() {
 	n.literals.Reset()
 	n.paths.Reset()
 	n.idents.Reset()
@@ -36,10 +38,12 @@ func (n *Nodes) Reset() {
 	n.calls.Reset()
 	n.quants.Reset()
 	n.rules.Reset()
+	n.terms.Reset()
+	n.fills.Reset()
 }
 
 // keep leaves the nodes read so far to whoever holds them.
-func (n *Nodes) keep() {
+func (n *nodes) keep() {
 	n.literals.Keep()
 	n.paths.Keep()
 	n.idents.Keep()
@@ -53,4 +57,6 @@ func (n *Nodes) keep() {
 	n.calls.Keep()
 	n.quants.Keep()
 	n.rules.Keep()
+	n.terms.Keep()
+	n.fills.Keep()
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/backlot-video/backlot/kit/money"
 )
@@ -12,10 +13,14 @@ import (
 // number lexes what begins with a digit: integers (1_000), decimals (2.5),
 // money (500.00 CNY), durations (1h30m), times (2026-11-22T02:00+08:00) and
 // IPv4 addresses and prefixes (10.0.0.0/8).
-func (l *lexer) number() token {
-	if plain, ok := l.plain(); ok {
-		return plain
+func (l *lexer) number(tok *token) {
+	if !l.common(tok) {
+		*tok = l.rare()
 	}
+}
+
+// rare lexes numbers of any form.
+func (l *lexer) rare() token {
 	if tok, ok := l.timestamp(); ok {
 		return tok
 	}
@@ -62,25 +67,98 @@ func (l *lexer) number() token {
 	return tok
 }
 
-// plain lexes the most common number: a few digits and nothing that could make
-// them more.
-func (l *lexer) plain() (token, bool) {
-	start, i := l.pos, l.pos
+// common lexes most numbers: few digits with or without decimals, a currency
+// or a unit, where what follows cannot make them more.
+func (l *lexer) common(tok *token) bool {
+	src, i, decimals := l.src, l.pos, -1
 	var value int64
-	for i < len(l.src) && i < start+maxPlain && isDigit(l.src[i]) {
-		value = value*10 + int64(l.src[i]-'0')
+	for i < len(src) && i < l.pos+maxPlain && isDigit(src[i]) {
+		value = value*10 + int64(src[i]-'0')
 		i++
 	}
-	if i >= len(l.src) {
-		return token{}, false
+	if i+1 < len(src) && src[i] == '.' && isDigit(src[i+1]) {
+		point := i
+		for i++; i < len(src) && i < l.pos+maxPlain && isDigit(src[i]); i++ {
+			value = value*10 + int64(src[i]-'0')
+		}
+		decimals = i - point - 1
 	}
-	switch l.src[i] {
+	if i+1 >= len(src) {
+		return false
+	}
+	switch src[i] {
 	case ',', ')', ']', '\n', '}':
+	case ' ':
+		next := i + 1
+		for next < len(src) && src[next] == ' ' {
+			next++
+		}
+		if next < len(src) && src[next]-'A' < 26 {
+			return l.amount(tok, value, decimals, i, next)
+		}
+	case '.':
+		if src[i+1] != '.' || decimals >= 0 {
+			return false
+		}
 	default:
-		return token{}, false
+		return decimals < 0 && l.span(tok, value, i)
+	}
+	*tok = token{kind: tokLiteral, lit: IntLit, num: value, span: Span{int32(l.pos), int32(i)}}
+	if decimals >= 0 {
+		float, err := strconv.ParseFloat(src[l.pos:i], 64)
+		if err != nil {
+			return false
+		}
+		tok.lit, tok.num, tok.float = FloatLit, 0, float
 	}
 	l.pos = i
-	return token{kind: tokLiteral, lit: IntLit, num: value, span: Span{int32(start), int32(i)}}, true
+	return true
+}
+
+// amount lexes money of a number and the currency that stands at a place, if
+// it is as usual.
+func (l *lexer) amount(tok *token, value int64, decimals, end, at int) bool {
+	stop := at + 3
+	if stop >= len(l.src) || l.src[at+1]-'A' >= 26 || l.src[at+2]-'A' >= 26 || classes[l.src[stop]]&identClass != 0 || l.src[stop] >= utf8.RuneSelf {
+		return false
+	}
+	code := l.src[at:stop]
+	if want, known := money.Exponent(code); !known || want != decimals || end-l.pos > maxPlain {
+		return false
+	}
+	*tok = token{kind: tokLiteral, lit: MoneyLit, num: value, text: code, span: Span{int32(l.pos), int32(stop)}}
+	l.pos = stop
+	return true
+}
+
+// span lexes a duration of a number and one unit, if it is as usual.
+func (l *lexer) span(tok *token, value int64, at int) bool {
+	var micros int64
+	switch l.src[at] {
+	case 's':
+		micros = 1e6
+	case 'm':
+		micros = 60e6
+	case 'h':
+		micros = 3600e6
+	case 'd':
+		micros = 24 * 3600e6
+	case 'w':
+		micros = 7 * 24 * 3600e6
+	default:
+		return false
+	}
+	switch l.src[at+1] {
+	case ' ', ')', ',', ']', '\n':
+	default:
+		return false
+	}
+	if value > math.MaxInt64/micros {
+		return false
+	}
+	*tok = token{kind: tokLiteral, lit: DurationLit, num: value * micros, span: Span{int32(l.pos), int32(at + 1)}}
+	l.pos = at + 1
+	return true
 }
 
 // maxPlain is how many digits certainly fit.

@@ -32,7 +32,10 @@ type parser struct {
 	stuck  bool
 	depth  int
 	nodes  int
-	made   *Nodes
+	made   *nodes
+
+	stencils *Stencils // nil: trees only
+	deepest  int       // of the expressions of the item
 }
 
 func (p *parser) next() {
@@ -185,7 +188,9 @@ func (p *parser) rule() *Rule {
 	if !p.accept(wordWhen) {
 		p.unexpected("'when'", "a rule is: rule name when condition then action")
 	}
-	rule.When = p.expr(0)
+	if p.stencils == nil || p.stuck || !p.terms(rule) {
+		rule.When = p.expr(0)
+	}
 	if !p.accept(wordThen) {
 		p.unexpected("'and', 'or' or 'then'", p.exprHelp())
 	}

@@ -37,7 +37,7 @@ type Reader struct {
 
 // NewReader returns a reader of a source.
 func NewReader(src string) *Reader {
-	r := &Reader{parser: parser{lexer: lexer{src: src}, made: &Nodes{}}}
+	r := &Reader{parser: parser{lexer: lexer{src: src}, made: &nodes{}}}
 	if len(src) > MaxSource {
 		r.parser.faults = []Fault{{Message: fmt.Sprintf("the source has %d bytes, the limit is %d", len(src), MaxSource)}}
 		return r
@@ -51,7 +51,7 @@ func NewReader(src string) *Reader {
 func (r *Reader) Next() Item {
 	p := &r.parser
 	for (p.tok.kind != tokEnd || p.stuck) && len(p.faults) < MaxFaults {
-		p.nodes, p.depth = 0, 0
+		p.nodes, p.depth, p.deepest = 0, 0, 0
 		item := p.item()
 		if r.items++; r.items > MaxItems {
 			p.fail(p.tok.span, fmt.Sprintf("more than %d rules, lists and tests", MaxItems), "split the ruleset")
@@ -70,9 +70,6 @@ func (r *Reader) Next() Item {
 	}
 	return nil
 }
-
-// Into makes the reader put what it reads next into nodes.
-func (r *Reader) Into(nodes *Nodes) { r.parser.made = nodes }
 
 // Release takes the memory of the rules read since the last list or test back
 // for the next ones: nothing of those rules must be used any more.
@@ -95,7 +92,7 @@ func Lists(src string) []*List {
 			if line := strings.LastIndexByte(src[:at], '\n') + 1; strings.TrimSpace(src[line:at]) != "" {
 				continue
 			}
-			p := parser{lexer: lexer{src: src, pos: at}, made: &Nodes{}}
+			p := parser{lexer: lexer{src: src, pos: at}, made: &nodes{}}
 			p.next()
 			if list := p.list(); !p.stuck {
 				lists = append(lists, list)
@@ -110,7 +107,7 @@ func Condition(src string) (*Rule, []Fault) {
 	if len(src) > MaxSource {
 		return nil, NewReader(src).Faults()
 	}
-	p := parser{lexer: lexer{src: src}, made: &Nodes{}}
+	p := parser{lexer: lexer{src: src}, made: &nodes{}}
 	p.next()
 	rule := &Rule{Name: Ident{Name: "condition"}, Action: Allow, When: p.expr(0)}
 	if p.tok.kind != tokEnd {

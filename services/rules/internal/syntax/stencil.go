@@ -1,0 +1,287 @@
+package syntax
+
+import (
+	"slices"
+	"strings"
+)
+
+// Stencil is the text of a condition without some of its literals: the holes.
+// A text that differs from the condition only in what fills them, by literals
+// of the same kinds, has the same tree but for those.
+type Stencil struct {
+	Number int      // in the order in which they were added, from 0
+	pieces []string // what stands before each hole, and behind the last one
+	holes  []HoleKind
+}
+
+// HoleKind is what fills a hole: a literal of its kind, or an array of strings.
+type HoleKind uint8
+
+// The kinds of holes.
+const (
+	IntHole HoleKind = iota
+	FloatHole
+	MoneyHole
+	DurationHole
+	StringHole
+	RegexHole
+	AddressHole
+	StringsHole
+)
+
+// literalOf is the kind of literal that fills a hole.
+var literalOf = [...]LiteralKind{IntLit, FloatLit, MoneyLit, DurationLit, StringLit, RegexLit, AddressLit, StringLit}
+
+// Hole is where a source has what may differ.
+type Hole struct {
+	Span
+	Kind HoleKind
+}
+
+// Fill is what fills a hole, as in a Literal.
+type Fill struct {
+	Int   int64
+	Float float64
+	Str   string
+	Strs  []string // of StringsHole, as they are written
+}
+
+// Term is a condition that was read by a stencil. Its Fills are for its holes.
+type Term struct {
+	*Stencil
+	Fills []Fill
+}
+
+// Bounds of what is kept of a source.
+const (
+	maxStencils    = 512
+	maxAlike       = 16   // stencils that begin with the same bytes
+	maxStencilText = 1024 // bytes
+	stencilBytes   = 4    // at least, before the first hole
+	stencilSlots   = 256
+)
+
+// Stencils are those of the conditions that a source had so far: most rules
+// of a large set are made of few forms of conditions.
+type Stencils struct {
+	count   int
+	buckets [stencilSlots][]*Stencil // by the first bytes
+	strings []string                 // to be used for arrays
+}
+
+// bucket finds the stencils that a text may be of, which has stencilBytes.
+func (s *Stencils) bucket(text string) *[]*Stencil {
+	_ = text[stencilBytes-1]
+	word := uint32(text[0]) | uint32(text[1])<<8 | uint32(text[2])<<16 | uint32(text[3])<<24
+	return &s.buckets[word*0x9E3779B1>>24]
+}
+
+// Add adds the stencil of a condition that stands in a source and was found
+// good. It returns nil where that is not worth it, or is there already.
+func (s *Stencils) Add(src string, condition Span, holes []Hole) *Stencil {
+	text := src[condition.Start:condition.End]
+	if s.count == maxStencils || len(text) > maxStencilText || len(text) < stencilBytes {
+		return nil
+	}
+	slices.SortFunc(holes, func(a, b Hole) int { return int(a.Start - b.Start) })
+	made, from := &Stencil{Number: s.count}, condition.Start
+	for _, hole := range holes {
+		if before := src[hole.Start-1]; classes[before]&identClass != 0 || before >= 0x80 || hole.Start <= from {
+			return nil // where a word before it ends is not certain
+		}
+		made.pieces, made.holes = append(made.pieces, src[from:hole.Start]), append(made.holes, hole.Kind)
+		from = hole.End
+	}
+	made.pieces = append(made.pieces, src[from:condition.End])
+	bucket := s.bucket(text)
+	if len(made.pieces[0]) < stencilBytes || len(*bucket) == maxAlike || slices.ContainsFunc(*bucket, made.same) {
+		return nil
+	}
+	*bucket = append(*bucket, made)
+	s.count++
+	return made
+}
+
+func (s *Stencil) same(other *Stencil) bool {
+	return slices.Equal(s.pieces, other.pieces) && slices.Equal(s.holes, other.holes)
+}
+
+// terms reads a conjunction up to its `then`, where all conditions are of
+// stencils. Otherwise it leaves the parser as it was.
+func (p *parser) terms(rule *Rule) bool {
+	l := &p.lexer
+	begin := l.pos
+	at := int(p.tok.span.Start)
+	for first := at; at-first < MaxNodes; { // a longer one may have too many parts
+		end := p.term(rule, at)
+		if end == 0 {
+			break
+		}
+		at = l.spaces(end)
+		if at == end || at == len(l.src) {
+			break
+		}
+		word := l.identEnd(at)
+		if word == at {
+			break
+		}
+		switch wordOf(l.src[at:word]) {
+		case wordAnd:
+			at = l.spaces(word)
+			continue
+		case wordThen:
+			rule.whenAt = p.tok.span.Start
+			p.tok.span.End, l.pos, l.occupied, l.regex = int32(end), end, true, false
+			p.next()
+			return true
+		default:
+		}
+		break
+	}
+	rule.Terms, l.pos = nil, begin
+	return false
+}
+
+// spaces returns where the spaces and line ends from a place on end.
+func (l *lexer) spaces(at int) int {
+	for at < len(l.src) && (l.src[at] == ' ' || l.src[at] == '\n' || l.src[at] == '\t' || l.src[at] == '\r') {
+		at++
+	}
+	return at
+}
+
+// term adds the condition that stands at a place of the source to a rule, and
+// returns its end; 0 where no stencil is its.
+func (p *parser) term(rule *Rule, at int) int {
+	if at+stencilBytes > len(p.lexer.src) {
+		return 0
+	}
+	for _, s := range *p.stencils.bucket(p.lexer.src[at:]) {
+		if !strings.HasPrefix(p.lexer.src[at:], s.pieces[0]) {
+			continue
+		}
+		fills := p.made.fills.Slice(len(s.holes))[:len(s.holes)]
+		if end := p.fill(s, at, fills); end > 0 {
+			if rule.Terms == nil {
+				rule.Terms = p.made.terms.Slice(4)
+			}
+			rule.Terms = append(rule.Terms, Term{s, fills})
+			return end
+		}
+	}
+	return 0
+}
+
+// fill reads what fills the holes of a stencil at a place of the source, and
+// returns the end of the condition; 0 where it is not of this stencil.
+func (p *parser) fill(s *Stencil, at int, fills []Fill) int {
+	l := &p.lexer
+	at += len(s.pieces[0])
+	for i, kind := range s.holes {
+		l.pos = at
+		switch {
+		case kind == StringsHole:
+			if fills[i].Strs = p.stencils.array(l); fills[i].Strs == nil {
+				return 0
+			}
+		case !l.fill(literalOf[kind], &fills[i]):
+			return 0
+		}
+		at = l.pos
+		piece := s.pieces[i+1]
+		if !strings.HasPrefix(l.src[at:], piece) {
+			return 0
+		}
+		at += len(piece)
+	}
+	return at
+}
+
+// fill reads a literal of one kind.
+func (l *lexer) fill(kind LiteralKind, fill *Fill) bool {
+	if l.pos >= len(l.src) {
+		return false
+	}
+	var tok token
+	switch c := l.src[l.pos]; {
+	case kind == StringLit && c == '"':
+		tok = l.str()
+	case kind == RegexLit && c == '/':
+		tok = l.pattern()
+	case kind != StringLit && kind != RegexLit && isDigit(c):
+		l.number(&tok)
+	default:
+		return false
+	}
+	l.fault = Fault{}
+	*fill = Fill{Int: tok.num, Float: tok.float, Str: tok.text}
+	return tok.kind == tokLiteral && tok.lit == kind
+}
+
+// array reads `["a", "b"]`, nil where that is not what stands there.
+func (s *Stencils) array(l *lexer) []string {
+	if l.pos >= len(l.src) || l.src[l.pos] != '[' {
+		return nil
+	}
+	var one Fill
+	n := 0
+	for {
+		l.pos = l.spaces(l.pos + 1)
+		if !l.fill(StringLit, &one) {
+			return nil
+		}
+		if n == len(s.strings) { // full, or the first
+			s.strings = append(make([]string, 0, 2*n+512), s.strings...)[:2*n+512]
+		}
+		s.strings[n] = one.Str
+		n++
+		if l.pos = l.spaces(l.pos); l.pos >= len(l.src) {
+			return nil
+		}
+		switch l.src[l.pos] {
+		case ',':
+		case ']':
+			l.pos++
+			made := s.strings[:n:n]
+			s.strings = s.strings[n:]
+			return made
+		default:
+			return nil
+		}
+	}
+}
+
+// Terms are the conditions of a conjunction, or the one that it is. What `or`
+// joins is none: it means something else beside `and`.
+func Terms(when Expr) []Expr {
+	chain, ok := when.(*Logic)
+	switch {
+	case !ok:
+		return []Expr{when}
+	case chain.Op == OpAnd:
+		return chain.Terms
+	}
+	return nil
+}
+
+// Expand gives a rule that was read by stencils its tree.
+func (r *Reader) Expand(rule *Rule) {
+	if rule.Terms == nil {
+		return
+	}
+	p := parser{lexer: lexer{src: r.parser.lexer.src, pos: int(rule.whenAt)}, made: r.parser.made}
+	p.next()
+	rule.When, rule.Terms = p.expr(0), nil
+}
+
+// Stencils makes the reader use stencils, to which its user adds.
+func (r *Reader) Stencils() *Stencils {
+	if r.parser.stencils == nil {
+		r.parser.stencils = &Stencils{}
+	}
+	return r.parser.stencils
+}
+
+// Shallow reports whether the last rule was far from the limit of depth: its
+// conditions may stand elsewhere too.
+func (r *Reader) Shallow() bool { return r.parser.deepest <= MaxDepth/2 }
