@@ -34,19 +34,25 @@ func (s *server) closed(callers int) (rate float64, err error) {
 	var group sync.WaitGroup
 	var inTime atomic.Int64
 	var mu sync.Mutex
+	var answers [][]byte
 	source := newSource(s.random.Uint64())
-	source.prepare(int(closedFor.Seconds() * 400))
+	source.prepare(int(closedFor.Seconds() * 1000))
 	begun := time.Now()
 	for range callers {
 		group.Go(func() {
 			for time.Since(begun) < closedFor {
 				request := source.next()
 				sent := time.Now()
-				fault := s.book(context.Background(), request)
-				switch {
-				case fault == nil && time.Since(sent) <= patience:
+				answer, fault := s.book(context.Background(), request)
+				if time.Since(sent) <= patience && fault == nil {
 					inTime.Add(1)
-				case fault != nil && connect.CodeOf(fault) != connect.CodeResourceExhausted:
+				}
+				switch {
+				case fault == nil:
+					mu.Lock()
+					answers = append(answers, answer)
+					mu.Unlock()
+				case connect.CodeOf(fault) != connect.CodeResourceExhausted:
 					mu.Lock()
 					err = errors.Join(err, fault)
 					mu.Unlock()
@@ -56,5 +62,6 @@ func (s *server) closed(callers int) (rate float64, err error) {
 		})
 	}
 	group.Wait()
-	return float64(inTime.Load()) / time.Since(begun).Seconds(), err
+	rate = float64(inTime.Load()) / time.Since(begun).Seconds()
+	return rate, errors.Join(err, check(answers))
 }

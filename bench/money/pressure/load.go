@@ -2,6 +2,7 @@ package pressure
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -60,6 +61,7 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
+	var answers [][]byte
 	begun := time.Now()
 	counts := begun.Add(warm)
 	for due := begun; ; {
@@ -76,10 +78,13 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 				ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
 			}
 			defer cancel()
-			err := s.book(ctx, request)
+			answer, err := s.book(ctx, request)
 			ended := time.Now()
 			mu.Lock()
 			defer mu.Unlock()
+			if err == nil {
+				answers = append(answers, answer)
+			}
 			if at.Before(counts) {
 				return
 			}
@@ -91,7 +96,7 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 	}
 	l.use.add(used())
 	group.Wait()
-	if failed != nil {
+	if failed = errors.Join(failed, check(answers)); failed != nil {
 		return failed
 	}
 	after, err := s.refusals()

@@ -15,8 +15,15 @@
 //
 // The capacity is what that number of callers in closed loops gets done in time
 // that gets most done. Closed and open loops take turns, so that what else the
-// machine does befalls both. Calls are encoded before their loop begins; what
-// callers use of the machine all the same, and how late they send, is reported.
+// machine does befalls both. Calls are encoded before their loop begins, and
+// answers are decoded and checked when it has ended; where that is allowed, callers
+// run before the server. What they use of the machine all the same, and how late
+// they send, is reported.
+//
+// A call is late where its answer comes later than 80 ms after it was due to be
+// sent, or where it is given up after it was let wait. A refusal's time is from
+// when it was sent until its caller has the error, on the same processors: what
+// the server takes of it, from when its header was read, is reported beside it.
 package pressure
 
 import (

@@ -20,6 +20,7 @@ import (
 	"github.com/backlot-video/backlot/kit/testport"
 	policyv1 "github.com/backlot-video/backlot/proto/gen/backlot/policy/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
+	"github.com/backlot-video/backlot/proto/rpcdesc"
 )
 
 // server is a settlement process.
@@ -30,8 +31,13 @@ type server struct {
 	cmd     *exec.Cmd
 	ended   chan error
 	dialer  *rpc.Dialer
+	conn    rpcdesc.Conn
 	booking settlementv1.BookingServiceClient
 }
+
+// maxConns are kept: a call that has to wait for a connection first would take
+// that long to be refused.
+const maxConns = 1024
 
 // build builds settlement.
 func build(dir string) (program string, err error) {
@@ -65,7 +71,7 @@ func start(parent, program string, admission bool) (s *server, err error) {
 	}
 	defer log.Close()
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	if err := s.cmd.Start(); err != nil {
+	if err := startOrdinary(s.cmd); err != nil {
 		return nil, err
 	}
 	go func() { s.ended <- s.cmd.Wait() }()
@@ -77,7 +83,7 @@ func start(parent, program string, admission bool) (s *server, err error) {
 		return nil, errors.Join(err, s.close())
 	}
 	s.dialer = rpc.NewDialer(rpc.ClientConfig{
-		Service: "bench", Signer: keys,
+		Service: "bench", Signer: keys, MaxIdleConns: maxConns,
 		Resolver: rpc.Static(map[string][]rpc.Endpoint{"settlement": {{KitexAddress: addresses[1]}}}),
 		Policies: func(string) *policyv1.CallPolicy { // nothing of ours in the way
 			return &policyv1.CallPolicy{
@@ -87,7 +93,8 @@ func start(parent, program string, admission bool) (s *server, err error) {
 			}
 		},
 	})
-	s.booking = settlementv1.NewBookingServiceClient(s.dialer.Conn("settlement"))
+	s.conn = s.dialer.Conn("settlement")
+	s.booking = settlementv1.NewBookingServiceClient(s.conn)
 	return s, nil
 }
 
