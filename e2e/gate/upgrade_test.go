@@ -15,11 +15,11 @@ import (
 )
 
 // TestASuccessorThatFailsChangesNothing: a signal, where the binary has been
-// replaced by what cannot be run, by what ends at once and by one that takes
-// the sockets and fails then. The old process goes on, and once the binary is
+// replaced by what cannot be run, by what ends at once, by one that takes
+// the sockets and fails then, and by one that does nothing at all. The old process goes on, and once the binary is
 // good again a signal replaces it.
 func TestASuccessorThatFailsChangesNothing(t *testing.T) {
-	g := gate.New(t, objects(gate.NewBackend(t, "a", "")))
+	g := gate.New(t, objects(gate.NewBackend(t, "a", "")), "--takeover-timeout", "5s")
 	program := filepath.Join(t.TempDir(), "gateway")
 	put := func(binary []byte) { // at once, as the old one is being run
 		t.Helper()
@@ -45,6 +45,7 @@ func TestASuccessorThatFailsChangesNothing(t *testing.T) {
 		{"no program", `msg="successor cannot be started; this process goes on"`},
 		{"#!/bin/sh\nexit 3\n", `err="exit status 3"`},
 		{"#!/bin/sh\nexec " + g.Program() + " \"$@\" --gateway.tls-cert /nowhere --gateway.tls-key /nowhere\n", `msg="successor ended before it served; this process goes on"`},
+		{"#!/bin/sh\nsleep 600\n", `msg="successor neither served nor ended and was killed; this process goes on"`},
 	} {
 		put([]byte(bad.binary))
 		seen := len(p.Log())

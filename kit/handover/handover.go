@@ -9,7 +9,7 @@
 // copies of its files, by name, and starts with them; both then share each
 // socket's queue of connections. When the successor serves it says so, and
 // only then is the predecessor told that it has been replaced. A successor
-// that dies before leaves everything as it was. The package knows nothing of
+// that dies before, or takes too long, leaves everything as it was. The package knows nothing of
 // what the files are; who may connect is the matter of the socket's folder.
 package handover
 
@@ -31,8 +31,6 @@ const (
 	maxFiles = 250
 	// maxNames bounds the names of all files, in bytes.
 	maxNames = 64 << 10
-	// startTime is the most that a successor may take until it serves.
-	startTime = 5 * time.Minute
 	// answerTime is the most that a side waits for what the other sends at once.
 	answerTime = 5 * time.Second
 )
@@ -52,17 +50,20 @@ var (
 // Offer is the predecessor's side.
 type Offer struct {
 	listener *net.UnixListener
+	limit    time.Duration
 	files    func() (map[string]*os.File, error)
 	taken    chan struct{}
-	once     sync.Once
 	workers  sync.WaitGroup
 	cancel   context.CancelFunc
+
+	mu        sync.Mutex
+	successor *net.UnixConn // which is not known to serve
 }
 
 // NewOffer listens on the socket path, which replaces one that is there. files
 // gives copies of what is open by name, which are closed once they are sent.
-// Close ends it.
-func NewOffer(ctx context.Context, path string, files func() (map[string]*os.File, error)) (*Offer, error) {
+// limit is the most that a successor may take until it serves. Close ends it.
+func NewOffer(ctx context.Context, path string, limit time.Duration, files func() (map[string]*os.File, error)) (*Offer, error) {
 	if err := supported(); err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func NewOffer(ctx context.Context, path string, files func() (map[string]*os.Fil
 		return nil, errors.Join(err, listener.Close())
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	o := &Offer{listener: listener.(*net.UnixListener), files: files, taken: make(chan struct{}), cancel: cancel}
+	o := &Offer{listener: listener.(*net.UnixListener), limit: limit, files: files, taken: make(chan struct{}), cancel: cancel}
 	o.listener.SetUnlinkOnClose(false) // the successor has one of that name by then
 	o.workers.Go(func() { o.serve(ctx) })
 	return o, nil
@@ -85,6 +86,24 @@ func NewOffer(ctx context.Context, path string, files func() (map[string]*os.Fil
 
 // Taken is closed when a successor serves.
 func (o *Offer) Taken() <-chan struct{} { return o.taken }
+
+// Drop turns away the successor that has the files but does not serve yet, if
+// there is one: whatever it says from now on is not heard. It tells whether
+// there is still no successor that serves.
+func (o *Offer) Drop() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.successor != nil {
+		_ = o.successor.Close()
+		o.successor = nil
+	}
+	select {
+	case <-o.taken:
+		return false
+	default:
+		return true
+	}
+}
 
 // Close ends the offer. A successor that has not said that it serves goes on
 // without this process being told.
@@ -105,16 +124,32 @@ func (o *Offer) serve(ctx context.Context) {
 		if err != nil {
 			return
 		}
+		o.mu.Lock()
+		o.successor = conn
+		o.mu.Unlock()
 		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 		err = o.give(conn)
 		stop()
 		_ = conn.Close()
-		if err == nil {
+		if o.replaced(err) {
 			_ = o.listener.Close()
-			o.once.Do(func() { close(o.taken) })
 			return
 		}
 	}
+}
+
+// replaced ends the giving to a successor, and tells whether it serves and has
+// not been dropped.
+func (o *Offer) replaced(err error) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil || o.successor == nil {
+		o.successor = nil
+		return false
+	}
+	o.successor = nil
+	close(o.taken)
+	return true
 }
 
 // give sends the files and waits until the successor serves.
@@ -145,7 +180,7 @@ func (o *Offer) give(conn *net.UnixConn) error {
 	if err := send(conn, append(message, '\n'), list); err != nil {
 		return err
 	}
-	if err := conn.SetDeadline(time.Now().Add(startTime)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(o.limit)); err != nil {
 		return err
 	}
 	said := make([]byte, len(serving))

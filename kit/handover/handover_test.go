@@ -9,10 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // predecessor offers a listener and a file.
-func predecessor(t *testing.T) (path string, offer *Offer, listener *net.TCPListener) {
+func predecessor(t *testing.T, limit time.Duration) (path string, offer *Offer, listener *net.TCPListener) {
 	t.Helper()
 	opened, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,7 +27,7 @@ func predecessor(t *testing.T) (path string, offer *Offer, listener *net.TCPList
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path = filepath.Join(dir, "sock")
-	offer, err = NewOffer(t.Context(), path, func() (map[string]*os.File, error) {
+	offer, err = NewOffer(t.Context(), path, limit, func() (map[string]*os.File, error) {
 		socket, err := listener.File()
 		if err != nil {
 			return nil, err
@@ -42,7 +43,7 @@ func predecessor(t *testing.T) (path string, offer *Offer, listener *net.TCPList
 }
 
 func TestSuccessorTakesConnectionsThatWait(t *testing.T) {
-	path, offer, listener := predecessor(t)
+	path, offer, listener := predecessor(t, time.Minute)
 	waiting, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +90,7 @@ func TestSuccessorTakesConnectionsThatWait(t *testing.T) {
 }
 
 func TestSuccessorThatDiesChangesNothing(t *testing.T) {
-	path, offer, _ := predecessor(t)
+	path, offer, _ := predecessor(t, time.Minute)
 	for range 3 {
 		inheritance, err := Take(t.Context(), path)
 		if err != nil {
@@ -114,8 +115,51 @@ func TestSuccessorThatDiesChangesNothing(t *testing.T) {
 	<-offer.Taken()
 }
 
+func TestASuccessorThatIsDroppedIsNotHeard(t *testing.T) {
+	path, offer, _ := predecessor(t, time.Minute)
+	if !offer.Drop() {
+		t.Error("replaced by nobody")
+	}
+	slow, err := Take(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !offer.Drop() {
+		t.Error("replaced by one that does not serve")
+	}
+	_ = slow.Serving() // an error or none: it may not know yet
+	next, err := Take(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-offer.Taken():
+		t.Error("replaced by one that was dropped")
+	default:
+	}
+	if err := next.Serving(); err != nil {
+		t.Fatal(err)
+	}
+	<-offer.Taken()
+	if offer.Drop() {
+		t.Error("dropped one that serves")
+	}
+}
+
+func TestASuccessorThatTakesTooLongIsLeft(t *testing.T) {
+	path, _, _ := predecessor(t, time.Millisecond)
+	slow, err := Take(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if _, err := slow.conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the slow one is answered %v", err)
+	}
+}
+
 func TestNobodyOffers(t *testing.T) {
-	path, offer, _ := predecessor(t)
+	path, offer, _ := predecessor(t, time.Minute)
 	if err := offer.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +169,7 @@ func TestNobodyOffers(t *testing.T) {
 }
 
 func TestSomethingElseIsNoSuccessor(t *testing.T) {
-	path, offer, _ := predecessor(t)
+	path, offer, _ := predecessor(t, time.Minute)
 	conn, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)

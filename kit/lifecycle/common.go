@@ -101,6 +101,9 @@ func (c *common) validate() error {
 	if c.succession.enabled && c.succession.drain <= 0 {
 		faults = append(faults, errors.New("takeover-drain: must be above 0"))
 	}
+	if c.succession.enabled && c.succession.limit <= 0 {
+		faults = append(faults, errors.New("takeover-timeout: must be above 0"))
+	}
 	if _, err := parseLabels(c.labels); err != nil {
 		faults = append(faults, err)
 	}

@@ -39,6 +39,7 @@ type succession struct {
 	enabled bool // one can be replaced here
 	take    bool
 	drain   time.Duration
+	limit   time.Duration // of a successor's start
 	socket  string
 
 	inherited *handover.Inheritance // until the process serves
@@ -56,6 +57,7 @@ func (s *succession) register(set *config.Set) {
 	s.enabled = true
 	set.Bool(&s.take, "takeover", false, "take over the sockets of the process that runs on the same data folder, which then drains and ends; none runs: start as usual")
 	set.Duration(&s.drain, "takeover-drain", time.Hour, "longest `time` that connections may go on in a process that has been replaced")
+	set.Duration(&s.limit, "takeover-timeout", time.Minute, "longest `time` that a successor may take until it serves; one that SIGUSR2 started is killed then, and this process goes on")
 }
 
 // begin asks the predecessor, if there is to be one.
@@ -89,13 +91,14 @@ func (s *succession) serving(ctx context.Context) (replaced <-chan struct{}, err
 	if !s.enabled {
 		return nil, nil
 	}
-	s.offer, err = handover.NewOffer(ctx, s.socket, s.copies)
+	s.offer, err = handover.NewOffer(ctx, s.socket, s.limit, s.copies)
 	if errors.Is(err, handover.ErrUnsupported) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	s.upgrade.limit, s.upgrade.drop = s.limit, s.offer.Drop
 	return s.offer.Taken(), nil
 }
 

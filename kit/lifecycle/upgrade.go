@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -18,6 +19,8 @@ import (
 type upgrade struct {
 	signals chan os.Signal // nil: none asks for it on this system
 	program string         // as it was called, made absolute: the link, not what it led to
+	limit   time.Duration  // until a successor serves
+	drop    func() bool    // what it has been given, unless it serves
 	failed  prometheus.Counter
 }
 
@@ -40,8 +43,8 @@ func (u *upgrade) listen() error {
 }
 
 // serve starts a successor at each signal, one at a time, until ctx ends. A
-// successor outlives this process; one that ends before it serves is logged,
-// and nothing has changed.
+// successor outlives this process; one that ends before it serves, or does
+// neither within the limit and is killed, is logged, and nothing has changed.
 func (u *upgrade) serve(ctx context.Context, log *slog.Logger) {
 	for {
 		select {
@@ -49,18 +52,14 @@ func (u *upgrade) serve(ctx context.Context, log *slog.Logger) {
 			return
 		case <-u.signals:
 		}
-		ended, err := u.start(log)
+		successor, ended, err := u.start(log)
 		if err != nil {
 			u.failed.Inc()
 			log.Error("successor cannot be started; this process goes on", "program", u.program, "err", err)
 			continue
 		}
-		select {
-		case <-ctx.Done():
+		if !u.await(ctx, successor, ended, log) {
 			return
-		case err := <-ended:
-			u.failed.Inc()
-			log.Error("successor ended before it served; this process goes on", "program", u.program, "err", err)
 		}
 		select { // asked for while that one started
 		case <-u.signals:
@@ -69,9 +68,39 @@ func (u *upgrade) serve(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// start gives what the successor ended with. Who waits for it ends with this
+// await returns when a successor has failed: with false where it has not, but
+// ctx has ended.
+func (u *upgrade) await(ctx context.Context, successor *exec.Cmd, ended <-chan error, log *slog.Logger) bool {
+	late := time.NewTimer(u.limit)
+	defer late.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case err := <-ended:
+		u.failed.Inc()
+		log.Error("successor ended before it served; this process goes on", "program", u.program, "err", err)
+		return true
+	case <-late.C:
+	}
+	if !u.drop() { // it serves, at the last moment
+		<-ctx.Done()
+		return false
+	}
+	u.failed.Inc()
+	err := killGroup(successor.Process)
+	log.Error("successor neither served nor ended and was killed; this process goes on",
+		"program", u.program, "pid", successor.Process.Pid, "limit", u.limit, "err", err)
+	select {
+	case <-ctx.Done():
+		return false
+	case <-ended:
+		return true
+	}
+}
+
+// start gives the successor and what it will have ended with. Who waits for it ends with this
 // process at the latest.
-func (u *upgrade) start(log *slog.Logger) (ended <-chan error, err error) {
+func (u *upgrade) start(log *slog.Logger) (successor *exec.Cmd, ended <-chan error, err error) {
 	args := slices.Clone(os.Args[1:])
 	if !slices.ContainsFunc(args, func(arg string) bool {
 		return arg == "--takeover" || arg == "-takeover" || arg == "--takeover=true" || arg == "-takeover=true"
@@ -79,15 +108,16 @@ func (u *upgrade) start(log *slog.Logger) (ended <-chan error, err error) {
 		args = append([]string{"--takeover"}, args...)
 	}
 	// It is no child of any context: it goes on when this process ends.
-	successor := exec.Command(u.program, args...) //nolint:gosec,noctx // this program
+	successor = exec.Command(u.program, args...) //nolint:gosec,noctx // this program
 	successor.Stdout, successor.Stderr = os.Stdout, os.Stderr
+	ownGroup(successor) // with what it starts itself, it can be killed
 	if err := successor.Start(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	log.Info("successor started", "program", u.program, "pid", successor.Process.Pid)
 	done := make(chan error, 1)
 	go func() { done <- successor.Wait() }()
-	return done, nil
+	return successor, done, nil
 }
 
 // run serves in the background until stop is called.
@@ -97,7 +127,7 @@ func (u *upgrade) run(ctx context.Context, log *slog.Logger, registerer promethe
 	}
 	u.failed = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "backlot_process_successor_failures_total",
-		Help: "Successors that a signal asked for and that could not be started, or ended before they served.",
+		Help: "Successors that a signal asked for and that could not be started, ended before they served, or were killed because they did neither in time.",
 	})
 	registerer.MustRegister(u.failed)
 	ctx, cancel := context.WithCancel(ctx)
