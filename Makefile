@@ -39,13 +39,13 @@ tidy: ## go mod tidy in every module
 	@scripts/tidy.sh
 
 ## Test
-.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak kubernetes cluster cluster-proofs cluster-power wan journey outside soak e2e e2e-smoke bench cover vuln
+.PHONY: test test-short test-all unit differential simulation gate conformance gateway-proofs gateway-soak kubernetes cluster cluster-proofs cluster-power cluster-mixed wan journey outside soak e2e e2e-smoke bench cover vuln
 test: ## everything but containers, with the race detector: verify, unit, both databases, the journey, kills
 	@scripts/parts.sh deps verify unit differential simulation gate cluster journey
 test-short: ## unit tests alone, without the race detector
 	@scripts/unit.sh -tags "$(TAGS)"
 test-all: ## test, lint, a soak, containers, known vulnerabilities and a release snapshot
-	@scripts/parts.sh deps verify unit differential simulation gate cluster journey outside conformance kubernetes cluster-proofs soak lint e2e vuln snapshot
+	@scripts/parts.sh deps verify unit differential simulation gate cluster journey outside conformance kubernetes cluster-proofs cluster-mixed soak lint e2e vuln snapshot
 unit: ## unit and conformance tests of every module, with the race detector
 	@scripts/unit.sh -race -tags "$(TAGS)"
 differential: ## the rule language against cel-go and expr on 100,000 generated expressions
@@ -70,6 +70,8 @@ cluster-proofs: ## the same for long: every fault 10 times
 	@BACKLOT_ROUNDS=10 BACKLOT_SEED=$${BACKLOT_SEED:-1000} go test -count 1 -timeout 30m -v -run TestMembersDie ./e2e/configstore
 cluster-power: ## the same where what was not synced is lost: members on LazyFS (LAZYFS=path of its binary; needs /dev/fuse and root)
 	@LAZYFS="$(LAZYFS)" go test -tags lazyfs -count 1 -timeout 10m -v -run '^TestPower' ./e2e/configstore
+cluster-mixed: ## etcd 3.6 and `configstore etcd` in one cluster under load: join, roll, go back (builds etcd 3.6 once, or ETCD36=path)
+	@scripts/mixed.sh
 wan: ## the configstore's members 75 and 150 ms apart, with stalls: profiles in a table (6 min, mostly asleep)
 	@go test -tags wan -count 1 -timeout 20m -parallel 16 -v -run TestWANTable ./services/configstore/internal/engine | grep -E '^ +\||changed|^(ok|FAIL|---)'
 outside: ## start times, idle memory, traces, operations addresses of the binaries

@@ -13,6 +13,7 @@
 //	rekey_test.go    another key for secrets, while they are written
 //	rollout_test.go  what any member shows of instances that report to others
 //	etcd_test.go     the verb etcd
+//	mixed_test.go    the verb etcd beside etcd 3.6, in one cluster (make cluster-mixed)
 //
 // BACKLOT_SEED=n plays other operations and another order of faults: the same
 // ones again for the same seed, though processes of an operating system never
