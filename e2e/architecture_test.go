@@ -16,7 +16,7 @@ import (
 var adapters = map[string][]string{
 	"configstore": {"ads", "internal/access", "internal/ack", "internal/canary", "internal/engine", "internal/object", "internal/seal", "internal/xds", "internal/manifest", "internal/tool"},
 	"coordinator": {"internal/coordinatortest", "internal/message", "internal/participant", "internal/runner", "internal/tool"},
-	"gateway":     {"internal/adapt", "internal/edge", "internal/engine", "internal/epoll", "internal/exchange", "internal/filter", "internal/filter/accesslog", "internal/filter/coding", "internal/h1", "internal/h2", "internal/h3", "internal/media", "internal/quota", "internal/relay", "internal/secret", "internal/socket", "internal/upstream", "internal/xds"},
+	"gateway":     {"internal/adapt", "internal/edge", "internal/engine", "internal/epoll", "internal/exchange", "internal/filter", "internal/filter/accesslog", "internal/filter/coding", "internal/h1", "internal/h2", "internal/h3", "internal/media", "internal/quota", "internal/relay", "internal/secret", "internal/upstream", "internal/xds"},
 	"recommender": {"internal/engine", "internal/intake", "internal/model", "internal/shelf", "internal/trainer"},
 	"rules":       {"internal/backtest", "internal/catalog", "internal/counting", "internal/folder", "internal/listing", "internal/part", "internal/release", "internal/tool", "velocity/memory"},
 	"settlement":  {"", "internal/cashier", "internal/engine", "internal/matcher", "internal/payer", "internal/policy", "internal/reconciler", "internal/tool"},

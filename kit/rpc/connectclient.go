@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/backlot-video/backlot/kit/identity"
+	"github.com/backlot-video/backlot/kit/socket"
 	"github.com/backlot-video/backlot/proto/rpcdesc"
 )
 
@@ -146,7 +147,7 @@ func (m *member) transport() *http.Transport {
 	dialer := &net.Dialer{Timeout: m.config.ConnectTimeout}
 	m.http = &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, address)
+			return socket.Dial(ctx, dialer, network, address)
 		},
 		TLSClientConfig:     m.config.TLS.Clone(),
 		TLSHandshakeTimeout: m.config.ConnectTimeout,

@@ -6,8 +6,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
+
+	"github.com/backlot-video/backlot/kit/socket"
 )
 
 // readOnly reads a watch's frames, and looks at none: the nth one is taken for
@@ -18,7 +21,12 @@ func readOnly(server string, told func(int64)) error {
 	if err != nil {
 		return err
 	}
-	client := http.Client{Transport: &http.Transport{ReadBufferSize: 64 << 10}}
+	client := http.Client{Transport: &http.Transport{
+		ReadBufferSize: 64 << 10,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return socket.Dial(ctx, new(net.Dialer), network, address)
+		},
+	}}
 	response, err := client.Do(request) //nolint:bodyclose // the process ends with it
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/backlot-video/backlot/kit/socket"
 )
 
 // DefaultServiceLabel is the label whose value names an instance's service.
@@ -80,7 +83,13 @@ func (c *Config) complete() error {
 			return fmt.Errorf("kubernetes: %s holds no certificate", c.AuthorityFile)
 		}
 	}
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	c.HTTP = &http.Client{Transport: &http.Transport{
+		// Changes come one by one: the usual read of each wakes a thread of the
+		// runtime's, which takes about as long as all else.
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return socket.Dial(ctx, dialer, network, address)
+		},
 		TLSClientConfig: secure, ResponseHeaderTimeout: 30 * time.Second, IdleConnTimeout: time.Minute,
 		ReadBufferSize: bufferBytes, DisableCompression: true, // it costs more than a network within a cluster
 	}}

@@ -123,9 +123,16 @@ func lifecycle(t *testing.T, f *fake, i *informer.Informer[set], events chan inf
 
 func TestWatchGoesOnWhereItEnded(t *testing.T) {
 	f := newFake(t, slice{name: "web-a", service: "web", revision: 90})
-	_, events := follow(t, f, kubernetes.Config{})
+	i, events := follow(t, f, kubernetes.Config{})
 	<-events
 	f.events <- f.event("BOOKMARK", slice{revision: 150})
+	for i.Revision() < 150 { // what has not arrived when its connection closes is lost
+		select {
+		case <-t.Context().Done():
+			t.Fatal("the bookmark does not arrive")
+		case <-time.After(time.Millisecond):
+		}
+	}
 	f.CloseClientConnections()
 	for {
 		f.mu.Lock()

@@ -13,9 +13,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/backlot-video/backlot/kit/socket"
 	"github.com/backlot-video/backlot/services/gateway/internal/exchange"
 	"github.com/backlot-video/backlot/services/gateway/internal/h1"
-	"github.com/backlot-video/backlot/services/gateway/internal/socket"
 )
 
 // phase is what a connection is doing.

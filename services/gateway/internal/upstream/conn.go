@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/backlot-video/backlot/services/gateway/internal/socket"
+	"github.com/backlot-video/backlot/kit/socket"
 )
 
 // bufferSize is how much is read at once.

@@ -1,6 +1,12 @@
 // Package socket reads and writes stream sockets by bare system calls. A socket
 // that does not block needs none of what the runtime does around calls that
-// may, which is a good part of what a small read or write costs.
+// may, which is a good part of what a small read or write costs: a process
+// that has nothing else to do wakes a thread of the runtime's for each of them.
+//
+//	socket.go  Socket: reads and writes, for who drives a connection
+//	conn.go    Conn: the same as a net.Conn
+//	bare_*.go  the calls
+//	race_*.go, norace_*.go  what the detector of data races is told of them
 //
 // The sockets stay net's: deadlines, closing and waiting are the runtime's, and
 // both ways of reading and writing may be mixed. It is for Linux; elsewhere,
@@ -70,7 +76,7 @@ func (s *Socket) Opened() bool { return s.conn != nil }
 
 // Read implements io.Reader.
 func (s *Socket) Read(p []byte) (int, error) {
-	if s.raw == nil {
+	if s.raw == nil || len(p) == 0 {
 		return s.conn.Read(p)
 	}
 	s.in = half{p: p}
@@ -80,7 +86,7 @@ func (s *Socket) Read(p []byte) (int, error) {
 
 // Write implements io.Writer.
 func (s *Socket) Write(p []byte) (int, error) {
-	if s.raw == nil {
+	if s.raw == nil || len(p) == 0 {
 		return s.conn.Write(p)
 	}
 	for wrote := 0; ; {

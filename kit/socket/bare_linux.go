@@ -15,6 +15,7 @@ func receive(fd uintptr, h *half) bool {
 		switch errno {
 		case 0:
 			h.n, h.errno = int(n), 0
+			received(fd)
 			return true
 		case syscall.EAGAIN:
 			return false
@@ -28,6 +29,7 @@ func receive(fd uintptr, h *half) bool {
 
 // send writes what can be written now, false where that is nothing.
 func send(fd uintptr, h *half) bool {
+	sending(fd)
 	for {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(h.p))), uintptr(len(h.p)))
 		switch errno {
