@@ -65,12 +65,13 @@ func (warehouse) Cancel(context.Context, *tccv1.CancelRequest) (*tccv1.CancelRes
 const runWarehouse = "E2E_WAREHOUSE"
 
 // newWarehouse starts one beside a node, and waits until the register has it.
-func (r *register) newWarehouse(t *testing.T, dir string) *cluster.Process {
+// It serves Connect, and Kitex at an address that may be empty.
+func (r *register) newWarehouse(t *testing.T, dir, kitex string) *cluster.Process {
 	t.Helper()
 	ops, address := testport.Address(t), testport.Address(t)
 	p := cluster.Start(t, os.Args[0], []string{
 		"--data-dir", dir, "--cluster-key-file", filepath.Join(r.node.Dir, "cluster.key"), "--configstore", r.node.Socket("configstore"),
-		"--ops-listen", ops, "--warehouse.rpc-listen", address, "--warehouse.kitex-listen", "",
+		"--ops-listen", ops, "--warehouse.rpc-listen", address, "--warehouse.kitex-listen", kitex,
 	}, []string{runWarehouse + "=1"})
 	if _, err := p.WaitReady(ops); err != nil {
 		t.Fatal(err)
@@ -147,19 +148,19 @@ func (r *register) trade(t *testing.T, xid string) string {
 
 // TestInstanceOfAnotherProcessIsCalled has all of Backlot in one
 // process call a service of which it knows only that instances of it have
-// registered: by the coordinator, whose calls are resolved as all others are.
-// One that is killed is called no more, and its lease ends.
+// registered: by the coordinator, whose calls are resolved as all others are,
+// over Connect and over Kitex. One that is killed is called no more, and its lease ends.
 func TestInstanceOfAnotherProcessIsCalled(t *testing.T) {
 	const trades = 12
 	node := cluster.NewNode(t, cluster.Plain)
 	up := node.Up()
 	r := newRegister(t, node)
 	dir := t.TempDir()
-	first := r.newWarehouse(t, filepath.Join(dir, "first"))
+	first := r.newWarehouse(t, filepath.Join(dir, "first"), "")
 	if xid := r.trade(t, "alone"); !strings.Contains(first.Log(), "tried "+xid) || !strings.Contains(first.Log(), "confirmed "+xid) {
 		t.Fatalf("the transaction is confirmed, and the only instance knows nothing of it:\n%s", first.Tail())
 	}
-	second := r.newWarehouse(t, filepath.Join(dir, "second"))
+	second := r.newWarehouse(t, filepath.Join(dir, "second"), testport.Address(t))
 	first.Kill()
 	killed := time.Now()
 	for n := range trades {
