@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/backlot-video/backlot/kit/address"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 )
 
@@ -12,7 +13,7 @@ import (
 // address of a Listener, which every gateway opens.
 type Claim struct {
 	Field   string // of the spec
-	Address netip.AddrPort
+	Address string // host:port; empty: nothing is claimed
 }
 
 // ClaimOf returns what a checked spec claims, false for nothing.
@@ -21,21 +22,12 @@ func ClaimOf(spec proto.Message) (Claim, bool) {
 	if !is {
 		return Claim{}, false
 	}
-	address, err := netip.ParseAddrPort(l.GetAddress())
-	return Claim{Field: "address", Address: address}, err == nil
-}
-
-// Meets tells whether two claims cannot both be met: one address, or one that
-// stands for every address of the machine beside one of these.
-func (c Claim) Meets(other Claim) bool {
-	if !c.Address.IsValid() || c.Address.Port() != other.Address.Port() {
-		return false
+	if _, err := netip.ParseAddrPort(l.GetAddress()); err != nil {
+		return Claim{}, false
 	}
-	a, b := c.Address.Addr().Unmap(), other.Address.Addr().Unmap()
-	return a == b || every(a, b) || every(b, a)
+	return Claim{Field: "address", Address: l.GetAddress()}, true
 }
 
-// every tells whether all stands for one as well: `::` does for IPv4 too.
-func every(all, one netip.Addr) bool {
-	return all.IsUnspecified() && (all.Is6() || one.Is4())
-}
+// Meets tells whether two claims cannot both be met: the gateway could open one
+// of the addresses only.
+func (c Claim) Meets(other Claim) bool { return address.Overlap(c.Address, other.Address) }

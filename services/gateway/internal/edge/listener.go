@@ -1,9 +1,10 @@
 package edge
 
 import (
+	"errors"
 	"fmt"
-	"net"
-	"net/netip"
+
+	"github.com/backlot-video/backlot/kit/address"
 )
 
 func (c *Config) checkListeners() (faults []error) {
@@ -13,7 +14,7 @@ func (c *Config) checkListeners() (faults []error) {
 		for j := range c.Listeners[:i] {
 			if other := &c.Listeners[j]; l.Address == other.Address {
 				faults = append(faults, fmt.Errorf("listener %q: address: %s is that of listener %q", l.Name, l.Address, other.Name))
-			} else if overlap(l.Address, other.Address) {
+			} else if address.Overlap(l.Address, other.Address) {
 				faults = append(faults, fmt.Errorf("listener %q: address: %s takes connections of listener %q at %s: the system opens one of them only",
 					l.Name, l.Address, other.Name, other.Address))
 			}
@@ -27,29 +28,17 @@ func (c *Config) checkListeners() (faults []error) {
 	return faults
 }
 
-// overlap tells addresses of which the system refuses the second: the same
-// one, or the same port where one is of all addresses, which are those of IPv4
-// and IPv6 however it is written. Names are not looked up.
-func overlap(a, b string) bool {
-	hostA, portA, errA := net.SplitHostPort(a)
-	hostB, portB, errB := net.SplitHostPort(b)
-	if errA != nil || errB != nil || portA != portB || portA == "0" || portA == "" {
-		return false
+// CheckBeside is what Check cannot know: that no listener meets the gateway's
+// own address, which its settings name and not the configuration.
+func (c *Config) CheckBeside(own string) error {
+	var faults []error
+	for i := range c.Listeners {
+		if l := &c.Listeners[i]; l.Address == own || address.Overlap(l.Address, own) {
+			faults = append(faults, fmt.Errorf("listener %q: address: %s meets the gateway's own, %s (--gateway.listen), which is open besides: choose another port",
+				l.Name, l.Address, own))
+		}
 	}
-	hostA, hostB = bareAddress(hostA), bareAddress(hostB)
-	return hostA == "" || hostB == "" || hostA == hostB
-}
-
-// bareAddress is one spelling of an address, empty for all of them.
-func bareAddress(host string) string {
-	address, err := netip.ParseAddr(host)
-	switch {
-	case err != nil:
-		return host
-	case address.IsUnspecified():
-		return ""
-	}
-	return address.Unmap().String()
+	return errors.Join(faults...)
 }
 
 func (c *Config) checkListener(l *Listener) []error {
