@@ -11,16 +11,16 @@ import (
 )
 
 // listen opens `host:port` or `unix:/path`. setting names the flag that
-// changes the address.
+// changes the address; empty: the caller says in an error what does.
 func listen(ctx context.Context, address, setting string) (net.Listener, error) {
 	if path, unix := strings.CutPrefix(address, "unix:"); unix {
 		return listenUnix(ctx, path)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
+	if err != nil && setting != "" {
 		return nil, ListenError(address, setting, err)
 	}
-	return listener, nil
+	return listener, err
 }
 
 // ListenError explains why address could not be listened on, and names the

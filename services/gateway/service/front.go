@@ -95,7 +95,10 @@ func (s *Service) open(ctx context.Context, host *lifecycle.Host) (*front, error
 		BodyTimeout: s.config.BodyTimeout, WriteTimeout: s.config.WriteTimeout, MaxHeader: int(s.config.MaxHeader),
 		MaxConnections: s.config.MaxConnections, Log: host.Log, Registerer: host.Registerer,
 		Open: func(ctx context.Context, address string) (net.Listener, error) { // one that was taken over, or a new one
-			return host.Listen(ctx, address, name+".listen")
+			if address == s.config.Listen {
+				return host.Listen(ctx, address, name+".listen")
+			}
+			return host.Listen(ctx, address, "")
 		},
 	})
 	f.http3 = h3.New(h3.Config{
@@ -165,6 +168,9 @@ func (f *front) openLoops(c *Config) (err error) {
 func (f *front) swap(config *edge.Config) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := config.CheckBeside(f.address); err != nil {
+		return err
+	}
 	err := f.swapEdge(config)
 	if err == nil {
 		err = f.relay.Swap(config)
@@ -218,7 +224,7 @@ func (f *front) listeners(config *edge.Config) []engine.Listener {
 	}
 	all := []engine.Listener{public}
 	for i := range config.Listeners {
-		l := engine.Listener{Address: config.Listeners[i].Address}
+		l := engine.Listener{Address: config.Listeners[i].Address, Field: fmt.Sprintf("listener %q: address", config.Listeners[i].Name)}
 		if settings := config.Listeners[i].TLS; settings != nil {
 			l.TLS = f.secrets.Listener(config.Listeners[i].Name)
 			if settings.HTTP3 {

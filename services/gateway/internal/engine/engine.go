@@ -82,6 +82,8 @@ type Server struct {
 	closing  sync.Once
 	workers  sync.WaitGroup // accept loops and the sweeper
 
+	changing sync.Mutex // held while the set of listeners changes
+
 	mu        sync.Mutex
 	listeners map[string]*listener // by address
 	retired   map[string]*listener // that have left the set, and may be open for a moment yet

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,11 +10,14 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/backlot-video/backlot/kit/address"
 )
 
 // Listener is an address to serve.
 type Listener struct {
 	Address string      // host:port
+	Field   string      // names the address in errors; empty: `listener` with it
 	TLS     *tls.Config // nil: plain
 	// Alternative gives the value of Alt-Svc that answers get now, none where
 	// it is empty; nil: never any. Only with TLS.
@@ -29,68 +33,160 @@ type listener struct {
 
 // SetListeners opens and closes until exactly these are open. Those that stay
 // take their new certificates for the connections that come. Connections of
-// those that are closed go on. Where one cannot be opened, nothing changes. One
-// that was closed a moment ago, and still takes what waits in its queue, is
-// waited for: retireTime, when it comes back.
+// those that are closed go on. One that shares its port with one that comes, as
+// 127.0.0.1:80 with 0.0.0.0:80, is closed before: the port is shut for a moment.
+// Where one cannot be opened, nothing changes, and one that was closed for it is
+// opened again. One that has been closed still takes what waits in its queue, and
+// is waited for, retireTime, where another takes its place.
 func (s *Server) SetListeners(ctx context.Context, want []Listener) error {
-	if err := s.awaitRetired(ctx, want); err != nil {
-		return err
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	next := s.plan(want)
+	opened := map[string]net.Listener{}
+	err := s.awaitRetired(ctx, want)
+	if err == nil {
+		err = s.openAll(ctx, opened, next.free)
 	}
+	if err == nil && len(next.yielding) > 0 {
+		s.retireAll(next.yielding)
+		if err = s.awaitRetired(ctx, want); err == nil {
+			err = s.openAll(ctx, opened, next.blocked)
+		}
+	}
+	if err != nil {
+		closeAll(opened)
+		return errors.Join(err, s.reopen(ctx, next.yielding))
+	}
+	s.retireAll(next.leaving)
+	s.begin(opened, want)
+	return nil
+}
+
+// plan is what a change opens and closes.
+type plan struct {
+	free, blocked     []Listener           // that are to be opened, blocked by those that yield
+	leaving, yielding map[string]*listener // that are to be closed, by address
+}
+
+func (s *Server) plan(want []Listener) plan {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	opened := map[string]net.Listener{}
-	wanted := map[string]Listener{}
+	p := plan{leaving: maps.Clone(s.listeners), yielding: map[string]*listener{}}
+	for _, l := range want {
+		delete(p.leaving, l.Address)
+	}
+	for _, l := range want {
+		if s.listeners[l.Address] != nil {
+			continue
+		}
+		blocked := false
+		for asked, old := range p.leaving {
+			if address.Overlap(asked, l.Address) {
+				p.yielding[asked], blocked = old, true
+			}
+		}
+		if blocked {
+			p.blocked = append(p.blocked, l)
+		} else {
+			p.free = append(p.free, l)
+		}
+	}
+	return p
+}
+
+func (s *Server) openAll(ctx context.Context, opened map[string]net.Listener, want []Listener) error {
 	var faults []error
 	for _, l := range want {
-		wanted[l.Address] = l
-		if s.listeners[l.Address] != nil || opened[l.Address] != nil {
+		if opened[l.Address] != nil {
 			continue
 		}
 		fresh, err := s.config.Open(ctx, l.Address)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("listener %s: %w", l.Address, err))
+			faults = append(faults, fmt.Errorf("%s: %w", cmp.Or(l.Field, "listener "+l.Address), err))
 			continue
 		}
 		opened[l.Address] = fresh
 	}
-	if len(faults) > 0 {
-		for _, l := range opened {
-			_ = l.Close()
-		}
-		return errors.Join(faults...)
-	}
-	for address, l := range s.listeners {
-		if _, stays := wanted[address]; !stays {
-			l.retire()
-			delete(s.listeners, address)
-			s.retired[address] = l
-		}
+	return errors.Join(faults...)
+}
+
+// begin serves what has been opened, by the settings that are wanted, unless
+// the server drains or has ended meanwhile.
+func (s *Server) begin(opened map[string]net.Listener, want []Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended() || s.draining.Load() {
+		closeAll(opened)
+		return
 	}
 	for address, l := range opened {
 		s.listeners[address] = &listener{Listener: l, done: make(chan struct{})}
 	}
-	for address, l := range wanted {
-		s.listeners[address].settings.Store(&l)
+	for _, l := range want {
+		if open := s.listeners[l.Address]; open != nil {
+			open.settings.Store(&l)
+		}
 	}
 	for address := range opened {
 		l := s.listeners[address]
 		s.workers.Go(func() { s.acceptAll(l) })
 		s.config.Log.Info("listening", "address", l.Addr().String(), "tls", l.settings.Load().TLS != nil)
 	}
-	return nil
 }
 
-// awaitRetired returns when none of the addresses is open any more that has left
-// the set. Connections are served meanwhile.
-func (s *Server) awaitRetired(ctx context.Context, want []Listener) error {
+// reopen takes back what a change has closed that came to nothing.
+func (s *Server) reopen(ctx context.Context, closed map[string]*listener) error {
+	if len(closed) == 0 {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	var want []Listener
+	for asked, l := range closed {
+		settings := *l.settings.Load()
+		settings.Address = asked
+		want = append(want, settings)
+	}
+	opened := map[string]net.Listener{}
+	err := s.awaitRetired(ctx, want)
+	if err == nil {
+		err = s.openAll(ctx, opened, want)
+	}
+	s.begin(opened, want)
+	return err
+}
+
+func closeAll(opened map[string]net.Listener) {
+	for _, l := range opened {
+		_ = l.Close()
+	}
+}
+
+// retireAll takes listeners out of the set.
+func (s *Server) retireAll(all map[string]*listener) {
 	s.mu.Lock()
-	var closing []*listener
-	for _, l := range want {
-		if retired := s.retired[l.Address]; retired != nil {
-			closing = append(closing, retired)
+	defer s.mu.Unlock()
+	for address, l := range all {
+		if s.listeners[address] == l {
+			l.retire()
+			delete(s.listeners, address)
+			s.retired[address] = l
 		}
 	}
+}
+
+// awaitRetired returns when none is open any more that has left the set and
+// would keep one of these from being opened. Connections are served meanwhile.
+func (s *Server) awaitRetired(ctx context.Context, want []Listener) error {
+	s.mu.Lock()
 	maps.DeleteFunc(s.retired, func(_ string, l *listener) bool { return l.ended() })
+	var closing []*listener
+	for _, l := range want {
+		for asked, retired := range s.retired {
+			if asked == l.Address || address.Overlap(asked, l.Address) {
+				closing = append(closing, retired)
+			}
+		}
+	}
 	s.mu.Unlock()
 	for _, l := range closing {
 		select {

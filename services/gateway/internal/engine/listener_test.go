@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -56,6 +57,66 @@ func TestListenerComesBackAtOnce(t *testing.T) {
 	c := dial(t, address)
 	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	c.answer("GET")
+}
+
+// The address of a listener and that of all addresses cannot be open together:
+// each gives way to the other within one change.
+func TestListenerMovesToAllAddressesAndBack(t *testing.T) {
+	s, _ := serve(t, engine.Config{Handler: handler(echo)})
+	narrow := testport.Address(t)
+	_, port, err := net.SplitHostPort(narrow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{narrow, "0.0.0.0:" + port, narrow, ":" + port, narrow} {
+		if err := s.SetListeners(t.Context(), []engine.Listener{{Address: address}}); err != nil {
+			t.Fatal(err)
+		}
+		if open := s.Addresses(); len(open) != 1 || open[address] == nil {
+			t.Errorf("open are %v, want %s", open, address)
+		}
+		c := dial(t, narrow)
+		c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.answer("GET")
+		defer func() { // the connection goes on, whatever has come since
+			c.send("GET /still HTTP/1.1\r\nHost: x\r\n\r\n")
+			c.answer("GET")
+		}()
+	}
+}
+
+// A change that closes a listener for one that cannot be opened is undone.
+func TestListenerThatGaveWayForNothingIsOpenedAgain(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		return // elsewhere both may be open
+	}
+	s, _ := serve(t, engine.Config{Handler: handler(echo)})
+	narrow := testport.Address(t)
+	_, port, err := net.SplitHostPort(narrow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetListeners(t.Context(), []engine.Listener{{Address: narrow}}); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, narrow)
+	other, err := net.Listen("tcp", "127.0.0.2:"+port) // of somebody else
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	free := testport.Address(t)
+	err = s.SetListeners(t.Context(), []engine.Listener{{Address: free}, {Address: "0.0.0.0:" + port, Field: `listener "a": address`}})
+	if err == nil || !strings.Contains(err.Error(), `listener "a": address: `) {
+		t.Errorf("the error is %v", err)
+	}
+	if open := s.Addresses(); len(open) != 1 || open[narrow] == nil {
+		t.Errorf("open are %v, want %s", open, narrow)
+	}
+	for _, c := range []*client{c, dial(t, narrow)} {
+		c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.answer("GET")
+	}
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
