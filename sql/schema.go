@@ -2,7 +2,8 @@
 // PostgreSQL, and embeds the migrations.
 //
 //	schema/<service>   goose migrations; kit's are 00001-00099, a service's
-//	                   start at 00100; *_postgresql.sql are not for SQLite
+//	                   start at 00100; *_postgresql.sql are not for SQLite,
+//	                   those in sqlite/ are for nothing else
 //	queries/<service>  queries, from which sqlc makes gen/<service>
 //
 // It opens no database: kit/database applies the migrations.
@@ -22,11 +23,12 @@ var schema embed.FS
 
 // Migrations returns the goose migrations of a service in one folder: kit's
 // (outbox, inbox, tcc_barrier) and its own, of which there may be none.
-// Migrations("kit") are kit's alone.
+// Migrations("kit") are kit's alone. Those whose names end with _sqlite.sql or
+// _postgresql.sql are of one engine.
 func Migrations(service string) fs.FS {
 	folders := union{folder("kit")}
 	if service != "kit" {
-		folders = append(folders, folder(service))
+		folders = append(folders, folder(service+"/sqlite"), folder(service))
 	}
 	return folders
 }
@@ -39,7 +41,7 @@ func folder(service string) fs.FS {
 	return sub
 }
 
-// union shows several flat folders as one. Names do not repeat among them.
+// union shows the files of several folders as one folder. Names do not repeat among them.
 type union []fs.FS
 
 // Open opens a file of any of the folders, or the first folder itself.
@@ -61,7 +63,7 @@ func (u union) ReadDir(name string) ([]fs.DirEntry, error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		all = append(all, entries...)
+		all = append(all, slices.DeleteFunc(entries, fs.DirEntry.IsDir)...)
 	}
 	slices.SortFunc(all, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
 	return all, nil

@@ -248,6 +248,7 @@ func TestMigrationOfOneEngineIsForItAlone(t *testing.T) {
 	files := fstest.MapFS{
 		"00001_notes.sql":            {Data: []byte(notes)},
 		"00002_notes_postgresql.sql": {Data: []byte("-- +goose Up\nALTER TABLE notes ALTER COLUMN id SET STORAGE EXTERNAL;\n")},
+		"00003_notes_sqlite.sql":     {Data: []byte("-- +goose Up\nCREATE TABLE others (id TEXT PRIMARY KEY) WITHOUT ROWID;\n")},
 	}
 	databasetest.EachFS(t, "notes", files, func(t *testing.T, db *database.DB) {
 		if err := db.Write(t.Context(), insert("a", 1)); err != nil || count(t, db) != 1 {

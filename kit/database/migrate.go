@@ -12,7 +12,7 @@ import (
 
 // migrate applies what is missing. The kit's tables and a service's own are
 // numbered apart, so a lower number may come later. One whose name ends with
-// _postgresql.sql is not for SQLite.
+// _postgresql.sql is not for SQLite, one with _sqlite.sql is for nothing else.
 func migrate(ctx context.Context, cfg Config, db *sql.DB, dialect Dialect, migrations fs.FS) error {
 	dialects := map[Dialect]goose.Dialect{SQLite: goose.DialectSQLite3, PostgreSQL: goose.DialectPostgres}
 	others, err := ofOthers(dialect, migrations)
@@ -44,8 +44,9 @@ func migrate(ctx context.Context, cfg Config, db *sql.DB, dialect Dialect, migra
 
 // ofOthers are the migrations that an engine has no need of.
 func ofOthers(dialect Dialect, migrations fs.FS) ([]string, error) {
+	other := PostgreSQL
 	if dialect == PostgreSQL {
-		return nil, nil
+		other = SQLite
 	}
-	return fs.Glob(migrations, "*_"+string(PostgreSQL)+".sql")
+	return fs.Glob(migrations, "*_"+string(other)+".sql")
 }

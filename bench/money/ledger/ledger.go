@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/backlot-video/backlot/bench/internal/measure"
@@ -28,12 +29,17 @@ const (
 	accounts = 10_000
 	rounds   = 3
 	runTime  = 3 * time.Second
+
+	heapGrowth = 400
 )
 
 // Ledger measures transfers a second of 256 clients, spread over 10,000
 // accounts and with one hot account.
 func Ledger(report *measure.Report) (err error) {
 	ctx := context.Background()
+	if os.Getenv("GOGC") == "" { // as in settlement's process; the peer's client has it too
+		defer debug.SetGCPercent(debug.SetGCPercent(heapGrowth))
+	}
 	dir, err := os.MkdirTemp("", "bench-ledger-")
 	if err != nil {
 		return err

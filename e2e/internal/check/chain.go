@@ -2,18 +2,20 @@ package check
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	_ "modernc.org/sqlite" // the driver
 )
 
-// Chain recomputes the hash chains from the rows of settlement's SQLite file,
+// Chain recomputes the hash chains from the rows and blocks of settlement's SQLite file,
 // which another process may have open.
 func Chain(ctx context.Context, path string) ([]string, error) {
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: path, RawQuery: "mode=ro&_pragma=busy_timeout(5000)"}).String())
@@ -30,7 +32,10 @@ func Chain(ctx context.Context, path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var faults []string
+	faults, err := keyed(ctx, tx, links)
+	if err != nil {
+		return nil, err
+	}
 	heads := map[ledgerKey]link{}
 	for _, l := range links {
 		prev := heads[l.ledger]
@@ -57,12 +62,16 @@ type link struct {
 	sequence, createdAt, endedAt, postingsN int64
 	expiresAt                               int64
 	hash, postings                          []byte
+	packed                                  bool
 }
 
 func readLinks(ctx context.Context, tx *sql.Tx) (links []link, err error) {
+	if links, err = readBlocks(ctx, tx); err != nil {
+		return nil, err
+	}
 	rows, err := tx.QueryContext(ctx, `SELECT transfers.tenant_id, COALESCE(ledgers.currency, 'of none'), id, type, reference, xid, idempotency_key, split_policy,
 		transfers.sequence, created_at, ended_at, transfers.hash, postings, chain_id, expires_at
-		FROM transfers LEFT JOIN ledgers ON ledgers.number = transfers.ledger WHERE state = 2 ORDER BY ledger, transfers.sequence`)
+		FROM transfers LEFT JOIN ledgers ON ledgers.number = transfers.ledger WHERE state = 2`)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +91,9 @@ func readLinks(ctx context.Context, tx *sql.Tx) (links []link, err error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(links, func(a, b link) int {
+		return cmp.Or(cmp.Compare(a.ledger.tenant, b.ledger.tenant), cmp.Compare(a.ledger.currency, b.ledger.currency), cmp.Compare(a.sequence, b.sequence))
+	})
 	for i := range links {
 		if err := links[i].readPostings(accounts); err != nil {
 			return nil, err

@@ -237,7 +237,7 @@ func (q *Queries) GetHead(ctx context.Context, number int64) (int64, error) {
 }
 
 const GetLedger = `-- name: GetLedger :one
-SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at, unsorted FROM ledgers WHERE tenant_id = $1 AND currency = $2
+SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at, loose_moves FROM ledgers WHERE tenant_id = $1 AND currency = $2
 `
 
 type GetLedgerParams struct {
@@ -257,7 +257,7 @@ func (q *Queries) GetLedger(ctx context.Context, arg GetLedgerParams) (Ledger, e
 		&i.Sequence,
 		&i.Hash,
 		&i.UpdatedAt,
-		&i.Unsorted,
+		&i.LooseMoves,
 	)
 	return i, err
 }
@@ -351,7 +351,7 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]L
 }
 
 const ListLedgers = `-- name: ListLedgers :many
-SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at, unsorted FROM ledgers WHERE tenant_id = $1 ORDER BY currency
+SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at, loose_moves FROM ledgers WHERE tenant_id = $1 ORDER BY currency
 `
 
 func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, error) {
@@ -372,7 +372,7 @@ func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, e
 			&i.Sequence,
 			&i.Hash,
 			&i.UpdatedAt,
-			&i.Unsorted,
+			&i.LooseMoves,
 		); err != nil {
 			return nil, err
 		}
@@ -390,7 +390,7 @@ func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, e
 const LockLedger = `-- name: LockLedger :one
 UPDATE ledgers SET version = version + 1
 WHERE tenant_id = $1 AND currency = $2
-RETURNING number, tenant_id, currency, version, accounts, sequence, hash, updated_at, unsorted
+RETURNING number, tenant_id, currency, version, accounts, sequence, hash, updated_at, loose_moves
 `
 
 type LockLedgerParams struct {
@@ -413,25 +413,25 @@ func (q *Queries) LockLedger(ctx context.Context, arg LockLedgerParams) (Ledger,
 		&i.Sequence,
 		&i.Hash,
 		&i.UpdatedAt,
-		&i.Unsorted,
+		&i.LooseMoves,
 	)
 	return i, err
 }
 
 const MoveLedger = `-- name: MoveLedger :execrows
 UPDATE ledgers SET accounts = $1, sequence = $2, hash = $3, updated_at = $4,
-    unsorted = $5
+    loose_moves = $5
 WHERE number = $6 AND version = $7
 `
 
 type MoveLedgerParams struct {
-	Accounts  int64
-	Sequence  int64
-	Hash      []byte
-	UpdatedAt int64
-	Unsorted  int64
-	Number    int64
-	Version   int64
+	Accounts   int64
+	Sequence   int64
+	Hash       []byte
+	UpdatedAt  int64
+	LooseMoves int64
+	Number     int64
+	Version    int64
 }
 
 // MoveLedger writes what a batch has come to.
@@ -441,7 +441,7 @@ func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, 
 		arg.Sequence,
 		arg.Hash,
 		arg.UpdatedAt,
-		arg.Unsorted,
+		arg.LooseMoves,
 		arg.Number,
 		arg.Version,
 	)

@@ -5,15 +5,15 @@
 package settlementdb
 
 type Ledger struct {
-	Number    int64
-	TenantID  string
-	Currency  string
-	Version   int64
-	Accounts  int64
-	Sequence  int64
-	Hash      []byte
-	UpdatedAt int64
-	Unsorted  int64
+	Number     int64
+	TenantID   string
+	Currency   string
+	Version    int64
+	Accounts   int64
+	Sequence   int64
+	Hash       []byte
+	UpdatedAt  int64
+	LooseMoves int64
 }
 
 type Match struct {

@@ -59,6 +59,56 @@ func (q *Queries) AddBalances(ctx context.Context, accounts []int64) error {
 	return err
 }
 
+const AddBlockReferences = `-- name: AddBlockReferences :exec
+INSERT INTO block_references (tenant_id, reference, id, ledger, sequence)
+SELECT $1::text, unnest($2::text[]), unnest($3::text[]), $4::bigint,
+    unnest($5::bigint[])
+`
+
+type AddBlockReferencesParams struct {
+	TenantID  string
+	Refs      []string
+	Ids       []string
+	Ledger    int64
+	Sequences []int64
+}
+
+func (q *Queries) AddBlockReferences(ctx context.Context, arg AddBlockReferencesParams) error {
+	_, err := q.db.Exec(ctx, AddBlockReferences,
+		arg.TenantID,
+		arg.Refs,
+		arg.Ids,
+		arg.Ledger,
+		arg.Sequences,
+	)
+	return err
+}
+
+const AddBlocks = `-- name: AddBlocks :exec
+INSERT INTO blocks (ledger, sequence, last_id, at, transfers)
+SELECT $1::bigint, unnest($2::bigint[]), unnest($3::text[]), $4::bigint,
+    unnest($5::bytea[])
+`
+
+type AddBlocksParams struct {
+	Ledger    int64
+	Sequences []int64
+	LastIds   []string
+	At        int64
+	Transfers [][]byte
+}
+
+func (q *Queries) AddBlocks(ctx context.Context, arg AddBlocksParams) error {
+	_, err := q.db.Exec(ctx, AddBlocks,
+		arg.Ledger,
+		arg.Sequences,
+		arg.LastIds,
+		arg.At,
+		arg.Transfers,
+	)
+	return err
+}
+
 const AddFacts = `-- name: AddFacts :exec
 INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
 SELECT unnest($1::text[]), $2::text, $3::bigint, unnest($4::bytea[]),
@@ -224,6 +274,42 @@ func (q *Queries) FindAccounts(ctx context.Context, arg FindAccountsParams) ([]F
 	return items, nil
 }
 
+const FindPacked = `-- name: FindPacked :many
+SELECT ledger, sequence, idempotency_key FROM keys
+WHERE tenant_id = $1 AND idempotency_key = ANY($2::text[]) AND sequence > 0
+`
+
+type FindPackedParams struct {
+	TenantID string
+	Keys     []string
+}
+
+type FindPackedRow struct {
+	Ledger         int64
+	Sequence       int64
+	IdempotencyKey string
+}
+
+func (q *Queries) FindPacked(ctx context.Context, arg FindPackedParams) ([]FindPackedRow, error) {
+	rows, err := q.db.Query(ctx, FindPacked, arg.TenantID, arg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []FindPackedRow
+	for rows.Next() {
+		var i FindPackedRow
+		if err := rows.Scan(&i.Ledger, &i.Sequence, &i.IdempotencyKey); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const FindTransfers = `-- name: FindTransfers :many
 SELECT transfers.id, transfers.tenant_id, transfers.ledger, transfers.type, transfers.state, transfers.reference, transfers.xid, transfers.idempotency_key, transfers.split_policy, transfers.chain_id, transfers.pended, transfers.sequence, transfers.hash, transfers.postings, transfers.created_at, transfers.ended_at, transfers.expires_at, ledgers.currency
 FROM transfers JOIN ledgers ON ledgers.number = transfers.ledger
@@ -368,18 +454,18 @@ func (q *Queries) GetAccounts(ctx context.Context, arg GetAccountsParams) ([]Get
 
 const MoveLedger = `-- name: MoveLedger :execrows
 UPDATE ledgers SET accounts = $1, sequence = $2, hash = $3, updated_at = $4,
-    unsorted = $5
+    loose_moves = $5
 WHERE number = $6 AND version = $7
 `
 
 type MoveLedgerParams struct {
-	Accounts  int64
-	Sequence  int64
-	Hash      []byte
-	UpdatedAt int64
-	Unsorted  int64
-	Number    int64
-	Version   int64
+	Accounts   int64
+	Sequence   int64
+	Hash       []byte
+	UpdatedAt  int64
+	LooseMoves int64
+	Number     int64
+	Version    int64
 }
 
 func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, error) {
@@ -388,7 +474,7 @@ func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, 
 		arg.Sequence,
 		arg.Hash,
 		arg.UpdatedAt,
-		arg.Unsorted,
+		arg.LooseMoves,
 		arg.Number,
 		arg.Version,
 	)

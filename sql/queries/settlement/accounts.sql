@@ -74,7 +74,7 @@ ON CONFLICT DO NOTHING;
 -- MoveLedger writes what a batch has come to.
 -- name: MoveLedger :execrows
 UPDATE ledgers SET accounts = sqlc.arg(accounts), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(updated_at),
-    unsorted = sqlc.arg(unsorted)
+    loose_moves = sqlc.arg(loose_moves)
 WHERE number = sqlc.arg(number) AND version = sqlc.arg(version);
 
 -- name: ListLedgers :many

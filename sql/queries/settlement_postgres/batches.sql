@@ -68,5 +68,19 @@ SELECT unnest(sqlc.arg(ids)::text[]), sqlc.arg(tenant_id)::text, sqlc.arg(at)::b
 
 -- name: MoveLedger :execrows
 UPDATE ledgers SET accounts = sqlc.arg(accounts), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(updated_at),
-    unsorted = sqlc.arg(unsorted)
+    loose_moves = sqlc.arg(loose_moves)
 WHERE number = sqlc.arg(number) AND version = sqlc.arg(version);
+
+-- name: AddBlocks :exec
+INSERT INTO blocks (ledger, sequence, last_id, at, transfers)
+SELECT sqlc.arg(ledger)::bigint, unnest(sqlc.arg(sequences)::bigint[]), unnest(sqlc.arg(last_ids)::text[]), sqlc.arg(at)::bigint,
+    unnest(sqlc.arg(transfers)::bytea[]);
+
+-- name: AddBlockReferences :exec
+INSERT INTO block_references (tenant_id, reference, id, ledger, sequence)
+SELECT sqlc.arg(tenant_id)::text, unnest(sqlc.arg(refs)::text[]), unnest(sqlc.arg(ids)::text[]), sqlc.arg(ledger)::bigint,
+    unnest(sqlc.arg(sequences)::bigint[]);
+
+-- name: FindPacked :many
+SELECT ledger, sequence, idempotency_key FROM keys
+WHERE tenant_id = sqlc.arg(tenant_id) AND idempotency_key = ANY(sqlc.arg(keys)::text[]) AND sequence > 0;

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	"github.com/backlot-video/backlot/services/settlement/service"
@@ -17,12 +18,20 @@ import (
 // times the capacity took 0.6 ms in place of 1.5 ms on two cores.
 const spare = 2
 
+// heapGrowth is GOGC where the environment has none. What a booking leaves is
+// garbage beside a small heap: collecting it four times less often saves a
+// tenth of the processor time, for some tens of megabytes.
+const heapGrowth = 400
+
 func main() {
 	if code, ran := service.Tool("settlement", os.Args[1:]); ran {
 		os.Exit(code)
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spare)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(heapGrowth)
 	}
 	lifecycle.Main("settlement", service.New())
 }

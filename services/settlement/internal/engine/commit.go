@@ -135,6 +135,11 @@ func (b *batch) run(ctx context.Context) (err error) {
 	if b.book == nil || b.ledger.Version != b.writer.tip.Version+1 {
 		b.forget()
 		b.book = ledger.NewBook(ledger.Head{})
+		last, err := b.session.LastPacked(ctx, b.ledger)
+		if err != nil {
+			return err
+		}
+		b.ids.after(last)
 	}
 	b.book.Continue(b.ledger.Head, b.ledger.LastAccount, b.ids.next)
 	b.book.Begin()

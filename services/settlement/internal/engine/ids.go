@@ -21,6 +21,20 @@ func newIDs(clock func() time.Time) *ids {
 	return &ids{clock: clock, random: bufio.NewReaderSize(rand.Reader, 1024)}
 }
 
+// after has ids greater than one that another writer made, whose clock may be
+// ahead. What is no UUID of version 7 is passed over.
+func (g *ids) after(last string) {
+	id, err := uuid.Parse(last)
+	if err != nil || id.Version() != 7 {
+		return
+	}
+	at := uint64(0)
+	for _, b := range id[:6] {
+		at = at<<8 | uint64(b)
+	}
+	g.last = max(g.last, at<<12|uint64(id[6]&0x0f)<<8|uint64(id[7]))
+}
+
 // next is a new id.
 func (g *ids) next() string {
 	now := g.clock()

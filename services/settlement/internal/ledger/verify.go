@@ -22,6 +22,9 @@ func NewVerifier(tenantID, currency string) *Verifier {
 	return &Verifier{tenantID: tenantID, currency: currency, sums: make(map[string]Balance), postings: make(map[string]int64)}
 }
 
+// Fault adds what whoever reads the ledger found wrong with it.
+func (v *Verifier) Fault(text string) { v.fault("%s", text) }
+
 // Transfer checks the next transfer and adds it up.
 func (v *Verifier) Transfer(t Transfer) {
 	v.transfers++

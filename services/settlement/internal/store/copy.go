@@ -12,14 +12,20 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 )
 
-// copyTransfers is PostgreSQL's COPY: its server reads rows as they come, where
-// an INSERT takes apart an array for each column, and fills pages at a time. It
+// These are PostgreSQL's COPY: its server reads rows as they come, where an
+// INSERT takes apart an array for each column, and fills pages at a time. It
 // fails where an id or idempotency key is taken.
-const copyTransfers = `COPY transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy, chain_id, pended,
-	sequence, hash, postings, created_at, ended_at, expires_at) FROM STDIN (FORMAT binary)`
+const (
+	copyTransfers = `COPY transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy, chain_id, pended,
+		sequence, hash, postings, created_at, ended_at, expires_at) FROM STDIN (FORMAT binary)`
+	copyAllKeys = `COPY keys (tenant_id, idempotency_key, ledger, sequence) FROM STDIN (FORMAT binary)`
+)
 
-// copyColumns is how many columns that has.
-const copyColumns = 17
+// How many columns those have.
+const (
+	copyColumns = 17
+	keyColumns  = 4
+)
 
 // copyHeader opens the binary format: its signature, no flags, no extension.
 const copyHeader = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
@@ -30,21 +36,38 @@ var copyBuffers sync.Pool
 // maxCopyBuffer bounds what is kept for the next batch.
 const maxCopyBuffer = 1 << 20
 
-// copyRows adds a batch's transfers.
+// copyRows adds those of a batch's transfers that are rows.
 func copyRows(ctx context.Context, conn *pgx.Conn, l Ledger, w *written) error {
+	at := w.at.UnixMicro()
+	return copyAll(ctx, conn, copyTransfers, len(w.rows), func(rows []byte, i int) []byte {
+		return appendRow(rows, l, w.rows[i], w.postings[i], at)
+	})
+}
+
+// copyKeys adds the idempotency keys of a batch's transfers.
+func copyKeys(ctx context.Context, conn *pgx.Conn, l Ledger, w *written) error {
+	return copyAll(ctx, conn, copyAllKeys, len(w.Added), func(rows []byte, i int) []byte {
+		rows = binary.BigEndian.AppendUint16(rows, keyColumns)
+		rows = appendColumn(rows, l.TenantID)
+		rows = appendColumn(rows, w.Added[i].IdempotencyKey)
+		return appendBigint(appendBigint(rows, l.Number), w.places[i])
+	})
+}
+
+// copyAll copies n rows, which add appends.
+func copyAll(ctx context.Context, conn *pgx.Conn, command string, n int, add func(rows []byte, i int) []byte) error {
 	kept, ok := copyBuffers.Get().(*[]byte)
 	if !ok {
 		kept = new([]byte)
 	}
 	rows := append((*kept)[:0], copyHeader...)
-	at := w.at.UnixMicro()
-	for i, t := range w.Added {
-		rows = appendRow(rows, l, t, w.postings[i], at)
+	for i := range n {
+		rows = add(rows, i)
 	}
 	rows = binary.BigEndian.AppendUint16(rows, 0xffff) // the end
-	tag, err := conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows), copyTransfers)
-	if err == nil && tag.RowsAffected() != int64(len(w.Added)) {
-		err = fmt.Errorf("%d transfers were added of %d", tag.RowsAffected(), len(w.Added))
+	tag, err := conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows), command)
+	if err == nil && tag.RowsAffected() != int64(n) {
+		err = fmt.Errorf("%d rows were added of %d", tag.RowsAffected(), n)
 	}
 	if cap(rows) <= maxCopyBuffer {
 		*kept = rows

@@ -12,6 +12,7 @@ import (
 	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
+	"github.com/backlot-video/backlot/sql/gen/settlementpg"
 )
 
 // decodeAccount decodes an account with what was posted to it up to its last
@@ -134,8 +135,8 @@ func decodePostings(text string) ([]line, error) {
 	return lines, nil
 }
 
-// decodeTransfer makes a transfer whose postings have no accounts yet.
-func decodeTransfer(row settlementdb.GetTransferRow) (ledger.Transfer, []line, error) {
+// decodeTransfer decodes a row of transfers.
+func decodeTransfer(row settlementdb.GetTransferRow) (stored, error) {
 	t := ledger.Transfer{
 		ID: row.ID, TenantID: row.TenantID, Currency: row.Currency, Type: ledger.Type(row.Type),
 		State: ledger.State(row.State), Reference: row.Reference, XID: row.Xid, IdempotencyKey: row.IdempotencyKey,
@@ -145,25 +146,39 @@ func decodeTransfer(row settlementdb.GetTransferRow) (ledger.Transfer, []line, e
 	}
 	lines, err := decodePostings(row.Postings)
 	if err != nil {
-		return t, nil, fmt.Errorf("transfer %s: %w", row.ID, err)
+		return stored{}, fmt.Errorf("transfer %s: %w", row.ID, err)
 	}
 	t.Postings = make([]ledger.Posting, len(lines))
 	for i, l := range lines {
 		t.Postings[i] = ledger.Posting{Side: l.side, Amount: money.Amount{Minor: l.amount, Currency: row.Currency}}
 	}
-	return t, lines, nil
+	return stored{t, lines}, nil
 }
 
-// decode makes whole transfers.
-func (s *Store) decode(ctx context.Context, q *settlementdb.Queries, rows []settlementdb.GetTransferRow) ([]ledger.Transfer, error) {
-	transfers, all := make([]ledger.Transfer, len(rows)), make([][]line, len(rows))
+// transferRow is a row of transfers as any of the queries gives it.
+type transferRow interface {
+	settlementdb.GetTransferRow | settlementdb.FindTransferRow | settlementdb.ListLinkedRow | settlementdb.ListTransfersRow |
+		settlementdb.ListTransfersOfRow | settlementdb.ListPendingOfTypeRow | settlementdb.ListPendingRow | settlementdb.ListChainRow |
+		settlementdb.ListPaymentsRow | settlementpg.FindTransfersRow
+}
+
+// decodeRows decodes what a query gives.
+func decodeRows[Row transferRow](rows []Row, err error) ([]stored, error) {
+	all := make([]stored, len(rows))
+	for i := 0; i < len(rows) && err == nil; i++ {
+		all[i], err = decodeTransfer(settlementdb.GetTransferRow(rows[i]))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// named makes whole transfers: their postings name accounts.
+func (s *Store) named(ctx context.Context, q *settlementdb.Queries, all []stored) ([]ledger.Transfer, error) {
 	var numbers []int64
-	for i, row := range rows {
-		var err error
-		if transfers[i], all[i], err = decodeTransfer(row); err != nil {
-			return nil, err
-		}
-		for _, l := range all[i] {
+	for i := range all {
+		for _, l := range all[i].lines {
 			numbers = append(numbers, l.number)
 		}
 	}
@@ -174,8 +189,10 @@ func (s *Store) decode(ctx context.Context, q *settlementdb.Queries, rows []sett
 	if err != nil {
 		return nil, err
 	}
-	for i := range transfers {
-		for j, l := range all[i] {
+	transfers := make([]ledger.Transfer, len(all))
+	for i := range all {
+		transfers[i] = all[i].Transfer
+		for j, l := range all[i].lines {
 			posting, of := &transfers[i].Postings[j], known[l.number]
 			posting.AccountID, posting.Purpose, posting.OwnerID = of.id, of.purpose, of.ownerID
 		}

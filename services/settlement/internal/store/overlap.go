@@ -15,7 +15,7 @@ const (
 	// this batch has written.
 	holdLedger = "SELECT version FROM ledgers WHERE number = $1 AND version = $2 FOR UPDATE NOWAIT"
 	// passLedger is LockLedger and MoveLedger of who holds it.
-	passLedger = `UPDATE ledgers SET version = $1, accounts = $2, sequence = $3, hash = $4, updated_at = $5, unsorted = $6
+	passLedger = `UPDATE ledgers SET version = $1, accounts = $2, sequence = $3, hash = $4, updated_at = $5, loose_moves = $6
 		WHERE number = $7 AND version = $1 - 1`
 )
 

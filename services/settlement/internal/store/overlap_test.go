@@ -65,7 +65,7 @@ func TestBatchWrittenAheadKeepsItsTurn(t *testing.T) {
 		write := func(b *store.Batch, await func() error) (bool, error) {
 			return s.WriteAhead(t.Context(), b, nil, store.Turn{Await: await, Held: func() { held++ }})
 		}
-		b := aheadBatch(t, s, "ahead", "00000000-0000-7000-8000-000000000001")
+		b := aheadBatch(t, s, "ahead", "7fffffff-0000-7000-8000-000000000001")
 		if _, err := write(b, func() error { return errBack }); !errors.Is(err, errBack) {
 			t.Errorf("the one before failed: %v", err)
 		}
@@ -84,8 +84,8 @@ func TestBatchWrittenAheadKeepsItsTurn(t *testing.T) {
 				t.Errorf("another one has the ledger: %v", err)
 			}
 		}
-		late := aheadBatch(t, s, "late", "00000000-0000-7000-8000-000000000002")
-		taken := aheadBatch(t, s, "first", "00000000-0000-7000-8000-000000000003")
+		late := aheadBatch(t, s, "late", "7fffffff-0000-7000-8000-000000000002")
+		taken := aheadBatch(t, s, "first", "7fffffff-0000-7000-8000-000000000003")
 		if fresh, err := write(taken, inTurn); fresh || err != nil {
 			t.Errorf("its key is taken: %v, %v", fresh, err)
 		}

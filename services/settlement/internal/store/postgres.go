@@ -26,7 +26,7 @@ const (
 )
 
 // chainKeys are those of places in a ledger's chain.
-var chainKeys = []string{"transfers_chain", "moves_key"}
+var chainKeys = []string{"transfers_chain", "blocks_key", "blocks_by_id", "moves_key"}
 
 // postgres reads and writes with an array for each column, by native pgx on
 // the connection that the transaction has.
@@ -103,15 +103,27 @@ func (p postgres) accounts(ctx context.Context, l Ledger, ids []string) ([]ledge
 	return p.store.accounts(ctx, p.q, found...)
 }
 
-func (p postgres) byKey(ctx context.Context, l Ledger, keys []string) (found []settlementdb.GetTransferRow, err error) {
+func (p postgres) byKey(ctx context.Context, l Ledger, keys []string) (found []stored, err error) {
+	var packed []settlementpg.FindPackedRow
 	err = p.native(func(conn *pgx.Conn) error {
 		rows, err := settlementpg.New(conn).FindTransfers(ctx, settlementpg.FindTransfersParams{TenantID: l.TenantID, Keys: keys})
-		for _, row := range rows {
-			found = append(found, settlementdb.GetTransferRow(row))
+		if found, err = decodeRows(rows, err); err != nil {
+			return err
 		}
+		packed, err = settlementpg.New(conn).FindPacked(ctx, settlementpg.FindPackedParams{TenantID: l.TenantID, Keys: keys})
 		return err
 	})
-	return found, err
+	if err != nil {
+		return nil, err
+	}
+	for _, at := range packed {
+		one, err := packedOf(ctx, p.q, at.Ledger, at.Sequence, at.IdempotencyKey)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, one)
+	}
+	return found, nil
 }
 
 // write sends all statements in one round trip, and transfers in another.
@@ -153,6 +165,7 @@ func (q *queued) rows(l Ledger, w *written) {
 	if n := len(w.Held); n > 0 {
 		q.expect(n, &q.moved, queueBalances(&q.Batch, w))
 	}
+	queueBlocks(&q.Batch, l, w)
 	if len(w.Moves) > 0 {
 		queueMoves(&q.Batch, l, w)
 	}
@@ -168,7 +181,10 @@ func (q *queued) rows(l Ledger, w *written) {
 // send sends what is queued, and then the new transfers.
 func (q *queued) send(ctx context.Context, conn *pgx.Conn, l Ledger, w *written) error {
 	err := conn.SendBatch(ctx, &q.Batch).Close()
-	if err == nil && !q.moved && !q.taken && len(w.Added) > 0 {
+	if err != nil || q.moved || q.taken || len(w.Added) == 0 {
+		return err
+	}
+	if err = copyKeys(ctx, conn, l, w); err == nil && len(w.rows) > 0 {
 		err = copyRows(ctx, conn, l, w)
 	}
 	return err
@@ -223,6 +239,24 @@ func queueBalances(batch *pgx.Batch, w *written) *pgx.QueuedQuery {
 		p.DebitsPending[i], p.CreditsPending[i] = a.Balance.DebitsPending.Minor, a.Balance.CreditsPending.Minor
 	}
 	return batch.Queue(settlementpg.SetBalances, p.Accounts, p.DebitsPending, p.CreditsPending)
+}
+
+// queueBlocks writes those of a batch's transfers that are in blocks.
+func queueBlocks(batch *pgx.Batch, l Ledger, w *written) {
+	if len(w.blocks) > 0 {
+		p := settlementpg.AddBlocksParams{Ledger: l.Number, At: w.at.UnixMicro()}
+		for _, b := range w.blocks {
+			p.Sequences, p.LastIds, p.Transfers = append(p.Sequences, b.sequence), append(p.LastIds, b.lastID), append(p.Transfers, b.transfers)
+		}
+		batch.Queue(settlementpg.AddBlocks, p.Ledger, p.Sequences, p.LastIds, p.At, p.Transfers)
+	}
+	if len(w.referenced) > 0 {
+		p := settlementpg.AddBlockReferencesParams{TenantID: l.TenantID, Ledger: l.Number}
+		for _, t := range w.referenced {
+			p.Refs, p.Ids, p.Sequences = append(p.Refs, t.Reference), append(p.Ids, t.ID), append(p.Sequences, t.Sequence)
+		}
+		batch.Queue(settlementpg.AddBlockReferences, p.TenantID, p.Refs, p.Ids, p.Ledger, p.Sequences)
+	}
 }
 
 // queueMoves writes a batch's moves, or the runs that they were sorted into.

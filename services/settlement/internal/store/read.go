@@ -61,21 +61,21 @@ func (s *Store) AccountByID(ctx context.Context, tenantID, id string) (ledger.Ac
 
 // Transfer returns a transfer by id, or ErrNotFound.
 func (s *Store) Transfer(ctx context.Context, tenantID, id string) (ledger.Transfer, error) {
-	row, err := s.queries().GetTransfer(ctx, settlementdb.GetTransferParams{TenantID: tenantID, ID: id})
-	return s.one(ctx, row, err)
+	one, err := byID(ctx, s.queries(), tenantID, id)
+	return s.one(ctx, one, err)
 }
 
 // Find returns the transfer with this idempotency key, or ErrNotFound.
 func (s *Store) Find(ctx context.Context, tenantID, idempotencyKey string) (ledger.Transfer, error) {
-	row, err := s.queries().FindTransfer(ctx, settlementdb.FindTransferParams{TenantID: tenantID, IdempotencyKey: idempotencyKey})
-	return s.one(ctx, settlementdb.GetTransferRow(row), err)
+	one, err := byKey(ctx, s.queries(), tenantID, idempotencyKey)
+	return s.one(ctx, one, err)
 }
 
-func (s *Store) one(ctx context.Context, row settlementdb.GetTransferRow, err error) (ledger.Transfer, error) {
+func (s *Store) one(ctx context.Context, one stored, err error) (ledger.Transfer, error) {
 	if err != nil {
 		return ledger.Transfer{}, notFound(err)
 	}
-	all, err := s.decode(ctx, s.queries(), []settlementdb.GetTransferRow{row})
+	all, err := s.named(ctx, s.queries(), []stored{one})
 	if err != nil {
 		return ledger.Transfer{}, err
 	}
@@ -84,17 +84,16 @@ func (s *Store) one(ctx context.Context, row settlementdb.GetTransferRow, err er
 
 // Transfers lists a tenant's transfers, of one reference where it is not
 // empty.
-func (s *Store) Transfers(ctx context.Context, tenantID, reference string, page Page) ([]ledger.Transfer, error) {
-	if reference == "" {
-		rows, err := s.queries().ListTransfers(ctx, settlementdb.ListTransfersParams{
-			TenantID: tenantID, AfterID: page.After, MaxRows: int32(page.Limit),
-		})
-		return whole(ctx, s, rows, err)
-	}
-	rows, err := s.queries().ListTransfersOf(ctx, settlementdb.ListTransfersOfParams{
-		TenantID: tenantID, Reference: reference, AfterID: page.After, MaxRows: int32(page.Limit),
+func (s *Store) Transfers(ctx context.Context, tenantID, reference string, page Page) (list []ledger.Transfer, err error) {
+	err = s.reading(ctx, func(q *settlementdb.Queries) error {
+		if reference == "" {
+			list, err = s.list(ctx, q, tenantID, page)
+		} else {
+			list, err = s.listOf(ctx, q, tenantID, reference, page)
+		}
+		return err
 	})
-	return whole(ctx, s, rows, err)
+	return list, err
 }
 
 // PendingOf lists pending transfers of a type, of all tenants.
@@ -102,7 +101,11 @@ func (s *Store) PendingOf(ctx context.Context, kind ledger.Type, page Page) ([]l
 	rows, err := s.queries().ListPendingOfType(ctx, settlementdb.ListPendingOfTypeParams{
 		Type: string(kind), AfterID: page.After, MaxRows: int32(page.Limit),
 	})
-	return whole(ctx, s, rows, err)
+	pending, err := decodeRows(rows, err)
+	if err != nil {
+		return nil, err
+	}
+	return s.named(ctx, s.queries(), pending)
 }
 
 // Expired is a pending transfer whose time is over.
@@ -117,28 +120,6 @@ func (s *Store) Expired(ctx context.Context, now time.Time, limit int) ([]Expire
 		all = append(all, Expired{row.TenantID, row.Currency, row.ID})
 	}
 	return all, err
-}
-
-// transferRow is a transfer as any of the queries gives it.
-type transferRow interface {
-	settlementdb.ListTransfersRow | settlementdb.ListTransfersOfRow | settlementdb.ListPendingOfTypeRow |
-		settlementdb.ListPendingRow | settlementdb.ListChainRow | settlementdb.ListPaymentsRow
-}
-
-func whole[Row transferRow](ctx context.Context, s *Store, rows []Row, err error) ([]ledger.Transfer, error) {
-	if err != nil {
-		return nil, err
-	}
-	return s.decode(ctx, s.queries(), same(rows))
-}
-
-// same gives rows of one query as those of another one.
-func same[Row transferRow](rows []Row) []settlementdb.GetTransferRow {
-	all := make([]settlementdb.GetTransferRow, len(rows))
-	for i, row := range rows {
-		all[i] = settlementdb.GetTransferRow(row)
-	}
-	return all
 }
 
 // accountRow is an account as any of the queries gives it.

@@ -210,9 +210,19 @@ func decodeReconciliation(row settlementdb.Reconciliation) Reconciliation {
 func (s *Store) Payments(
 	ctx context.Context, tenantID string, first, second ledger.Type, from, to time.Time, page Page,
 ) ([]ledger.Transfer, error) {
-	rows, err := s.queries().ListPayments(ctx, settlementdb.ListPaymentsParams{
-		TenantID: tenantID, FirstType: string(first), SecondType: string(second),
-		FromTime: microsOf(from), ToTime: microsOf(to), AfterID: page.After, MaxRows: int32(page.Limit),
+	var list []ledger.Transfer
+	err := s.reading(ctx, func(q *settlementdb.Queries) error {
+		rows, err := q.ListPayments(ctx, settlementdb.ListPaymentsParams{
+			TenantID: tenantID, FirstType: string(first), SecondType: string(second),
+			FromTime: microsOf(from), ToTime: microsOf(to), AfterID: page.After, MaxRows: int32(page.Limit),
+		})
+		found, err := decodeRows(rows, err)
+		if err != nil {
+			return err
+		}
+		wanted := span{page: page, from: microsOf(from), to: microsOf(to), types: []ledger.Type{first, second}}
+		list, err = s.withPacked(ctx, q, tenantID, found, wanted)
+		return err
 	})
-	return whole(ctx, s, rows, err)
+	return list, err
 }

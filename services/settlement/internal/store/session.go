@@ -27,7 +27,7 @@ type Session struct {
 type rows interface {
 	named(ctx context.Context, l Ledger, names []ledger.Name) ([]ledger.Account, error)
 	accounts(ctx context.Context, l Ledger, ids []string) ([]ledger.Account, error)
-	byKey(ctx context.Context, l Ledger, keys []string) ([]settlementdb.GetTransferRow, error)
+	byKey(ctx context.Context, l Ledger, keys []string) ([]stored, error)
 	// write writes a batch, and reports false where an id or idempotency key
 	// was taken: then the transaction must not commit.
 	write(ctx context.Context, l Ledger, w *written) (bool, error)
@@ -63,7 +63,7 @@ func (s *Session) Lock(ctx context.Context, tenantID, currency string) (Ledger, 
 			return Ledger{
 				Number: row.Number, TenantID: tenantID, Currency: currency, Version: row.Version, LastAccount: row.Accounts,
 				Head: ledger.Head{Sequence: row.Sequence, Hash: digest(row.Hash)}, UpdatedAt: timeOf(row.UpdatedAt),
-				Unsorted: row.Unsorted,
+				Unsorted: row.LooseMoves,
 			}, nil
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
@@ -98,7 +98,7 @@ func (s *Session) Accounts(ctx context.Context, l Ledger, ids []string) ([]ledge
 // Transfers returns the transfers that exist of these idempotency keys and
 // ids, of whatever currency, and those that they are linked with, in order.
 func (s *Session) Transfers(ctx context.Context, l Ledger, keys, ids []string) ([]ledger.Transfer, error) {
-	var found []settlementdb.GetTransferRow
+	var found []stored
 	if len(keys) > 0 {
 		var err error
 		if found, err = s.rows.byKey(ctx, l, keys); err != nil {
@@ -106,34 +106,33 @@ func (s *Session) Transfers(ctx context.Context, l Ledger, keys, ids []string) (
 		}
 	}
 	for _, id := range ids {
-		row, err := s.q.GetTransfer(ctx, settlementdb.GetTransferParams{TenantID: l.TenantID, ID: id})
+		one, err := byID(ctx, s.q, l.TenantID, id)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, row)
+		found = append(found, one)
 	}
-	all, chains := make([]settlementdb.GetTransferRow, 0, len(found)), make(map[string]bool)
-	for _, row := range found {
-		if row.ChainID == "" {
-			all = append(all, row)
+	all, chains := make([]stored, 0, len(found)), make(map[string]bool)
+	for _, one := range found {
+		if one.ChainID == "" {
+			all = append(all, one)
 			continue
 		}
-		if chains[row.ChainID] {
+		if chains[one.ChainID] {
 			continue
 		}
-		chains[row.ChainID] = true
-		linked, err := s.q.ListLinked(ctx, settlementdb.ListLinkedParams{TenantID: l.TenantID, ChainID: row.ChainID})
+		chains[one.ChainID] = true
+		rows, err := s.q.ListLinked(ctx, settlementdb.ListLinkedParams{TenantID: l.TenantID, ChainID: one.ChainID})
+		linked, err := decodeRows(rows, err)
 		if err != nil {
 			return nil, err
 		}
-		for _, other := range linked {
-			all = append(all, settlementdb.GetTransferRow(other))
-		}
+		all = append(all, linked...)
 	}
-	return s.store.decode(ctx, s.q, all)
+	return s.store.named(ctx, s.q, all)
 }
 
 // written is what a batch writes.
@@ -141,16 +140,24 @@ type written struct {
 	ledger.Changes
 	at       time.Time
 	facts    []Fact
-	postings []string // of each of Added
-	unlocked bool     // the ledger's row is still to be held
-	runs     []run    // where the batch sorts its ledger's moves: those, and its own
+	unlocked bool  // the ledger's row is still to be held
+	runs     []run // where the batch sorts its ledger's moves: those, and its own
+
+	// Each of Added is in a block, or a row.
+	blocks     []block
+	places     []int64            // of each of Added: where it is in the chain, if it is in a block
+	referenced []*ledger.Transfer // those in blocks that have a reference
+	rows       []*ledger.Transfer
+	postings   []string // of each row
 }
 
-func newWritten(book *ledger.Book, changes ledger.Changes, at time.Time) written {
-	return written{Changes: changes, at: at, postings: encodeAll(changes.Added, func(id string) int64 {
+func newWritten(l Ledger, book *ledger.Book, changes ledger.Changes) written {
+	w := written{Changes: changes, at: l.UpdatedAt}
+	w.pack(l, func(id string) int64 {
 		account, _ := book.Account(id)
 		return account.Number
-	})}
+	})
+	return w
 }
 
 // Write writes what a batch has come to. The ledger is as After has it. It reports false where an id or an
@@ -158,7 +165,7 @@ func newWritten(book *ledger.Book, changes ledger.Changes, at time.Time) written
 func (s *Session) Write(
 	ctx context.Context, l Ledger, book *ledger.Book, changes ledger.Changes, facts []Fact,
 ) (bool, error) {
-	w := newWritten(book, changes, l.UpdatedAt)
+	w := newWritten(l, book, changes)
 	w.facts = facts
 	return s.write(ctx, l, &w)
 }
@@ -216,7 +223,7 @@ type Batch struct {
 // NewBatch makes a Batch of changes that are detached. The ledger is as
 // After has it.
 func NewBatch(l Ledger, book *ledger.Book, changes ledger.Changes) *Batch {
-	return &Batch{ledger: l, written: newWritten(book, changes, l.UpdatedAt)}
+	return &Batch{ledger: l, written: newWritten(l, book, changes)}
 }
 
 // Turn is how a batch and the one before it, which may not be committed yet,

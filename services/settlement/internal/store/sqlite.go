@@ -38,10 +38,19 @@ type table struct {
 	columns    int
 }
 
+// statement inserts so many rows. Its parameters have no numbers: SQLite looks
+// for each of those in a list of all.
+func (t *table) statement(rows int) string {
+	row := "(?" + strings.Repeat(", ?", t.columns-1) + ")"
+	return t.head + row + strings.Repeat(", "+row, rows-1) + t.tail
+}
+
 // The inserts. The queries of sqlc are for one row each.
 var (
 	transferRows = &table{`INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy,
 		chain_id, pended, sequence, hash, postings, created_at, ended_at, expires_at) VALUES `, ` ON CONFLICT DO NOTHING`, 17}
+	keyRows     = &table{`INSERT INTO keys (tenant_id, ledger, idempotency_key, sequence) VALUES `, ` ON CONFLICT DO NOTHING`, 4}
+	placeRows   = &table{`INSERT INTO block_references (tenant_id, ledger, reference, id, sequence) VALUES `, ``, 5}
 	balanceRows = &table{
 		`INSERT INTO balances (account, debits_pending, credits_pending) VALUES `,
 		` ON CONFLICT (account) DO UPDATE SET debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending`, 3,
@@ -91,7 +100,7 @@ func (s *sqlite) exec(ctx context.Context, query string, args ...any) (int64, er
 const takeVersion = `UPDATE ledgers SET version = version + 1 WHERE tenant_id = ? AND currency = ?`
 
 // perBatch are what each batch does once.
-var perBatch = []string{takeVersion, settlementdb.AddMoves, settlementdb.AddFact, settlementdb.MoveLedger}
+var perBatch = []string{takeVersion, settlementdb.AddBlock, settlementdb.AddMoves, settlementdb.AddFact, settlementdb.MoveLedger}
 
 // statements are prepared, since to parse them in each batch took a twentieth
 // of its time.
@@ -121,11 +130,10 @@ func (p *prepared) all(ctx context.Context, db *database.DB) (*statements, error
 		}
 		all.single[query] = statement
 	}
-	for _, into := range []*table{transferRows, balanceRows, runRows} {
-		row := "(?" + strings.Repeat(", ?", into.columns-1) + ")"
+	for _, into := range []*table{keyRows, placeRows, transferRows, balanceRows, runRows} {
 		for _, size := range chunks {
 			//nolint:sqlclosecheck // it lives as long as the database
-			statement, err := db.Prepare(ctx, into.head+row+strings.Repeat(", "+row, size-1)+into.tail)
+			statement, err := db.Prepare(ctx, into.statement(size))
 			if err != nil {
 				return nil, fmt.Errorf("prepare: %w", err)
 			}
@@ -168,17 +176,17 @@ func (s *sqlite) accounts(ctx context.Context, l Ledger, ids []string) ([]ledger
 	return s.store.accounts(ctx, s.q, found...)
 }
 
-func (s *sqlite) byKey(ctx context.Context, l Ledger, keys []string) ([]settlementdb.GetTransferRow, error) {
-	var found []settlementdb.GetTransferRow
+func (s *sqlite) byKey(ctx context.Context, l Ledger, keys []string) ([]stored, error) {
+	var found []stored
 	for _, key := range keys {
-		row, err := s.q.FindTransfer(ctx, settlementdb.FindTransferParams{TenantID: l.TenantID, IdempotencyKey: key})
+		one, err := byKey(ctx, s.q, l.TenantID, key)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, settlementdb.GetTransferRow(row))
+		found = append(found, one)
 	}
 	return found, nil
 }
@@ -197,8 +205,7 @@ func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) 
 	if fresh, err := s.addAccounts(ctx, l, w); err != nil || !fresh {
 		return false, err
 	}
-	added, err := s.insert(ctx, transferRows, len(w.Added), func(i int) { s.transfer(w, i) })
-	if err != nil || added != int64(len(w.Added)) {
+	if fresh, err := s.addTransfers(ctx, w); err != nil || !fresh {
 		return false, err
 	}
 	for _, t := range w.Ended {
@@ -213,7 +220,7 @@ func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) 
 		}
 	}
 	slices.SortFunc(w.Held, func(a, b *ledger.Account) int { return cmp.Compare(a.Number, b.Number) })
-	_, err = s.insert(ctx, balanceRows, len(w.Held), func(i int) {
+	_, err := s.insert(ctx, balanceRows, len(w.Held), func(i int) {
 		a := w.Held[i]
 		s.args = append(s.args, a.Number, a.Balance.DebitsPending.Minor, a.Balance.CreditsPending.Minor)
 	})
@@ -273,8 +280,36 @@ func (s *sqlite) addAccounts(ctx context.Context, l Ledger, w *written) (bool, e
 	return true, nil
 }
 
+// addTransfers reports false where an id or idempotency key was taken.
+func (s *sqlite) addTransfers(ctx context.Context, w *written) (bool, error) {
+	added, err := s.insert(ctx, keyRows, len(w.Added), func(i int) {
+		s.args = append(s.args, s.tenantID, s.ledger, w.Added[i].IdempotencyKey, w.places[i])
+	})
+	if err != nil || added != int64(len(w.Added)) {
+		return false, err
+	}
+	added, err = s.insert(ctx, transferRows, len(w.rows), func(i int) { s.transfer(w, i) })
+	if err != nil || added != int64(len(w.rows)) {
+		return false, err
+	}
+	for _, b := range w.blocks {
+		n, err := s.exec(ctx, settlementdb.AddBlock, s.ledger, b.sequence, b.lastID, s.at, b.transfers)
+		if err == nil && n != 1 {
+			err = ErrMoved
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	_, err = s.insert(ctx, placeRows, len(w.referenced), func(i int) {
+		t := w.referenced[i]
+		s.args = append(s.args, s.tenantID, s.ledger, t.Reference, t.ID, t.Sequence)
+	})
+	return err == nil, err
+}
+
 func (s *sqlite) transfer(w *written, i int) {
-	t := w.Added[i]
+	t := w.rows[i]
 	ended := s.at
 	if !t.EndedAt.Equal(w.at) {
 		ended = microsOf(t.EndedAt)

@@ -71,9 +71,9 @@ func (s *Store) Statement(
 
 // entries are what a statement says of moves that follow some sums.
 func (h history) entries(ctx context.Context, last statement.Sums, moves []move) ([]statement.Entry, error) {
-	entries := make([]statement.Entry, 0, len(moves))
+	entries, places := make([]statement.Entry, 0, len(moves)), placeReader{q: h.q, ledger: h.account >> 32}
 	for _, m := range moves {
-		row, err := h.q.PlaceOf(ctx, settlementdb.PlaceOfParams{Ledger: h.account >> 32, Sequence: m.sequence})
+		t, err := places.of(ctx, m.sequence)
 		if err != nil {
 			return nil, fmt.Errorf("transfer %d of the chain: %w", m.sequence, err)
 		}
@@ -83,8 +83,8 @@ func (h history) entries(ctx context.Context, last statement.Sums, moves []move)
 		}
 		last = statement.Sums{Debits: m.debits, Credits: m.credits}
 		entries = append(entries, statement.Entry{
-			PostedAt: timeOf(m.at), Sequence: m.sequence, TransferID: row.ID, Type: ledger.Type(row.Type),
-			Reference: row.Reference, Side: side, Amount: amount,
+			PostedAt: timeOf(m.at), Sequence: m.sequence, TransferID: t.ID, Type: t.Type,
+			Reference: t.Reference, Side: side, Amount: amount,
 		})
 	}
 	return entries, nil

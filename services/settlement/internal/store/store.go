@@ -5,18 +5,22 @@
 //	session.go   Session: one batch at one ledger, in one transaction
 //	sqlite.go    a batch on SQLite: statements of many rows
 //	postgres.go  a batch on PostgreSQL: an array for each column
-//	copy.go      its transfers, by COPY
+//	copy.go      its transfers that are rows, and all keys, by COPY
 //	overlap.go   a batch that goes there while the one before is committed
+//	block.go     many transfers as one value
+//	blocks.go    finding them, and lists of those and of rows
 //	read.go      reading accounts and transfers
 //	moves.go     moves of batches, and the runs that they are sorted into
 //	tail.go      what is not sorted yet, by account
 //	history.go   postings of an account, balances as of a time
 //	statement.go payout.go reconciliation.go match.go  what is kept beside the ledgers
 //	verify.go    giving a whole ledger to a ledger.Verifier
+//	chain.go     its transfers, wherever they are, and their keys
 //	encode.go    rows to and from the ledger's types
 //
 // All that a batch does is written in one transaction: transfers, balances,
-// the end of the chain, the facts for the outbox. What was posted to accounts is
+// the end of the chain, the facts for the outbox. Transfers that were posted when
+// they were booked are packed in blocks, others are rows. What was posted to accounts is
 // written as one row of moves, which is sorted by account once there are many:
 // who reads an account looks at its runs, and at what comes after them. A batch holds the row of its
 // ledger (tenant, currency) until it commits, so a ledger has one writer at a

@@ -44,10 +44,11 @@ func (s *Store) verifyIn(ctx context.Context, q *settlementdb.Queries, tenantID 
 		return Report{}, err
 	}
 	var report Report
+	known := newKeys()
 	for _, row := range rows {
 		head := ledger.Head{Sequence: row.Sequence, Hash: digest(row.Hash)}
 		verifier := ledger.NewVerifier(tenantID, row.Currency)
-		if err := s.verifyLedger(ctx, q, row, verifier); err != nil {
+		if err := s.verifyLedger(ctx, q, row, verifier, known); err != nil {
 			return Report{}, fmt.Errorf("verify ledger %s: %w", row.Currency, err)
 		}
 		faults, transfers := verifier.Finish(head)
@@ -55,6 +56,11 @@ func (s *Store) verifyIn(ctx context.Context, q *settlementdb.Queries, tenantID 
 		report.Transfers += transfers
 		report.Heads = append(report.Heads, Head{Currency: row.Currency, Head: head})
 	}
+	faults, err := known.check(ctx, q, tenantID)
+	if err != nil {
+		return Report{}, fmt.Errorf("verify idempotency keys: %w", err)
+	}
+	report.Faults = append(report.Faults, faults...)
 	report.Faults = report.Faults[:min(len(report.Faults), ledger.MaxFaults)]
 	return report, nil
 }
@@ -77,16 +83,17 @@ func (s *Store) snapshot(ctx context.Context) (*sql.Tx, error) {
 	return s.db.Read().BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 }
 
-func (s *Store) verifyLedger(ctx context.Context, q *settlementdb.Queries, l settlementdb.Ledger, v *ledger.Verifier) error {
-	if err := s.verifyChain(ctx, q, l.Number, v); err != nil {
+func (s *Store) verifyLedger(ctx context.Context, q *settlementdb.Queries, l settlementdb.Ledger, v *ledger.Verifier, keys *keys) error {
+	if err := s.verifyChain(ctx, &chain{q: q, number: l.Number, verifier: v, keys: keys}); err != nil {
 		return err
 	}
 	for after, more := "", true; more; {
 		rows, err := q.ListPending(ctx, settlementdb.ListPendingParams{Ledger: l.Number, AfterID: after, MaxRows: verifyPage})
+		pending, err := decodeRows(rows, err)
 		if err != nil {
 			return err
 		}
-		page, err := s.decode(ctx, q, same(rows))
+		page, err := s.named(ctx, q, pending)
 		if err != nil {
 			return err
 		}
@@ -124,21 +131,20 @@ func (s *Store) verifyLedger(ctx context.Context, q *settlementdb.Queries, l set
 	return nil
 }
 
-func (s *Store) verifyChain(ctx context.Context, q *settlementdb.Queries, number int64, v *ledger.Verifier) error {
-	for after, more := int64(0), true; more; {
-		rows, err := q.ListChain(ctx, settlementdb.ListChainParams{Ledger: number, AfterSequence: after, MaxRows: verifyPage})
+func (s *Store) verifyChain(ctx context.Context, c *chain) error {
+	for more := true; more; {
+		found, another, err := c.next(ctx)
 		if err != nil {
 			return err
 		}
-		page, err := s.decode(ctx, q, same(rows))
+		page, err := s.named(ctx, c.q, found)
 		if err != nil {
 			return err
 		}
 		for _, t := range page {
-			v.Transfer(t)
-			after = t.Sequence
+			c.verifier.Transfer(t)
 		}
-		more = len(rows) == verifyPage
+		more = another
 	}
 	return nil
 }

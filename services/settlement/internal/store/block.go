@@ -1,0 +1,275 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/backlot-video/backlot/kit/money"
+	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
+	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
+)
+
+const (
+	// blockFormat opens what a block holds.
+	blockFormat = 1
+	// maxBlock is how many transfers a block holds: who reads one reads all of
+	// them.
+	maxBlock = 256
+	// leastPacked is the least that a transfer takes: its place, id, five texts,
+	// hash, and the number of its postings.
+	leastPacked = 1 + idSize + 5 + hashSize + 1
+
+	idSize, hashSize = 16, 32
+)
+
+var errBlock = errors.New("a stored block does not read")
+
+// block is transfers of a batch that are stored as one row.
+type block struct {
+	sequence  int64  // of the last
+	lastID    string // the same one's
+	transfers []byte
+}
+
+// stored is a transfer whose postings have no accounts yet, and their lines.
+type stored struct {
+	ledger.Transfer
+	lines []line
+}
+
+// packs tells whether a transfer of a batch goes into a block, after another
+// one: it was posted when it was booked, alone, and can be found by its id.
+func (w *written) packs(t *ledger.Transfer, lastID string) bool {
+	return t.State == ledger.Posted && !t.Pended && t.ChainID == "" && t.ExpiresAt.IsZero() &&
+		t.CreatedAt.Equal(w.at) && t.EndedAt.Equal(w.at) && t.ID > lastID && isID(t.ID)
+}
+
+// pack makes blocks of what packs of a batch, and texts of the others' postings.
+func (w *written) pack(l Ledger, number func(accountID string) int64) {
+	w.places = make([]int64, len(w.Added))
+	var last *ledger.Transfer
+	lastID, count := "", 0
+	buf := make([]byte, 0, min(len(w.Added), maxBlock)*(leastPacked+64))
+	end := func() {
+		w.blocks = append(w.blocks, block{last.Sequence, last.ID, buf})
+		buf, last, count = nil, nil, 0
+	}
+	for i, t := range w.Added {
+		if !w.packs(t, lastID) {
+			w.rows = append(w.rows, t)
+			continue
+		}
+		if last == nil {
+			buf = append(buf, blockFormat)
+		}
+		buf = appendPacked(buf, t, last, l.Number<<32, number)
+		last, lastID, w.places[i] = t, t.ID, t.Sequence
+		if t.Reference != "" {
+			w.referenced = append(w.referenced, t)
+		}
+		if count++; count == maxBlock {
+			end()
+		}
+	}
+	if last != nil {
+		end()
+	}
+	w.postings = encodeAll(w.rows, number)
+}
+
+// appendPacked appends a transfer to those before it, of which last is nil where
+// it is the first: its place after the last one's, its id, texts, hash and
+// postings. Numbers are varints, accounts are counted from base. A text has its
+// length and one more first; 0 stands for that of the last one.
+func appendPacked(buf []byte, t, last *ledger.Transfer, base int64, number func(accountID string) int64) []byte {
+	before := ledger.Transfer{}
+	if last != nil {
+		before = *last
+	}
+	buf = binary.AppendUvarint(buf, uint64(t.Sequence-before.Sequence))
+	buf = appendID(buf, t.ID)
+	buf = packText(buf, string(t.Type), string(before.Type))
+	buf = packText(buf, t.Reference, before.Reference)
+	buf = packText(buf, t.XID, before.XID)
+	buf = packText(buf, t.IdempotencyKey, before.IdempotencyKey)
+	buf = packText(buf, t.SplitPolicy, before.SplitPolicy)
+	buf = append(buf, t.Hash[:]...)
+	buf = binary.AppendUvarint(buf, uint64(len(t.Postings)))
+	for i := range t.Postings {
+		p := &t.Postings[i]
+		amount := uint64(p.Amount.Minor) << 1
+		if p.Side == ledger.Credit {
+			amount |= 1
+		}
+		buf = binary.AppendUvarint(buf, uint64(number(p.AccountID)-base))
+		buf = binary.AppendUvarint(buf, amount)
+	}
+	return buf
+}
+
+func packText(buf []byte, text, before string) []byte {
+	if text == before {
+		return append(buf, 0)
+	}
+	return append(binary.AppendUvarint(buf, uint64(len(text))+1), text...)
+}
+
+// unpack reads what a block holds, in the order of the chain.
+func unpack(row settlementdb.BlocksAfterRow) ([]stored, error) {
+	if len(row.Transfers) == 0 || row.Transfers[0] != blockFormat {
+		return nil, fmt.Errorf("%w: it is of another format", errBlock)
+	}
+	r := &blockReader{rest: row.Transfers[1:], base: row.Ledger << 32}
+	of := ledger.Transfer{TenantID: row.TenantID, Currency: row.Currency, State: ledger.Posted, CreatedAt: timeOf(row.At), EndedAt: timeOf(row.At)}
+	all := make([]stored, 0, min(maxBlock, len(r.rest)/leastPacked))
+	for len(r.rest) > 0 && r.err == nil {
+		if len(all) == maxBlock {
+			return nil, fmt.Errorf("%w: it has more than %d transfers", errBlock, maxBlock)
+		}
+		one := stored{Transfer: of}
+		r.transfer(&one)
+		all, of = append(all, one), one.Transfer
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if len(all) == 0 || of.Sequence != row.Sequence || of.ID != row.LastID {
+		return nil, fmt.Errorf("%w: it ends with another transfer than its row says", errBlock)
+	}
+	return all, nil
+}
+
+// blockReader reads a block, until there is an error.
+type blockReader struct {
+	rest []byte
+	base int64
+	err  error
+}
+
+func (r *blockReader) fail(what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s, %d bytes from the end", errBlock, what, len(r.rest))
+	}
+	r.rest = nil
+}
+
+// number is a varint that is no longer than it must be.
+func (r *blockReader) number() uint64 {
+	value, n := binary.Uvarint(r.rest)
+	if n <= 0 || n > 1 && r.rest[n-1] == 0 {
+		r.fail("a number is cut off or too long")
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return value
+}
+
+func (r *blockReader) bytes(n uint64) []byte {
+	if n > uint64(len(r.rest)) {
+		r.fail("it is cut off")
+		return nil
+	}
+	taken := r.rest[:n]
+	r.rest = r.rest[n:]
+	return taken
+}
+
+func (r *blockReader) text(before string) string {
+	size := r.number()
+	if size == 0 {
+		return before
+	}
+	text := string(r.bytes(size - 1))
+	if r.err == nil && text == before {
+		r.fail("a text is there twice")
+	}
+	return text
+}
+
+// transfer reads one; t has the texts and the place of the one before it.
+func (r *blockReader) transfer(t *stored) {
+	step := r.number()
+	before, id := t.ID, r.bytes(idSize)
+	t.Type = ledger.Type(r.text(string(t.Type)))
+	t.Reference = r.text(t.Reference)
+	t.XID = r.text(t.XID)
+	t.IdempotencyKey = r.text(t.IdempotencyKey)
+	t.SplitPolicy = r.text(t.SplitPolicy)
+	hash := r.bytes(hashSize)
+	n := r.number()
+	if r.err != nil {
+		return
+	}
+	t.Sequence += int64(step)
+	t.ID, t.Hash = formatID([idSize]byte(id)), [hashSize]byte(hash)
+	if step == 0 || step > 1<<62 || t.Sequence <= 0 || t.ID <= before || n > ledger.MaxPostings {
+		r.fail("transfers are out of order, or one has too many postings")
+		return
+	}
+	t.lines, t.Postings = make([]line, n), make([]ledger.Posting, n)
+	for i := range t.lines {
+		account, amount := r.number(), r.number()
+		l := line{number: r.base + int64(account), side: ledger.Debit, amount: int64(amount >> 1)}
+		if amount&1 == 1 {
+			l.side = ledger.Credit
+		}
+		t.lines[i] = l
+		t.Postings[i] = ledger.Posting{Side: l.side, Amount: money.Amount{Minor: l.amount, Currency: t.Currency}}
+	}
+}
+
+// isID tells whether an id is a UUID as this service writes them.
+func isID(id string) bool {
+	if len(id) != 36 {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'f':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// idParts are where the digits of a UUID are.
+var idParts = [...][2]int{{0, 8}, {9, 13}, {14, 18}, {19, 23}, {24, 36}}
+
+// appendID appends the bytes of what isID.
+func appendID(buf []byte, id string) []byte {
+	for _, part := range idParts {
+		for i := part[0]; i < part[1]; i += 2 {
+			buf = append(buf, nibble(id[i])<<4|nibble(id[i+1]))
+		}
+	}
+	return buf
+}
+
+func nibble(c byte) byte {
+	if c >= 'a' {
+		return c - 'a' + 10
+	}
+	return c - '0'
+}
+
+// formatID is what appendID was given.
+func formatID(raw [idSize]byte) string {
+	var text [36]byte
+	from := 0
+	for i, part := range idParts {
+		if i > 0 {
+			text[part[0]-1] = '-'
+		}
+		n := (part[1] - part[0]) / 2
+		hex.Encode(text[part[0]:part[1]], raw[from:from+n])
+		from += n
+	}
+	return string(text[:])
+}
