@@ -58,20 +58,21 @@ type process struct {
 	socket string
 	keys   *identity.Keys
 	client *http.Client
+	logs   syncBuffer
 	stop   func()
 }
 
-func run(t *testing.T, dir string) *process {
+func run(t *testing.T, dir string, flags ...string) *process {
 	t.Helper()
 	p := &process{t: t, dir: dir, socket: filepath.Join(dir, "rpc.sock")}
 	ctx, cancel := context.WithCancel(t.Context())
-	var logs syncBuffer
+	logs := &p.logs
 	ended := make(chan error, 1)
 	go func() {
-		ended <- lifecycle.Run(ctx, "configstore", []string{
+		ended <- lifecycle.Run(ctx, "configstore", append([]string{
 			"--data-dir", filepath.Join(dir, "data"), "--ops-listen", "",
 			"--configstore.rpc-listen", "unix:" + p.socket, "--configstore.kitex-listen", "",
-		}, nil, &logs, New())
+		}, flags...), nil, logs, New())
 	}()
 	p.stop = sync.OnceFunc(func() {
 		cancel()
