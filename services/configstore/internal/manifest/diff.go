@@ -20,6 +20,11 @@ func Title(key *configstorev1.Key) string {
 // them nil where it does not exist; empty where nothing differs. What is secret
 // is shown by digests.
 func (k *Kinds) Diff(before, after *configstorev1.Object) (string, error) {
+	return k.DiffAs(before, after, "now", "then")
+}
+
+// DiffAs is Diff with other words for before and after.
+func (k *Kinds) DiffAs(before, after *configstorev1.Object, was, is string) (string, error) {
 	texts := [2]string{}
 	title := ""
 	for i, o := range []*configstorev1.Object{before, after} {
@@ -32,7 +37,7 @@ func (k *Kinds) Diff(before, after *configstorev1.Object) (string, error) {
 		}
 		texts[i], title = text, Title(o.GetKey())
 	}
-	labels := [2]string{title + " (now)", title + " (then)"}
+	labels := [2]string{title + " (" + was + ")", title + " (" + is + ")"}
 	if before == nil {
 		labels[0] = "/dev/null"
 	}

@@ -82,9 +82,10 @@ func TestReleasesAreShownAndTakenBack(t *testing.T) {
 	do := scripted(t)
 	dir := t.TempDir()
 	file := write(t, dir, "shop.yaml", shop)
-	do(tool.ExitOK, "", "apply", file, "--reason", "first")
+	out := do(tool.ExitOK, "", "apply", file, "--reason", "first")
+	first := regexp.MustCompile(`revision (\d+)`).FindStringSubmatch(out)[1]
 	write(t, dir, "shop.yaml", strings.Replace(shop, "3000", "4000", 1))
-	out := do(tool.ExitOK, "changed  Cluster shop", "apply", file, "--reason", "second")
+	out = do(tool.ExitOK, "changed  Cluster shop", "apply", file, "--reason", "second")
 	release := regexp.MustCompile(`release (\S+), revision (\d+)`).FindStringSubmatch(out)
 	do(tool.ExitOK, "Cluster shop and 1 more", "history")
 	do(tool.ExitOK, "-      - 127.0.0.1:3000\n+      - 127.0.0.1:4000", "history", "cluster", "shop", "--diff")
@@ -97,6 +98,20 @@ func TestReleasesAreShownAndTakenBack(t *testing.T) {
 	do(tool.ExitOK, "release ", "rollback", "cluster", "shop", "--revision", release[2])
 	do(tool.ExitOK, "127.0.0.1:4000", "get", "cluster", "shop")
 	do(tool.ExitUsage, "want a RELEASE", "rollback", "cluster", "shop")
+
+	changed := "-      - 127.0.0.1:3000\n+      - 127.0.0.1:4000"
+	do(tool.ExitOK, "--- Cluster shop (revision "+first+")\n+++ Cluster shop (revision "+release[2]+")", "history", "cluster", "shop", "--from", first, "--to", release[2])
+	do(tool.ExitOK, changed, "history", "cluster", "shop", "--from", first, "--to", release[2])
+	do(tool.ExitOK, "-      - 127.0.0.1:4000\n+      - 127.0.0.1:3000", "history", "cluster", "shop", "--from", release[2], "--to", first)
+	do(tool.ExitOK, "+++ Cluster shop (now)\n", "history", "cluster", "shop", "--from", first)
+	do(tool.ExitOK, "--- /dev/null", "history", "cluster", "shop", "--from", "1")
+	if same := do(tool.ExitOK, "", "history", "cluster", "shop", "--from", release[2]); same != "" {
+		t.Errorf("nothing differs, and it says %q", same)
+	}
+	do(tool.ExitUsage, "neither revision", "history", "cluster", "none", "--from", first)
+	do(tool.ExitUsage, "out of range", "history", "cluster", "shop", "--from", "1000000")
+	do(tool.ExitUsage, "KIND and NAME", "history", "--from", first)
+	do(tool.ExitUsage, "--from", "history", "cluster", "shop", "--to", first)
 }
 
 func TestDraftsAreMadeShownAndReleased(t *testing.T) {

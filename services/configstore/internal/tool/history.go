@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 
+	"connectrpc.com/connect"
+
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/tool"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
@@ -17,13 +19,18 @@ func historyVerb() tool.Verb {
 	return tool.Verb{
 		Name: "history", Args: "[KIND NAME]", About: "shows releases, or what one object was",
 		More:     "What objects were is kept as far back as revisions are (--configstore.history-revisions); who released what and why, longer.",
-		Examples: []string{"history", "history --limit 100", "history route api-rules --diff"},
+		Examples: []string{"history", "history --limit 100", "history route api-rules --diff", "history route api-rules --from 640 --to 812"},
 		New: func(set *config.Set, std *tool.Stdio) func(context.Context, []string) error {
-			s, limit, diff := &store{}, 0, false
+			s, limit, diff, from, to := &store{}, 0, false, 0, 0
 			s.registerObjects(set, std)
 			set.Int(&limit, "limit", 20, "how `many` to show, at most 200")
 			set.Bool(&diff, "diff", false, "show what each release changed of the object")
+			set.Int(&from, "from", 0, "show instead what is different of the object since this `revision`")
+			set.Int(&to, "to", 0, "up to this `revision`; 0: now")
 			check := func(args []string) error {
+				if from < 0 || to < 0 || from == 0 && to > 0 || from > 0 && (len(args) != 2 || diff) {
+					return errors.New("--from, and --to with it, are revisions of one object, KIND and NAME, without --diff; try --help")
+				}
 				if len(args) != 0 && len(args) != 2 || limit < 1 || limit > 200 {
 					return errors.New("want KIND and NAME, or neither; --limit from 1 to 200; try --help")
 				}
@@ -32,6 +39,9 @@ func historyVerb() tool.Verb {
 			return s.known(check, func(ctx context.Context, args []string) error {
 				if len(args) == 0 {
 					return s.releases(ctx, int32(limit)) //nolint:gosec // at most 200
+				}
+				if from > 0 {
+					return s.between(ctx, s.key(args[0], args[1]), int64(from), int64(to))
 				}
 				return s.versions(ctx, s.key(args[0], args[1]), int32(limit), diff) //nolint:gosec // at most 200
 			})
@@ -95,6 +105,32 @@ func (s *store) versions(ctx context.Context, key *configstorev1.Key, limit int3
 	if err == nil && response.GetTruncated() {
 		_, err = fmt.Fprintln(s.std.Out, "older ones are not shown; --limit, or they are no longer kept")
 	}
+	return err
+}
+
+// between shows how an object at one revision differs from what it was at
+// another; 0: now.
+func (s *store) between(ctx context.Context, key *configstorev1.Key, from, to int64) error {
+	var found [2]*configstorev1.Object
+	for n, revision := range []int64{from, to} {
+		response, err := s.config().Get(ctx, &configstorev1.GetRequest{Key: key, Revision: revision})
+		if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
+			return err
+		}
+		found[n] = response.GetObject()
+	}
+	if found[0] == nil && found[1] == nil {
+		return fmt.Errorf("%s is there at neither revision", manifest.Title(key))
+	}
+	until := "now"
+	if to > 0 {
+		until = "revision " + strconv.FormatInt(to, 10)
+	}
+	text, err := s.kinds.DiffAs(found[0], found[1], "revision "+strconv.FormatInt(from, 10), until)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(s.std.Out, text)
 	return err
 }
 
