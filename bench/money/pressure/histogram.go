@@ -75,6 +75,23 @@ func (s *server) batches() (histogram, error) {
 	return s.histogram("backlot_settlement_batch_seconds")
 }
 
+// marks is what the server says of its calls at a time.
+type marks struct {
+	refusals, batches histogram
+	overdue           int
+}
+
+func (s *server) marks() (m marks, err error) {
+	if m.refusals, err = s.refusals(); err != nil {
+		return m, err
+	}
+	if m.batches, err = s.batches(); err != nil {
+		return m, err
+	}
+	m.overdue, err = s.overdue()
+	return m, err
+}
+
 func (h histogram) minus(before histogram) histogram {
 	left := histogram{}
 	for bound, n := range h {

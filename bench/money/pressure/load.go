@@ -22,6 +22,7 @@ type load struct {
 	answers   []time.Duration // of accepted calls, from when they were due
 	refusals  []time.Duration // from when they were sent
 	delays    []time.Duration // of sending, behind when it was due
+	trips     []time.Duration // of calls that the server answers at once at any load
 	atServer  histogram       // of refusals, as the server measures them; those that were given up too, which take longest
 	batches   histogram       // of the ledger
 	use       use             // of the machine, while they lasted
@@ -45,19 +46,11 @@ func (l *load) goodput() float64 { return float64(l.inTime) / l.seconds / l.capa
 func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 	source := newSource(s.random.Uint64())
 	source.prepare(int(1.1 * perSecond * openFor.Seconds()))
-	before, err := s.refusals()
+	before, err := s.marks()
 	if err != nil {
 		return err
 	}
-	batches, err := s.batches()
-	if err != nil {
-		return err
-	}
-	overdue, err := s.overdue()
-	if err != nil {
-		return err
-	}
-	used := s.using()
+	used, probed := s.using(), s.probing()
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
@@ -96,23 +89,18 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 	}
 	l.use.add(used())
 	group.Wait()
-	if failed = errors.Join(failed, check(answers)); failed != nil {
+	trips, err := probed()
+	if failed = errors.Join(failed, err, check(answers)); failed != nil {
 		return failed
 	}
-	after, err := s.refusals()
+	after, err := s.marks()
 	if err != nil {
 		return err
 	}
-	l.atServer.add(after.minus(before))
-	if after, err = s.batches(); err != nil {
-		return err
-	}
-	l.batches.add(after.minus(batches))
-	total, err := s.overdue()
-	if err != nil {
-		return err
-	}
-	l.overdue += total - overdue
+	l.trips = append(l.trips, trips...)
+	l.atServer.add(after.refusals.minus(before.refusals))
+	l.batches.add(after.batches.minus(before.batches))
+	l.overdue += after.overdue - before.overdue
 	l.seconds += (openFor - warm).Seconds()
 	return nil
 }

@@ -5,6 +5,7 @@
 //	capacity.go   callers in a closed loop
 //	load.go       callers in an open loop
 //	transfers.go  what they send
+//	probe.go      calls that are answered at once
 //	server.go     the process under test; process.go is what it and others use
 //	histogram.go  what it says of its own calls
 //
@@ -23,7 +24,9 @@
 // A call is late where its answer comes later than 80 ms after it was due to be
 // sent, or where it is given up after it was let wait. A refusal's time is from
 // when it was sent until its caller has the error, on the same processors: what
-// the server takes of it, from when its header was read, is reported beside it.
+// the server takes of it, from when its header was read, is reported beside it, and
+// so is what a call takes that the server answers at once at any load
+// (round_trip): admission cannot answer sooner than that.
 package pressure
 
 import (
@@ -103,6 +106,8 @@ func (l *load) extra(prefix string) []measure.Extra {
 		{Name: "refusal_ms_p50", Value: quantile(l.refusals, 0.5)},
 		{Name: "refusal_ms_p99", Value: quantile(l.refusals, 0.99)},
 		{Name: "refusal_at_server_ms_p99", Value: l.atServer.without(l.overdue).quantile(0.99)},
+		{Name: "round_trip_ms_p50", Value: quantile(l.trips, 0.5)},
+		{Name: "round_trip_ms_p99", Value: quantile(l.trips, 0.99)},
 		{Name: "accepted_ms_p50", Value: quantile(l.answers, 0.5)},
 		{Name: "accepted_ms_p99", Value: quantile(l.answers, 0.99)},
 		{Name: "batch_ms_p50", Value: l.batches.quantile(0.5)},
