@@ -74,7 +74,7 @@ type compiler struct {
 
 // About how much source makes one branch, and one rule.
 const (
-	bytesPerTest = 28
+	bytesPerTest = 36
 	bytesPerRule = 160
 )
 

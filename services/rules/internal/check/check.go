@@ -57,10 +57,11 @@ func (c *Checker) Full() bool { return len(c.faults) >= syntax.MaxFaults }
 
 // Rule checks the next rule.
 func (c *Checker) Rule(rule *syntax.Rule) *Rule {
-	if c.names[rule.Name.Name] {
+	before := len(c.names)
+	c.names[rule.Name.Name] = true
+	if len(c.names) == before {
 		c.fault(rule.Name.Span, "rule '"+rule.Name.Name+"' is defined twice", "")
 	}
-	c.names[rule.Name.Name] = true
 	return c.rule(rule)
 }
 

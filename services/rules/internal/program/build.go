@@ -18,16 +18,20 @@ const (
 	maxKeyMasks     = 128 // keys of a text that have masks of their own
 )
 
+// asksPerRule is about how many asks a rule has.
+const asksPerRule = 3
+
 // Builder makes the index of a set, rule by rule.
 type Builder struct {
 	code      *Code
 	parts     *parts
 	positions []position
 	facets    map[[2]uint64]*facetPlan
-	units     []string        // currencies of facets
-	order     []*facetPlan    // of facets, as they were met
-	lists     []int32         // of the any that the current position has asked
-	needs     map[int32]int32 // by test: how many facets must be exact to spare it, where that is not one
+	units     []string     // currencies of facets
+	order     []*facetPlan // of facets, as they were met
+	lists     []int32      // of the any that the current position has asked
+	asks      []ask        // as they came
+	spare     []int32      // tests that facets spare
 	spanned   []span
 	terms     *part // of the rule at hand
 	all       bool  // every facet is worth its price: for tests
@@ -67,32 +71,21 @@ type facetPlan struct {
 	key     facetKey
 	derived int32
 	test    test // the first that asked
-	asks    []ask
+	number  int32
+	count   int   // of asks
+	last    int32 // of them, in the builder's
+	asks    []ask // once all have come
 	gain    float64
 }
 
-// ask is what a position asks of a facet's value: what of a test does not follow
-// from the facet. There are some ten thousands of them.
+// ask is what a position asks of a facet's value. There are some ten thousands
+// of them.
 type ask struct {
-	n, m     int64
-	text     string // of opMatches: the literal
 	likely   float64
-	ref      int32
 	position int32
-	at       int32 // where in the code the test is that the facet may spare
-	op       opcode
-	how      uint8
-	edges    bool // of opMatches: what texts begin or end with, or have in them
-}
-
-// asking is what a part asks.
-func asking(p *part, likely float64, position, at int32) ask {
-	t := &p.test
-	a := ask{n: t.n, m: t.m, text: t.text, likely: likely, ref: t.ref, position: position, at: at, op: t.op, how: t.how}
-	if t.op == opMatches {
-		a.text = p.literal
-	}
-	return a
+	plan     int32
+	test     int32 // where in the code the test is
+	at       int32 // where the one is that the facet may spare; noTest: of opMatches, what texts begin or end with, or have in them
 }
 
 // span is the numbers from low to high that a position asks for.
@@ -107,7 +100,7 @@ func NewBuilder(sample *Sample, tests, rules int) *Builder {
 	code := &Code{tests: make([]test, 0, tests)}
 	return &Builder{
 		code: code, parts: newParts(code, sample), positions: make([]position, 0, rules),
-		facets: map[[2]uint64]*facetPlan{}, needs: map[int32]int32{},
+		facets: map[[2]uint64]*facetPlan{}, asks: make([]ask, 0, asksPerRule*rules),
 	}
 }
 
@@ -165,7 +158,7 @@ func (b *Builder) ask(p *part, number int32) {
 	}
 	if memo := p.test.memo; memo > 0 && b.parts.uses[memo] > 1 {
 		// The first rule with this test is not among the asks: no facet excludes it.
-		b.add(facetKey{kind: byOutcome, list: -1, outcome: memo}, p.derived, p, asking(p, p.likely, number, p.at))
+		b.add(facetKey{kind: byOutcome, list: -1, outcome: memo}, p.derived, p, ask{likely: p.likely, position: number, test: p.at, at: p.at})
 	}
 	if p.test.op == opAny {
 		b.askElements(p, number)
@@ -178,7 +171,7 @@ func (b *Builder) ask(p *part, number int32) {
 	if !ok {
 		return
 	}
-	b.add(key, derived, p, asking(p, p.likely, number, p.at))
+	b.add(key, derived, p, ask{likely: p.likely, position: number, test: p.at, at: p.at})
 }
 
 // pack makes a key that is quickly hashed.
@@ -209,9 +202,7 @@ func (b *Builder) askEdges(p *part, number int32) {
 		if len(edge.texts) > 0 && !slices.ContainsFunc(edge.texts, short) {
 			key := facetKey{kind: edge.kind, list: -1, slot: p.test.slot, outcome: -1}
 			likely := clampLikely(guesses[opPrefix] * 2 * float64(len(edge.texts)))
-			a := asking(p, likely, number, noTest)
-			a.edges = true
-			b.add(key, p.derived, p, a)
+			b.add(key, p.derived, p, ask{likely: likely, position: number, test: p.at, at: noTest})
 		}
 	}
 }
@@ -221,17 +212,32 @@ func (b *Builder) add(key facetKey, derived int32, p *part, a ask) {
 	packed := b.pack(key)
 	plan := b.facets[packed]
 	if plan == nil {
-		plan = &facetPlan{key: key, derived: derived, test: p.test}
+		plan = &facetPlan{key: key, derived: derived, test: p.test, number: int32(len(b.order))}
 		b.facets[packed] = plan
 		b.order = append(b.order, plan)
 	}
-	if n := len(plan.asks); n > 0 && plan.asks[n-1].position == a.position {
-		if a.likely < plan.asks[n-1].likely {
-			plan.asks[n-1] = a
+	a.plan = plan.number
+	if plan.count > 0 && b.asks[plan.last].position == a.position {
+		if a.likely < b.asks[plan.last].likely {
+			b.asks[plan.last] = a
 		}
 		return
 	}
-	plan.asks = append(plan.asks, a)
+	plan.count++
+	plan.last = int32(len(b.asks))
+	b.asks = append(b.asks, a)
+}
+
+// sortAsks gives the plans their asks.
+func (b *Builder) sortAsks() {
+	all := make([]ask, len(b.asks))
+	for _, plan := range b.order {
+		plan.asks, all = all[:0:plan.count], all[plan.count:]
+	}
+	for i := range b.asks {
+		plan := b.order[b.asks[i].plan]
+		plan.asks = append(plan.asks, b.asks[i])
+	}
 }
 
 // askElements asks for what `any` needs of one element, and `all` of every.
@@ -250,7 +256,7 @@ func (b *Builder) askElements(p *part, number int32) {
 		inner = p.body.parts
 	}
 	rarest := slices.MinFunc(inner, func(p, q *part) int { return byRatio(p.likely, q.likely) })
-	b.needs[p.at] = int32(len(inner)) // facets must spare all of the body
+	b.code.tests[p.at].m = int64(len(inner)) // facets must spare all of the body
 	for _, q := range inner {
 		if q.kind != partTest || q.test.depth != uint8(p.test.n) || q.test.op == opAny {
 			continue
@@ -260,15 +266,16 @@ func (b *Builder) askElements(p *part, number int32) {
 			continue
 		}
 		key.list, key.every = p.test.slot, !p.test.want
-		likely := everyLikely(q.likely, p.each)
+		var likely float64
 		switch {
 		case key.every:
+			likely = everyLikely(q.likely, p.each)
 		case q == rarest:
 			likely = someLikely(q.likely, p.each)
 		default: // of the elements that are left
 			likely = min(0.9, 1.2*q.likely)
 		}
-		b.add(key, 0, q, asking(q, clampLikely(likely), number, p.at))
+		b.add(key, 0, q, ask{likely: clampLikely(likely), position: number, test: q.at, at: p.at})
 	}
 }
 
@@ -333,7 +340,7 @@ func (b *Builder) netFacet(p *part) (key facetKey, derived int32, ok bool) {
 }
 
 // spans are the numbers that a test asks for.
-func (b *Builder) spans(all []span, t *ask, position int32) []span {
+func (b *Builder) spans(all []span, t *test, position int32) []span {
 	op, n := t.op, t.n
 	switch t.op {
 	case opInts:
@@ -387,13 +394,14 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	for i := range b.positions {
 		x.all[i>>6] |= 1 << (i & 63)
 	}
+	b.sortAsks()
 	for _, plan := range b.chosen(x.words) {
 		b.addFacet(x, plan, b.look(x, plan, places, words))
 	}
 	for i := range x.facets {
 		x.facets[i].settle(words)
 	}
-	b.spare(x)
+	b.bypass(x)
 	b.finish(x, extra)
 	for i := range x.facets {
 		x.facets[i].shape()

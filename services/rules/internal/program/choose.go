@@ -140,7 +140,7 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 		spans := b.spanned[:0]
 		for i := range plan.asks {
 			a := &plan.asks[i]
-			spans = b.spans(spans, a, places[a.position])
+			spans = b.spans(spans, &b.code.tests[a.test], places[a.position])
 		}
 		b.spanned = spans
 		c, exact := newCells(spans, made.base, words)
@@ -170,11 +170,17 @@ func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 	for i := range plan.asks {
 		a := &plan.asks[i]
 		place := places[a.position]
-		if !a.edges {
-			g.add(a.text, place)
+		t := &b.code.tests[a.test]
+		if t.op != opMatches {
+			g.add(t.text, place)
 			continue
 		}
-		for _, piece := range b.code.regexes[a.ref].Pieces() {
+		regex := b.code.regexes[t.ref]
+		if a.at != noTest {
+			g.add(regex.Literal(), place)
+			continue
+		}
+		for _, piece := range regex.Pieces() {
 			g.add(piece, place)
 		}
 	}
@@ -184,7 +190,7 @@ func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
 	k := &keyed{}
 	for i := range plan.asks {
-		t, place := &plan.asks[i], places[plan.asks[i].position]
+		t, place := &b.code.tests[plan.asks[i].test], places[plan.asks[i].position]
 		if t.op != opTexts {
 			k.add(t.text, place)
 			continue
@@ -202,12 +208,13 @@ func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, wor
 	k := &affixed{suffix: plan.key.kind == bySuffix}
 	for i := range plan.asks {
 		a := &plan.asks[i]
-		if !a.edges {
-			k.add(a.text, places[a.position])
+		t := &b.code.tests[a.test]
+		if a.at != noTest {
+			k.add(t.text, places[a.position])
 			b.spared(a)
 			continue
 		}
-		regex := b.code.regexes[a.ref]
+		regex := b.code.regexes[t.ref]
 		texts := regex.Heads()
 		if k.suffix {
 			texts = regex.Tails()

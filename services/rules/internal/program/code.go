@@ -59,7 +59,7 @@ type test struct {
 	yes, no int32
 	ref     int32 // of opcodes with a table; the body of opAny
 	memo    int32 // where a slow test's outcome is remembered for the event, 0: nowhere
-	n, m    int64
+	n, m    int64 // m of opAny: while an index is built, how many of its facets must be exact to spare it
 	text    string
 }
 

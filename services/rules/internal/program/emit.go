@@ -82,17 +82,19 @@ func (b *Builder) spared(a *ask) {
 	if a.at == noTest {
 		return
 	}
-	need, several := b.needs[a.at]
-	if need--; several && need > 0 {
-		b.needs[a.at] = need
+	if t := &b.code.tests[a.at]; t.op == opAny && t.m > 1 {
+		t.m--
 		return
 	}
-	b.code.tests[a.at].op = opSpared
+	b.spare = append(b.spare, a.at)
 }
 
-// spare takes the tests that facets spare out of all ways through the code.
-func (b *Builder) spare(x *Index) {
+// bypass takes the tests that facets spare out of all ways through the code.
+func (b *Builder) bypass(x *Index) {
 	tests := b.code.tests
+	for _, at := range b.spare {
+		tests[at].op = opSpared
+	}
 	skip := func(at int32) int32 {
 		for at >= 0 {
 			t := &tests[at]

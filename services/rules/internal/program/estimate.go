@@ -110,6 +110,7 @@ type column struct {
 	numbers map[string][]int64 // by currency, "" where there is none
 	texts   []string
 	counts  map[string]int
+	known   textMap // the same, for looking up
 }
 
 // How much is looked at.
@@ -188,6 +189,9 @@ func (c *column) sort() {
 		c.texts = append(c.texts, text)
 	}
 	slices.Sort(c.texts)
+	for _, text := range c.texts {
+		c.known.put(text, int32(c.counts[text]))
+	}
 }
 
 // column is what the sample has of a field, or nil.
@@ -273,9 +277,9 @@ func (c *column) likely(code *Code, t *test, guess float64) float64 {
 	case opMoney:
 		passed = count(c.numbers[t.text], intOps[t.how], t.n, 0)
 	case opTextEq:
-		passed = c.counts[t.text]
+		passed = int(c.known.get(t.text))
 	case opTextNe:
-		passed = c.present - c.counts[t.text]
+		passed = c.present - int(c.known.get(t.text))
 	case opPrefix:
 		passed = c.wanted(t, c.withPrefix(t.text))
 	case opPresent:
@@ -290,7 +294,7 @@ func (c *column) likely(code *Code, t *test, guess float64) float64 {
 		passed = c.wanted(t, passed)
 	case opTexts:
 		for _, v := range code.texts[t.ref].members {
-			passed += c.counts[v]
+			passed += int(c.known.get(v))
 		}
 		passed = c.wanted(t, passed)
 	default:
@@ -316,27 +320,45 @@ func (c *column) withPrefix(prefix string) int {
 
 // count is how many of ascending values pass a test.
 func count(values []int64, op opcode, n, m int64) int {
-	below, _ := slices.BinarySearch(values, n)
-	upTo := len(values)
-	if n < math.MaxInt64 {
-		upTo, _ = slices.BinarySearch(values, n+1)
-	}
 	switch op {
 	case opIntNe:
-		return len(values) - (upTo - below)
+		return len(values) - (upTo(values, n) - below(values, n))
 	case opIntLt:
-		return below
+		return below(values, n)
 	case opIntLe:
-		return upTo
+		return upTo(values, n)
 	case opIntGt:
-		return len(values) - upTo
+		return len(values) - upTo(values, n)
 	case opIntGe:
-		return len(values) - below
+		return len(values) - below(values, n)
 	case opIntIn:
-		return max(count(values, opIntLe, m, 0)-below, 0)
+		return max(upTo(values, m)-below(values, n), 0)
 	default:
-		return upTo - below
+		return upTo(values, n) - below(values, n)
 	}
+}
+
+// below is how many of ascending values are less than n.
+func below(values []int64, n int64) int {
+	from, length := 0, len(values)
+	for length > 0 { // without branches that could not be predicted
+		half := (length + 1) / 2
+		step := 0
+		if values[from+half-1] < n {
+			step = half
+		}
+		from += step
+		length -= half
+	}
+	return from
+}
+
+// upTo is how many of ascending values are not more than n.
+func upTo(values []int64, n int64) int {
+	if n == math.MaxInt64 {
+		return len(values)
+	}
+	return below(values, n+1)
 }
 
 // floatOrder maps a float's bits to a number of the same order; -0 is 0.

@@ -73,19 +73,48 @@ func newCells(spans []span, base []uint64, words *slab[uint64]) (c *cells, exact
 	}
 	n := len(base)
 	c = &cells{locator: newLocator(ends), masks: words.cut(n * len(ends)), words: n, single: true}
-	for i := range ends {
-		copy(c.masks[i*n:], base)
-	}
 	for i, s := range spans {
 		c.single = c.single && (i == 0 || spans[i-1].position != s.position)
 		c.above, c.below = c.above || s.low > minInt, c.below || s.high < maxInt
-		first, last := c.find(s.low), c.find(s.high)
-		word, bit := s.position>>6, uint64(1)<<(s.position&63)
-		for i := first; i <= last; i++ {
-			c.masks[i*n+int(word)] |= bit
-		}
+	}
+	if c.single {
+		c.fillSingle(spans, base)
+	} else {
+		c.fill(spans, base)
 	}
 	return c, exact
+}
+
+func (c *cells) fill(spans []span, base []uint64) {
+	for i := range c.ends {
+		copy(c.masks[i*c.words:], base)
+	}
+	for _, s := range spans {
+		word, bit := int(s.position>>6), uint64(1)<<(s.position&63)
+		for i, last := c.find(s.low), c.find(s.high); i <= last; i++ {
+			c.masks[i*c.words+word] |= bit
+		}
+	}
+}
+
+// fillSingle is fill where no position has two spans: it notes where they begin
+// and end, and then what is so in each cell.
+func (c *cells) fillSingle(spans []span, base []uint64) {
+	n := c.words
+	copy(c.masks, base) // in which none of these positions is
+	for _, s := range spans {
+		word, bit := int(s.position>>6), uint64(1)<<(s.position&63)
+		c.masks[c.find(s.low)*n+word] ^= bit
+		if behind := c.find(s.high) + 1; behind < len(c.ends) {
+			c.masks[behind*n+word] ^= bit
+		}
+	}
+	for i := 1; i < len(c.ends); i++ {
+		before, mask := c.masks[(i-1)*n:i*n], c.masks[i*n:(i+1)*n]
+		for w := range mask {
+			mask[w] ^= before[w]
+		}
+	}
 }
 
 // keyed masks a text by looking it up.

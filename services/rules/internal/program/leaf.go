@@ -178,9 +178,11 @@ func (b *parts) quantifier(n *check.Node, negate bool) *part {
 	p := b.single(t)
 	p.body = body
 	p.each = each
-	p.estimate = estimate{everyLikely(body.likely, each), 10 + each*(5+body.cost)}
+	p.cost = 10 + each*(5+body.cost)
 	if t.want {
 		p.likely = someLikely(body.likely, each)
+	} else {
+		p.likely = everyLikely(body.likely, each)
 	}
 	return p
 }

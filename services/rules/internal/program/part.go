@@ -1,7 +1,6 @@
 package program
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -55,10 +54,11 @@ type parts struct {
 	sample   *Sample
 	columns  []columns                      // by list + 1, then by slot
 	elements [check.MaxNesting + 1]elements // by depth
-	derived  map[string]int32
-	memos    map[string]int32
+	derived  keyTable
+	memos    keyTable
 	uses     []int32 // by memo
-	refs     map[any]int32
+	lists    map[*list.Ref]int32
+	regexes  map[string]int32
 	buffer   []byte
 	made     arena.Pool[part]
 	chains   arena.Pool[*part]
@@ -67,8 +67,7 @@ type parts struct {
 
 func newParts(code *Code, sample *Sample) *parts {
 	return &parts{
-		code: code, sample: sample, derived: map[string]int32{},
-		memos: map[string]int32{}, uses: []int32{0}, refs: map[any]int32{}, fixed: NewFrame(0),
+		code: code, sample: sample, uses: []int32{0}, lists: map[*list.Ref]int32{}, regexes: map[string]int32{}, fixed: NewFrame(0),
 	}
 }
 
@@ -234,22 +233,24 @@ func byRatio(a, b float64) int {
 	return 0
 }
 
-// ref numbers what tests refer to; equal things share a number.
-func (b *parts) ref(thing any, add func() int) int32 {
-	if number, ok := b.refs[thing]; ok {
-		return number
+// listRef numbers lists; equal ones share a number.
+func (b *parts) listRef(l *list.Ref) int32 {
+	number, ok := b.lists[l]
+	if !ok {
+		number = int32(len(b.code.lists))
+		b.code.lists, b.lists[l] = append(b.code.lists, l), number
 	}
-	number := int32(add())
-	b.refs[thing] = number
 	return number
 }
 
-func (b *parts) listRef(l *list.Ref) int32 {
-	return b.ref(l, func() int { b.code.lists = append(b.code.lists, l); return len(b.code.lists) - 1 })
-}
-
+// regexRef numbers patterns; equal ones share a number.
 func (b *parts) regexRef(r *pattern.Pattern) int32 {
-	return b.ref(r.String(), func() int { b.code.regexes = append(b.code.regexes, r); return len(b.code.regexes) - 1 })
+	number, ok := b.regexes[r.String()]
+	if !ok {
+		number = int32(len(b.code.regexes))
+		b.code.regexes, b.regexes[r.String()] = append(b.code.regexes, r), number
+	}
+	return number
 }
 
 // memo numbers the outcome of a slow test of the fact, so that it is found
@@ -262,14 +263,13 @@ func (b *parts) memo(n *check.Node, negate bool) int32 {
 	if negate {
 		key = append(key, '!')
 	}
-	number, known := b.memos[string(key)]
-	if !known {
-		number = int32(len(b.uses))
-		b.memos[string(key)] = number
+	number := b.memos.at(key)
+	if *number == 0 {
+		*number = int32(len(b.uses))
 		b.uses = append(b.uses, 0)
 	}
-	b.uses[number]++
-	return number
+	b.uses[*number]++
+	return *number
 }
 
 // derive returns 1 + the number of the derived value that a node is, and its
@@ -279,26 +279,27 @@ func (b *parts) derive(n *check.Node) (number int32, slot int, ok bool) {
 	if !ok {
 		return 0, 0, false
 	}
-	if known, found := b.derived[string(key)]; found {
-		return known, b.code.derived[known-1].slot, true
+	known := b.derived.at(key)
+	if *known == 0 {
+		*known = b.derivation(derivation{make: derive(n), pair: pairOf(n)})
 	}
-	number = b.derivation(string(key), derivation{make: derive(n), pair: pairOf(n)})
-	return number, b.code.derived[number-1].slot, true
+	return *known, b.code.derived[*known-1].slot, true
 }
 
-func (b *parts) derivation(key string, d derivation) int32 {
+func (b *parts) derivation(d derivation) int32 {
 	d.slot = -1 - len(b.code.derived)
 	b.code.derived = append(b.code.derived, d)
-	number := int32(len(b.code.derived))
-	b.derived[key] = number
-	return number
+	return int32(len(b.code.derived))
 }
 
 // netNumber returns 1 + the number of the derived number of an address field.
 func (b *parts) netNumber(number, slot int, v4 bool) int32 {
-	key := fmt.Sprintf("net %d %t", slot, v4)
-	if known, ok := b.derived[key]; ok {
-		return known
+	b.buffer = append(b.buffer[:0], 0) // no operation
+	b.number(int64(slot))
+	b.number(flagValue(v4))
+	known := b.derived.at(b.buffer)
+	if *known == 0 {
+		*known = b.derivation(derivation{make: deriveNet(number, slot, v4)})
 	}
-	return b.derivation(key, derivation{make: deriveNet(number, slot, v4)})
+	return *known
 }

@@ -46,6 +46,7 @@ type textSet struct {
 // newTextSet takes members in order, each once.
 func newTextSet(members []string) textSet {
 	s := textSet{members: members}
+	s.lookup.reserve(len(members))
 	for i, v := range s.members {
 		s.lookup.put(v, int32(i+1))
 	}

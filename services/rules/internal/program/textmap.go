@@ -1,5 +1,7 @@
 package program
 
+import "math/bits"
+
 // textMap finds small numbers by text. It is built once and then only read.
 // The ends of a text, eight bytes each, and its length are all there is to one
 // of up to sixteen bytes; only longer ones are compared as they are.
@@ -79,6 +81,11 @@ func (m *textMap) put(key string, value int32) {
 	if m.texts != nil {
 		m.texts[at] = key
 	}
+}
+
+// reserve makes room for so many keys, before the first one.
+func (m *textMap) reserve(keys int) {
+	m.slots = make([]textSlot, max(8, 1<<bits.Len(uint(2*keys-1))))
 }
 
 func (m *textMap) grow() {
