@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/kit/lifecycle"
+	"github.com/backlot-video/backlot/kit/testport"
 )
 
 // replaceablePart can be replaced.
@@ -70,12 +71,7 @@ func greeter(name, address string, ready chan<- error) *part {
 }
 
 func TestASuccessorTakesOverWhileConnectionsGoOn(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	_ = free.Close()
+	address := testport.Address(t)
 	dir, err := os.MkdirTemp("", "successor") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)

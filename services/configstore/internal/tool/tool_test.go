@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
+	"github.com/backlot-video/backlot/kit/testport"
 	"github.com/backlot-video/backlot/kit/tool"
 	"github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1/configstorev1connect"
 	storefrontv1 "github.com/backlot-video/backlot/proto/gen/backlot/storefront/v1"
@@ -52,15 +52,8 @@ func house(t *testing.T) (e *engine.Engine, run func(args ...string) (code int, 
 	if err := os.WriteFile(filepath.Join(dir, "storefront", "operator.key"), []byte("key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	e, err = engine.Start(t.Context(), engine.Config{
+	address := testport.Address(t)
+	e, err := engine.Start(t.Context(), engine.Config{
 		DataDir: filepath.Join(t.TempDir(), "etcd"), NoSync: true, Cluster: engine.Cluster{Name: "a", PeerListen: address},
 	})
 	if err != nil {
