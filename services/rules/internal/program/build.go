@@ -99,7 +99,7 @@ type span struct {
 func NewBuilder(sample *Sample, tests, rules int) *Builder {
 	code := &Code{tests: make([]test, 0, tests)}
 	return &Builder{
-		code: code, parts: newParts(code, sample), positions: make([]position, 0, rules),
+		code: code, parts: newParts(code, sample, rules), positions: make([]position, 0, rules),
 		facets: map[[2]uint64]*facetPlan{}, asks: make([]ask, 0, asksPerRule*rules),
 	}
 }

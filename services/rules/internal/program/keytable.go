@@ -3,6 +3,7 @@ package program
 import (
 	"bytes"
 	"hash/maphash"
+	"math/bits"
 )
 
 // keyTable numbers keys of bytes, some ten thousands of which are met while a
@@ -17,6 +18,12 @@ type keySlot struct {
 	hash       uint32
 	value      int32 // 0: free
 	begin, end uint32
+}
+
+// newKeyTable returns a table with room for about so many keys of a condition.
+func newKeyTable(keys int) keyTable {
+	const keyBytes = 40
+	return keyTable{slots: make([]keySlot, 64<<bits.Len(uint(keys/32))), text: make([]byte, 0, keyBytes*keys)}
 }
 
 var keySeed = maphash.MakeSeed()

@@ -65,9 +65,10 @@ type parts struct {
 	fixed    *Frame // where constants are folded
 }
 
-func newParts(code *Code, sample *Sample) *parts {
+// newParts is for about so many rules.
+func newParts(code *Code, sample *Sample, rules int) *parts {
 	return &parts{
-		code: code, sample: sample, uses: []int32{0}, lists: map[*list.Ref]int32{}, regexes: map[string]int32{}, fixed: NewFrame(0),
+		code: code, sample: sample, memos: newKeyTable(rules / 2), uses: []int32{0}, lists: map[*list.Ref]int32{}, regexes: map[string]int32{}, fixed: NewFrame(0),
 	}
 }
 

@@ -127,9 +127,13 @@ func (l *lexer) fail(start, end int, message, help string) token {
 // identEnd returns the end of the identifier that begins at start, or start.
 func (l *lexer) identEnd(start int) int {
 	i := start
+	if i < len(l.src) && classes[l.src[i]]&letterClass != 0 {
+		for i++; i < len(l.src) && classes[l.src[i]]&identClass != 0; i++ {
+		}
+	}
 	for i < len(l.src) {
 		c := l.src[i]
-		if classes[c]&identClass != 0 && (i > start || classes[c]&letterClass != 0) {
+		if classes[c]&identClass != 0 && i > start {
 			i++
 			continue
 		}

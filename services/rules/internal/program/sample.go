@@ -1,0 +1,239 @@
+package program
+
+import (
+	"math"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/backlot-video/backlot/services/rules/fact"
+)
+
+// Sample has the values that recent facts had, by field, and those of the
+// elements of lists. It is immutable.
+type Sample struct {
+	facts   int
+	columns map[string]*column
+	each    map[string]float64 // how many elements a list has, by its path
+}
+
+// column has the values of one field in a sample. Only those of its kind are
+// filled: numbers ascending, texts ascending with their shares.
+type column struct {
+	facts   int // how many facts or elements, with those without the field
+	present int
+	plain   []int64            // numbers without currency
+	amounts map[string][]int64 // by currency
+	texts   []string
+	known   textMap // 1 + index in counts
+	counts  []int
+}
+
+// How much is looked at.
+const (
+	maxSample         = 1024
+	maxSampleElements = 16 // of a list of one fact
+)
+
+// NewSample takes the values of facts given as wire bytes; those that do not
+// fit the schema are passed over.
+func NewSample(schema *fact.Schema, facts [][]byte) *Sample {
+	if len(facts) == 0 {
+		return nil
+	}
+	layout := fact.NewLayout(schema)
+	slots := layout.Leaves()
+	layout.Seal()
+	s := &Sample{columns: make(map[string]*column, len(slots)), each: map[string]float64{}}
+	columns := make([]*column, 0, len(slots))
+	for _, leaf := range slots {
+		c := &column{}
+		columns, s.columns[leaf.Path] = append(columns, c), c
+	}
+	var record fact.Record
+	for _, data := range facts[:min(len(facts), maxSample)] {
+		if layout.Decode(data, &record) != nil {
+			continue
+		}
+		s.facts++
+		for i := range slots {
+			columns[i].addAll(&slots[i], record.Slots)
+		}
+	}
+	for i, leaf := range slots {
+		c := columns[i]
+		if list, _, within := strings.Cut(leaf.Path, fact.Elements("", "")); within && s.facts > 0 {
+			s.each[list] = float64(c.facts) / float64(s.facts)
+		}
+		c.sort()
+	}
+	return s
+}
+
+// addAll adds what a fact has of a field.
+func (c *column) addAll(leaf *fact.Leaf, slots []fact.Slot) {
+	if leaf.List < 0 {
+		c.add(leaf.Kind, &slots[leaf.Slot])
+		return
+	}
+	for at, n := slots[leaf.List].First(), 0; at != 0 && n < maxSampleElements; at, n = int(slots[at].N), n+1 {
+		c.add(leaf.Kind, &slots[at+1+leaf.Slot])
+	}
+}
+
+func (c *column) add(kind fact.Kind, s *fact.Slot) {
+	c.facts++
+	if !s.OK {
+		return
+	}
+	c.present++
+	switch kind {
+	case fact.String:
+		c.addText(s.S)
+	case fact.Float:
+		c.plain = append(c.plain, floatOrder(s.N))
+	case fact.Money:
+		if c.amounts == nil {
+			c.amounts = map[string][]int64{}
+		}
+		if known, ok := c.amounts[s.S]; ok {
+			c.amounts[s.S] = append(known, s.N)
+		} else {
+			c.amounts[strings.Clone(s.S)] = []int64{s.N}
+		}
+	default:
+		c.plain = append(c.plain, s.N)
+	}
+}
+
+func (c *column) addText(text string) {
+	if at := c.known.get(text); at > 0 {
+		c.counts[at-1]++
+		return
+	}
+	text = strings.Clone(text)
+	c.counts, c.texts = append(c.counts, 1), append(c.texts, text)
+	c.known.put(text, int32(len(c.counts)))
+}
+
+// count is how many have a text.
+func (c *column) count(text string) int {
+	if at := c.known.get(text); at > 0 {
+		return c.counts[at-1]
+	}
+	return 0
+}
+
+func (c *column) sort() {
+	slices.Sort(c.plain)
+	for _, values := range c.amounts {
+		slices.Sort(values)
+	}
+	slices.Sort(c.texts)
+}
+
+// likely is the share of the sample that a test lets through, or the guess.
+func (c *column) likely(code *Code, t *test, guess float64) float64 {
+	var passed int
+	switch t.op {
+	case opFlag, opIntEq, opIntNe, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn:
+		passed = count(c.plain, t.op, t.n, t.m)
+	case opFloat:
+		passed = count(c.plain, intOps[t.how], floatOrder(t.m), 0)
+	case opMoney:
+		passed = count(c.amounts[t.text], intOps[t.how], t.n, 0)
+	case opTextEq:
+		passed = c.count(t.text)
+	case opTextNe:
+		passed = c.present - c.count(t.text)
+	case opPrefix:
+		passed = c.wanted(t, c.withPrefix(t.text))
+	case opPresent:
+		passed = c.present
+		if !t.want {
+			passed = c.facts - c.present
+		}
+	case opInts:
+		for _, v := range code.ints[t.ref].few {
+			passed += count(c.plain, opIntEq, v, 0)
+		}
+		passed = c.wanted(t, passed)
+	case opTexts:
+		for _, v := range code.texts[t.ref].members {
+			passed += c.count(v)
+		}
+		passed = c.wanted(t, passed)
+	default:
+		return guess * float64(c.present+1) / float64(c.facts+1)
+	}
+	return (float64(passed) + 0.3) / float64(c.facts+1)
+}
+
+func (c *column) wanted(t *test, passed int) int {
+	if t.want {
+		return passed
+	}
+	return c.present - passed
+}
+
+func (c *column) withPrefix(prefix string) int {
+	passed := 0
+	for i := sort.SearchStrings(c.texts, prefix); i < len(c.texts) && strings.HasPrefix(c.texts[i], prefix); i++ {
+		passed += c.count(c.texts[i])
+	}
+	return passed
+}
+
+// count is how many of ascending values pass a test.
+func count(values []int64, op opcode, n, m int64) int {
+	switch op {
+	case opIntNe:
+		return len(values) - (upTo(values, n) - below(values, n))
+	case opIntLt:
+		return below(values, n)
+	case opIntLe:
+		return upTo(values, n)
+	case opIntGt:
+		return len(values) - upTo(values, n)
+	case opIntGe:
+		return len(values) - below(values, n)
+	case opIntIn:
+		return max(upTo(values, m)-below(values, n), 0)
+	default:
+		return upTo(values, n) - below(values, n)
+	}
+}
+
+// below is how many of ascending values are less than n.
+func below(values []int64, n int64) int {
+	from, length := 0, len(values)
+	for length > 0 { // without branches that could not be predicted
+		half := (length + 1) / 2
+		step := 0
+		if values[from+half-1] < n {
+			step = half
+		}
+		from += step
+		length -= half
+	}
+	return from
+}
+
+// upTo is how many of ascending values are not more than n.
+func upTo(values []int64, n int64) int {
+	if n == math.MaxInt64 {
+		return len(values)
+	}
+	return below(values, n+1)
+}
+
+// floatOrder maps a float's bits to a number of the same order; -0 is 0.
+func floatOrder(bits int64) int64 {
+	if bits == math.MinInt64 {
+		return 0
+	}
+	if bits < 0 {
+		return math.MinInt64 - bits
+	}
+	return bits
+}
