@@ -54,7 +54,7 @@ type Stdio struct {
 	Out, Err io.Writer
 	Environ  []string
 	Program  string // as it was called: "backlot settlement"
-	About    string // what the tool is for, one line without a full stop
+	About    string // what the tool is for, and what it does without a verb: one line without a full stop
 }
 
 // Process runs a tool in this process, if args begin with a verb, until it ends
@@ -133,7 +133,7 @@ func writeUsage(w io.Writer, verbs []Verb, std *Stdio) {
 		width = max(width, len(verb.Name))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s VERB %s; without a verb it runs the service.\n\n", std.Program, std.About)
+	fmt.Fprintf(&b, "%s VERB %s.\n\n", std.Program, std.About)
 	for _, verb := range verbs {
 		fmt.Fprintf(&b, "  %-*s  %s\n", width, verb.Name, verb.About)
 	}

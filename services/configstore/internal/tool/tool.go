@@ -26,7 +26,7 @@ import (
 )
 
 // About says what the tool is for.
-const About = "looks after the members that keep the configuration"
+const About = "looks after the members that keep the configuration; without a verb it runs the service"
 
 // Verbs are configstore's, in the order in which the help lists them.
 func Verbs() []tool.Verb {

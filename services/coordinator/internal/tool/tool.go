@@ -14,7 +14,7 @@ import (
 )
 
 // About says what the tool is for.
-const About = "looks after the global transactions of a running Backlot"
+const About = "looks after the global transactions of a running Backlot; without a verb it runs the service"
 
 // Verbs are coordinator's, in the order in which the help lists them.
 func Verbs() []tool.Verb {

@@ -25,7 +25,7 @@ import (
 )
 
 // About says what the tool is for.
-const About = "looks after the books of a running Backlot"
+const About = "looks after the books of a running Backlot; without a verb it runs the service"
 
 // Verbs are settlement's, in the order in which the help lists them.
 func Verbs() []tool.Verb {
