@@ -58,6 +58,9 @@ type call struct {
 	metadata
 	transport string
 	raw       []byte // of a request that is not decoded yet
+	// verified is who the principal says, where known.
+	verified identity.Principal
+	known    bool
 
 	// res is what a client's call fills, policy what bounds it.
 	res    proto.Message

@@ -82,5 +82,5 @@ func (g *connectGate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = g.writer.Write(w, r, method.refuse(ctx, err))    // who does not read it has hung up
 		return
 	}
-	g.next.ServeHTTP(w, r)
+	g.next.ServeHTTP(w, r.WithContext(withCall(r.Context(), incoming))) // the principal is verified once
 }

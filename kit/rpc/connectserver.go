@@ -35,6 +35,9 @@ func (i connectInterceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc 
 		bound := i.server.method(req.Spec().Procedure)
 		var response connect.AnyResponse
 		incoming := &call{metadata: metadataOf(req.Header()), transport: transportConnect}
+		if gate := callFrom(ctx); gate != nil && gate.principal == incoming.principal {
+			incoming.verified, incoming.known = gate.verified, gate.known
+		}
 		incoming.next = func(ctx context.Context, _ proto.Message) (proto.Message, error) {
 			var err error
 			if response, err = next(ctx, req); err != nil {

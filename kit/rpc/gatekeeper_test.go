@@ -57,6 +57,41 @@ func TestAGatekeeperIsAskedBeforeTheMessageIsRead(t *testing.T) {
 	}
 }
 
+// countedKeys counts what it verifies.
+type countedKeys struct {
+	*identity.Keys
+	verified atomic.Int64
+}
+
+func (k *countedKeys) Verify(token string) (identity.Principal, error) {
+	k.verified.Add(1)
+	return k.Keys.Verify(token)
+}
+
+// The gate before a message and the chain behind it ask once whose call it is.
+func TestAPrincipalIsVerifiedOnceForACall(t *testing.T) {
+	keys := &countedKeys{Keys: testKeys(t, nil)}
+	b := &bench{name: "connect", shop: new(shop)}
+	b.server = NewServer(ServerConfig{Service: "shop", Registerer: prometheus.NewRegistry(), Verifier: keys})
+	var asked atomic.Int64
+	b.server.Handle(shopDesc, gatedShop{b.shop, func(ctx context.Context, _ *rpcdesc.Method, _ int) error {
+		if caller, _ := identity.From(ctx); caller.ID != "tester" {
+			t.Errorf("%+v called", caller)
+		}
+		asked.Add(1)
+		return nil
+	}})
+	b.client = ClientConfig{Service: "tester", Signer: keys.Keys, Registerer: prometheus.NewRegistry()}
+	b.reach(connectOverTCP(t, b))
+	conn := b.conn(t, nil)
+	for range 2 {
+		_, _ = publish(t.Context(), conn, new(storefrontv1.PublishVideoRequest)) // not valid, which is found out behind both
+	}
+	if asked.Load() != 4 || keys.verified.Load() != 2 {
+		t.Errorf("asked %d times, verified %d, want 4 and 2", asked.Load(), keys.verified.Load())
+	}
+}
+
 // The answer does not wait for a message that never comes, and says when to try
 // again.
 func TestAConnectCallIsRefusedByItsHeaders(t *testing.T) {

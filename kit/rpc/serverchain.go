@@ -98,11 +98,15 @@ func (s *Server) deadlined(next Handler) Handler {
 
 func (s *Server) authenticated(next Handler) Handler {
 	return func(ctx context.Context, method *rpcdesc.Method, req proto.Message) (proto.Message, error) {
-		principal, err := s.verify(callFrom(ctx).principal)
-		if err != nil {
-			return nil, connect.NewError(connect.CodeUnauthenticated, err)
+		incoming := callFrom(ctx)
+		if !incoming.known {
+			principal, err := s.verify(incoming.principal)
+			if err != nil {
+				return nil, connect.NewError(connect.CodeUnauthenticated, err)
+			}
+			incoming.verified, incoming.known = principal, true
 		}
-		return next(identity.With(ctx, principal), method, req)
+		return next(identity.With(ctx, incoming.verified), method, req)
 	}
 }
 
