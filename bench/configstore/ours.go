@@ -18,6 +18,7 @@ import (
 	"github.com/backlot-video/backlot/kit/rpc"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
+	"github.com/backlot-video/backlot/proto/rpcdesc"
 )
 
 // members are those of a configstore.
@@ -77,6 +78,15 @@ func startMembers(r *rig, n int) (*members, error) {
 // client calls over Kitex, or over Connect, as services of the house and tools
 // do.
 func (m *members) client(kitex bool, connections int) configstorev1.ConfigServiceServer {
+	return configclient.New(m.conn(kitex, connections), nil)
+}
+
+// plain calls over Kitex, once for each request.
+func (m *members) plain(connections int) configstorev1.ConfigServiceServer {
+	return configstorev1.NewConfigServiceClient(m.conn(true, connections))
+}
+
+func (m *members) conn(kitex bool, connections int) rpcdesc.Conn {
 	endpoints := make([]rpc.Endpoint, len(m.endpoints))
 	for n, e := range m.endpoints {
 		if endpoints[n] = e; !kitex {
@@ -87,7 +97,7 @@ func (m *members) client(kitex bool, connections int) configstorev1.ConfigServic
 		Service: "bench", Signer: m.keys, Resolver: rpc.Static(map[string][]rpc.Endpoint{"configstore": endpoints}), MaxIdleConns: connections,
 	})
 	m.dialers = append(m.dialers, dialer)
-	return configclient.New(dialer.Conn("configstore"), nil)
+	return dialer.Conn("configstore")
 }
 
 func (m *members) close() error {

@@ -45,10 +45,8 @@ func read(report *measure.Report) (err error) {
 			return err
 		}
 	}
-	mine := &contender{servers: ours.servers, op: func(ctx context.Context, _, n int) error {
-		_, err := client.Get(ctx, &configstorev1.GetRequest{Key: &configstorev1.Key{Kind: kind, Name: objectName(0, n)}})
-		return err
-	}}
+	mine := &contender{servers: ours.servers, op: get(client)}
+	alone := &contender{servers: ours.servers, op: get(ours.plain(readers))}
 	etcd := &contender{servers: peer.servers, op: func(ctx context.Context, client, n int) error {
 		answer, err := peer.client(client).Get(ctx, key(objectName(0, n)))
 		if err == nil && len(answer.Kvs) != 1 {
@@ -57,16 +55,23 @@ func read(report *measure.Report) (err error) {
 		return err
 	}}
 	for range rounds {
-		for _, c := range []*contender{mine, etcd} {
+		for _, c := range []*contender{mine, etcd, alone} {
 			if err := c.load(readers, turn); err != nil {
 				return err
 			}
 		}
 	}
-	return reportRead(report, r, ours, mine.best, etcd.best)
+	return reportRead(report, r, ours, mine.best, alone.best, etcd.best)
 }
 
-func reportRead(report *measure.Report, r *rig, ours *members, mine, etcd sample) error {
+func get(client configstorev1.ConfigServiceServer) func(ctx context.Context, client, n int) error {
+	return func(ctx context.Context, _, n int) error {
+		_, err := client.Get(ctx, &configstorev1.GetRequest{Key: &configstorev1.Key{Kind: kind, Name: objectName(0, n)}})
+		return err
+	}
+}
+
+func reportRead(report *measure.Report, r *rig, ours *members, mine, alone, etcd sample) error {
 	out, err := exec.CommandContext(context.Background(), filepath.Join(r.dir, "fanout"), "-reads", filepath.Join(r.dir, "reads")).Output()
 	if err != nil {
 		return fmt.Errorf("fanout: %w", err)
@@ -84,6 +89,10 @@ func reportRead(report *measure.Report, r *rig, ours *members, mine, etcd sample
 		Extra: []measure.Extra{
 			{Name: "per_second", Value: mine.perSecond},
 			{Name: "peer_per_second", Value: etcd.perSecond},
+			{Name: "p50_ms", Value: milliseconds(mine.p50)},
+			{Name: "peer_p50_ms", Value: milliseconds(etcd.p50)},
+			{Name: "alone_us", Value: microseconds(alone.cpu)},
+			{Name: "alone_ratio", Value: float64(etcd.cpu) / float64(alone.cpu)},
 			{Name: "in_process_us", Value: inside.CPU},
 			{Name: "in_process_ratio", Value: microseconds(etcd.cpu) / inside.CPU},
 			{Name: "informer_ns", Value: float64(local)},

@@ -1,18 +1,21 @@
-// Package configclient writes to the configstore for many callers at once.
+// Package configclient writes to the configstore, and reads single objects of
+// it, for many callers at once.
 //
 //	configclient.go  Client: Apply
-//	queue.go         which releases go together, and when
+//	read.go          Get
+//	queue.go         what goes together, and when
 //	metrics.go       what is counted
 //
 // A call costs a member of the configstore, and the client, more than a
-// release does. A release goes alone and at once while there is nothing else
-// to write; those that come while others are on their way share the next
-// call. Each is a release of its own all the same, with its own outcome, error
-// and deadline: the callers notice nothing.
+// release or a read does. A release goes alone and at once while there is
+// nothing else to write; those that come while others are on their way share
+// the next call. Each is a release of its own all the same, with its own
+// outcome, error and deadline: the callers notice nothing. So do reads, each of
+// which sees what was written before it.
 //
-// It caches nothing, reads nothing and repeats nothing: that is what
-// kit/informer and kit/rpc do. It starts a goroutine for each call that
-// releases share, which ends with the call. Safe for concurrent use.
+// It caches nothing and repeats nothing: that is what kit/informer and kit/rpc
+// do. It starts a goroutine for each call that is shared, which ends with the
+// call. Safe for concurrent use.
 package configclient
 
 import (
@@ -33,21 +36,22 @@ import (
 	"github.com/backlot-video/backlot/proto/rpcdesc"
 )
 
-// Client is a ConfigServiceClient whose Apply shares calls.
+// Client is a ConfigServiceClient whose Apply and Get share calls.
 type Client struct {
 	configstorev1.ConfigServiceClient
 
-	queue queue
+	queue queue // of releases
+	reads queue
 }
 
 // New returns a client over a Conn to the configstore. Its metrics are kept
 // but not exposed where registerer is nil; clients may share one.
 func New(conn rpcdesc.Conn, registerer prometheus.Registerer) *Client {
+	batches := configstorev1.NewBatchServiceClient(conn)
 	return &Client{
 		ConfigServiceClient: configstorev1.NewConfigServiceClient(conn),
-		queue: queue{
-			send: newSender(configstorev1.NewBatchServiceClient(conn)), late: slowAfter, metrics: newMetrics(registerer),
-		},
+		queue:               queue{send: newSender(batches), late: slowAfter, metrics: releaseMetrics(registerer)},
+		reads:               queue{send: newReader(batches), late: slowAfter, metrics: readMetrics(registerer)},
 	}
 }
 
@@ -62,7 +66,7 @@ func (c *Client) Apply(ctx context.Context, request *configstorev1.ApplyRequest)
 	if !shares(ctx, request) {
 		return c.ConfigServiceClient.Apply(ctx, request)
 	}
-	w := &write{ctx: ctx, tenant: identity.Tenant(ctx), request: request}
+	w := &item{ctx: ctx, tenant: identity.Tenant(ctx), release: request}
 	over, err := c.queue.enter(w)
 	if err != nil {
 		return nil, err
@@ -73,7 +77,7 @@ func (c *Client) Apply(ctx context.Context, request *configstorev1.ApplyRequest)
 	}
 	select {
 	case out := <-w.done:
-		return out.response, out.err
+		return out.released, out.err
 	case <-ctx.Done():
 		c.queue.withdraw(w)
 		return nil, ended(ctx)
@@ -98,12 +102,12 @@ func shares(ctx context.Context, request *configstorev1.ApplyRequest) bool {
 		!trace.SpanContextFromContext(ctx).IsSampled() && proto.Size(request) <= maxBytes
 }
 
-// newSender makes one call for several writes.
-func newSender(client configstorev1.BatchServiceServer) func([]*write) {
-	return func(batch []*write) {
+// newSender makes one call for several releases.
+func newSender(client configstorev1.BatchServiceServer) func([]*item) {
+	return func(batch []*item) {
 		request := &configstorev1.ApplyEachRequest{Items: make([]*configstorev1.ApplyEachRequest_Item, len(batch))}
 		for n, w := range batch {
-			request.Items[n] = &configstorev1.ApplyEachRequest_Item{Request: w.request}
+			request.Items[n] = &configstorev1.ApplyEachRequest_Item{Request: w.release}
 			if deadline, bounded := w.ctx.Deadline(); bounded {
 				request.Items[n].Timeout = durationpb.New(max(time.Until(deadline), time.Microsecond))
 			}
@@ -125,12 +129,16 @@ func newSender(client configstorev1.BatchServiceServer) func([]*write) {
 
 func outcomeOf(answer *configstorev1.ApplyEachResponse_Outcome) outcome {
 	if response := answer.GetResponse(); response != nil {
-		return outcome{response: response}
+		return outcome{released: response}
 	}
-	fault := answer.GetFault()
+	return outcome{err: faultOf(answer.GetFault())}
+}
+
+// faultOf is the error that a fault tells of.
+func faultOf(fault *configstorev1.ApplyEachResponse_Fault) error {
 	code := connect.Code(fault.GetCode())
 	if code < connect.CodeCanceled || code > connect.CodeUnauthenticated {
-		return outcome{err: connect.NewWireError(connect.CodeInternal, errors.New("the configstore answered a release with nothing"))}
+		return connect.NewWireError(connect.CodeInternal, errors.New("the configstore answered one of several requests with nothing"))
 	}
 	coded := connect.NewWireError(code, errors.New(fault.GetMessage()))
 	for _, detail := range fault.GetDetails() {
@@ -138,7 +146,7 @@ func outcomeOf(answer *configstorev1.ApplyEachResponse_Outcome) outcome {
 			coded.AddDetail(kept)
 		}
 	}
-	return outcome{err: coded}
+	return coded
 }
 
 // ended is the error of a context that has.

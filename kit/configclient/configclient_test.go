@@ -41,6 +41,15 @@ func (m *member) Call(ctx context.Context, _ *rpcdesc.Method, req, res proto.Mes
 	switch req := req.(type) {
 	case *configstorev1.ApplyRequest:
 		proto.Merge(res, answer(req))
+	case *configstorev1.GetRequest:
+		proto.Merge(res, object(req))
+	case *configstorev1.GetEachRequest:
+		if m.err != nil {
+			return m.err
+		}
+		for _, one := range req.GetRequests() {
+			res.(*configstorev1.GetEachResponse).Outcomes = append(res.(*configstorev1.GetEachResponse).GetOutcomes(), read(one))
+		}
 	case *configstorev1.ApplyEachRequest:
 		if m.err != nil {
 			return m.err
@@ -64,6 +73,10 @@ func (m *member) Call(ctx context.Context, _ *rpcdesc.Method, req, res proto.Mes
 func (m *member) note(ctx context.Context, req proto.Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if reads, many := req.(*configstorev1.GetEachRequest); many {
+		m.sizes = append(m.sizes, len(reads.GetRequests()))
+		return
+	}
 	each, many := req.(*configstorev1.ApplyEachRequest)
 	if !many {
 		m.alone++

@@ -6,21 +6,30 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// metrics are those of a queue.
 type metrics struct {
-	releases prometheus.Histogram
-	refused  prometheus.Counter
+	shared  prometheus.Histogram
+	refused prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer) metrics {
+func releaseMetrics(registerer prometheus.Registerer) metrics {
+	return newMetrics(registerer, "releases", "backlot_configclient_refused_total")
+}
+
+func readMetrics(registerer prometheus.Registerer) metrics {
+	return newMetrics(registerer, "reads", "backlot_configclient_refused_reads_total")
+}
+
+func newMetrics(registerer prometheus.Registerer, what, refused string) metrics {
 	return metrics{
-		releases: registered(registerer, prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "backlot_configclient_call_releases",
-			Help:    "Releases that share a call to the configstore; those that go alone make none of these calls.",
+		shared: registered(registerer, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "backlot_configclient_call_" + what,
+			Help:    "How many " + what + " share a call to the configstore; those that go alone make none of these calls.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 7),
 		})),
 		refused: registered(registerer, prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "backlot_configclient_refused_total",
-			Help: "Releases that were refused because too many waited to be sent.",
+			Name: refused,
+			Help: "How many " + what + " were refused because too many waited to be sent.",
 		})),
 	}
 }

@@ -14,13 +14,13 @@ import (
 
 // Bounds of what goes together and of what waits.
 const (
-	maxBatch   = 64 // releases of a call
+	maxBatch   = 64 // releases, or reads, of a call
 	maxChanges = 16 // of a release that shares
 	maxBytes   = 32 << 10
 	maxQueued  = 1024
 )
 
-// begins is how many releases have to wait for another call to begin, by the
+// begins is how many have to wait for another call to begin, by the
 // calls that are on their way.
 var begins = [...]int{1, 8, 32, maxBatch}
 
@@ -32,36 +32,39 @@ const (
 	maxSlow   = 16
 )
 
-var errFull = errors.New("too many releases wait to be sent to the configstore")
+var errFull = errors.New("too many requests wait to be sent to the configstore")
 
-// write is one release on its way.
-type write struct {
+// item is one release, or one read, on its way.
+type item struct {
 	ctx     context.Context // of its caller
 	tenant  string
-	request *configstorev1.ApplyRequest
+	release *configstorev1.ApplyRequest
+	read    *configstorev1.GetRequest
 	done    chan outcome // holds one
 }
 
 type outcome struct {
-	response *configstorev1.ApplyResponse
+	released *configstorev1.ApplyResponse
+	read     *configstorev1.GetResponse
+	alone    bool // the call could not have it: it goes alone
 	err      error
 }
 
-// queue has what waits for a call.
+// queue has what waits for a call: releases, or reads.
 type queue struct {
-	send    func(batch []*write) // gives every write its outcome
-	late    time.Duration        // slowAfter
+	send    func(batch []*item) // gives every item its outcome
+	late    time.Duration       // slowAfter
 	metrics metrics
 
 	mu       sync.Mutex
-	waiting  []*write // oldest first
-	inFlight int      // calls, without slow ones
+	waiting  []*item // oldest first
+	inFlight int     // calls, without slow ones
 	slow     int
 }
 
-// enter queues a write, unless nothing else is on its way: then the caller
+// enter queues an item, unless nothing else is on its way: then the caller
 // makes the call alone, and says when it is over.
-func (q *queue) enter(w *write) (over func(), err error) {
+func (q *queue) enter(w *item) (over func(), err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.inFlight == 0 && len(q.waiting) == 0 {
@@ -81,7 +84,7 @@ func (q *queue) enter(w *write) (over func(), err error) {
 func (q *queue) begin() {
 	for q.inFlight < len(begins) && len(q.waiting) >= begins[q.inFlight] {
 		batch, over := q.take(), q.count()
-		q.metrics.releases.Observe(float64(len(batch)))
+		q.metrics.shared.Observe(float64(len(batch)))
 		go func() {
 			defer over()
 			q.send(batch)
@@ -91,8 +94,8 @@ func (q *queue) begin() {
 
 // take removes the next batch, which is of one tenant; q.mu is held and
 // something waits.
-func (q *queue) take() []*write {
-	batch := make([]*write, 0, min(maxBatch, len(q.waiting)))
+func (q *queue) take() []*item {
+	batch := make([]*item, 0, min(maxBatch, len(q.waiting)))
 	tenant := q.waiting[0].tenant
 	left := q.waiting[:0]
 	for _, w := range q.waiting {
@@ -132,8 +135,8 @@ func (q *queue) count() (over func()) {
 	}
 }
 
-// withdraw takes a write back that is not on its way.
-func (q *queue) withdraw(w *write) {
+// withdraw takes an item back that is not on its way.
+func (q *queue) withdraw(w *item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if n := slices.Index(q.waiting, w); n >= 0 {

@@ -1,6 +1,7 @@
 package pressure
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -65,11 +66,12 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 		time.Sleep(time.Until(at)) //nolint:forbidigo // calls are due at times, whatever becomes of others
 		sent := time.Now()
 		group.Go(func() {
-			until := at.Add(patience)
+			ctx, cancel := context.WithDeadline(context.Background(), at.Add(patience))
 			if !deadlines {
-				until = at.Add(longest)
+				ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
 			}
-			answer, err := s.books.call(until, request)
+			defer cancel()
+			answer, err := s.book(ctx, request)
 			ended := time.Now()
 			mu.Lock()
 			defer mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/backlot-video/backlot/kit/rpc"
@@ -16,14 +17,24 @@ import (
 // once.
 type applier func(contexts []context.Context, requests []*configstorev1.ApplyRequest, answer func(n int, response *configstorev1.ApplyResponse, err error))
 
+// reader carries out reads, and answers each once.
+type reader func(ctx context.Context, requests []*configstorev1.GetRequest, answer func(n int, response *configstorev1.GetResponse, err error))
+
+// maxAnswer bounds the objects, in bytes, that an answer of GetEach has: reads
+// that each have room alone must not fail together.
+const maxAnswer = 1 << 20
+
 // Batch serves configstore.v1.BatchService.
 type Batch struct {
 	apply applier
+	read  reader
 	log   *slog.Logger
 }
 
-// NewBatch returns the service over that of single releases.
-func NewBatch(config *Config, log *slog.Logger) *Batch { return &Batch{config.applyEach, log} }
+// NewBatch returns the service over that of single releases and reads.
+func NewBatch(config *Config, log *slog.Logger) *Batch {
+	return &Batch{config.applyEach, config.getEach, log}
+}
 
 // ApplyEach implements BatchServiceServer. The store has the releases at the
 // same time, so that it writes them together.
@@ -59,6 +70,33 @@ func (b *Batch) ApplyEach(ctx context.Context, request *configstorev1.ApplyEachR
 	return response, nil
 }
 
+// GetEach implements BatchServiceServer.
+func (b *Batch) GetEach(ctx context.Context, request *configstorev1.GetEachRequest) (*configstorev1.GetEachResponse, error) {
+	all := request.GetRequests()
+	outcomes := make([]configstorev1.GetEachResponse_Outcome, len(all))
+	response := &configstorev1.GetEachResponse{Outcomes: make([]*configstorev1.GetEachResponse_Outcome, len(all))}
+	valid := make([]int, 0, len(all))
+	requests := make([]*configstorev1.GetRequest, 0, len(all))
+	for n, one := range all {
+		response.Outcomes[n] = &outcomes[n]
+		if err := rpc.Validate(one); err != nil {
+			outcomes[n].Outcome = &configstorev1.GetEachResponse_Outcome_Fault{Fault: b.fault(ctx, err)}
+			continue
+		}
+		valid, requests = append(valid, n), append(requests, one)
+	}
+	size := 0
+	b.read(ctx, requests, func(n int, found *configstorev1.GetResponse, err error) {
+		outcome := &outcomes[valid[n]]
+		if err != nil {
+			outcome.Outcome = &configstorev1.GetEachResponse_Outcome_Fault{Fault: b.fault(ctx, err)}
+		} else if size += proto.Size(found); size <= maxAnswer {
+			outcome.Outcome = &configstorev1.GetEachResponse_Outcome_Response{Response: found}
+		}
+	})
+	return response, nil
+}
+
 // bounded gives an item the time that its caller does.
 func bounded(ctx context.Context, item *configstorev1.ApplyEachRequest_Item) (context.Context, context.CancelFunc) {
 	if timeout := item.GetTimeout().AsDuration(); timeout > 0 {
@@ -79,7 +117,7 @@ func (b *Batch) answer(ctx context.Context, outcome *configstorev1.ApplyEachResp
 func (b *Batch) fault(ctx context.Context, err error) *configstorev1.ApplyEachResponse_Fault {
 	coded := new(connect.Error)
 	if !errors.As(err, &coded) || coded.Code() == connect.CodeInternal || coded.Code() == connect.CodeUnknown {
-		b.log.ErrorContext(ctx, "release of a batch failed", "err", err)
+		b.log.ErrorContext(ctx, "item of a batch failed", "err", err)
 		return &configstorev1.ApplyEachResponse_Fault{Code: uint32(connect.CodeInternal), Message: "internal error"}
 	}
 	fault := &configstorev1.ApplyEachResponse_Fault{Code: uint32(coded.Code()), Message: coded.Message()}

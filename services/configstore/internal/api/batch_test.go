@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/services/configstore/internal/store"
 )
 
 // each answers requests by their reasons.
@@ -88,4 +90,45 @@ func TestAPanicOfABatchIsTheCalls(t *testing.T) {
 		}
 	}()
 	each(t, slog.New(slog.DiscardHandler), item("first"), item("panic"))
+}
+
+func TestEachReadOfABatchHasItsOwnOutcome(t *testing.T) {
+	var logged strings.Builder
+	batch := &Batch{log: slog.New(slog.NewTextHandler(&logged, nil)), read: func(_ context.Context, requests []*configstorev1.GetRequest, answer func(int, *configstorev1.GetResponse, error)) {
+		for n, request := range requests {
+			switch name := request.GetKey().GetName(); name {
+			case "missing":
+				answer(n, nil, coded(store.ErrNotFound))
+			case "fault":
+				answer(n, nil, errors.New("the disk has a secret"))
+			case "large":
+				answer(n, &configstorev1.GetResponse{Object: &configstorev1.Object{Spec: &anypb.Any{Value: make([]byte, maxAnswer)}}}, nil)
+			default:
+				answer(n, &configstorev1.GetResponse{Object: &configstorev1.Object{Key: request.GetKey()}}, nil)
+			}
+		}
+	}}
+	var requests []*configstorev1.GetRequest
+	for _, name := range []string{"first", "missing", "", "fault", "second", "large"} {
+		requests = append(requests, &configstorev1.GetRequest{Key: &configstorev1.Key{Kind: "RateTable", Name: name}})
+	}
+	response, err := batch.GetEach(t.Context(), &configstorev1.GetEachRequest{Requests: requests})
+	if err != nil || len(response.GetOutcomes()) != len(requests) {
+		t.Fatalf("%v, %v", response, err)
+	}
+	for n, want := range []string{"first", "not_found", "invalid_argument", "internal", "second", "alone"} {
+		outcome := response.GetOutcomes()[n]
+		got := outcome.GetResponse().GetObject().GetKey().GetName()
+		if fault := outcome.GetFault(); fault != nil {
+			got = fmt.Sprint(connect.Code(fault.GetCode()))
+		} else if outcome.GetResponse() == nil {
+			got = "alone"
+		}
+		if got != want {
+			t.Errorf("outcome %d is %s, want %s", n, got, want)
+		}
+	}
+	if shown := response.GetOutcomes()[3].GetFault().GetMessage(); strings.Contains(shown, "secret") || !strings.Contains(logged.String(), "secret") {
+		t.Errorf("a fault of ours is shown as %q and logged as %q", shown, logged.String())
+	}
 }

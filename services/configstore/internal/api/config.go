@@ -146,6 +146,29 @@ func (c *Config) Get(ctx context.Context, request *configstorev1.GetRequest) (*c
 	return &configstorev1.GetResponse{Object: c.show().object(found)}, nil
 }
 
+// getEach is Get of several requests. What no grant has to be asked for is read
+// together.
+func (c *Config) getEach(ctx context.Context, requests []*configstorev1.GetRequest, answer func(n int, response *configstorev1.GetResponse, err error)) {
+	_, bound := operator(ctx)
+	together := make([]int, 0, len(requests))
+	keys := make([]object.Key, 0, len(requests))
+	for n, request := range requests {
+		if bound || request.GetRevision() > 0 || request.GetSubscriber() != nil {
+			response, err := c.Get(ctx, request)
+			answer(n, response, err)
+			continue
+		}
+		together, keys = append(together, n), append(keys, keyOf(ctx, request.GetKey()))
+	}
+	for at, found := range c.store.GetEach(ctx, keys) {
+		if found.Err != nil {
+			answer(together[at], nil, coded(found.Err))
+			continue
+		}
+		answer(together[at], &configstorev1.GetResponse{Object: c.show().object(found.Object)}, nil)
+	}
+}
+
 func (c *Config) gate() gate { return gate{c.store} }
 
 func (c *Config) show() shower { return shower{c.store} }

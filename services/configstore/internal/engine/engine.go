@@ -173,6 +173,15 @@ func (e *Engine) Local(ctx context.Context, keys [][]byte) (found []*mvccpb.KeyV
 	return found, read.Rev(), nil
 }
 
+// Newest is Local of at least what was written before it, for one agreement of
+// the members in all. There is at least one key.
+func (e *Engine) Newest(ctx context.Context, keys [][]byte) (found []*mvccpb.KeyValue, revision int64, err error) {
+	if _, err := e.Range(ctx, &pb.RangeRequest{Key: keys[0], CountOnly: true}); err != nil {
+		return nil, 0, err
+	}
+	return e.Local(ctx, keys)
+}
+
 // Txn runs one transaction.
 func (e *Engine) Txn(ctx context.Context, request *pb.TxnRequest) (*pb.TxnResponse, error) {
 	return e.kv.Txn(ctx, request)

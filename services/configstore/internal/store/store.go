@@ -1,6 +1,7 @@
 // Package store keeps objects, releases, kinds and instances in the engine.
 //
 //	store.go    Store: open, Get, List
+//	read.go     GetEach: several reads that come together
 //	kinds.go    kinds, known to all members
 //	apply.go    Apply: a whole release or nothing
 //	each.go     ApplyEach: several releases that come together

@@ -18,6 +18,9 @@ type BatchServiceServer interface {
 	// alone: in no order, each with its own release and its own outcome. It
 	// answers when the last of them is done.
 	ApplyEach(context.Context, *ApplyEachRequest) (*ApplyEachResponse, error)
+	// GetEach answers requests of ConfigService.Get as if each had come alone.
+	// All of them see at least what was written before the call.
+	GetEach(context.Context, *GetEachRequest) (*GetEachResponse, error)
 }
 
 // BatchServiceDesc describes backlot.configstore.v1.BatchService for those who serve or call it.
@@ -33,6 +36,15 @@ var BatchServiceDesc = rpcdesc.Service{
 			},
 			Idempotency: connect.IdempotencyIdempotent,
 		}, BatchServiceServer.ApplyEach),
+		rpcdesc.Unary(rpcdesc.Method{
+			Service: "backlot.configstore.v1.BatchService",
+			Name:    "GetEach",
+			Access: []rpcdesc.Principal{
+				v1.Principal_PRINCIPAL_SERVICE,
+				v1.Principal_PRINCIPAL_OPERATOR,
+			},
+			Idempotency: connect.IdempotencyNoSideEffects,
+		}, BatchServiceServer.GetEach),
 	},
 }
 
@@ -50,6 +62,15 @@ func NewBatchServiceClient(conn rpcdesc.Conn) BatchServiceClient {
 func (c BatchServiceClient) ApplyEach(ctx context.Context, req *ApplyEachRequest) (*ApplyEachResponse, error) {
 	res := new(ApplyEachResponse)
 	if err := c.conn.Call(ctx, &BatchServiceDesc.Methods[0], req, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// GetEach calls backlot.configstore.v1.BatchService.GetEach.
+func (c BatchServiceClient) GetEach(ctx context.Context, req *GetEachRequest) (*GetEachResponse, error) {
+	res := new(GetEachResponse)
+	if err := c.conn.Call(ctx, &BatchServiceDesc.Methods[1], req, res); err != nil {
 		return nil, err
 	}
 	return res, nil
