@@ -1,7 +1,6 @@
 package pressure
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -43,7 +42,7 @@ func (s *server) closed(callers int) (rate float64, err error) {
 			for time.Since(begun) < closedFor {
 				request := source.next()
 				sent := time.Now()
-				answer, fault := s.book(context.Background(), request)
+				answer, fault := s.books.call(sent.Add(longest), request)
 				if time.Since(sent) <= patience && fault == nil {
 					inTime.Add(1)
 				}

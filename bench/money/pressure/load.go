@@ -1,7 +1,6 @@
 package pressure
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -66,12 +65,11 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 		time.Sleep(time.Until(at)) //nolint:forbidigo // calls are due at times, whatever becomes of others
 		sent := time.Now()
 		group.Go(func() {
-			ctx, cancel := context.WithDeadline(context.Background(), at.Add(patience))
+			until := at.Add(patience)
 			if !deadlines {
-				ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
+				until = at.Add(longest)
 			}
-			defer cancel()
-			answer, err := s.book(ctx, request)
+			answer, err := s.books.call(until, request)
 			ended := time.Now()
 			mu.Lock()
 			defer mu.Unlock()

@@ -6,6 +6,7 @@
 //	load.go       callers in an open loop
 //	transfers.go  what they send
 //	probe.go      calls that are answered at once
+//	wire.go       how they send it: Kitex's frames by a client that can do no more
 //	server.go     the process under test; process.go is what it and others use
 //	histogram.go  what it says of its own calls
 //

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-
-	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 )
 
 // probeEvery is how often a call is sent for which nothing is done.
@@ -18,8 +16,6 @@ const probeEvery = 10 * time.Millisecond
 // admission and needs no ledger, so that what a refusal takes beyond it is
 // admission's, and the rest the machine's.
 func (s *server) probe(ctx context.Context) (trips []time.Duration, err error) {
-	payouts := settlementv1.NewPayoutServiceClient(s.conn)
-	request := &settlementv1.GetPayoutBatchRequest{}
 	ticks := time.NewTicker(probeEvery)
 	defer ticks.Stop()
 	for {
@@ -29,7 +25,7 @@ func (s *server) probe(ctx context.Context) (trips []time.Duration, err error) {
 		case <-ticks.C:
 		}
 		sent := time.Now()
-		_, err := payouts.GetPayoutBatch(context.WithoutCancel(ctx), request)
+		_, err := s.payouts.call(sent.Add(longest), nil)
 		if code := connect.CodeOf(err); code != connect.CodePermissionDenied {
 			return trips, fmt.Errorf("a call that may not be made: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/backlot-video/backlot/kit/identity"
@@ -31,13 +33,10 @@ type server struct {
 	cmd     *exec.Cmd
 	ended   chan error
 	dialer  *rpc.Dialer
-	conn    rpcdesc.Conn
 	booking settlementv1.BookingServiceClient
+	books   *wire // CreateTransfers
+	payouts *wire // GetPayoutBatch
 }
-
-// maxConns are kept: a call that has to wait for a connection first would take
-// that long to be refused.
-const maxConns = 1024
 
 // build builds settlement.
 func build(dir string) (program string, err error) {
@@ -82,20 +81,41 @@ func start(parent, program string, admission bool) (s *server, err error) {
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	s.dialer = rpc.NewDialer(rpc.ClientConfig{
-		Service: "bench", Signer: keys, MaxIdleConns: maxConns,
-		Resolver: rpc.Static(map[string][]rpc.Endpoint{"settlement": {{KitexAddress: addresses[1]}}}),
-		Policies: func(string) *policyv1.CallPolicy { // nothing of ours in the way
+	s.dialer = dialer(keys, addresses[1])
+	s.booking = settlementv1.NewBookingServiceClient(s.dialer.Conn("settlement"))
+	if s.books, err = wireOf(keys, addresses[1], createTransfers, &settlementv1.CreateTransfersRequest{}); err == nil {
+		s.payouts, err = wireOf(keys, addresses[1], getPayoutBatch, &settlementv1.GetPayoutBatchRequest{})
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// dialer calls settlement, with nothing of ours in the way.
+func dialer(keys *identity.Keys, address string) *rpc.Dialer {
+	return rpc.NewDialer(rpc.ClientConfig{
+		Service: "bench", Signer: keys,
+		Resolver: rpc.Static(map[string][]rpc.Endpoint{"settlement": {{KitexAddress: address}}}),
+		Policies: func(string) *policyv1.CallPolicy {
 			return &policyv1.CallPolicy{
-				Timeout: durationpb.New(time.Minute),
+				Timeout: durationpb.New(longest),
 				Breaker: &policyv1.Breaker{MaxInFlight: 1 << 20, MinCalls: 1 << 30},
 				Retry:   &policyv1.Retry{MaxAttempts: 1},
 			}
 		},
 	})
-	s.conn = s.dialer.Conn("settlement")
-	s.booking = settlementv1.NewBookingServiceClient(s.conn)
-	return s, nil
+}
+
+// wireOf records a call of a method.
+func wireOf(keys *identity.Keys, address string, method *rpcdesc.Method, request proto.Message) (*wire, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	if err != nil {
+		return nil, err
+	}
+	recorded := dialer(keys, listener.Addr().String())
+	w, err := record(listener, recorded.Conn("settlement"), method, request, address)
+	return w, errors.Join(err, recorded.Close())
 }
 
 // await returns when the server is ready.
@@ -146,6 +166,11 @@ func (s *server) prepare() error {
 }
 
 func (s *server) close() error {
+	for _, w := range []*wire{s.books, s.payouts} {
+		if w != nil {
+			w.close()
+		}
+	}
 	if s.dialer != nil {
 		if err := s.dialer.Close(); err != nil {
 			return err

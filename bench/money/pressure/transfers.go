@@ -1,14 +1,12 @@
 package pressure
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
@@ -36,9 +34,8 @@ func (s *source) prepare(calls int) {
 	}
 }
 
-// next is a call whose transfers are encoded: fields that the message does not
-// know are sent as they are.
-func (s *source) next() *settlementv1.CreateTransfersRequest {
+// next is a call's transfers, encoded.
+func (s *source) next() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.ready) == 0 {
@@ -47,9 +44,7 @@ func (s *source) next() *settlementv1.CreateTransfersRequest {
 	last := len(s.ready) - 1
 	raw := s.ready[last]
 	s.ready[last], s.ready = nil, s.ready[:last]
-	request := new(settlementv1.CreateTransfersRequest)
-	request.ProtoReflect().SetUnknown(raw)
-	return request
+	return raw
 }
 
 // encode makes a call's worth of transfers between accounts at random.
@@ -78,25 +73,18 @@ func (s *source) encode() []byte {
 
 func accountID(n int) string { return "account-" + strconv.Itoa(n) }
 
-var createTransfers = method("CreateTransfers")
+var (
+	createTransfers = method(settlementv1.BookingServiceDesc, "CreateTransfers")
+	getPayoutBatch  = method(settlementv1.PayoutServiceDesc, "GetPayoutBatch")
+)
 
-func method(name string) *rpcdesc.Method {
-	for i := range settlementv1.BookingServiceDesc.Methods {
-		if m := &settlementv1.BookingServiceDesc.Methods[i]; m.Name == name {
+func method(service rpcdesc.Service, name string) *rpcdesc.Method {
+	for i := range service.Methods {
+		if m := &service.Methods[i]; m.Name == name {
 			return m
 		}
 	}
-	panic("booking has no method " + name)
-}
-
-// book books and returns the answer as it came: decoding it in the loop would
-// take of the machine what the server is measured with.
-func (s *server) book(ctx context.Context, request *settlementv1.CreateTransfersRequest) (answer []byte, err error) {
-	response := new(emptypb.Empty)
-	if err := s.conn.Call(ctx, createTransfers, request, response); err != nil {
-		return nil, err
-	}
-	return response.ProtoReflect().GetUnknown(), nil
+	panic(service.Name + " has no method " + name)
 }
 
 // check returns an error where any transfer of any answer has one.
