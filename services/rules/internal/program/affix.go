@@ -1,6 +1,8 @@
 package program
 
 import (
+	"cmp"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -8,12 +10,14 @@ import (
 )
 
 // affixed masks a text by what it begins with, or ends with. Keys that share
-// their outer bytes, as many as the shortest has, are in one bucket.
+// their outer bytes, as many as the shortest has, are in one bucket; some others
+// may be there too.
 type affixed struct {
 	suffix  bool
-	least   int
-	buckets textMap // by outer bytes: 1 + index in of
-	of      [][]affix
+	outer   uint64 // mask of the bytes of a word that name a bucket
+	shift   uint8
+	buckets []int32 // where they begin in of, one more than there are
+	of      []affix
 	keys    textMap // while it is built: 1 + index in sets
 	texts   []string
 	keySets
@@ -31,15 +35,11 @@ const wordBytes = 8
 
 func (a *affixed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []uint64 {
 	current, text := base, s.S
-	if len(text) < a.least || !s.OK {
-		return base
-	}
-	bucket := a.buckets.get(a.outer(text, a.least))
-	if bucket == 0 {
+	if !s.OK {
 		return base
 	}
 	word := a.word(text)
-	keys := a.of[bucket-1]
+	keys := a.bucket(word)
 	for i := range keys {
 		k := &keys[i]
 		if word&k.mask == k.word && a.has(text, k.text) {
@@ -52,12 +52,14 @@ func (a *affixed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) [
 	return current
 }
 
-// outer is the first or last n bytes of a text.
-func (a *affixed) outer(text string, n int) string {
-	if a.suffix {
-		return text[len(text)-n:]
-	}
-	return text[:n]
+// bucket has the keys that a text of this word may begin or end with.
+func (a *affixed) bucket(word uint64) []affix {
+	at := a.hash(word)
+	return a.of[a.buckets[at]:a.buckets[at+1]]
+}
+
+func (a *affixed) hash(word uint64) uint64 {
+	return word & a.outer * 0x9E3779B97F4A7C15 >> (a.shift & 63)
 }
 
 // has reports whether a text begins or ends with a key whose word fits.
@@ -81,7 +83,10 @@ func (a *affixed) outermost(text, key string) bool {
 func (a *affixed) word(text string) uint64 {
 	n := len(text)
 	if n >= wordBytes {
-		return load64(a.outer(text, wordBytes))
+		if a.suffix {
+			text = text[n-wordBytes:]
+		}
+		return load64(text)
 	}
 	var word uint64
 	for i := range n {
@@ -112,20 +117,26 @@ func (a *affixed) add(key string, position int32) {
 // seal ends the building.
 func (a *affixed) seal(base []uint64, words *slab[uint64]) {
 	a.keySets.seal(base, words)
-	a.least = wordBytes
-	for _, key := range a.texts {
-		a.least = min(a.least, len(key))
-	}
+	a.outer, a.of = ^uint64(0), make([]affix, len(a.texts))
 	for i, key := range a.texts {
-		outer := a.outer(key, a.least)
-		at := a.buckets.get(outer)
-		if at == 0 {
-			a.of = append(a.of, nil)
-			at = int32(len(a.of))
-			a.buckets.put(outer, at)
-		}
 		word, mask := a.key(key)
-		a.of[at-1] = append(a.of[at-1], affix{word, mask, key, int32(i)})
+		a.of[i] = affix{word, mask, key, int32(i)}
+		a.outer &= mask
+	}
+	width := bits.Len(uint(2*len(a.texts) + 1))
+	a.shift = uint8(64 - width)
+	slices.SortFunc(a.of, func(k, l affix) int {
+		if at, other := a.hash(k.word), a.hash(l.word); at != other {
+			return cmp.Compare(at, other)
+		}
+		return len(l.text) - len(k.text)
+	})
+	a.buckets = make([]int32, 1<<width+1)
+	for i := range a.of {
+		a.buckets[a.hash(a.of[i].word)+1] = int32(i + 1)
+	}
+	for i := range a.buckets[1:] {
+		a.buckets[i+1] = max(a.buckets[i+1], a.buckets[i])
 	}
 	a.texts, a.keys = nil, textMap{}
 	if a.masked {
@@ -133,11 +144,11 @@ func (a *affixed) seal(base []uint64, words *slab[uint64]) {
 	}
 }
 
-// nest puts longer keys before shorter ones, and gives their masks what those
-// hold that they begin or end with: the first key that fits says it all.
+// nest gives the masks of longer keys what those of shorter ones hold that they
+// begin or end with: the first key that fits says it all.
 func (a *affixed) nest() {
-	for _, keys := range a.of {
-		slices.SortFunc(keys, func(k, l affix) int { return len(l.text) - len(k.text) })
+	for at := range a.buckets[1:] {
+		keys := a.of[a.buckets[at]:a.buckets[at+1]]
 		for i := range keys {
 			mask := a.sets[keys[i].set].mask
 			for _, shorter := range keys[i+1:] {

@@ -12,8 +12,9 @@ import (
 // once a judgement, into a slot of its own.
 type derivation struct {
 	slot int
-	make func(*Frame) fact.Slot
-	pair *pair // which may be quicker; nil: none
+	make func(*Frame) fact.Slot     // nil: it is a whole number
+	ints func(*Frame) (int64, bool) // which fills the slot's number alone; nil: it is none
+	pair *pair                      // which may be quicker; nil: none
 }
 
 // ready makes a derived slot ready.
@@ -23,10 +24,14 @@ func (f *Frame) ready(c *Code, number int32) {
 	}
 	f.made[number] = f.epoch
 	d := &c.derived[number]
-	if d.pair != nil && f.sumPair(d.pair, &f.Record.Slots[d.slot]) {
-		return
+	s := &f.Record.Slots[d.slot]
+	switch {
+	case d.pair != nil && f.sumPair(d.pair, s):
+	case d.ints != nil:
+		s.N, s.OK = d.ints(f)
+	default:
+		*s = d.make(f)
 	}
-	f.Record.Slots[d.slot] = d.make(f)
 }
 
 // derive compiles a value into what fills its slot.
@@ -60,18 +65,28 @@ func derive(n *check.Node) func(*Frame) fact.Slot {
 }
 
 // deriveNet makes an IP address a number whose order is that of addresses:
-// IPv4 as it is, of IPv6 the upper half. The slot is missing for addresses of
-// the other family.
-func deriveNet(number, slot int, v4 bool) func(*Frame) fact.Slot {
-	return func(f *Frame) fact.Slot {
+// IPv4 as it is, of IPv6 the upper half. It is missing for addresses of the other
+// family.
+func deriveNet(number, slot int, v4 bool) func(*Frame) (int64, bool) {
+	return func(f *Frame) (int64, bool) {
 		if !f.Record.Slots[slot].OK {
-			return fact.Slot{}
+			return 0, false
 		}
 		address, ok := f.address(number, slot)
 		if !ok || address.Is4() != v4 {
-			return fact.Slot{}
+			return 0, false
 		}
-		return fact.Slot{N: netNumber(address), OK: true}
+		return netNumber(address), true
+	}
+}
+
+// derivationOf compiles a value into a derivation without a slot.
+func derivationOf(n *check.Node) derivation {
+	switch n.Type.Kind {
+	case fact.Float, fact.String, fact.Money:
+		return derivation{make: derive(n), pair: pairOf(n)}
+	default:
+		return derivation{ints: ints(n), pair: pairOf(n)}
 	}
 }
 

@@ -35,7 +35,7 @@ func (c *cells) value(f *Frame, s *fact.Slot) (v int64, ok bool) {
 		return 0, false
 	case c.float:
 		return floatOrder(s.N), true
-	case c.money && s.S != c.unit:
+	case c.money && !sameText(s.S, c.unit):
 		f.Unknown.Currency++
 		return 0, false
 	}
@@ -206,8 +206,9 @@ func (k *keySets) file(keys *textMap, key string, position int32) bool {
 
 // fragments masks a text by the three-byte pieces that it holds.
 type fragments struct {
-	sets [fragmentSlots]int32 // 1 + index in positions
-	of   [][]int32
+	known [fragmentSlots / 64]uint64 // a bit for each of sets that is not 0
+	sets  [fragmentSlots]int32       // 1 + index in of
+	of    [][]int32                  // positions
 }
 
 const (
@@ -221,17 +222,21 @@ func fragmentHash(a, b, c byte) uint32 {
 }
 
 func (g *fragments) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []uint64 {
-	current := base
-	for i := 0; s.OK && i+fragmentBytes <= len(s.S); i++ {
-		at := g.sets[fragmentHash(s.S[i], s.S[i+1], s.S[i+2])]
-		if at == 0 {
+	current, text := base, s.S
+	if !s.OK || len(text) < fragmentBytes {
+		return base
+	}
+	a, b := text[0], text[1]
+	for _, c := range []byte(text[2:]) {
+		h := fragmentHash(a, b, c)
+		if a, b = b, c; g.known[h>>6]>>(h&63)&1 == 0 {
 			continue
 		}
 		if &current[0] == &base[0] {
 			copy(union, base)
 			current = union
 		}
-		for _, position := range g.of[at-1] {
+		for _, position := range g.of[g.sets[h]-1] {
 			union[position>>6] |= 1 << (position & 63)
 		}
 	}
@@ -255,6 +260,7 @@ func (g *fragments) add(text string, position int32) {
 	if g.sets[best] == 0 {
 		g.of = append(g.of, nil)
 		g.sets[best] = int32(len(g.of))
+		g.known[best>>6] |= 1 << (best & 63)
 	}
 	at := g.sets[best] - 1
 	g.of[at] = append(g.of[at], position)

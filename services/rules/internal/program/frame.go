@@ -49,6 +49,8 @@ type work struct {
 	made    []uint64 // by derived value: the epoch it was made in
 	memos   []uint64 // by remembered test: epoch<<1 | outcome
 	hits    []int32  // rules that fired
+	next    []entry  // to be run
+	touched int32    // of their code; what it is does not matter
 	left    []uint64 // positions not excluded yet
 	union   []uint64 // the mask that a facet puts together
 	element []uint64 // of it, that of one element of a list
@@ -104,12 +106,15 @@ func (f *Frame) Keep(hits []int32) []int32 {
 	return f.kept
 }
 
+// usualEntries is how many positions a fact leaves, at most, but for few facts.
+const usualEntries = 256
+
 func newWork(x *Index) *work {
 	masks := make([]uint64, 4*x.words)
 	cut := func(i int) []uint64 { return masks[i*x.words : (i+1)*x.words : (i+1)*x.words] }
 	return &work{
 		of: x, made: make([]uint64, len(x.code.derived)), memos: make([]uint64, x.code.memos+1),
-		left: cut(0), union: cut(1), element: cut(2), inner: cut(3),
+		next: make([]entry, 0, min(len(x.entries), usualEntries)), left: cut(0), union: cut(1), element: cut(2), inner: cut(3),
 	}
 }
 

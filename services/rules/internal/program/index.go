@@ -65,16 +65,30 @@ func (x *Index) Fire(f *Frame) []int32 {
 	if len(x.facets) > 0 {
 		candidates = x.candidates(f)
 	}
-	for i, word := range candidates {
-		for ; word != 0; word &= word - 1 {
-			e := &x.entries[i<<6+bits.TrailingZeros64(word)]
-			if e.rule != last && (e.pc == accept || x.code.run(f, e.pc)) {
-				hits, last = append(hits, e.rule), e.rule
-			}
+	for _, e := range x.entriesOf(f, candidates) {
+		if e.rule != last && (e.pc == accept || x.code.run(f, e.pc)) {
+			hits, last = append(hits, e.rule), e.rule
 		}
 	}
 	f.hits = hits
 	return hits
+}
+
+// entriesOf lists the entries of positions. It touches their code, so that what
+// is not near is fetched all at once and not one by one when it is run.
+func (x *Index) entriesOf(f *Frame, positions []uint64) []entry {
+	next, touched := f.next[:0], int32(0)
+	for i, word := range positions {
+		for ; word != 0; word &= word - 1 {
+			e := x.entries[i<<6+bits.TrailingZeros64(word)]
+			next = append(next, e)
+			if e.pc >= 0 {
+				touched += x.code.tests[e.pc].slot
+			}
+		}
+	}
+	f.next, f.touched = next, touched
+	return next
 }
 
 // Without returns an index in which some rules, by number, never fire. It

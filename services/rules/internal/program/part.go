@@ -282,7 +282,7 @@ func (b *parts) derive(n *check.Node) (number int32, slot int, ok bool) {
 	}
 	known := b.derived.at(key)
 	if *known == 0 {
-		*known = b.derivation(derivation{make: derive(n), pair: pairOf(n)})
+		*known = b.derivation(derivationOf(n))
 	}
 	return *known, b.code.derived[*known-1].slot, true
 }
@@ -300,7 +300,7 @@ func (b *parts) netNumber(number, slot int, v4 bool) int32 {
 	b.number(flagValue(v4))
 	known := b.derived.at(b.buffer)
 	if *known == 0 {
-		*known = b.derivation(derivation{make: deriveNet(number, slot, v4)})
+		*known = b.derivation(derivation{ints: deriveNet(number, slot, v4)})
 	}
 	return *known
 }

@@ -34,10 +34,9 @@ func textEnds(s string) (first, last uint64) {
 }
 
 func textHash(first, last uint64, n int) uint64 {
-	const m1, m2 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
-	h := (first ^ uint64(n)) * m1
-	h = (h ^ h>>32 ^ last) * m2
-	return h ^ h>>29
+	const k1, k2 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
+	high, low := bits.Mul64(first^uint64(n)^k1, last^k2)
+	return high ^ low
 }
 
 func load64(s string) uint64 {
