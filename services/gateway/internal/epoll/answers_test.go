@@ -3,6 +3,8 @@ package epoll_test
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net/http"
 	"testing"
 )
 
@@ -71,6 +73,35 @@ func TestPausesInAnswers(t *testing.T) {
 			if _, body, err := c.answer("GET"); err != nil || !bytes.Equal(body, content(n)) {
 				t.Errorf("%d: %d bytes, %v", n, len(body), err)
 			}
+		}
+	})
+}
+
+// TestLargeAnswersKeepNothingBack: what has come of one is passed on, however
+// little it is, though nothing more comes.
+func TestLargeAnswersKeepNothingBack(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, g *gateway) {
+		const n = 4 << 20
+		c := g.dial(t)
+		c.send(fmt.Sprintf("GET /steps/%d HTTP/1.1\r\nHost: a\r\n\r\n", n))
+		answer, err := http.ReadResponse(c.reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []byte
+		for i, size := range []int{n / 2, little, n/2 - little} {
+			if i > 0 {
+				g.origin.step <- struct{}{}
+			}
+			part := make([]byte, size)
+			if _, err := io.ReadFull(answer.Body, part); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, part...)
+		}
+		if !bytes.Equal(got, content(n)) {
+			t.Error("the body is another")
 		}
 	})
 }

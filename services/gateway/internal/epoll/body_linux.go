@@ -95,6 +95,9 @@ func (c *client) readBody() bool {
 		w.ur, w.uw = 0, 0
 		if t.left >= spliceFrom && !t.framing.Chunked && !w.chunk {
 			if t.pipe = c.loop.takePipe(); t.pipe != nil {
+				if t.left >= batchFrom {
+					t.pipe.batch(&t.link.socket, true)
+				}
 				return true
 			}
 		}
@@ -249,5 +252,23 @@ func (c *client) spliceBody() bool {
 	if t.left -= moved; t.left == 0 {
 		c.bodyRead(nil)
 	}
+	return true
+}
+
+// hurry takes what has come of a large body that does not come fast, and has the
+// loop woken for anything of it from now on. It tells whether it has done so.
+func (c *client) hurry() bool {
+	t := &c.work.try
+	p := t.pipe
+	if p == nil || !p.batched || p.held > 0 {
+		return false
+	}
+	if p.filled {
+		p.filled = false
+		return false
+	}
+	p.batch(&t.link.socket, false)
+	t.link.readable = true
+	c.run()
 	return true
 }

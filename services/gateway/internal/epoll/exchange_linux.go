@@ -178,6 +178,9 @@ func (c *client) abort(fault string) {
 // look is called while an exchange is under way, now and then.
 func (c *client) look() {
 	w, now := c.work, c.loop.nano
+	if c.hurry() {
+		return
+	}
 	switch {
 	case c.broken, c.ended && now-w.x.Began.UnixNano() > goneAfter && c.state != holding:
 		c.gone()

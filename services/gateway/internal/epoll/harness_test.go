@@ -172,13 +172,14 @@ type origin struct {
 	closed  map[string]int // by what they were: connections seen to end early
 	conns   atomic.Int64   // made
 	release chan struct{}  // ends /wait
+	step    chan struct{}  // goes on in /steps
 }
 
 func newReader(nc net.Conn) *bufio.Reader { return bufio.NewReader(nc) }
 
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
-	o := &origin{closed: map[string]int{}, release: make(chan struct{})}
+	o := &origin{closed: map[string]int{}, release: make(chan struct{}), step: make(chan struct{})}
 	o.dead = "127.0.0.1:1" // that no system hands out
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -277,6 +278,13 @@ func (o *origin) serve(nc net.Conn) {
 			_, _ = fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", n, body[:n/8])
 			<-time.After(700 * time.Millisecond)
 			text = string(body[n/8:])
+		case "steps": // a half, a little more and the rest, each when it is asked for
+			body := content(n)
+			_, _ = fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", n, body[:n/2])
+			o.awaitStep()
+			_, _ = nc.Write(body[n/2 : n/2+little])
+			o.awaitStep()
+			text = string(body[n/2+little:])
 		case "status":
 			text = fmt.Sprintf("HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n", n)
 			if n == 204 || n == 304 {
@@ -330,6 +338,17 @@ func (o *origin) serve(nc net.Conn) {
 		if _, err := io.WriteString(nc, text); err != nil {
 			return
 		}
+	}
+}
+
+// little is what /steps sends in the middle.
+const little = 1000
+
+// awaitStep waits until the test asks for more, or ends.
+func (o *origin) awaitStep() {
+	select {
+	case <-o.step:
+	case <-o.release:
 	}
 }
 

@@ -8,6 +8,11 @@ const (
 	spliceFrom = 32 << 10
 	// pipeBytes is asked for as a pipe's size.
 	pipeBytes = 512 << 10
+	// batchBytes have to have come of a large body before the loop is woken
+	// for it: woken for each packet, endpoint, proxy and client take turns.
+	batchBytes = 128 << 10
+	// batchFrom is how much has to be left for that.
+	batchFrom = 1 << 20
 	// mostPipes are kept by a loop; each holds two descriptors.
 	mostPipes = 64
 )
@@ -15,7 +20,9 @@ const (
 // pipe is what splice moves through.
 type pipe struct {
 	read, write int
-	held        int // bytes inside
+	held        int  // bytes inside
+	batched     bool // the socket that fills it waits for batchBytes
+	filled      bool // something has come since hurry looked
 }
 
 func (l *loop) takePipe() *pipe {
@@ -35,6 +42,7 @@ func (l *loop) takePipe() *pipe {
 // givePipe keeps an empty pipe; what is left in another is lost with it.
 func (l *loop) givePipe(p *pipe) {
 	if p.held == 0 && len(l.pipes) < mostPipes {
+		p.batched, p.filled = false, false
 		l.pipes = append(l.pipes, p)
 		return
 	}
@@ -62,7 +70,22 @@ func (p *pipe) fill(from *socket, n int64) (over bool) {
 		return true
 	}
 	p.held += moved
+	p.filled = true
+	if p.batched && n-int64(moved) < batchBytes {
+		p.batch(from, false)
+	}
 	return false
+}
+
+// batch has the loop woken for batchBytes of a socket, or for anything.
+func (p *pipe) batch(from *socket, on bool) {
+	least := 1
+	if on {
+		least = batchBytes
+	}
+	if unix.SetsockoptInt(from.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, least) == nil {
+		p.batched = on
+	}
 }
 
 // drain moves what is inside to a socket.
