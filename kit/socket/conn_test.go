@@ -76,7 +76,7 @@ func TestEndsOfAConnection(t *testing.T) {
 	if n, err := ours.Read(room); string(room[:n]) != "last" || err != nil {
 		t.Errorf("read %q, %v", room[:n], err)
 	}
-	if n, err := ours.Read(room); n != 0 || err != io.EOF {
+	if n, err := ours.Read(room); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("after the end: %d, %v", n, err)
 	}
 	if n, err := ours.Read(nil); n != 0 || err != nil {

@@ -109,7 +109,7 @@ func dialer(keys *identity.Keys, address string) *rpc.Dialer {
 
 // wireOf records a call of a method.
 func wireOf(keys *identity.Keys, address string, method *rpcdesc.Method, request proto.Message) (*wire, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
