@@ -78,8 +78,11 @@ func choose(random *rand.Rand, name string, seen *[keys]int64) input {
 	in := input{kind: apply, key: random.IntN(keys), reason: name}
 	draw := random.IntN(100)
 	switch {
-	case draw < 35:
+	case draw < 25:
 		in.kind = get
+		return in
+	case draw < 35:
+		in.kind = each
 		return in
 	case draw < 45:
 		in.kind = list
@@ -114,7 +117,7 @@ func learn(in input, out output, err error, seen *[keys]int64) {
 	case err != nil || out.unknown || out.conflict:
 	case in.kind == get:
 		known(in.key, out.cells[in.key])
-	case in.kind == list:
+	case in.kind == each || in.kind == list:
 		for key, c := range out.cells {
 			known(key, c)
 		}
@@ -158,6 +161,8 @@ func ask(m *quorum.Member, in input, limit time.Duration) (out output, err error
 		}
 		out.cells[in.key] = cellOf(response.GetObject())
 		return out, err
+	case each:
+		return askEach(ctx, m)
 	case list:
 		response, err := m.Objects.List(ctx, &configstorev1.ListRequest{Kind: kind})
 		out.revision = response.GetRevision()
@@ -169,6 +174,31 @@ func ask(m *quorum.Member, in input, limit time.Duration) (out output, err error
 		return output{conflict: true}, nil
 	}
 	return output{release: response.GetRelease().GetId(), revision: response.GetRelease().GetRevision()}, err
+}
+
+// askEach reads every object in one call, as kit/configclient does for callers
+// that read at the same time.
+func askEach(ctx context.Context, m *quorum.Member) (out output, err error) {
+	request := new(configstorev1.GetEachRequest)
+	for key := range keys {
+		request.Requests = append(request.Requests, &configstorev1.GetRequest{Key: keyOf(key)})
+	}
+	response, err := m.Batches.GetEach(ctx, request)
+	if err != nil {
+		return out, err
+	}
+	if got := len(response.GetOutcomes()); got != keys {
+		return out, fmt.Errorf("%d outcomes of %d reads", got, keys)
+	}
+	for key, outcome := range response.GetOutcomes() {
+		switch fault := outcome.GetFault(); {
+		case fault == nil:
+			out.cells[key] = cellOf(outcome.GetResponse().GetObject())
+		case connect.Code(fault.GetCode()) != connect.CodeNotFound:
+			return out, connect.NewWireError(connect.Code(fault.GetCode()), errors.New(fault.GetMessage()))
+		}
+	}
+	return out, nil
 }
 
 func requestOf(in input) *configstorev1.ApplyRequest {

@@ -26,7 +26,8 @@ type write struct {
 
 // The kinds of operations.
 const (
-	get = iota
+	get  = iota
+	each // reads of all objects in one call
 	list
 	apply
 )
@@ -43,7 +44,7 @@ type output struct {
 	conflict bool // of apply
 	release  string
 	revision int64
-	cells    [keys]cell // of list; of get the one at its key
+	cells    [keys]cell // of each and list; of get the one at its key
 }
 
 // state is the whole store.
@@ -62,7 +63,7 @@ var model = porcupine.Model{
 	},
 	DescribeOperation: func(in, out any) string {
 		i, o := in.(input), out.(output)
-		return fmt.Sprintf("%s %v -> %+v", [...]string{"get", "list", "apply"}[i.kind], i, o)
+		return fmt.Sprintf("%s %v -> %+v", [...]string{"get", "each", "list", "apply"}[i.kind], i, o)
 	},
 }
 
@@ -70,6 +71,8 @@ func (s state) step(in input, out output) (bool, any) {
 	switch in.kind {
 	case get:
 		return s.cells[in.key] == out.cells[in.key], s
+	case each:
+		return s.cells == out.cells, s
 	case list:
 		allowed := s.cells == out.cells && out.revision >= s.newest && out.revision >= s.closed
 		s.closed = out.revision
@@ -125,15 +128,16 @@ func TestModelFindsWhatMustNotBe(t *testing.T) {
 	seen := func(value string, revision int64) output {
 		return output{revision: revision, cells: [keys]cell{1: {value, revision}}}
 	}
-	read, all, conflict := input{kind: get, key: 1}, input{kind: list}, output{conflict: true}
+	read, reads, all, conflict := input{kind: get, key: 1}, input{kind: each}, input{kind: list}, output{conflict: true}
 	remove := input{kind: apply, writes: []write{{key: 1}}}
 	for name, c := range map[string]struct {
 		steps []any
 		want  porcupine.CheckResult
 	}{
-		"as it should be":          {[]any{put("a", -1), done(5), read, seen("a", 5), put("b", 5), done(6), all, seen("b", 6), remove, done(8), read, output{}, remove, output{}}, porcupine.Ok},
+		"as it should be":          {[]any{put("a", -1), done(5), read, seen("a", 5), put("b", 5), done(6), all, seen("b", 6), remove, done(8), read, output{}, reads, output{}, remove, output{}}, porcupine.Ok},
 		"two in one revision":      {[]any{put("a", 0), done(5), input{kind: apply, writes: []write{{key: 2, value: "b"}}}, done(5)}, porcupine.Ok},
 		"stale read":               {[]any{put("a", 0), done(5), put("b", 0), done(6), read, seen("a", 5)}, porcupine.Illegal},
+		"stale reads":              {[]any{put("a", 0), done(5), put("b", 0), done(6), reads, seen("a", 5)}, porcupine.Illegal},
 		"stale list":               {[]any{put("a", 0), done(5), put("b", 0), done(6), all, seen("a", 5)}, porcupine.Illegal},
 		"lost write":               {[]any{put("a", 0), done(5), read, output{}}, porcupine.Illegal},
 		"lost update":              {[]any{put("a", 0), done(5), put("b", 5), done(6), put("c", 5), done(7)}, porcupine.Illegal},

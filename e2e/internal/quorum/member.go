@@ -22,6 +22,7 @@ type Member struct {
 	Disk    *Disk
 	Process *cluster.Process
 	Objects configstorev1connect.ConfigServiceClient // as a service calls it
+	Batches configstorev1connect.BatchServiceClient  // as a service calls it
 	Drafts  configstorev1connect.DraftServiceClient  // as an operator calls it
 
 	quorum  *Quorum
@@ -56,6 +57,7 @@ func (q *Quorum) member(name, dir, keyFile string, config Config) *Member {
 		"--configstore.member", name, "--configstore.peer-listen", peer, "--configstore.peer-url", m.peerURL,
 	}, config.Flags...)
 	m.Objects = configstorev1connect.NewConfigServiceClient(q.client, m.URL, q.As(identity.Service))
+	m.Batches = configstorev1connect.NewBatchServiceClient(q.client, m.URL, q.As(identity.Service))
 	m.Drafts = configstorev1connect.NewDraftServiceClient(q.client, m.URL, q.As(identity.Operator))
 	m.status = configstorev1connect.NewClusterServiceClient(q.client, m.URL, q.As(identity.Operator))
 	return m
