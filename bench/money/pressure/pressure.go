@@ -34,6 +34,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -68,6 +69,7 @@ func run(r *measure.Report) (err error) {
 	if err != nil {
 		return err
 	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // callers have little to do, and spare the server what they would look for it
 	restore := prefer()
 	defer restore()
 	for _, times := range loads {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
@@ -17,29 +18,34 @@ type tail struct {
 	mu       sync.Mutex
 	from, to int64            // it holds the moves of the transfers after from, up to to
 	count    int              // moves
+	held     *atomic.Int64    // moves of all tails that are remembered; nil if this one is not
 	moves    map[int64][]move // by account, in order
 }
 
 // tails remembers the tails of ledgers in use: who reads a balance reads only
 // the batches since the last time.
 type tails struct {
-	mu  sync.Mutex
-	all map[int64]*tail // by number of the ledger
+	mu   sync.Mutex
+	all  map[int64]*tail // by number of the ledger
+	held *atomic.Int64   // moves in these
 }
 
-// maxTails bounds the ledgers whose tails are remembered, of some 8 MB each
-// where they are busy.
-const maxTails = 64
+// maxTails bounds the ledgers whose tails are remembered, and maxHeld the moves
+// in them, of some 50 bytes each: four ledgers that are about to be sorted.
+const (
+	maxTails = 64
+	maxHeld  = 4 * defaultSortAfter
+)
 
 func (s *tails) of(number int64) *tail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.all[number]
+	if s.all == nil || t == nil && len(s.all) >= maxTails || s.held.Load() > maxHeld {
+		s.all, s.held, t = make(map[int64]*tail), new(atomic.Int64), nil
+	}
 	if t == nil {
-		if s.all == nil || len(s.all) >= maxTails {
-			s.all = make(map[int64]*tail)
-		}
-		t = &tail{}
+		t = &tail{held: s.held}
 		s.all[number] = t
 	}
 	return t
@@ -103,6 +109,7 @@ func (t *tail) reach(ctx context.Context, q *settlementdb.Queries, number, head 
 
 // reset empties the tail.
 func (t *tail) reset(from int64) {
+	t.hold(-t.count)
 	t.from, t.to, t.count, t.moves = from, from, 0, make(map[int64][]move)
 }
 
@@ -116,9 +123,17 @@ func (t *tail) add(number int64, row settlementdb.ListMovesRow) error {
 	return nil
 }
 
+// hold counts moves that come, or go.
+func (t *tail) hold(moves int) {
+	if t.held != nil {
+		t.held.Add(int64(moves))
+	}
+}
+
 func (t *tail) put(at int64, m ledger.Move) {
 	t.moves[m.Account] = append(t.moves[m.Account], move{place{at, m.Sequence}, m.Debits, m.Credits})
 	t.count++
+	t.hold(1)
 }
 
 // upTo are the moves of an account up to a place, and up to head in the chain.
