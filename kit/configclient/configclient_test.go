@@ -133,14 +133,20 @@ func TestOneAfterTheOtherGoAlone(t *testing.T) {
 	})
 }
 
-// behind makes calls that wait for one that was there first and takes
-// slowAfter/2.
+// behind makes calls that wait for a release that was there first.
 func behind(t *testing.T, m *member, calls ...func(*Client)) {
+	t.Helper()
+	behindOne(t, m, func(c *Client) { _, _ = c.Apply(t.Context(), release("first")) }, calls)
+}
+
+// behindOne makes calls that wait for one that was there first and takes
+// slowAfter/2.
+func behindOne(t *testing.T, m *member, first func(*Client), calls []func(*Client)) {
 	t.Helper()
 	client := New(m, nil)
 	m.hold = make(chan struct{})
 	var work sync.WaitGroup
-	work.Go(func() { _, _ = client.Apply(t.Context(), release("first")) })
+	work.Go(func() { first(client) })
 	synctest.Wait()
 	for _, call := range calls {
 		work.Go(func() { call(client) })

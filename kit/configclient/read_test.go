@@ -7,7 +7,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"connectrpc.com/connect"
 
@@ -63,18 +62,7 @@ func TestReadsThatComeTogetherShareCallsAndHaveTheirOwnAnswers(t *testing.T) {
 // readBehind makes reads that wait for one that was there first.
 func readBehind(t *testing.T, m *member, reads ...func(*Client)) {
 	t.Helper()
-	client := New(m, nil)
-	m.hold = make(chan struct{})
-	var work sync.WaitGroup
-	work.Go(func() { _, _ = client.Get(t.Context(), named("first")) })
-	synctest.Wait()
-	for _, read := range reads {
-		work.Go(func() { read(client) })
-		synctest.Wait()
-	}
-	time.Sleep(slowAfter / 2)
-	close(m.hold)
-	work.Wait()
+	behindOne(t, m, func(c *Client) { _, _ = c.Get(t.Context(), named("first")) }, reads)
 }
 
 func TestErrorsOfOneReadAreItsOwn(t *testing.T) {
