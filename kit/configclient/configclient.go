@@ -66,22 +66,11 @@ func (c *Client) Apply(ctx context.Context, request *configstorev1.ApplyRequest)
 	if !shares(ctx, request) {
 		return c.ConfigServiceClient.Apply(ctx, request)
 	}
-	w := &item{ctx: ctx, tenant: identity.Tenant(ctx), release: request}
-	over, err := c.queue.enter(w)
-	if err != nil {
-		return nil, err
-	}
-	if over != nil {
-		defer over()
-		return c.ConfigServiceClient.Apply(ctx, request)
-	}
-	select {
-	case out := <-w.done:
-		return out.released, out.err
-	case <-ctx.Done():
-		c.queue.withdraw(w)
-		return nil, ended(ctx)
-	}
+	out := c.queue.do(&item{ctx: ctx, tenant: identity.Tenant(ctx), release: request}, func() outcome {
+		response, err := c.ConfigServiceClient.Apply(ctx, request)
+		return outcome{released: response, err: err}
+	})
+	return out.released, out.err
 }
 
 // identified is the request with an id. The caller's own stays as it is, and

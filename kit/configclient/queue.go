@@ -62,6 +62,28 @@ type queue struct {
 	slow     int
 }
 
+// do has an item done together with others, or by the call alone.
+func (q *queue) do(w *item, alone func() outcome) outcome {
+	over, err := q.enter(w)
+	if err != nil {
+		return outcome{err: err}
+	}
+	if over != nil {
+		defer over()
+		return alone()
+	}
+	select {
+	case out := <-w.done:
+		if out.alone {
+			return alone()
+		}
+		return out
+	case <-w.ctx.Done():
+		q.withdraw(w)
+		return outcome{err: ended(w.ctx)}
+	}
+}
+
 // enter queues an item, unless nothing else is on its way: then the caller
 // makes the call alone, and says when it is over.
 func (q *queue) enter(w *item) (over func(), err error) {

@@ -19,25 +19,11 @@ func (c *Client) Get(ctx context.Context, request *configstorev1.GetRequest) (*c
 	if !sharesRead(ctx, request) {
 		return c.ConfigServiceClient.Get(ctx, request)
 	}
-	w := &item{ctx: ctx, tenant: identity.Tenant(ctx), read: request}
-	over, err := c.reads.enter(w)
-	if err != nil {
-		return nil, err
-	}
-	if over != nil {
-		defer over()
-		return c.ConfigServiceClient.Get(ctx, request)
-	}
-	select {
-	case out := <-w.done:
-		if out.alone {
-			return c.ConfigServiceClient.Get(ctx, request)
-		}
-		return out.read, out.err
-	case <-ctx.Done():
-		c.reads.withdraw(w)
-		return nil, ended(ctx)
-	}
+	out := c.reads.do(&item{ctx: ctx, tenant: identity.Tenant(ctx), read: request}, func() outcome {
+		response, err := c.ConfigServiceClient.Get(ctx, request)
+		return outcome{read: response, err: err}
+	})
+	return out.read, out.err
 }
 
 // sharesRead tells whether a read may go with others: it is the service's own
