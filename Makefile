@@ -73,7 +73,8 @@ cluster-power: ## the same where what was not synced is lost: members on LazyFS 
 cluster-mixed: ## etcd 3.6 and `configstore etcd` in one cluster under load: join, roll, go back (builds etcd 3.6 once, or ETCD36=path)
 	@scripts/mixed.sh
 wan: ## the configstore's members 75 and 150 ms apart, with stalls: profiles in a table (6 min, mostly asleep)
-	@go test -tags wan -count 1 -timeout 20m -parallel 16 -v -run TestWANTable ./services/configstore/internal/engine | grep -E '^ +\||changed|^(ok|FAIL|---)'
+	@mkdir -p .bin; go test -tags wan -count 1 -timeout 20m -parallel 16 -v -run TestWANTable ./services/configstore/internal/engine 2>&1 | tee .bin/wan.log | \
+		grep -E '^ +\||changed|^(ok|FAIL|---)' || { tail -n 60 .bin/wan.log; exit 1; }
 outside: ## start times, idle memory, traces, operations addresses of the binaries
 	@go test -count 1 -timeout 10m -v -run '^TestOutside' ./e2e/journey
 soak: ## journeys one after the other for BACKLOT_SOAK (3m): memory stays, books hold
