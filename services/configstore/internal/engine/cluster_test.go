@@ -50,6 +50,7 @@ func newTrio(t *testing.T, names ...string) *trio {
 		T: t, network: wan.New(1, wan.Link{}), names: names,
 		configs: map[string]engine.Config{}, members: map[string]*engine.Engine{},
 	}
+	t.TempDir() // is removed after the members have stopped: etcd ends the process where its folder is gone
 	t.Cleanup(func() {
 		for _, name := range c.names {
 			if e := c.members[name]; e != nil {
