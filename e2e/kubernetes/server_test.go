@@ -74,7 +74,7 @@ func newServer(t *testing.T) *server {
 		"--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", port, "--advertise-address", podAddress, "--endpoint-reconciler-type", "none",
 		"--tls-cert-file", s.certificate, "--tls-private-key-file", s.key, "--cert-dir", s.dir,
 		"--token-auth-file", s.file("tokens"), "--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/24",
-		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", s.key,
+		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", s.certificate,
 		"--service-account-signing-key-file", s.key, "--disable-admission-plugins", "ServiceAccount",
 	}
 	s.start()
