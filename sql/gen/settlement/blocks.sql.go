@@ -229,6 +229,26 @@ func (q *Queries) CountKeyless(ctx context.Context, tenantID string) (int64, err
 	return count, err
 }
 
+const CountReference = `-- name: CountReference :one
+SELECT COUNT(*) FROM block_references
+WHERE tenant_id = $1 AND reference = $2 AND id = $3
+`
+
+type CountReferenceParams struct {
+	TenantID  string
+	Reference string
+	ID        string
+}
+
+// CountReference tells whether a transfer that is in a block is found by its
+// reference: 1 or 0.
+func (q *Queries) CountReference(ctx context.Context, arg CountReferenceParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, CountReference, arg.TenantID, arg.Reference, arg.ID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const FindKey = `-- name: FindKey :one
 SELECT ledger, sequence FROM keys WHERE tenant_id = $1 AND idempotency_key = $2
 `
@@ -293,6 +313,62 @@ func (q *Queries) ListKeys(ctx context.Context, arg ListKeysParams) ([]ListKeysR
 	for rows.Next() {
 		var i ListKeysRow
 		if err := rows.Scan(&i.IdempotencyKey, &i.Ledger, &i.Sequence); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListReferences = `-- name: ListReferences :many
+SELECT reference, id, ledger, sequence FROM block_references
+WHERE tenant_id = $1
+  AND (reference, id) > (CAST($2 AS TEXT), CAST($3 AS TEXT))
+ORDER BY reference, id
+LIMIT $4
+`
+
+type ListReferencesParams struct {
+	TenantID       string
+	AfterReference string
+	AfterID        string
+	MaxRows        int32
+}
+
+type ListReferencesRow struct {
+	Reference string
+	ID        string
+	Ledger    int64
+	Sequence  int64
+}
+
+// ListReferences gives a tenant's, in order.
+func (q *Queries) ListReferences(ctx context.Context, arg ListReferencesParams) ([]ListReferencesRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListReferences,
+		arg.TenantID,
+		arg.AfterReference,
+		arg.AfterID,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListReferencesRow
+	for rows.Next() {
+		var i ListReferencesRow
+		if err := rows.Scan(
+			&i.Reference,
+			&i.ID,
+			&i.Ledger,
+			&i.Sequence,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -50,6 +50,20 @@ WHERE tenant_id = sqlc.arg(tenant_id) AND reference = sqlc.arg(reference) AND id
 ORDER BY id
 LIMIT sqlc.arg(max_rows);
 
+-- ListReferences gives a tenant's, in order.
+-- name: ListReferences :many
+SELECT reference, id, ledger, sequence FROM block_references
+WHERE tenant_id = sqlc.arg(tenant_id)
+  AND (reference, id) > (CAST(sqlc.arg(after_reference) AS TEXT), CAST(sqlc.arg(after_id) AS TEXT))
+ORDER BY reference, id
+LIMIT sqlc.arg(max_rows);
+
+-- CountReference tells whether a transfer that is in a block is found by its
+-- reference: 1 or 0.
+-- name: CountReference :one
+SELECT COUNT(*) FROM block_references
+WHERE tenant_id = sqlc.arg(tenant_id) AND reference = sqlc.arg(reference) AND id = sqlc.arg(id);
+
 -- CountKeyless counts the rows of transfers whose idempotency key is not where
 -- the next one with it would look.
 -- name: CountKeyless :one

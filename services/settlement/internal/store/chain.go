@@ -14,12 +14,13 @@ import (
 // chain reads the posted transfers of a ledger in order, those that are rows and
 // those in blocks, for Verify.
 type chain struct {
-	q        *settlementdb.Queries
-	number   int64
-	verifier *ledger.Verifier
-	keys     *keys
-	after    int64 // it has read up to this place
-	lastID   string
+	q          *settlementdb.Queries
+	number     int64
+	verifier   *ledger.Verifier
+	keys       *keys
+	references *references
+	after      int64 // it has read up to this place
+	lastID     string
 }
 
 // next reads some, and reports false when those are the last.
@@ -69,6 +70,7 @@ func (c *chain) of(row settlementdb.BlocksAfterRow, upTo int64) (next []stored) 
 		}
 		c.lastID, next = one.ID, append(next, one)
 		c.keys.packed(c.number, one.Sequence, one.IdempotencyKey)
+		c.references.packed(c.number, one.Transfer)
 	}
 	return next
 }

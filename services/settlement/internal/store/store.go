@@ -16,6 +16,7 @@
 //	statement.go payout.go reconciliation.go match.go  what is kept beside the ledgers
 //	verify.go    giving a whole ledger to a ledger.Verifier
 //	chain.go     its transfers, wherever they are, and their keys
+//	reference.go what leads to them by their references
 //	encode.go    rows to and from the ledger's types
 //
 // All that a batch does is written in one transaction: transfers, balances,

@@ -28,7 +28,8 @@ const verifyPage = 500
 
 // Verify recomputes all ledgers of a tenant from their postings, on a snapshot
 // of the database, while booking goes on. Its time and reading grow with the
-// number of transfers; its memory with that of accounts.
+// number of transfers; its memory with that of accounts, and by a byte for some
+// five transfers that have references.
 func (s *Store) Verify(ctx context.Context, tenantID string) (Report, error) {
 	var report Report
 	err := s.reading(ctx, func(q *settlementdb.Queries) (err error) {
@@ -44,11 +45,12 @@ func (s *Store) verifyIn(ctx context.Context, q *settlementdb.Queries, tenantID 
 		return Report{}, err
 	}
 	var report Report
-	known := newKeys()
+	known, referenced := newKeys(), newReferences(q, tenantID)
 	for _, row := range rows {
 		head := ledger.Head{Sequence: row.Sequence, Hash: digest(row.Hash)}
 		verifier := ledger.NewVerifier(tenantID, row.Currency)
-		if err := s.verifyLedger(ctx, q, row, verifier, known); err != nil {
+		all := &chain{q: q, number: row.Number, verifier: verifier, keys: known, references: referenced}
+		if err := s.verifyLedger(ctx, row, all); err != nil {
 			return Report{}, fmt.Errorf("verify ledger %s: %w", row.Currency, err)
 		}
 		faults, transfers := verifier.Finish(head)
@@ -59,6 +61,10 @@ func (s *Store) verifyIn(ctx context.Context, q *settlementdb.Queries, tenantID 
 	faults, err := known.check(ctx, q, tenantID)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify idempotency keys: %w", err)
+	}
+	report.Faults = append(report.Faults, faults...)
+	if faults, err = referenced.check(ctx); err != nil {
+		return Report{}, fmt.Errorf("verify references: %w", err)
 	}
 	report.Faults = append(report.Faults, faults...)
 	report.Faults = report.Faults[:min(len(report.Faults), ledger.MaxFaults)]
@@ -83,10 +89,11 @@ func (s *Store) snapshot(ctx context.Context) (*sql.Tx, error) {
 	return s.db.Read().BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 }
 
-func (s *Store) verifyLedger(ctx context.Context, q *settlementdb.Queries, l settlementdb.Ledger, v *ledger.Verifier, keys *keys) error {
-	if err := s.verifyChain(ctx, &chain{q: q, number: l.Number, verifier: v, keys: keys}); err != nil {
+func (s *Store) verifyLedger(ctx context.Context, l settlementdb.Ledger, c *chain) error {
+	if err := s.verifyChain(ctx, c); err != nil {
 		return err
 	}
+	q, v := c.q, c.verifier
 	for after, more := "", true; more; {
 		rows, err := q.ListPending(ctx, settlementdb.ListPendingParams{Ledger: l.Number, AfterID: after, MaxRows: verifyPage})
 		pending, err := decodeRows(rows, err)
