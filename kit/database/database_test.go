@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -241,6 +242,20 @@ func TestOpenMigratesOldAndRefusesNewer(t *testing.T) {
 				t.Errorf("got %v, want ErrNewer", err)
 			}
 		})
+	}
+}
+
+// A program that runs on while a newer release migrates its database is told so.
+func TestProgramThatTheDatabaseHasOutgrownIsTold(t *testing.T) {
+	db := databasetest.Open(t, databasetest.Config(t, database.PostgreSQL, "notes"), migrations())
+	for _, change := range []string{"ALTER TABLE notes RENAME COLUMN id TO key", "ALTER TABLE notes RENAME TO papers"} {
+		if _, err := db.Read().ExecContext(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+		err := db.Write(t.Context(), insert("a", 1))
+		if !errors.Is(err, database.ErrNewer) || !strings.Contains(err.Error(), "upgrade this program") {
+			t.Errorf("%s: got %v", change, err)
+		}
 	}
 }
 

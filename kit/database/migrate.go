@@ -29,7 +29,7 @@ func migrate(ctx context.Context, cfg Config, db *sql.DB, dialect Dialect, migra
 		return err
 	}
 	if current > newest {
-		return fmt.Errorf("%w: it has migration %d, this program knows %d", ErrNewer, current, newest)
+		return fmt.Errorf("%w: it has migration %d, this program knows %d; upgrade this program", ErrNewer, current, newest)
 	}
 	applied, err := provider.Up(ctx)
 	if err != nil {

@@ -20,6 +20,12 @@ const (
 	deadlockDetected     = "40P01"
 )
 
+// PostgreSQL's codes of statements that name what is not there.
+const (
+	undefinedColumn = "42703"
+	undefinedTable  = "42P01"
+)
+
 const poolLimit = 32
 
 func openPostgres(ctx context.Context, cfg Config, measured *metrics, migrations fs.FS) (*DB, error) {
@@ -82,7 +88,7 @@ func (p *postgres) do(ctx context.Context, fn Func) error {
 	for attempt := 0; ; attempt++ {
 		err := p.once(ctx, fn)
 		if err == nil || !conflict(err) || attempt == p.retries {
-			return err
+			return Explain(err)
 		}
 		p.metrics.retries.Inc()
 		// Full jitter: conflicting transactions must not meet again.
@@ -101,6 +107,17 @@ func conflict(err error) bool {
 		return false
 	}
 	return failure.Code == serializationFailure || failure.Code == deadlockDetected
+}
+
+// Explain makes ErrNewer of an error that says that a table or column is not
+// there: Open has made all of them, so a newer release has migrated the database
+// while this program ran. Other errors are passed on.
+func Explain(err error) error {
+	var failure *pgconn.PgError
+	if errors.As(err, &failure) && (failure.Code == undefinedColumn || failure.Code == undefinedTable) {
+		return fmt.Errorf("%w, which has migrated it while this program ran; upgrade this program, it can do no more here: %w", ErrNewer, err)
+	}
+	return err
 }
 
 func (p *postgres) once(ctx context.Context, fn Func) (err error) {

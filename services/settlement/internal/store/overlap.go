@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/backlot-video/backlot/kit/database"
 )
 
 const (
@@ -36,7 +38,7 @@ func (s *Store) overlap(ctx context.Context, b *Batch, turn Turn) (fresh bool, e
 		fresh, err = overlapOn(ctx, conn, b, turn)
 		return err
 	})
-	return fresh, err
+	return fresh, database.Explain(err)
 }
 
 // overlapOn leaves the connection in no transaction.

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
+	backlotsql "github.com/backlot-video/backlot/sql"
 )
 
 var errBack = errors.New("take it back")
@@ -103,4 +105,36 @@ func TestBatchWrittenAheadKeepsItsTurn(t *testing.T) {
 			t.Errorf("verified as %+v, %v", report, err)
 		}
 	})
+}
+
+// A newer release takes away a column that older processes would write: those
+// that still run book nothing, and say what is to be done.
+func TestOlderProcessIsToldToBeUpgraded(t *testing.T) {
+	db := databasetest.Open(t, databasetest.Config(t, database.PostgreSQL, "settlement"), backlotsql.Migrations("settlement"))
+	s := store.New(db)
+	e := engine.New(s, engine.Config{})
+	defer e.Close()
+	if result := e.Book(t.Context(), "main", []ledger.Request{draftOf("first", 100)})[0]; result.Err != nil {
+		t.Fatal(result.Err)
+	}
+	ahead := aheadBatch(t, s, "ahead", "7fffffff-0000-7000-8000-000000000001")
+	rename := func(from, to string) {
+		t.Helper()
+		if _, err := db.Read().ExecContext(t.Context(), "ALTER TABLE ledgers RENAME COLUMN "+from+" TO "+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename("loose_moves", "of_a_newer_release")
+	errs := map[string]error{"booking": e.Book(t.Context(), "main", []ledger.Request{draftOf("second", 100)})[0].Err}
+	_, errs["ahead"] = s.WriteAhead(t.Context(), ahead, nil, store.Turn{Await: func() error { return nil }, Held: func() {}})
+	for how, err := range errs {
+		if !errors.Is(err, database.ErrNewer) || !strings.Contains(err.Error(), "upgrade this program") {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+	rename("of_a_newer_release", "loose_moves")
+	report, err := s.Verify(t.Context(), "main")
+	if err != nil || len(report.Faults) > 0 || report.Transfers != 1 {
+		t.Errorf("verified as %+v, %v", report, err)
+	}
 }

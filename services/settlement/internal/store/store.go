@@ -83,7 +83,7 @@ func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, session 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	if s.db.Dialect() == database.PostgreSQL {
-		return s.writePostgres(ctx, fn)
+		return database.Explain(s.writePostgres(ctx, fn))
 	}
 	statements, err := s.prepared.all(ctx, s.db)
 	if err != nil {
