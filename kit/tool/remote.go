@@ -20,10 +20,10 @@ import (
 // Remote reaches a running Backlot as an operator, by its public API.
 type Remote struct {
 	gateway, dataDir, operatorKey string
-	timeout                       time.Duration
 
-	URL    string       // of the gateway, after SignIn
-	Client *http.Client // that sends the operator's token, after SignIn
+	Timeout time.Duration // of a call, and of waiting for what it sets off
+	URL     string        // of the gateway, after SignIn
+	Client  *http.Client  // that sends the operator's token, after SignIn
 }
 
 // Register declares the flags that say where Backlot is.
@@ -31,7 +31,7 @@ func (r *Remote) Register(set *config.Set) {
 	set.String(&r.gateway, "gateway", "http://127.0.0.1:8080", "`address` of the gateway")
 	set.String(&r.dataDir, "data-dir", "./data", "`folder` of the running Backlot, where the operator's key is")
 	set.String(&r.operatorKey, "operator-key", "", "`file` with the operator's key; empty: storefront/operator.key in the data folder")
-	set.Duration(&r.timeout, "timeout", time.Minute, "the longest `time` of one call")
+	set.Duration(&r.Timeout, "timeout", time.Minute, "the longest `time` of one call, and to wait for what it sets off")
 }
 
 // SignIn signs in as operator.
@@ -45,7 +45,7 @@ func (r *Remote) SignIn(ctx context.Context) error {
 		return fmt.Errorf("operator's key: %w; --operator-key names another file", err)
 	}
 	r.URL = strings.TrimSuffix(r.gateway, "/")
-	anonymous := &http.Client{Timeout: r.timeout}
+	anonymous := &http.Client{Timeout: r.Timeout}
 	accounts := storefrontv1connect.NewAccountServiceClient(anonymous, r.URL)
 	response, err := accounts.SignIn(ctx, &storefrontv1.SignInRequest{
 		Credential: &storefrontv1.SignInRequest_OperatorKey{OperatorKey: strings.TrimSpace(string(key))},
@@ -53,7 +53,7 @@ func (r *Remote) SignIn(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sign in at %s (--gateway): %w", r.gateway, Plain(err))
 	}
-	r.Client = &http.Client{Timeout: r.timeout, Transport: bearer(response.GetToken().GetAccessToken())}
+	r.Client = &http.Client{Timeout: r.Timeout, Transport: bearer(response.GetToken().GetAccessToken())}
 	return nil
 }
 

@@ -110,7 +110,7 @@ func appendSegment(to, segment []byte) ([]byte, bool) {
 			hidden = true
 			to = append(to, c)
 		case c == '%':
-			decoded, ok := escaped(segment[i:])
+			decoded, ok := Escaped(segment[i:])
 			if !ok || decoded < ' ' || decoded == 0x7f {
 				return nil, false
 			}
@@ -177,8 +177,9 @@ func decodeAll(text []byte) (c byte, used int) {
 	return c, used
 }
 
-// escaped decodes `%2F` at the start of a text.
-func escaped(text []byte) (byte, bool) {
+// Escaped decodes the escape whose `%` is a text's first byte; ok is false where
+// no two hexadecimal digits follow.
+func Escaped(text []byte) (c byte, ok bool) {
 	if len(text) < 3 {
 		return 0, false
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"sync"
+
+	"github.com/backlot-video/backlot/kit/urlpath"
 )
 
 // condition is a compiled HeaderMatch.
@@ -146,7 +148,7 @@ func unescape(to, text []byte) ([]byte, bool) {
 		case '+':
 			b = ' '
 		case '%':
-			decoded, ok := escaped(text[i:])
+			decoded, ok := urlpath.Escaped(text[i:])
 			if !ok {
 				return nil, false
 			}
@@ -155,27 +157,4 @@ func unescape(to, text []byte) ([]byte, bool) {
 		to = append(to, b)
 	}
 	return to, true
-}
-
-// escaped decodes `%2F` at the start of a text.
-func escaped(text []byte) (byte, bool) {
-	if len(text) < 3 {
-		return 0, false
-	}
-	high, low := hex(text[1]), hex(text[2])
-	return high<<4 | low, high < 16 && low < 16
-}
-
-// hex is the value of a digit, 255 for none.
-func hex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	default:
-		return 255
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/tool"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 	"github.com/backlot-video/backlot/proto/gen/backlot/rules/v1/rulesv1connect"
 	"github.com/backlot-video/backlot/services/rules"
@@ -44,7 +45,7 @@ func (c *backtestFlags) register(set *config.Set) {
 	c.facts.register(set)
 	set.String(&c.against, "against", "", "`file` of the live version")
 	set.String(&c.againstLive, "against-live", "", "`name` of a ruleset of a running Backlot, whose version in force is the live version; its lists are looked for beside the draft")
-	c.remote.register(set)
+	c.remote.Register(set)
 	set.String(&c.run.VerdictField, "verdict-field", "", "`field` of the events that holds a recorded verdict: allow, challenge, review or deny; without --against the draft is compared with it")
 	set.Bool(&c.run.IgnoreUnknown, "ignore-unknown", false, "pass over fields of events that the fact type does not have")
 	set.Int(&c.skipBad, "skip-bad", 0, "`number` of events that cannot be read to pass over")
@@ -110,12 +111,12 @@ func (c *backtestFlags) live(ctx context.Context, std *Stdio) error {
 	if c.againstLive == "" {
 		return nil
 	}
-	if err := c.signIn(ctx); err != nil {
+	if err := c.SignIn(ctx); err != nil {
 		return err
 	}
-	response, err := rulesv1connect.NewReleaseServiceClient(c.client, c.url).GetRuleset(ctx, &rulesv1.GetRulesetRequest{Ruleset: c.againstLive, Sources: true})
+	response, err := rulesv1connect.NewReleaseServiceClient(c.Client, c.URL).GetRuleset(ctx, &rulesv1.GetRulesetRequest{Ruleset: c.againstLive, Sources: true})
 	if err != nil {
-		return fmt.Errorf("ruleset %s: %w", c.againstLive, plainError(err))
+		return fmt.Errorf("ruleset %s: %w", c.againstLive, tool.Plain(err))
 	}
 	if response.GetLiveSource() == "" {
 		return fmt.Errorf("ruleset %s has no version in force", c.againstLive)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/tool"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 	"github.com/backlot-video/backlot/services/rules/internal/listing"
@@ -50,7 +51,7 @@ var (
 func runList(ctx context.Context, verb *Verb, args []string, std *Stdio) int {
 	set := config.New(verb.Name)
 	l := &lister{std: std}
-	l.register(set)
+	l.Register(set)
 	set.String(&l.match, "match", "", "how entries match, `exact, prefix, cidr or auto`; empty: as `# match:` in the file says, else auto")
 	set.String(&l.reason, "reason", "", "`why`; kept in the release")
 	rest, code, done := verb.parse(set, args, std)
@@ -67,7 +68,7 @@ func runList(ctx context.Context, verb *Verb, args []string, std *Stdio) int {
 	case errors.Is(err, errNoMatch):
 		return exitFaults
 	}
-	code = std.fail(verb, plainError(err))
+	code = std.fail(verb, tool.Plain(err))
 	if errors.Is(err, errNotInForce) || errors.Is(err, list.ErrEntry) || errors.Is(err, list.ErrTooLarge) {
 		return exitFaults
 	}
@@ -85,7 +86,7 @@ func (l *lister) action(args []string) (func(context.Context) error, error) {
 	}
 	signedIn := func(run func(ctx context.Context) error) (func(context.Context) error, error) {
 		return func(ctx context.Context) error {
-			if err := l.signIn(ctx); err != nil {
+			if err := l.SignIn(ctx); err != nil {
 				return err
 			}
 			return run(ctx)
@@ -213,7 +214,7 @@ func (l *lister) release(ctx context.Context, name string, spec *rulesv1.RuleLis
 
 // await waits until a version of a list is in force, or refused.
 func (l *lister) await(ctx context.Context, name, version string) (*rulesv1.ListStatus, error) {
-	waiting, cancel := context.WithTimeout(ctx, l.timeout)
+	waiting, cancel := context.WithTimeout(ctx, l.Timeout)
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
@@ -236,7 +237,7 @@ func (l *lister) await(ctx context.Context, name, version string) (*rulesv1.List
 		select {
 		case <-ticker.C:
 		case <-waiting.Done():
-			return nil, fmt.Errorf("%w after %v (--timeout); %s list show tells more", errNotInForce, l.timeout, l.std.Program)
+			return nil, fmt.Errorf("%w after %v (--timeout); %s list show tells more", errNotInForce, l.Timeout, l.std.Program)
 		}
 	}
 }

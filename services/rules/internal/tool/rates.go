@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/tool"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 	"github.com/backlot-video/backlot/services/rules/rate"
@@ -25,7 +26,7 @@ func runRates(ctx context.Context, verb *Verb, args []string, std *Stdio) int {
 	set := config.New(verb.Name)
 	var r remote
 	var reason string
-	r.register(set)
+	r.Register(set)
 	set.String(&reason, "reason", "", "`why`; kept in the release")
 	rest, code, done := verb.parse(set, args, std)
 	if done {
@@ -36,7 +37,7 @@ func runRates(ctx context.Context, verb *Verb, args []string, std *Stdio) int {
 	}
 	spec, err := readRateTable(rest[1], std.In)
 	if err == nil {
-		err = r.signIn(ctx)
+		err = r.SignIn(ctx)
 	}
 	if err == nil {
 		err = r.releaseRates(ctx, spec, reason, std.Out)
@@ -48,7 +49,7 @@ func runRates(ctx context.Context, verb *Verb, args []string, std *Stdio) int {
 		_ = std.fail(verb, err)
 		return exitFaults
 	}
-	return std.fail(verb, plainError(err))
+	return std.fail(verb, tool.Plain(err))
 }
 
 // readRateTable reads a file; - is the standard input.

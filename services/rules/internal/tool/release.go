@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/tool"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
-	"github.com/backlot-video/backlot/proto/gen/backlot/rules/v1/rulesv1connect"
 	"github.com/backlot-video/backlot/services/rules/internal/folder"
 	"github.com/backlot-video/backlot/services/rules/internal/release"
 )
@@ -81,7 +81,7 @@ func (b *bands) validate() error {
 func runRelease(ctx context.Context, verb *Verb, args []string, std *Stdio) int {
 	set := config.New(verb.Name)
 	r := &releaser{std: std}
-	r.register(set)
+	r.Register(set)
 	r.bands.register(set)
 	set.Value(&r.stages, "stage", "`steps`, with commas between: shadow, canary=5% by FIELD, full; each may end with `for 10m`, after which the next follows by itself")
 	set.Value(&r.labels, "label", "`name=value` that a canary's requests or replicas have; may be repeated")
@@ -96,7 +96,7 @@ func runRelease(ctx context.Context, verb *Verb, args []string, std *Stdio) int 
 		return std.fail(verb, errors.New("want one FILE, or - for the standard input"))
 	}
 	if err := r.run(ctx, rest[0]); err != nil {
-		code = std.fail(verb, plainError(err))
+		code = std.fail(verb, tool.Plain(err))
 		if errors.Is(err, errRefused) || errors.Is(err, errNotInForce) {
 			return exitFaults
 		}
@@ -127,7 +127,7 @@ func (r *releaser) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.signIn(ctx); err != nil {
+	if err := r.SignIn(ctx); err != nil {
 		return err
 	}
 	draft, err := r.releases().CreateVersion(ctx, &rulesv1.CreateVersionRequest{
@@ -226,8 +226,4 @@ func parseStep(text string) (step *rulesv1.Step, by string, err error) {
 		}
 	}
 	return step, by, nil
-}
-
-func (r *remote) releases() rulesv1connect.ReleaseServiceClient {
-	return rulesv1connect.NewReleaseServiceClient(r.client, r.url)
 }

@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/backlot-video/backlot/kit/config"
+	"github.com/backlot-video/backlot/kit/tool"
 	rulesv1 "github.com/backlot-video/backlot/proto/gen/backlot/rules/v1"
 )
 
@@ -54,7 +55,7 @@ type steer func(r *releaser, ctx context.Context, to string) error
 func runSteered(ctx context.Context, verb *Verb, args []string, std *Stdio, do steer) int {
 	set := config.New(verb.Name)
 	r := &releaser{std: std}
-	r.register(set)
+	r.Register(set)
 	to := ""
 	switch verb.Name {
 	case "promote":
@@ -73,12 +74,12 @@ func runSteered(ctx context.Context, verb *Verb, args []string, std *Stdio, do s
 		return std.fail(verb, errors.New("want one RULESET"))
 	}
 	r.ruleset = rest[0]
-	err := r.signIn(ctx)
+	err := r.SignIn(ctx)
 	if err == nil {
 		err = do(r, ctx, to)
 	}
 	if err != nil {
-		code = std.fail(verb, plainError(err))
+		code = std.fail(verb, tool.Plain(err))
 		if errors.Is(err, errNotInForce) {
 			return exitFaults
 		}
@@ -122,7 +123,7 @@ func (r *releaser) rollback(ctx context.Context, to string) error {
 
 // settled waits until the asked replica has taken a step up, and tells of it.
 func (r *releaser) settled(ctx context.Context, spec *rulesv1.Ruleset) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
@@ -141,7 +142,7 @@ func (r *releaser) settled(ctx context.Context, spec *rulesv1.Ruleset) error {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%w: it did not come within %v", errNotInForce, r.timeout)
+			return fmt.Errorf("%w: it did not come within %v", errNotInForce, r.Timeout)
 		}
 	}
 }
