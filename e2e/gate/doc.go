@@ -3,6 +3,7 @@
 // no request fails and no stream is cut.
 //
 //	swap_test.go         configurations change (whole: make gateway-proofs)
+//	move_test.go         a listener moves to all addresses and back
 //	takeover_test.go     a new binary takes over
 //	quota_test.go        gateways share a limit
 //	soak_test.go         upstreams die and come back; nothing leaks (whole: make gateway-soak)

@@ -27,6 +27,7 @@ type Load struct {
 	address string
 	path    string
 	pace    time.Duration // between a connection's requests
+	fresh   bool          // each request has a connection of its own
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 
@@ -39,13 +40,26 @@ type Load struct {
 // NewLoad starts so many connections' load.
 func NewLoad(t *testing.T, address, path string, connections int, pace time.Duration) *Load {
 	t.Helper()
+	l := &Load{address: address, path: path, pace: pace}
+	l.start(t, connections)
+	return l
+}
+
+// NewFreshLoad is NewLoad with a new connection for each request.
+func NewFreshLoad(t *testing.T, address, path string, clients int, pace time.Duration) *Load {
+	t.Helper()
+	l := &Load{address: address, path: path, pace: pace, fresh: true}
+	l.start(t, clients)
+	return l
+}
+
+func (l *Load) start(t *testing.T, clients int) {
 	ctx, stop := context.WithCancel(t.Context())
-	l := &Load{address: address, path: path, pace: pace, stop: stop}
-	for range connections {
+	l.stop = stop
+	for range clients {
 		l.done.Go(func() { l.run(ctx) })
 	}
 	t.Cleanup(func() { _, _ = l.Stop() }) // who wants to know has asked before
-	return l
 }
 
 // Stop ends the load and tells how many requests failed, and how the first.
@@ -123,7 +137,11 @@ func (l *Load) ask(conn net.Conn, in *bufio.Reader) (last bool, err error) {
 	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return false, err
 	}
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", l.path, l.address); err != nil {
+	ending := ""
+	if l.fresh {
+		ending = "Connection: close\r\n"
+	}
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", l.path, l.address, ending); err != nil {
 		return false, err
 	}
 	response, err := http.ReadResponse(in, nil) //nolint:bodyclose // a view of the connection, which goes on

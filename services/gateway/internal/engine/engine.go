@@ -4,6 +4,7 @@
 //
 //	engine.go   Config, Server
 //	listen.go   the set of listeners, which changes at run time
+//	beside_*.go one opened beside another that has its port
 //	accept.go   what a new connection speaks
 //	conn.go     one connection: heads in, exchanges out
 //	body.go     bodies of requests

@@ -28,86 +28,79 @@ type Listener struct {
 type listener struct {
 	net.Listener
 	settings atomic.Pointer[Listener]
+	shared   atomic.Bool   // another process may have its socket too
 	done     chan struct{} // the accept loop has ended
 }
 
 // SetListeners opens and closes until exactly these are open. Those that stay
 // take their new certificates for the connections that come. Connections of
-// those that are closed go on. One that shares its port with one that comes, as
-// 127.0.0.1:80 with 0.0.0.0:80, is closed before: the port is shut for a moment.
-// Where one cannot be opened, nothing changes, and one that was closed for it is
-// opened again. One that has been closed still takes what waits in its queue, and
-// is waited for, retireTime, where another takes its place.
+// those that are closed go on. One that overlaps with one that comes, as
+// 127.0.0.1:80 with 0.0.0.0:80, is closed once that is open: no client is refused.
+// Where one cannot be opened, nothing changes. One that has been closed still
+// takes what waits in its queue, and is waited for, retireTime, where another
+// takes its place.
 func (s *Server) SetListeners(ctx context.Context, want []Listener) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	next := s.plan(want)
-	opened := map[string]net.Listener{}
-	err := s.awaitRetired(ctx, want)
-	if err == nil {
-		err = s.openAll(ctx, opened, next.free)
+	coming, leaving := s.plan(want)
+	if err := s.awaitRetired(ctx, coming); err != nil {
+		return err
 	}
-	if err == nil && len(next.yielding) > 0 {
-		s.retireAll(next.yielding)
-		if err = s.awaitRetired(ctx, want); err == nil {
-			err = s.openAll(ctx, opened, next.blocked)
-		}
-	}
+	opened, err := s.openAll(ctx, coming, leaving)
 	if err != nil {
-		closeAll(opened)
-		return errors.Join(err, s.reopen(ctx, next.yielding))
+		return err
 	}
-	s.retireAll(next.leaving)
 	s.begin(opened, want)
+	s.retireAll(leaving)
 	return nil
 }
 
-// plan is what a change opens and closes.
-type plan struct {
-	free, blocked     []Listener           // that are to be opened, blocked by those that yield
-	leaving, yielding map[string]*listener // that are to be closed, by address
-}
-
-func (s *Server) plan(want []Listener) plan {
+// plan is what a change opens, and what it closes, by address.
+func (s *Server) plan(want []Listener) (coming []Listener, leaving map[string]*listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := plan{leaving: maps.Clone(s.listeners), yielding: map[string]*listener{}}
+	leaving = maps.Clone(s.listeners)
 	for _, l := range want {
-		delete(p.leaving, l.Address)
-	}
-	for _, l := range want {
-		if s.listeners[l.Address] != nil {
-			continue
-		}
-		blocked := false
-		for asked, old := range p.leaving {
-			if address.Overlap(asked, l.Address) {
-				p.yielding[asked], blocked = old, true
-			}
-		}
-		if blocked {
-			p.blocked = append(p.blocked, l)
-		} else {
-			p.free = append(p.free, l)
+		delete(leaving, l.Address)
+		if s.listeners[l.Address] == nil {
+			coming = append(coming, l)
 		}
 	}
-	return p
+	return coming, leaving
 }
 
-func (s *Server) openAll(ctx context.Context, opened map[string]net.Listener, want []Listener) error {
+// openAll opens all or none.
+func (s *Server) openAll(ctx context.Context, coming []Listener, leaving map[string]*listener) (map[string]net.Listener, error) {
+	opened := map[string]net.Listener{}
 	var faults []error
-	for _, l := range want {
+	for _, l := range coming {
 		if opened[l.Address] != nil {
 			continue
 		}
-		fresh, err := s.config.Open(ctx, l.Address)
+		fresh, err := s.openOne(ctx, l.Address, leaving)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", cmp.Or(l.Field, "listener "+l.Address), err))
 			continue
 		}
 		opened[l.Address] = fresh
 	}
-	return errors.Join(faults...)
+	if len(faults) > 0 {
+		closeAll(opened)
+	}
+	return opened, errors.Join(faults...)
+}
+
+func (s *Server) openOne(ctx context.Context, wanted string, leaving map[string]*listener) (net.Listener, error) {
+	var beside []net.Listener
+	for other, l := range leaving {
+		if address.Overlap(other, wanted) {
+			beside = append(beside, l.Listener)
+		}
+	}
+	if len(beside) == 0 {
+		return s.config.Open(ctx, wanted)
+	}
+	return openBeside(ctx, wanted, beside)
 }
 
 // begin serves what has been opened, by the settings that are wanted, unless
@@ -134,27 +127,6 @@ func (s *Server) begin(opened map[string]net.Listener, want []Listener) {
 	}
 }
 
-// reopen takes back what a change has closed that came to nothing.
-func (s *Server) reopen(ctx context.Context, closed map[string]*listener) error {
-	if len(closed) == 0 {
-		return nil
-	}
-	ctx = context.WithoutCancel(ctx)
-	var want []Listener
-	for asked, l := range closed {
-		settings := *l.settings.Load()
-		settings.Address = asked
-		want = append(want, settings)
-	}
-	opened := map[string]net.Listener{}
-	err := s.awaitRetired(ctx, want)
-	if err == nil {
-		err = s.openAll(ctx, opened, want)
-	}
-	s.begin(opened, want)
-	return err
-}
-
 func closeAll(opened map[string]net.Listener) {
 	for _, l := range opened {
 		_ = l.Close()
@@ -176,11 +148,11 @@ func (s *Server) retireAll(all map[string]*listener) {
 
 // awaitRetired returns when none is open any more that has left the set and
 // would keep one of these from being opened. Connections are served meanwhile.
-func (s *Server) awaitRetired(ctx context.Context, want []Listener) error {
+func (s *Server) awaitRetired(ctx context.Context, coming []Listener) error {
 	s.mu.Lock()
 	maps.DeleteFunc(s.retired, func(_ string, l *listener) bool { return l.ended() })
 	var closing []*listener
-	for _, l := range want {
+	for _, l := range coming {
 		for asked, retired := range s.retired {
 			if asked == l.Address || address.Overlap(asked, l.Address) {
 				closing = append(closing, retired)
@@ -189,6 +161,7 @@ func (s *Server) awaitRetired(ctx context.Context, want []Listener) error {
 	}
 	s.mu.Unlock()
 	for _, l := range closing {
+		l.endAfter(retireTime)
 		select {
 		case <-l.done:
 		case <-ctx.Done():
@@ -215,19 +188,35 @@ func (s *Server) Sockets() map[string]net.Listener {
 	defer s.mu.Unlock()
 	sockets := make(map[string]net.Listener, len(s.listeners))
 	for asked, l := range s.listeners {
+		l.shared.Store(true)
 		sockets[asked] = l.Listener
 	}
 	return sockets
 }
 
-// retireTime is how long a listener that is to be closed takes what waits in
-// its queue.
-const retireTime = 20 * time.Millisecond
+const (
+	// retireTime is how long a listener that is to be closed takes what waits in
+	// its queue.
+	retireTime = 20 * time.Millisecond
+	// deafTime is that of one that gets no more: from far away it takes a while
+	// until a connection that has been begun is there.
+	deafTime = time.Second
+)
 
-// retire ends the accept loop once the queue is empty.
+// retire has others get what comes from now on, where the system can do that,
+// and ends the accept loop once all is there that has been begun.
 func (l *listener) retire() {
-	if d, able := l.Listener.(interface{ SetDeadline(t time.Time) error }); able {
-		if d.SetDeadline(time.Now().Add(retireTime)) == nil {
+	if !l.shared.Load() && deafen(l.Listener) {
+		l.endAfter(deafTime)
+	} else {
+		l.endAfter(retireTime)
+	}
+}
+
+// endAfter ends the accept loop.
+func (l *listener) endAfter(d time.Duration) {
+	if able, is := l.Listener.(interface{ SetDeadline(t time.Time) error }); is {
+		if able.SetDeadline(time.Now().Add(d)) == nil {
 			return
 		}
 	}

@@ -97,7 +97,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	s.idleBy = time.Now().Add(idleGrace)
 	s.draining.Store(true)
 	for address, l := range s.listeners {
-		l.retire()
+		l.endAfter(retireTime)
 		delete(s.listeners, address)
 	}
 	s.mu.Unlock()
@@ -122,6 +122,9 @@ func (s *Server) Close() {
 		for address, l := range s.listeners {
 			_ = l.Close()
 			delete(s.listeners, address)
+		}
+		for _, l := range s.retired {
+			_ = l.Close()
 		}
 		for c := range s.conns {
 			_ = c.net.Close()
