@@ -100,12 +100,12 @@ func (b *beside) judge(live *rules.Program, q *Query, wire []byte, d *rules.Deci
 	var newer, older rollout.Outcome
 	var newerErr, olderErr error
 	if answers {
-		newer, newerErr = timed(candidate, wire, d, &request)
-		older, olderErr = timed(other, wire, &s.decision, &aside)
+		newer, newerErr = b.timed(candidate, wire, d, &request)
+		older, olderErr = b.timed(other, wire, &s.decision, &aside)
 		newer.Answered = newerErr == nil
 	} else {
-		older, olderErr = timed(other, wire, d, &request)
-		newer, newerErr = timed(candidate, wire, &s.decision, &aside)
+		older, olderErr = b.timed(other, wire, d, &request)
+		newer, newerErr = b.timed(candidate, wire, &s.decision, &aside)
 	}
 	older.Answered = !newer.Answered
 	b.tracker.Observe(newer, older)
@@ -121,10 +121,10 @@ func (b *beside) judge(live *rules.Program, q *Query, wire []byte, d *rules.Deci
 }
 
 // timed judges a fact and measures it.
-func timed(program *rules.Program, wire []byte, d *rules.Decision, request *rules.Request) (o rollout.Outcome, err error) {
-	began := time.Now()
+func (b *beside) timed(program *rules.Program, wire []byte, d *rules.Decision, request *rules.Request) (o rollout.Outcome, err error) {
+	began := b.clock()
 	err = guarded(program, wire, d, request)
-	o.Took = time.Since(began)
+	o.Took = b.clock().Sub(began)
 	if err != nil {
 		o.Failed = true
 		return o, err

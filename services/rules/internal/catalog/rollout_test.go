@@ -103,6 +103,29 @@ func TestACanaryAnswersItsShareOnly(t *testing.T) {
 	}
 }
 
+func TestAVersionThatTakesLongIsSparedFacts(t *testing.T) {
+	now := began
+	c := openAt(t, t.TempDir(), func() time.Time { return now })
+	beside1(t, c, allowing, denying, rollout.Plan{Stage: rollout.Canary, PPM: 1_000_000})
+	// A fact of which each look at the clock takes so long.
+	judge := func(look time.Duration) string {
+		c.rulesets["r"].beside.clock = func() time.Time { now = now.Add(look); return now }
+		_, version := judge1(t, c, `{}`)
+		return version
+	}
+	for i, fact := range []struct {
+		look time.Duration
+		want string
+	}{{time.Millisecond, "2"}, {19 * time.Millisecond, "2"}, {20 * time.Millisecond, "2"}, {time.Millisecond, "1"}, {time.Second, "2"}} {
+		if version := judge(fact.look); version != fact.want {
+			t.Errorf("fact %d is judged by %s", i+1, version)
+		}
+	}
+	if r, _ := c.Rollout("r"); r.Report.Skipped != 1 || r.Report.Candidate.Facts != 4 {
+		t.Errorf("got %+v", r.Report)
+	}
+}
+
 func TestAFactIsCountedOnceForBothVersions(t *testing.T) {
 	c := open(t, t.TempDir())
 	live := "rule a when count(order by card over 1h) >= 3 then deny"
