@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,15 +150,23 @@ func (r *releaser) settled(ctx context.Context, spec *rulesv1.Ruleset) error {
 
 func (r *releaser) status(ctx context.Context, _ string) error {
 	got, err := r.releases().GetRuleset(ctx, &rulesv1.GetRulesetRequest{Ruleset: r.ruleset})
+	if connect.CodeOf(err) == connect.CodeNotFound {
+		return r.absent(ctx)
+	}
 	if err != nil {
 		return err
 	}
-	if err := r.tell(got.GetRuleset()); err != nil {
+	if neverReleased(got.GetRuleset()) {
+		err = r.unreleased(r.std.Out, got)
+	} else {
+		err = r.tell(got.GetRuleset())
+	}
+	if err != nil {
 		return err
 	}
 	var b strings.Builder
 	if s := got.GetStatus(); s.GetRejected() != "" {
-		fmt.Fprintf(&b, "this replica: version %s; %s\n", s.GetVersion(), s.GetRejected())
+		fmt.Fprintf(&b, "this replica: version %s; %s\n", cmp.Or(s.GetVersion(), "none"), s.GetRejected())
 	}
 	writeReport(&b, got.GetReport())
 	for _, step := range got.GetRuleset().GetLog() {
@@ -172,7 +181,7 @@ func (r *releaser) status(ctx context.Context, _ string) error {
 func (r *releaser) tell(spec *rulesv1.Ruleset) error {
 	live := spec.GetLiveVersion()
 	if live == "" {
-		live = "its source, without a version"
+		live = "the source in its Ruleset object"
 	}
 	text := fmt.Sprintf("%s: %s is in force\n", r.ruleset, live)
 	if rollout := spec.GetRollout(); rollout != nil {

@@ -6,7 +6,7 @@
 //	facts.go   fact types and lists of a source
 //	report.go  diagnostics as text, in colour, as JSON
 //	check.go format.go test.go eval.go list.go listput.go rates.go  verbs
-//	release.go rollout.go  releases of rulesets
+//	release.go rollout.go unreleased.go  releases of rulesets
 //	remote.go  a running Backlot, as an operator
 //
 // Exit codes: 0, all is well; 1, the sources have faults; 2, the tool could
