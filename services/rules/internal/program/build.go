@@ -394,6 +394,7 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	for i := range b.positions {
 		x.all[i>>6] |= 1 << (i & 63)
 	}
+	b.raise()
 	b.sortAsks()
 	for _, plan := range b.chosen(x.words) {
 		b.addFacet(x, plan, b.look(x, plan, places, words))

@@ -115,6 +115,26 @@ func (b *parts) column(field *check.Node) *column {
 	return known.column
 }
 
+// most is how much a field, or its multiple, is in the sample, at most and
+// without its sign; 0 where that is not known.
+func (b *parts) most(n *check.Node) float64 {
+	for n.Op == check.Mul {
+		if n.Args[0].Op == check.Const {
+			n = n.Args[1]
+		} else {
+			n = n.Args[0]
+		}
+	}
+	if n.Op != check.Field {
+		return 0
+	}
+	c := b.column(n)
+	if c == nil {
+		return 0
+	}
+	return c.most()
+}
+
 // columns are those of the slots of a fact or of a list's elements.
 type columns []metColumn
 

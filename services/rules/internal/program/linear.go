@@ -119,11 +119,14 @@ func (f *Frame) smallSum(a, b *term) (total int64, currency string, ok bool) {
 	return v + w, x.S, true
 }
 
-// pair is a sum of two small terms.
+// pair is a sum of two small terms, or the ceiling of several of the same
+// fields: then the factors are from times to timesMost and from more to moreMost.
 type pair struct {
-	a, b        int // slots
-	times, more int64
-	money       bool
+	a, b             int // slots
+	times, timesMost int64
+	more, moreMost   int64
+	money            bool
+	mostOfA, mostOfB float64 // what the fields are at most, in a sample, either way; 0: not known
 }
 
 // pairOf is a sum as a pair; nil for others.
@@ -132,10 +135,11 @@ func pairOf(n *check.Node) *pair {
 	if len(terms) != 2 || !terms[0].small() || !terms[1].small() {
 		return nil
 	}
-	p := &pair{terms[0].slot, terms[1].slot, terms[0].factor, terms[1].factor, n.Type.Kind == fact.Money}
+	p := &pair{a: terms[0].slot, b: terms[1].slot, times: terms[0].factor, more: terms[1].factor, money: n.Type.Kind == fact.Money}
 	if terms[1].minus {
 		p.more = -p.more
 	}
+	p.timesMost, p.moreMost = p.times, p.more
 	return p
 }
 
@@ -152,7 +156,7 @@ func (f *Frame) sumPair(p *pair, to *fact.Slot) bool {
 		}
 		to.S = x.S
 	}
-	to.N, to.OK = x.N*p.times+y.N*p.more, true
+	to.N, to.OK = max(x.N*p.times, x.N*p.timesMost)+max(y.N*p.more, y.N*p.moreMost), true
 	return true
 }
 

@@ -292,7 +292,7 @@ func (s source) leaf(inItem bool) string {
 
 // common is a leaf of a form that the index knows.
 func (s source) common(compare string) string {
-	switch s.IntN(12) {
+	switch s.IntN(13) {
 	case 0:
 		return "amount " + compare + " " + s.pick("1.00 CNY", "2.00 USD", "3.00 CNY")
 	case 1:
@@ -315,6 +315,9 @@ func (s source) common(compare string) string {
 		return s.pick("length(email)", "length(items)", "length(card)") + " " + compare + " " + s.pick("0", "1", "2")
 	case 10:
 		return "lower(email) " + s.pick("== \"abc\"", "starts_with \"a\"", "in [\"abc\", \"b\"]")
+	case 11:
+		return s.pick("paid_orders + attempts * 2", "paid_orders * 3 + attempts * 5", "paid_orders - attempts", "paid_orders * 2 - attempts * 3", "paid_orders + attempts") + s.pick(" > 2", " >= 9", " > 1000", " <= 3") +
+			s.pick("", " and amount + amount * 2 > 3.00 CNY", " and amount * 4 + amount * 3 >= 5.00 USD")
 	default:
 		return s.pick("paid_orders", "attempts") + s.pick(" in 1..3", " in [2, 7, 9]", " == 2", " > 1", " >= 3", " < 3")
 	}
@@ -338,7 +341,7 @@ func (s source) fact() string {
 	maybe(`"at": "1795284000000000"`, `"at": "1795300000000000"`, `"at": "-5"`, `"at": "4102444800000001"`)
 	maybe(`"risk": 0.5`, `"risk": -0.0`, `"risk": -0.25`, `"risk": 1e300`)
 	maybe(`"channel": "CHANNEL_APP"`, `"channel": "CHANNEL_WEB"`, `"channel": 9`)
-	maybe(`"paid_orders": 2`, `"paid_orders": -9223372036854775808`, `"paid_orders": 7`)
+	maybe(`"paid_orders": 2`, `"paid_orders": -9223372036854775808`, `"paid_orders": 7`, `"paid_orders": 4398046511104`)
 	maybe(`"attempts": 0`, `"attempts": -1`, `"attempts": 3`)
 	maybe(`"delta": -1`, `"delta": 3`)
 	maybe(`"billing": {}`, `"billing": {"country": "a", "city": ""}`)

@@ -282,7 +282,11 @@ func (b *parts) derive(n *check.Node) (number int32, slot int, ok bool) {
 	}
 	known := b.derived.at(key)
 	if *known == 0 {
-		*known = b.derivation(derivationOf(n))
+		d := derivationOf(n)
+		if d.pair != nil {
+			d.pair.mostOfA, d.pair.mostOfB = b.most(n.Args[0]), b.most(n.Args[1])
+		}
+		*known = b.derivation(d)
 	}
 	return *known, b.code.derived[*known-1].slot, true
 }

@@ -169,6 +169,24 @@ func (c *column) likely(code *Code, t *test, guess float64) float64 {
 	return (float64(passed) + 0.3) / float64(c.facts+1)
 }
 
+// most is the greatest of the numbers without their sign.
+func (c *column) most() float64 {
+	most := ends(c.plain)
+	for _, values := range c.amounts {
+		most = max(most, ends(values))
+	}
+	return most
+}
+
+// ends is the greater of the first and the last of ascending numbers, without
+// their sign.
+func ends(values []int64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return max(math.Abs(float64(values[0])), math.Abs(float64(values[len(values)-1])))
+}
+
 func (c *column) wanted(t *test, passed int) int {
 	if t.want {
 		return passed
