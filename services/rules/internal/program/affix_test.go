@@ -18,7 +18,7 @@ func outerText(r *rand.Rand, longest int) string {
 }
 
 func TestAffixesAreFound(t *testing.T) {
-	const seed, words = 1, 2
+	const seed, words = 1, blockWords
 	r := rand.New(rand.NewPCG(seed, 0))
 	for round := range 3000 {
 		a := &affixed{suffix: round%2 == 0}

@@ -387,7 +387,7 @@ func netBounds(prefix netip.Prefix) (low, high int64) {
 // Build ends the building. order[i] is the number that rule i gets in Fire;
 // extra makes a slot of the fact that no field fills.
 func (b *Builder) Build(order []int32, extra func() int) *Index {
-	x := &Index{code: b.code, words: (len(b.positions) + 63) / 64}
+	x := &Index{code: b.code, words: maskWords(len(b.positions))}
 	places := b.arrange(x, order)
 	words := &slab[uint64]{}
 	x.all = words.cut(x.words)

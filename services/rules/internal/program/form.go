@@ -1,5 +1,7 @@
 package program
 
+import "slices"
+
 // form tells facets apart that are so common that they are looked at without
 // calls through masker.
 type form uint8
@@ -52,6 +54,7 @@ func (a *facet) shapePairs() {
 	a.form, a.keyed, a.cells = formPairs, k, c
 	a.slot, a.number = text.slot, number.slot
 	a.texts, a.numbers = text.base, number.base
+	a.both = slices.Equal(a.texts, a.base) && slices.Equal(a.numbers, a.base) && slices.Equal(c.masks[:c.words], a.base)
 }
 
 // candidates is what no facet excludes.
@@ -89,9 +92,7 @@ func (x *Index) candidates(f *Frame) []uint64 {
 			sieve.keep(m, &m[0] != &f.union[0])
 		}
 	}
-	for _, m := range sieve.waiting[:sieve.n] {
-		keep(sieve.left, m)
-	}
+	sieve.flush()
 	return sieve.left
 }
 
@@ -127,23 +128,29 @@ func (a *facet) siftSparse(f *Frame, s *sieve) {
 
 // lookPairs joins what the text and the number of single elements satisfy.
 func (a *facet) lookPairs(f *Frame) []uint64 {
-	slots, joined := f.Record.Slots, f.union
+	slots, c := f.Record.Slots, a.cells
 	elements := &slots[a.list]
-	copy(joined, a.base)
 	if !elements.OK {
-		return joined
+		return a.base
 	}
+	joint := joint{joined: f.union}
+	copy(joint.joined, a.base)
+	least := c.ends[0]
 	for at := elements.First(); at != 0; at = int(slots[at].N) {
 		m, n := a.texts, a.numbers
+		if v, ok := c.value(f, &slots[at+1+int(a.number)]); ok {
+			if a.both && v <= least {
+				continue
+			}
+			n = c.of(v)
+		}
 		if s := &slots[at+1+int(a.slot)]; s.OK {
 			if key := a.keyed.keys.get(s.S); key > 0 {
 				m = a.keyed.sets[key-1].mask
 			}
 		}
-		if v, ok := a.cells.value(f, &slots[at+1+int(a.number)]); ok {
-			n = a.cells.of(v)
-		}
-		joinBoth(joined, m, n)
+		joint.add(m, n)
 	}
-	return joined
+	joint.flush()
+	return joint.joined
 }

@@ -5,7 +5,8 @@
 //	derive.go    values computed once an event, calendar.go hours and days
 //	index.go     which rules an event can fire: masks of rules by the values
 //	             they ask for; form.go, facet.go, affix.go and
-//	             locate.go look values up, build.go builds
+//	             locate.go look values up, masks.go joins what they find,
+//	             build.go builds, choose.go and ceiling.go of what
 //	estimate.go  how often conditions hold and what they cost
 //	cond.go      closures for the rest: compare.go, value.go, money.go, linear.go,
 //	             element.go (any and all of comparisons)

@@ -41,6 +41,7 @@ type facet struct {
 	cells          *cells
 	keyed          *keyed
 	texts, numbers []uint64 // bases of formPairs
+	both           bool     // of formPairs: positions ask for both or none, and no number of the first cell will do
 }
 
 // look is one value of a facet. base has the positions that ask nothing of it.
@@ -103,48 +104,6 @@ func (x *Index) Without(rules []int32) *Index {
 		}
 	}
 	return &less
-}
-
-// sieve intersects masks, several at a time.
-type sieve struct {
-	left    []uint64
-	waiting [4][]uint64
-	n       int
-}
-
-// keep leaves what a mask holds: at once, where the mask will not stay as it
-// is.
-func (s *sieve) keep(m []uint64, stays bool) {
-	if stays {
-		s.add(m)
-		return
-	}
-	keep(s.left, m)
-}
-
-// add leaves what a mask that stays as it is holds.
-func (s *sieve) add(m []uint64) {
-	s.waiting[s.n] = m
-	if s.n++; s.n == len(s.waiting) {
-		keepAll(s.left, &s.waiting)
-		s.n = 0
-	}
-}
-
-// keep leaves of left what a mask holds.
-func keep(left, m []uint64) {
-	m = m[:len(left)]
-	for w := range left {
-		left[w] &= m[w]
-	}
-}
-
-// keepAll leaves of left what four masks hold.
-func keepAll(left []uint64, masks *[4][]uint64) {
-	a, b, c, d := masks[0][:len(left)], masks[1][:len(left)], masks[2][:len(left)], masks[3][:len(left)]
-	for w := range left {
-		left[w] &= a[w] & b[w] & c[w] & d[w]
-	}
 }
 
 // look is the facet's mask for the fact in the frame.
@@ -229,20 +188,4 @@ func (a *facet) lookAll(f *Frame, x *Index, first int, joined []uint64) []uint64
 		joinBoth(joined, m, l.mask(f, x, &slots[at+1+int(l.slot)], l.base, f.element))
 	}
 	return joined
-}
-
-// join adds what a mask holds.
-func join(joined, m []uint64) {
-	m = m[:len(joined)]
-	for w := range joined {
-		joined[w] |= m[w]
-	}
-}
-
-// joinBoth adds what two masks hold together.
-func joinBoth(joined, m, n []uint64) {
-	m, n = m[:len(joined)], n[:len(joined)]
-	for w := range joined {
-		joined[w] |= m[w] & n[w]
-	}
 }
