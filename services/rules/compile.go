@@ -195,7 +195,7 @@ func (c *compiler) terms(terms []syntax.Term) (cost int64, ok bool) {
 		if when == nil {
 			return 0, false
 		}
-		c.builder.Term(when)
+		c.builder.Term(when, len(terms) == 1)
 		cost += c.costs[terms[i].Number]
 	}
 	c.builder.EndRule(len(c.made))

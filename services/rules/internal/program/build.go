@@ -109,13 +109,17 @@ func (b *Builder) Add(rule int, when *check.Node) {
 	b.rule(rule, b.parts.of(when, false))
 }
 
-// Term adds a condition to the conjunction of the rule that EndRule adds.
-// Nothing of when is used afterwards.
-func (b *Builder) Term(when *check.Node) {
+// Term adds a condition to the conjunction of the rule that EndRule adds, of
+// which it may be the only one. Nothing of when is used afterwards.
+func (b *Builder) Term(when *check.Node, only bool) {
 	if b.terms == nil {
 		b.terms = b.parts.chain(partAnd, 4)
 	}
-	b.terms.add(b.parts.of(when, false))
+	if only {
+		b.terms.add(b.parts.of(when, false))
+		return
+	}
+	b.terms.add(b.parts.term(when, false))
 }
 
 // EndRule adds a rule of the conditions that came since the last one.

@@ -93,6 +93,28 @@ func calendar(n *check.Node) func(*Frame) (int64, bool) {
 	}
 }
 
+const (
+	hourMicros = 3600 * 1_000_000
+	dayMicros  = 24 * hourMicros
+)
+
+// hours is `hour(field) in low..high` without finding the hour, for the times
+// since the zone's last change; of others exact tells.
+func hours(z *zone, slot int, low, high int64, negate bool, exact Cond) Cond {
+	since, offset := z.from[len(z.from)-1], z.offset[len(z.from)-1]
+	since = max(since, -offset) * 1_000_000
+	length := uint64(z.end*1_000_000 - since)
+	begin := offset*1_000_000 + dayMicros - low*hourMicros // so that low is the day's first hour
+	span := uint64(high-low+1) * hourMicros
+	return func(f *Frame) bool {
+		s := &f.Record.Slots[slot]
+		if uint64(s.N-since) >= length {
+			return exact(f)
+		}
+		return s.OK && (uint64(s.N+begin)%dayMicros < span) != negate
+	}
+}
+
 // calendarPart computes a part from days since 1970 and seconds of the day.
 func calendarPart(op check.Op) func(days, second int64) int64 {
 	switch op {

@@ -29,8 +29,12 @@ func leaf(n *check.Node, negate bool) Cond {
 	case check.InInts:
 		return inInts(ints(n.Args[0]), n.Ints, want)
 	case check.InStrings:
+		slot := n.Args[0].Slot
+		if few := newFewTexts(n.Set); few != nil && ofFact(n.Args[0]) {
+			return func(f *Frame) bool { s := &f.Record.Slots[slot]; return s.OK && few.has(s.S) == want }
+		}
 		value, set := texts(n.Args[0]), newTextSet(n.Set)
-		if slot := n.Args[0].Slot; ofFact(n.Args[0]) {
+		if ofFact(n.Args[0]) {
 			return func(f *Frame) bool { s := &f.Record.Slots[slot]; return s.OK && set.has(s.S) == want }
 		}
 		return func(f *Frame) bool {
@@ -148,7 +152,13 @@ func inNets(n *check.Node, want bool) Cond {
 	if subject := n.Args[0]; subject.Addr > 0 {
 		number, slot, set := subject.Addr, subject.Slot, newNets(n.Nets)
 		return func(f *Frame) bool {
-			return f.Record.Slots[slot].OK && set.has(f.address(number, slot)) == want
+			if !f.Record.Slots[slot].OK {
+				return false
+			}
+			if a := f.parsed(number, slot); a.is4 {
+				return set.has4(a.v4) == want
+			}
+			return set.has(f.address(number, slot)) == want
 		}
 	}
 	value, set := texts(n.Args[0]), newNets(n.Nets)
@@ -243,8 +253,18 @@ func comparison(op check.Op, a, b *check.Node) Cond {
 		if held := sumWithin(op, a, b); held != nil {
 			return held
 		}
+		if b.Op != check.Const {
+			if held := balance(op, a, b, func() Cond { return compareAny(op, a, b) }); held != nil {
+				return held
+			}
+		}
 	default:
 	}
+	return compareAny(op, a, b)
+}
+
+// compareAny compares whole numbers or amounts, whatever they are made of.
+func compareAny(op check.Op, a, b *check.Node) Cond {
 	if a.Type.Kind == fact.Money {
 		if b.Op == check.Const && a.Op == check.Field {
 			return moneySlot(op, a.Depth, a.Slot, b.Value)
@@ -260,12 +280,25 @@ func comparison(op check.Op, a, b *check.Node) Cond {
 	return compare(op, ints(a), ints(b))
 }
 
-// equalSlot tests a string for being a constant.
+// equalSlot tests a string for being a constant. Of one that is not long its
+// ends are all there is to it.
 func equalSlot(want bool, depth, i int, c string) Cond {
 	if depth > 0 {
 		return func(f *Frame) bool { s := f.slot(depth, i); return s.OK && (s.S == c) == want }
 	}
-	return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && (s.S == c) == want }
+	if len(c) > longText {
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && (s.S == c) == want }
+	}
+	length := len(c)
+	first, last := textEnds(c)
+	return func(f *Frame) bool {
+		s := &f.Record.Slots[i]
+		if len(s.S) != length {
+			return s.OK && !want
+		}
+		head, tail := textEnds(s.S)
+		return s.OK && ((head^first)|(tail^last) == 0) == want
+	}
 }
 
 // compareFloatSlot compares a decimal of the fact with a constant.
@@ -288,10 +321,21 @@ func compareFloatSlot(op check.Op, i int, c float64) Cond {
 // moneySlot compares an amount with a constant one.
 func moneySlot(op check.Op, depth, i int, c fact.Slot) Cond {
 	t := test{how: uint8(op), n: c.N, text: c.S}
-	if depth == 0 {
+	low, width, ok := within(op, c.N)
+	switch unit := c.S; {
+	case depth > 0:
+		return func(f *Frame) bool { s := f.slot(depth, i); return s.OK && f.moneyTest(&t, s) }
+	case !ok:
 		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && f.moneyTest(&t, s) }
+	default:
+		return func(f *Frame) bool {
+			s := &f.Record.Slots[i]
+			if !sameText(s.S, unit) {
+				return s.OK && f.sameCurrency(s.S, unit)
+			}
+			return s.OK && uint64(s.N-low) <= width
+		}
 	}
-	return func(f *Frame) bool { s := f.slot(depth, i); return s.OK && f.moneyTest(&t, s) }
 }
 
 // compareSlot compares a whole number with a constant.

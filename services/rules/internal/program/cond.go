@@ -91,10 +91,14 @@ func interval(n *check.Node, negate bool) Cond {
 		return nil
 	}
 	value, low, high := ints(from.Args[0]), from.Args[1].Value.N, to.Args[1].Value.N
-	return func(f *Frame) bool {
+	within := func(f *Frame) bool {
 		v, ok := value(f)
 		return ok && (low <= v && v <= high) != negate
 	}
+	if at := from.Args[0]; at.Op == check.Hour && ofFact(at.Args[0]) && 0 <= low && low <= high && high < 24 {
+		return hours(zoneOf(at.Zone), at.Args[0].Slot, low, high, negate, within)
+	}
+	return within
 }
 
 // cheapestFirst orders conditions by what they cost.

@@ -9,7 +9,7 @@
 //	             build.go builds, choose.go and ceiling.go of what
 //	estimate.go  how often conditions hold and what they cost
 //	cond.go      closures for the rest: compare.go, value.go, money.go, linear.go,
-//	             element.go (any and all of comparisons)
+//	             balance.go, element.go (any and all of comparisons)
 //	window.go    velocity; trace.go values for people; cost.go bounds
 //
 // Evaluating neither reflects nor allocates once a Frame has grown to its size.
@@ -72,7 +72,9 @@ func (u Unknown) Add(o Unknown) Unknown {
 }
 
 type addr struct {
-	state uint8 // 0 not parsed yet, 1 an address, 2 none
+	state uint8  // 0 not parsed yet, 1 an address, 2 none
+	is4   bool   // it is one of IPv4,
+	v4    uint32 // this one
 	addr  netip.Addr
 }
 
@@ -132,15 +134,29 @@ func (f *Frame) Set(slot int, value fact.Slot) { f.Record.Slots[slot] = value }
 
 // address returns the IP address in a slot of the fact, parsed once.
 func (f *Frame) address(number, slot int) (netip.Addr, bool) {
-	cached := &f.addrs[number-1]
-	if cached.state == 0 {
-		parsed, ok := list.ParseAddr(f.Record.Slots[slot].S)
-		*cached = addr{2, parsed}
-		if ok {
-			cached.state = 1
-		}
+	a := f.parsed(number, slot)
+	return a.addr, a.state == 1
+}
+
+// parsed is what is in a slot of the fact, read as an IP address once.
+func (f *Frame) parsed(number, slot int) *addr {
+	a := &f.addrs[number-1]
+	if a.state == 0 {
+		a.parse(f.Record.Slots[slot].S)
 	}
-	return cached.addr, cached.state == 1
+	return a
+}
+
+func (a *addr) parse(text string) {
+	address, ok := list.ParseAddr(text)
+	if !ok {
+		*a = addr{state: 2}
+		return
+	}
+	*a = addr{state: 1, is4: address.Is4(), addr: address}
+	if a.is4 {
+		a.v4 = uint32(netNumber(address))
+	}
 }
 
 // addressOf returns the IP address that a test looks at; t.n numbers the field

@@ -84,7 +84,11 @@ func (b *parts) of(n *check.Node, negate bool) *part {
 		}
 		chain := b.chain(kind, len(n.Args))
 		for _, arg := range n.Args {
-			chain.add(b.of(arg, negate))
+			if kind == partAnd {
+				chain.add(b.term(arg, negate))
+			} else {
+				chain.add(b.of(arg, negate))
+			}
 		}
 		return chain.simple()
 	case check.Const:
@@ -96,6 +100,23 @@ func (b *parts) of(n *check.Node, negate bool) *part {
 	default:
 	}
 	return b.leaf(n, negate)
+}
+
+// term makes the part of a condition that must hold beside others. Alternatives
+// that no opcode can test are one test then: the rules of a set that have the
+// same ones ask it once.
+func (b *parts) term(n *check.Node, negate bool) *part {
+	p := b.of(n, negate)
+	closed := func(q *part) bool { return q.kind == partTest && q.test.op == opCond }
+	if p.kind != partOr || !slices.ContainsFunc(p.parts, closed) {
+		return p
+	}
+	if _, shared := b.key(n); !shared {
+		return p
+	}
+	one := b.closure(n, negate)
+	one.likely = p.likely
+	return one
 }
 
 // chain returns an empty chain with room for n parts.

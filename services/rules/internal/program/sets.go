@@ -2,6 +2,7 @@ package program
 
 import (
 	"cmp"
+	"math/bits"
 	"net/netip"
 	"slices"
 
@@ -55,6 +56,57 @@ func newTextSet(members []string) textSet {
 
 func (s *textSet) has(v string) bool { return s.lookup.get(v) > 0 }
 
+// fewTexts is a set of few short strings. Each has a slot of its own, so that
+// looking one up is one comparison.
+type fewTexts struct {
+	slots []textSlot // a power of two
+	seed  uint64
+}
+
+const (
+	mostFewTexts = 16
+	seedsTried   = 64
+)
+
+// newFewTexts is nil for members that are many or long.
+func newFewTexts(members []string) *fewTexts {
+	long := func(text string) bool { return len(text) > longText }
+	if len(members) > mostFewTexts || slices.ContainsFunc(members, long) {
+		return nil
+	}
+	t := &fewTexts{slots: make([]textSlot, 1<<bits.Len(uint(4*len(members))))}
+	for ; t.seed < seedsTried; t.seed++ {
+		if t.fill(members) {
+			return t
+		}
+	}
+	return nil
+}
+
+// fill gives each member its slot; it reports false where two have the same.
+func (t *fewTexts) fill(members []string) bool {
+	clear(t.slots)
+	for _, text := range members {
+		first, last := textEnds(text)
+		slot := t.slot(first, last, len(text))
+		if slot.value > 0 {
+			return false
+		}
+		*slot = textSlot{first, last, int32(len(text)), 1}
+	}
+	return true
+}
+
+func (t *fewTexts) slot(first, last uint64, n int) *textSlot {
+	return &t.slots[textHash(first^t.seed, last, n)&uint64(len(t.slots)-1)]
+}
+
+func (t *fewTexts) has(text string) bool {
+	first, last := textEnds(text)
+	s := t.slot(first, last, len(text))
+	return s.first == first && s.last == last && int(s.length) == len(text) && s.value > 0
+}
+
 // nets is a set of IP prefixes: those of IPv4 as ranges of numbers.
 type nets struct {
 	v4       [][2]uint32
@@ -76,18 +128,25 @@ func newNets(prefixes []netip.Prefix) *nets {
 }
 
 func (n *nets) has(address netip.Addr, ok bool) bool {
-	if !ok {
+	switch {
+	case !ok:
 		return false
+	case address.Is4():
+		return n.has4(uint32(netNumber(address)))
 	}
-	if address.Is4() {
-		v := uint32(netNumber(address))
-		for i := range n.v4 {
-			if n.v4[i][0] <= v && v <= n.v4[i][1] {
-				return true
-			}
+	return n.has6(address)
+}
+
+func (n *nets) has4(v uint32) bool {
+	for i := range n.v4 {
+		if low := n.v4[i][0]; v-low <= n.v4[i][1]-low {
+			return true
 		}
-		return false
 	}
+	return false
+}
+
+func (n *nets) has6(address netip.Addr) bool {
 	for _, prefix := range n.v6 {
 		if prefix.Contains(address) {
 			return true
