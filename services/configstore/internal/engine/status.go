@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/pkg/v3/traceutil"
+	"go.etcd.io/etcd/server/v3/storage/mvcc"
 	"go.etcd.io/raft/v3"
 )
 
@@ -69,7 +71,7 @@ func (e *Engine) Status() Status {
 	if version := server.ClusterVersion(); version != nil {
 		status.ClusterVersion = version.String()
 	}
-	for _, alarm := range server.Alarms() {
+	for _, alarm := range e.alarms() {
 		status.Alarms = append(status.Alarms, alarmName(alarm.GetAlarm())+" "+FormatID(alarm.GetMemberID()))
 	}
 	progress := progresses(status.ID)
@@ -92,6 +94,16 @@ func (e *Engine) Status() Status {
 		return compare(FormatID(a.ID), FormatID(b.ID))
 	})
 	return status
+}
+
+// alarms are those of all members. Where this member is sent a snapshot, etcd
+// replaces what holds them without a lock: after the keys, for which it waits until
+// nobody reads any, and before the members, which have a lock.
+func (e *Engine) alarms() []*pb.AlarmMember {
+	read := e.etcd.Server.KV().Read(mvcc.ConcurrentReadTxMode, traceutil.TODO())
+	defer read.End()
+	_ = e.etcd.Server.Cluster().Members()
+	return e.etcd.Server.Alarms()
 }
 
 // Leads tells whether this member leads, as it knows.

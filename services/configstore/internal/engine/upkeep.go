@@ -123,7 +123,7 @@ func (e *Engine) Compact(ctx context.Context, revision int64) error {
 // the space back, and lets writes in again where that was enough. Who watches
 // from a revision that is gone lists anew.
 func (e *Engine) relieve(ctx context.Context, status Status) {
-	for _, alarm := range e.etcd.Server.Alarms() {
+	for _, alarm := range e.alarms() {
 		if alarm.GetAlarm() != pb.AlarmType_NOSPACE || alarm.GetMemberID() != status.ID {
 			continue
 		}
