@@ -12,6 +12,7 @@ import (
 	"github.com/backlot-video/backlot/kit/config"
 	"github.com/backlot-video/backlot/kit/tool"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	"github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1/configstorev1connect"
 )
 
 const mebibyte = 1 << 20
@@ -26,7 +27,7 @@ func statusVerb() tool.Verb {
 			r := &remote{}
 			r.register(set, std)
 			return r.Online(tool.Want(0, "no arguments"), func(ctx context.Context, _ []string) error {
-				status, err := r.cluster(0).GetStatus(ctx, &configstorev1.GetStatusRequest{})
+				status, err := getStatus(ctx, r.cluster(0))
 				if err != nil {
 					return err
 				}
@@ -44,13 +45,33 @@ func statusVerb() tool.Verb {
 	}
 }
 
-func faulty(s *configstorev1.GetStatusResponse) bool {
+// getStatus asks again where a follower is silent: in each election time there
+// is a heartbeat for which the leader has heard of nobody yet.
+func getStatus(ctx context.Context, cluster configstorev1connect.ClusterServiceClient) (*configstorev1.GetStatusResponse, error) {
+	status, err := cluster.GetStatus(ctx, &configstorev1.GetStatusRequest{})
+	if err != nil || !silent(status) {
+		return status, err
+	}
+	select {
+	case <-time.After(status.GetElection().AsDuration() / 2):
+		return cluster.GetStatus(ctx, &configstorev1.GetStatusRequest{})
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// silent tells whether there is a follower that was not heard of.
+func silent(s *configstorev1.GetStatusResponse) bool {
 	for _, m := range s.GetMembers() {
 		if p := m.GetProgress(); p != nil && !p.GetActive() {
 			return true
 		}
 	}
-	return s.GetLeaderId() == "" || len(s.GetAlarms()) > 0
+	return false
+}
+
+func faulty(s *configstorev1.GetStatusResponse) bool {
+	return silent(s) || s.GetLeaderId() == "" || len(s.GetAlarms()) > 0
 }
 
 func writeStatus(std *tool.Stdio, s *configstorev1.GetStatusResponse) error {
