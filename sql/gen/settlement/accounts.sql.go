@@ -90,6 +90,7 @@ SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accou
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.owner_id = $2
@@ -117,6 +118,7 @@ type FindAccountRow struct {
 	DebitsPosted   int64
 	CreditsPosted  int64
 	Head           int64
+	SortedTo       int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -143,6 +145,7 @@ func (q *Queries) FindAccount(ctx context.Context, arg FindAccountParams) (FindA
 		&i.DebitsPosted,
 		&i.CreditsPosted,
 		&i.Head,
+		&i.SortedTo,
 		&i.DebitsPending,
 		&i.CreditsPending,
 	)
@@ -156,6 +159,7 @@ SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accou
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.id = $2
@@ -180,6 +184,7 @@ type GetAccountRow struct {
 	DebitsPosted   int64
 	CreditsPosted  int64
 	Head           int64
+	SortedTo       int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -201,6 +206,7 @@ func (q *Queries) GetAccount(ctx context.Context, arg GetAccountParams) (GetAcco
 		&i.DebitsPosted,
 		&i.CreditsPosted,
 		&i.Head,
+		&i.SortedTo,
 		&i.DebitsPending,
 		&i.CreditsPending,
 	)
@@ -225,19 +231,24 @@ func (q *Queries) GetAccountByNumber(ctx context.Context, number int64) (GetAcco
 }
 
 const GetHead = `-- name: GetHead :one
-SELECT sequence FROM ledgers WHERE number = $1
+SELECT sequence, sorted_to FROM ledgers WHERE number = $1
 `
 
-// GetHead gives the end of a ledger's chain.
-func (q *Queries) GetHead(ctx context.Context, number int64) (int64, error) {
+type GetHeadRow struct {
+	Sequence int64
+	SortedTo int64
+}
+
+// GetHead gives the end of a ledger's chain, and up to where all is sorted.
+func (q *Queries) GetHead(ctx context.Context, number int64) (GetHeadRow, error) {
 	row := q.db.QueryRowContext(ctx, GetHead, number)
-	var sequence int64
-	err := row.Scan(&sequence)
-	return sequence, err
+	var i GetHeadRow
+	err := row.Scan(&i.Sequence, &i.SortedTo)
+	return i, err
 }
 
 const GetLedger = `-- name: GetLedger :one
-SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at, loose_moves FROM ledgers WHERE tenant_id = $1 AND currency = $2
+SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at, unsorted_moves, sorted_to, sorting_to, sorting_account, sorting_sequence FROM ledgers WHERE tenant_id = $1 AND currency = $2
 `
 
 type GetLedgerParams struct {
@@ -257,7 +268,11 @@ func (q *Queries) GetLedger(ctx context.Context, arg GetLedgerParams) (Ledger, e
 		&i.Sequence,
 		&i.Hash,
 		&i.UpdatedAt,
-		&i.LooseMoves,
+		&i.UnsortedMoves,
+		&i.SortedTo,
+		&i.SortingTo,
+		&i.SortingAccount,
+		&i.SortingSequence,
 	)
 	return i, err
 }
@@ -269,6 +284,7 @@ SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accou
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.id > $2
@@ -299,6 +315,7 @@ type ListAccountsRow struct {
 	DebitsPosted   int64
 	CreditsPosted  int64
 	Head           int64
+	SortedTo       int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -334,6 +351,7 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]L
 			&i.DebitsPosted,
 			&i.CreditsPosted,
 			&i.Head,
+			&i.SortedTo,
 			&i.DebitsPending,
 			&i.CreditsPending,
 		); err != nil {
@@ -351,7 +369,7 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]L
 }
 
 const ListLedgers = `-- name: ListLedgers :many
-SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at, loose_moves FROM ledgers WHERE tenant_id = $1 ORDER BY currency
+SELECT number, tenant_id, currency, version, accounts, sequence, hash, updated_at, unsorted_moves, sorted_to, sorting_to, sorting_account, sorting_sequence FROM ledgers WHERE tenant_id = $1 ORDER BY currency
 `
 
 func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, error) {
@@ -372,7 +390,11 @@ func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, e
 			&i.Sequence,
 			&i.Hash,
 			&i.UpdatedAt,
-			&i.LooseMoves,
+			&i.UnsortedMoves,
+			&i.SortedTo,
+			&i.SortingTo,
+			&i.SortingAccount,
+			&i.SortingSequence,
 		); err != nil {
 			return nil, err
 		}
@@ -390,7 +412,7 @@ func (q *Queries) ListLedgers(ctx context.Context, tenantID string) ([]Ledger, e
 const LockLedger = `-- name: LockLedger :one
 UPDATE ledgers SET version = version + 1
 WHERE tenant_id = $1 AND currency = $2
-RETURNING number, tenant_id, currency, version, accounts, sequence, hash, updated_at, loose_moves
+RETURNING number, tenant_id, currency, version, accounts, sequence, hash, updated_at, unsorted_moves, sorted_to, sorting_to, sorting_account, sorting_sequence
 `
 
 type LockLedgerParams struct {
@@ -413,25 +435,34 @@ func (q *Queries) LockLedger(ctx context.Context, arg LockLedgerParams) (Ledger,
 		&i.Sequence,
 		&i.Hash,
 		&i.UpdatedAt,
-		&i.LooseMoves,
+		&i.UnsortedMoves,
+		&i.SortedTo,
+		&i.SortingTo,
+		&i.SortingAccount,
+		&i.SortingSequence,
 	)
 	return i, err
 }
 
 const MoveLedger = `-- name: MoveLedger :execrows
 UPDATE ledgers SET accounts = $1, sequence = $2, hash = $3, updated_at = $4,
-    loose_moves = $5
-WHERE number = $6 AND version = $7
+    unsorted_moves = $5, sorted_to = $6, sorting_to = $7,
+    sorting_account = $8, sorting_sequence = $9
+WHERE number = $10 AND version = $11
 `
 
 type MoveLedgerParams struct {
-	Accounts   int64
-	Sequence   int64
-	Hash       []byte
-	UpdatedAt  int64
-	LooseMoves int64
-	Number     int64
-	Version    int64
+	Accounts        int64
+	Sequence        int64
+	Hash            []byte
+	UpdatedAt       int64
+	UnsortedMoves   int64
+	SortedTo        int64
+	SortingTo       int64
+	SortingAccount  int64
+	SortingSequence int64
+	Number          int64
+	Version         int64
 }
 
 // MoveLedger writes what a batch has come to.
@@ -441,7 +472,11 @@ func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, 
 		arg.Sequence,
 		arg.Hash,
 		arg.UpdatedAt,
-		arg.LooseMoves,
+		arg.UnsortedMoves,
+		arg.SortedTo,
+		arg.SortingTo,
+		arg.SortingAccount,
+		arg.SortingSequence,
 		arg.Number,
 		arg.Version,
 	)

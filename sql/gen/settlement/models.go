@@ -5,15 +5,19 @@
 package settlementdb
 
 type Ledger struct {
-	Number     int64
-	TenantID   string
-	Currency   string
-	Version    int64
-	Accounts   int64
-	Sequence   int64
-	Hash       []byte
-	UpdatedAt  int64
-	LooseMoves int64
+	Number          int64
+	TenantID        string
+	Currency        string
+	Version         int64
+	Accounts        int64
+	Sequence        int64
+	Hash            []byte
+	UpdatedAt       int64
+	UnsortedMoves   int64
+	SortedTo        int64
+	SortingTo       int64
+	SortingAccount  int64
+	SortingSequence int64
 }
 
 type Match struct {

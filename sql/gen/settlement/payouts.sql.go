@@ -150,6 +150,7 @@ SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accou
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.purpose = $2 AND accounts.currency = $3
@@ -180,6 +181,7 @@ type ListAccountsOfRow struct {
 	DebitsPosted   int64
 	CreditsPosted  int64
 	Head           int64
+	SortedTo       int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -214,6 +216,7 @@ func (q *Queries) ListAccountsOf(ctx context.Context, arg ListAccountsOfParams) 
 			&i.DebitsPosted,
 			&i.CreditsPosted,
 			&i.Head,
+			&i.SortedTo,
 			&i.DebitsPending,
 			&i.CreditsPending,
 		); err != nil {

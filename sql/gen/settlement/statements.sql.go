@@ -34,18 +34,25 @@ func (q *Queries) AddMoves(ctx context.Context, arg AddMovesParams) error {
 }
 
 const DeleteMoves = `-- name: DeleteMoves :exec
-DELETE FROM moves WHERE ledger = $1
+DELETE FROM moves WHERE ledger = $1 AND sequence > $2 AND sequence <= $3
 `
 
-func (q *Queries) DeleteMoves(ctx context.Context, ledger int64) error {
-	_, err := q.db.ExecContext(ctx, DeleteMoves, ledger)
+type DeleteMovesParams struct {
+	Ledger        int64
+	AfterSequence int64
+	UpTo          int64
+}
+
+func (q *Queries) DeleteMoves(ctx context.Context, arg DeleteMovesParams) error {
+	_, err := q.db.ExecContext(ctx, DeleteMoves, arg.Ledger, arg.AfterSequence, arg.UpTo)
 	return err
 }
 
 const ListMoves = `-- name: ListMoves :many
-SELECT ledgers.sequence AS head, CAST(COALESCE(moves.sequence, 0) AS BIGINT) AS sequence, CAST(COALESCE(moves.first, 0) AS BIGINT) AS first,
-    CAST(COALESCE(moves.at, 0) AS BIGINT) AS at, moves.moves
+SELECT ledgers.sequence AS head, ledgers.sorted_to, CAST(COALESCE(moves.sequence, 0) AS BIGINT) AS sequence,
+    CAST(COALESCE(moves.first, 0) AS BIGINT) AS first, CAST(COALESCE(moves.at, 0) AS BIGINT) AS at, moves.moves
 FROM ledgers LEFT JOIN moves ON moves.ledger = ledgers.number AND moves.sequence > $1
+    AND moves.sequence > ledgers.sorted_to
 WHERE ledgers.number = $2
 ORDER BY moves.sequence
 `
@@ -57,14 +64,15 @@ type ListMovesParams struct {
 
 type ListMovesRow struct {
 	Head     int64
+	SortedTo int64
 	Sequence int64
 	First    int64
 	At       int64
 	Moves    []byte
 }
 
-// ListMoves gives the end of a ledger's chain, and what is not sorted of it
-// after a place, in order; a row of zeros where that is nothing.
+// ListMoves gives the end of a ledger's chain, up to where all is sorted, and
+// what is not sorted after a place, in order; zeros where that is nothing.
 func (q *Queries) ListMoves(ctx context.Context, arg ListMovesParams) ([]ListMovesRow, error) {
 	rows, err := q.db.QueryContext(ctx, ListMoves, arg.AfterSequence, arg.Ledger)
 	if err != nil {
@@ -76,6 +84,62 @@ func (q *Queries) ListMoves(ctx context.Context, arg ListMovesParams) ([]ListMov
 		var i ListMovesRow
 		if err := rows.Scan(
 			&i.Head,
+			&i.SortedTo,
+			&i.Sequence,
+			&i.First,
+			&i.At,
+			&i.Moves,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const MovesUpTo = `-- name: MovesUpTo :many
+SELECT sequence, first, at, moves FROM moves
+WHERE ledger = $1 AND sequence > $2 AND sequence <= $3
+ORDER BY sequence
+LIMIT $4
+`
+
+type MovesUpToParams struct {
+	Ledger        int64
+	AfterSequence int64
+	UpTo          int64
+	MaxRows       int32
+}
+
+type MovesUpToRow struct {
+	Sequence int64
+	First    int64
+	At       int64
+	Moves    []byte
+}
+
+// MovesUpTo gives moves that are stored up to a place, in order.
+func (q *Queries) MovesUpTo(ctx context.Context, arg MovesUpToParams) ([]MovesUpToRow, error) {
+	rows, err := q.db.QueryContext(ctx, MovesUpTo,
+		arg.Ledger,
+		arg.AfterSequence,
+		arg.UpTo,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MovesUpToRow
+	for rows.Next() {
+		var i MovesUpToRow
+		if err := rows.Scan(
 			&i.Sequence,
 			&i.First,
 			&i.At,

@@ -200,6 +200,7 @@ SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accou
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM (SELECT unnest($1::text[]) AS owner_id, unnest($2::text[]) AS purpose) AS wanted
 JOIN accounts ON accounts.tenant_id = $3 AND accounts.owner_id = wanted.owner_id
@@ -228,6 +229,7 @@ type FindAccountsRow struct {
 	DebitsPosted   int64
 	CreditsPosted  int64
 	Head           int64
+	SortedTo       int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -261,6 +263,7 @@ func (q *Queries) FindAccounts(ctx context.Context, arg FindAccountsParams) ([]F
 			&i.DebitsPosted,
 			&i.CreditsPosted,
 			&i.Head,
+			&i.SortedTo,
 			&i.DebitsPending,
 			&i.CreditsPending,
 		); err != nil {
@@ -388,6 +391,7 @@ SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accou
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = $1 AND accounts.id = ANY($2::text[])
@@ -412,6 +416,7 @@ type GetAccountsRow struct {
 	DebitsPosted   int64
 	CreditsPosted  int64
 	Head           int64
+	SortedTo       int64
 	DebitsPending  int64
 	CreditsPending int64
 }
@@ -439,6 +444,7 @@ func (q *Queries) GetAccounts(ctx context.Context, arg GetAccountsParams) ([]Get
 			&i.DebitsPosted,
 			&i.CreditsPosted,
 			&i.Head,
+			&i.SortedTo,
 			&i.DebitsPending,
 			&i.CreditsPending,
 		); err != nil {
@@ -454,18 +460,23 @@ func (q *Queries) GetAccounts(ctx context.Context, arg GetAccountsParams) ([]Get
 
 const MoveLedger = `-- name: MoveLedger :execrows
 UPDATE ledgers SET accounts = $1, sequence = $2, hash = $3, updated_at = $4,
-    loose_moves = $5
-WHERE number = $6 AND version = $7
+    unsorted_moves = $5, sorted_to = $6, sorting_to = $7,
+    sorting_account = $8, sorting_sequence = $9
+WHERE number = $10 AND version = $11
 `
 
 type MoveLedgerParams struct {
-	Accounts   int64
-	Sequence   int64
-	Hash       []byte
-	UpdatedAt  int64
-	LooseMoves int64
-	Number     int64
-	Version    int64
+	Accounts        int64
+	Sequence        int64
+	Hash            []byte
+	UpdatedAt       int64
+	UnsortedMoves   int64
+	SortedTo        int64
+	SortingTo       int64
+	SortingAccount  int64
+	SortingSequence int64
+	Number          int64
+	Version         int64
 }
 
 func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, error) {
@@ -474,7 +485,11 @@ func (q *Queries) MoveLedger(ctx context.Context, arg MoveLedgerParams) (int64, 
 		arg.Sequence,
 		arg.Hash,
 		arg.UpdatedAt,
-		arg.LooseMoves,
+		arg.UnsortedMoves,
+		arg.SortedTo,
+		arg.SortingTo,
+		arg.SortingAccount,
+		arg.SortingSequence,
 		arg.Number,
 		arg.Version,
 	)

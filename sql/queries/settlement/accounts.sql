@@ -17,6 +17,7 @@ SELECT accounts.*,
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.owner_id = sqlc.arg(owner_id)
@@ -29,6 +30,7 @@ SELECT accounts.*,
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id = sqlc.arg(id);
@@ -45,6 +47,7 @@ SELECT accounts.*,
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id > sqlc.arg(after_id)
@@ -74,7 +77,8 @@ ON CONFLICT DO NOTHING;
 -- MoveLedger writes what a batch has come to.
 -- name: MoveLedger :execrows
 UPDATE ledgers SET accounts = sqlc.arg(accounts), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(updated_at),
-    loose_moves = sqlc.arg(loose_moves)
+    unsorted_moves = sqlc.arg(unsorted_moves), sorted_to = sqlc.arg(sorted_to), sorting_to = sqlc.arg(sorting_to),
+    sorting_account = sqlc.arg(sorting_account), sorting_sequence = sqlc.arg(sorting_sequence)
 WHERE number = sqlc.arg(number) AND version = sqlc.arg(version);
 
 -- name: ListLedgers :many
@@ -83,6 +87,6 @@ SELECT * FROM ledgers WHERE tenant_id = sqlc.arg(tenant_id) ORDER BY currency;
 -- name: GetLedger :one
 SELECT * FROM ledgers WHERE tenant_id = sqlc.arg(tenant_id) AND currency = sqlc.arg(currency);
 
--- GetHead gives the end of a ledger's chain.
+-- GetHead gives the end of a ledger's chain, and up to where all is sorted.
 -- name: GetHead :one
-SELECT sequence FROM ledgers WHERE number = sqlc.arg(number);
+SELECT sequence, sorted_to FROM ledgers WHERE number = sqlc.arg(number);

@@ -7,6 +7,7 @@ SELECT accounts.*,
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM (SELECT unnest(sqlc.arg(owner_ids)::text[]) AS owner_id, unnest(sqlc.arg(purposes)::text[]) AS purpose) AS wanted
 JOIN accounts ON accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.owner_id = wanted.owner_id
@@ -20,6 +21,7 @@ SELECT accounts.*,
     CAST(COALESCE((SELECT runs.credits FROM runs WHERE runs.account = accounts.number
         ORDER BY runs.at DESC, runs.sequence DESC LIMIT 1), 0) AS BIGINT) AS credits_posted,
     CAST(COALESCE((SELECT ledgers.sequence FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS head,
+    CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM accounts JOIN balances ON balances.account = accounts.number
 WHERE accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.id = ANY(sqlc.arg(ids)::text[]);
@@ -68,7 +70,8 @@ SELECT unnest(sqlc.arg(ids)::text[]), sqlc.arg(tenant_id)::text, sqlc.arg(at)::b
 
 -- name: MoveLedger :execrows
 UPDATE ledgers SET accounts = sqlc.arg(accounts), sequence = sqlc.arg(sequence), hash = sqlc.arg(hash), updated_at = sqlc.arg(updated_at),
-    loose_moves = sqlc.arg(loose_moves)
+    unsorted_moves = sqlc.arg(unsorted_moves), sorted_to = sqlc.arg(sorted_to), sorting_to = sqlc.arg(sorting_to),
+    sorting_account = sqlc.arg(sorting_account), sorting_sequence = sqlc.arg(sorting_sequence)
 WHERE number = sqlc.arg(number) AND version = sqlc.arg(version);
 
 -- name: AddBlocks :exec

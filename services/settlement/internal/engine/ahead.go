@@ -92,6 +92,7 @@ func (w *writer) launch() {
 	w.tip, w.making, w.flying = m.ledger, nil, append(w.flying, m)
 	w.engine.metrics.ahead.Inc()
 	w.shrink()
+	w.plan()
 	go func() {
 		defer w.wake()
 		m.err = w.fly(m)

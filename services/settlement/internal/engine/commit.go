@@ -65,6 +65,7 @@ func (w *writer) commit() {
 		w.tip = out.tip
 		w.count(out.changes)
 		w.shrink()
+		w.plan()
 	}
 	requests := 0
 	for i, c := range w.batch {

@@ -59,7 +59,7 @@ func TestHistoryIsTheSameSortedAndUnsorted(t *testing.T) {
 
 // sorting is an engine whose ledgers are sorted after so many moves.
 func (f *fixture) sorting(moves int) *engine.Engine {
-	e := engine.New(store.New(f.db).SortAfter(moves), engine.Config{Clock: f.clock, Tell: f.tell})
+	e := engine.New(store.New(f.db).SortAfter(moves, 2), engine.Config{Clock: f.clock, Tell: f.tell})
 	f.t.Cleanup(e.Close)
 	return e
 }
@@ -154,4 +154,33 @@ func TestOneRunOfManyPostings(t *testing.T) {
 		}
 		f.verified()
 	})
+}
+
+// TestLedgerIsSortedWhileItIsInUse books until all that was posted by then is
+// sorted, by one engine and by another that goes on where it ends.
+func TestLedgerIsSortedWhileItIsInUse(t *testing.T) {
+	suite(t, func(f *fixture) {
+		f.purses()
+		f.must(pay(ledger.ActionBook, "fund", "source", "a", 1_000_000))
+		count := 0
+		for range 2 {
+			f.Engine = f.sorting(11)
+			for begun := f.sortedTo(); f.sortedTo() < begun+20; count++ {
+				if count > 5000 {
+					f.t.Fatalf("after %d batches it is sorted up to %d", count, f.sortedTo())
+				}
+				f.must(pay(ledger.ActionBook, fmt.Sprint("p", count), "a", "b", 1))
+			}
+		}
+		f.verified()
+	})
+}
+
+// sortedTo is up to where the ledger is sorted.
+func (f *fixture) sortedTo() (place int64) {
+	f.t.Helper()
+	if err := f.db.Read().QueryRowContext(f.t.Context(), "SELECT MAX(sorted_to) FROM ledgers").Scan(&place); err != nil {
+		f.t.Fatal(err)
+	}
+	return place
 }

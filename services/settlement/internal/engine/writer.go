@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,8 @@ type writer struct {
 	flying     []*ahead      // being written: none, one, or two where commits overlap
 	news       chan struct{} // of length 1: told when something changed with those
 
+	planning                 atomic.Bool  // it is being read what is to be sorted
+	unplanned                atomic.Int64 // ns, when that failed
 	ended                    atomic.Int64 // ns, when the last one that was applied ahead was written
 	each, perBatch, requests atomic.Int64 // smoothed: ns a request, ns a batch, milli-requests a batch
 }
@@ -152,6 +155,32 @@ func (w *writer) forget() {
 	w.book = nil
 	w.engine.accounts.Add(-w.remembered)
 	w.remembered = 0
+}
+
+// planAgain is after how long it is tried again to read what is to be sorted, and
+// planTimeout how long that may take.
+const (
+	planAgain   = time.Second
+	planTimeout = 10 * time.Second
+)
+
+// plan has the ledger's moves read that batches are to sort, where it is not known
+// how: beside them, since that takes as long as some of them.
+func (w *writer) plan() {
+	now := w.engine.config.Clock().UnixNano()
+	if !w.engine.store.Unplanned(w.tip) || now-w.unplanned.Load() < planAgain.Nanoseconds() || !w.planning.CompareAndSwap(false, true) {
+		return
+	}
+	tip := w.tip
+	w.engine.group.Go(func() {
+		defer w.planning.Store(false)
+		ctx, cancel := context.WithTimeout(context.Background(), planTimeout)
+		defer cancel()
+		if err := w.engine.store.Plan(ctx, tip); err != nil {
+			w.unplanned.Store(now)
+			w.engine.config.Log.Warn("what is posted to accounts is not sorted", "err", err)
+		}
+	})
 }
 
 // shrink keeps what is remembered within bounds, between batches.

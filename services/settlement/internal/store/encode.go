@@ -36,7 +36,7 @@ func (s *Store) accounts(ctx context.Context, q *settlementdb.Queries, rows ...s
 	all := make([]ledger.Account, len(rows))
 	for i, row := range rows {
 		account := decodeAccount(row)
-		err := s.tail(ctx, q, row.Number>>32, row.Head, func(t *tail) { t.settle(&account, row.Head) })
+		err := s.tail(ctx, q, row.Number>>32, state{row.Head, row.SortedTo}, func(t *tail) { t.settle(&account, row.Head) })
 		if err != nil {
 			return nil, err
 		}

@@ -41,20 +41,22 @@ type history struct {
 	store   *Store
 	q       *settlementdb.Queries
 	account int64
-	head    int64
+	at      state
 }
 
 // history needs a q that reads one state of the database.
 func (s *Store) history(ctx context.Context, q *settlementdb.Queries, account ledger.Account) (history, error) {
 	head, err := q.GetHead(ctx, account.Number>>32)
-	return history{s, q, account.Number, head}, err
+	return history{s, q, account.Number, state{head.Sequence, head.SortedTo}}, err
 }
 
-// unsorted are the moves after from and up to a place that are in no run.
+// unsorted are the moves after from, the last that is in a run or later, and up
+// to a place.
 func (h history) unsorted(ctx context.Context, from, to place) (moves []move, err error) {
-	err = h.store.tail(ctx, h.q, h.account>>32, h.head, func(t *tail) {
-		begin := len(t.upTo(h.account, from, h.head))
-		moves = append(moves, t.upTo(h.account, to, h.head)[begin:]...)
+	err = h.store.tail(ctx, h.q, h.account>>32, h.at, func(t *tail) {
+		all := t.upTo(h.account, to, h.at.head)
+		begin := len(t.upTo(h.account, from, h.at.head))
+		moves = append(moves, all[min(begin, len(all)):]...)
 	})
 	return moves, err
 }
@@ -62,8 +64,8 @@ func (h history) unsorted(ctx context.Context, from, to place) (moves []move, er
 // sums are those after the last posting up to a place.
 func (h history) sums(ctx context.Context, p place) (statement.Sums, error) {
 	var found []move
-	err := h.store.tail(ctx, h.q, h.account>>32, h.head, func(t *tail) {
-		if moves := t.upTo(h.account, p, h.head); len(moves) > 0 {
+	err := h.store.tail(ctx, h.q, h.account>>32, h.at, func(t *tail) {
+		if moves := t.upTo(h.account, p, h.at.head); len(moves) > 0 {
 			found = append(found, moves[len(moves)-1])
 		}
 	})
@@ -101,7 +103,8 @@ const runsPage = 32
 
 // list are the first limit moves after a place, up to another.
 func (h history) list(ctx context.Context, after, to place, limit int) (moves []move, err error) {
-	for from, more := after, true; more; {
+	from := after
+	for more := true; more; {
 		rows, err := h.q.RunsAfter(ctx, settlementdb.RunsAfterParams{
 			Account: h.account, After: from.at, Sequence: from.sequence, MaxRows: runsPage,
 		})
@@ -125,6 +128,6 @@ func (h history) list(ctx context.Context, after, to place, limit int) (moves []
 		}
 		more = len(rows) == runsPage
 	}
-	rest, err := h.unsorted(ctx, after, to)
+	rest, err := h.unsorted(ctx, from, to)
 	return append(moves, rest[:min(len(rest), limit-len(moves))]...), err
 }

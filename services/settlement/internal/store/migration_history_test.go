@@ -42,7 +42,7 @@ func TestLedgerWithAHistoryIsMigrated(t *testing.T) {
 			if err := old.Close(); err != nil {
 				t.Fatal(err)
 			}
-			s := store.New(databasetest.Open(t, cfg, backlotsql.Migrations("settlement"))).SortAfter(4)
+			s := store.New(databasetest.Open(t, cfg, backlotsql.Migrations("settlement"))).SortAfter(4, 2)
 			h.check(t, s)
 			h.goOn(t, s)
 		})

@@ -1,23 +1,13 @@
 package store
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
-
-// defaultSortAfter is how many postings a ledger's moves hold before they are
-// sorted. The batch that sorts takes some 50 ms where they are of 10,000
-// accounts, nearly however many there are of each, and all that comes meanwhile
-// waits: at 1<<17 a writer that books 75,000 transfers a second sorted each 0.9 s,
-// and 5% of what it had let in was late. Who reads all of them for the first time
-// has eight megabytes before him.
-const defaultSortAfter = 1 << 19
 
 // maxLines bounds the postings of a run.
 const maxLines = 512
@@ -88,17 +78,13 @@ func four(raw []byte) (fields [4]int64, rest []byte, err error) {
 	return fields, raw, nil
 }
 
-// encodeLines makes one value of an account's moves: of each what it differs
-// in from the one before.
-func encodeLines(buf []byte, moves []move) []byte {
-	var last move
-	for _, m := range moves {
-		for _, difference := range [...]int64{m.at - last.at, m.sequence - last.sequence, m.debits - last.debits, m.credits - last.credits} {
-			buf = binary.AppendUvarint(buf, uint64(difference))
-		}
-		last = m
-	}
-	return buf
+// appendLine appends a move to those of a run, of which last is the last
+// one, or nothing: what it differs in.
+func appendLine(buf []byte, m, last move) []byte {
+	buf = binary.AppendUvarint(buf, uint64(m.at-last.at))
+	buf = binary.AppendUvarint(buf, uint64(m.sequence-last.sequence))
+	buf = binary.AppendUvarint(buf, uint64(m.debits-last.debits))
+	return binary.AppendUvarint(buf, uint64(m.credits-last.credits))
 }
 
 // decodeRun gives all moves of a run, the last one too.
@@ -115,21 +101,4 @@ func decodeRun(row settlementdb.RunsAfterRow) ([]move, error) {
 		moves, raw = append(moves, last), rest
 	}
 	return append(moves, move{place{row.At, row.Sequence}, row.Debits, row.Credits}), nil
-}
-
-// sortMoves makes runs of what tail holds, in the order of their keys.
-func sortMoves(t *tail) []run {
-	runs := make([]run, 0, len(t.moves))
-	lines := make([]byte, 0, 8*t.count)
-	for account, moves := range t.moves {
-		for part := range slices.Chunk(moves, maxLines) {
-			begin, last := len(lines), len(part)-1
-			lines = encodeLines(lines, part[:last])
-			runs = append(runs, run{account, part[last], lines[begin:len(lines):len(lines)]})
-		}
-	}
-	slices.SortFunc(runs, func(a, b run) int {
-		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.at, b.at), cmp.Compare(a.sequence, b.sequence))
-	})
-	return runs
 }

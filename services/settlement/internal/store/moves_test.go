@@ -28,7 +28,7 @@ func FuzzDecodeMoves(f *testing.F) {
 }
 
 func FuzzDecodeRun(f *testing.F) {
-	f.Add(encodeLines(nil, []move{{place{1, 2}, 3, 4}, {place{5, 6}, 7, 4}}))
+	f.Add(appendLine(appendLine(nil, move{place{1, 2}, 3, 4}, move{}), move{place{5, 6}, 7, 4}, move{place{1, 2}, 3, 4}))
 	f.Add([]byte(nil))
 	f.Add([]byte{1, 2, 3, 4, 5})
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -37,7 +37,10 @@ func FuzzDecodeRun(f *testing.F) {
 		if err != nil {
 			return
 		}
-		row.Lines = encodeLines(nil, moves[:len(moves)-1])
+		row.Lines = nil
+		for i, last := 0, (move{}); i < len(moves)-1; i++ {
+			row.Lines, last = appendLine(row.Lines, moves[i], last), moves[i]
+		}
 		again, err := decodeRun(row)
 		if err != nil || !slices.Equal(moves, again) {
 			t.Fatalf("%x reads as %v, then as %v, %v", raw, moves, again, err)
@@ -45,15 +48,19 @@ func FuzzDecodeRun(f *testing.F) {
 	})
 }
 
-func TestSortedMovesAreThoseOfTheTailInRunsOfBoundedSize(t *testing.T) {
-	all := &tail{}
+func TestSortedMovesAreInRunsOfBoundedSize(t *testing.T) {
+	all, sorting := &tail{}, newSorter(progress{})
 	all.reset(0)
+	put := func(at int64, m ledger.Move) {
+		all.put(at, m)
+		sorting.add(at, m)
+	}
 	const hot, moves = 1<<32 + 1, 3*maxLines + 5
 	for i := range int64(moves) {
-		all.put(1000+i/10, ledger.Move{Account: hot, Sequence: i + 1, Credits: 2 * (i + 1)})
-		all.put(1000+i/10, ledger.Move{Account: hot + 1 + i%7, Sequence: i + 1, Debits: 2 * (i + 1)})
+		put(1000+i/10, ledger.Move{Account: hot, Sequence: i + 1, Credits: 2 * (i + 1)})
+		put(1000+i/10, ledger.Move{Account: hot + 1 + i%7, Sequence: i + 1, Debits: 2 * (i + 1)})
 	}
-	runs := sortMoves(all)
+	runs := sorting.sorted()
 	got := make(map[int64][]move)
 	for i, r := range runs {
 		if i > 0 && (r.account < runs[i-1].account || r.account == runs[i-1].account && !r.after(runs[i-1].place)) {

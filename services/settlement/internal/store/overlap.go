@@ -17,8 +17,9 @@ const (
 	// this batch has written.
 	holdLedger = "SELECT version FROM ledgers WHERE number = $1 AND version = $2 FOR UPDATE NOWAIT"
 	// passLedger is LockLedger and MoveLedger of who holds it.
-	passLedger = `UPDATE ledgers SET version = $1, accounts = $2, sequence = $3, hash = $4, updated_at = $5, loose_moves = $6
-		WHERE number = $7 AND version = $1 - 1`
+	passLedger = `UPDATE ledgers SET version = $1, accounts = $2, sequence = $3, hash = $4, updated_at = $5,
+		unsorted_moves = $6, sorted_to = $7, sorting_to = $8, sorting_account = $9, sorting_sequence = $10
+		WHERE number = $11 AND version = $1 - 1`
 )
 
 // overlap writes a batch on PostgreSQL while the one before it is committed,
@@ -63,7 +64,8 @@ func overlapOn(ctx context.Context, conn *pgx.Conn, b *Batch, turn Turn) (fresh 
 	last := &queued{}
 	last.expect(1, &last.moved, last.Queue(holdLedger, l.Number, l.Version-1))
 	last.expect(1, &last.moved, last.Queue(passLedger,
-		l.Version, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted, l.Number))
+		l.Version, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted,
+		l.progress.sortedTo, l.progress.sortingTo, l.progress.account, l.progress.sequence, l.Number))
 	if fresh, err = last.outcome(conn.SendBatch(ctx, &last.Batch).Close()); err != nil || !fresh {
 		return fresh, err
 	}

@@ -124,7 +124,7 @@ func TestOlderProcessIsToldToBeUpgraded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rename("loose_moves", "of_a_newer_release")
+	rename("unsorted_moves", "of_a_newer_release")
 	errs := map[string]error{"booking": e.Book(t.Context(), "main", []ledger.Request{draftOf("second", 100)})[0].Err}
 	_, errs["ahead"] = s.WriteAhead(t.Context(), ahead, nil, store.Turn{Await: func() error { return nil }, Held: func() {}})
 	for how, err := range errs {
@@ -132,7 +132,7 @@ func TestOlderProcessIsToldToBeUpgraded(t *testing.T) {
 			t.Errorf("%s: %v", how, err)
 		}
 	}
-	rename("of_a_newer_release", "loose_moves")
+	rename("of_a_newer_release", "unsorted_moves")
 	report, err := s.Verify(t.Context(), "main")
 	if err != nil || len(report.Faults) > 0 || report.Transfers != 1 {
 		t.Errorf("verified as %+v, %v", report, err)

@@ -25,8 +25,8 @@ const (
 	deadlockDetected = "40P01"
 )
 
-// chainKeys are those of places in a ledger's chain.
-var chainKeys = []string{"transfers_chain", "blocks_key", "blocks_by_id", "moves_key"}
+// chainKeys are those of places in a ledger's chain, or an account's.
+var chainKeys = []string{"transfers_chain", "blocks_key", "blocks_by_id", "moves_key", "history_by_time"}
 
 // postgres reads and writes with an array for each column, by native pgx on
 // the connection that the transaction has.
@@ -133,7 +133,8 @@ func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error)
 		q.expect(1, &q.moved, q.Queue(settlementdb.LockLedger, l.TenantID, l.Currency))
 	}
 	q.rows(l, w)
-	q.expect(1, &q.moved, q.Queue(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted, l.Number, l.Version))
+	q.expect(1, &q.moved, q.Queue(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted,
+		l.progress.sortedTo, l.progress.sortingTo, l.progress.account, l.progress.sequence, l.Number, l.Version))
 	err := p.native(func(conn *pgx.Conn) error { return q.send(ctx, conn, l, w) })
 	return q.outcome(err)
 }
@@ -169,6 +170,7 @@ func (q *queued) rows(l Ledger, w *written) {
 	if len(w.Moves) > 0 {
 		queueMoves(&q.Batch, l, w)
 	}
+	queueStep(&q.Batch, l)
 	if len(w.facts) > 0 {
 		p := settlementpg.AddFactsParams{TenantID: l.TenantID, At: w.at.UnixMicro()}
 		for _, fact := range w.facts {
@@ -259,23 +261,30 @@ func queueBlocks(batch *pgx.Batch, l Ledger, w *written) {
 	}
 }
 
-// queueMoves writes a batch's moves, or the runs that they were sorted into.
+// queueMoves writes a batch's moves.
 func queueMoves(batch *pgx.Batch, l Ledger, w *written) {
-	if len(w.runs) == 0 {
-		first := w.Moves[0].Sequence
-		batch.Queue(settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(l.Number<<32, first, w.Moves))
+	first := w.Moves[0].Sequence
+	batch.Queue(settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(l.Number<<32, first, w.Moves))
+}
+
+// queueStep does what a batch does to sort the moves of others. Of two that
+// overlap, each deletes others.
+func queueStep(batch *pgx.Batch, l Ledger) {
+	if l.step.deleteTo > 0 {
+		batch.Queue(settlementdb.DeleteMoves, l.Number, l.step.from.sequence, l.step.deleteTo)
+	}
+	n := len(l.step.runs)
+	if n == 0 {
 		return
 	}
-	n := len(w.runs)
 	p := settlementpg.AddRunsParams{
 		Accounts: make([]int64, n), At: make([]int64, n), Sequences: make([]int64, n), Debits: make([]int64, n), Credits: make([]int64, n),
 		Lines: make([][]byte, n),
 	}
-	for i := range w.runs {
-		r := &w.runs[i]
+	for i := range l.step.runs {
+		r := &l.step.runs[i]
 		p.Accounts[i], p.At[i], p.Sequences[i], p.Debits[i], p.Credits[i] = r.account, r.at, r.sequence, r.debits, r.credits
 		p.Lines[i] = r.lines
 	}
 	batch.Queue(settlementpg.AddRuns, p.Accounts, p.At, p.Sequences, p.Debits, p.Credits, p.Lines)
-	batch.Queue(settlementdb.DeleteMoves, l.Number)
 }

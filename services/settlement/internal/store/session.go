@@ -41,17 +41,17 @@ type Ledger struct {
 	LastAccount        int64 // the last number that an account got
 	Head               ledger.Head
 	UpdatedAt          time.Time // of the last batch
-	Unsorted           int64     // moves that are in no run
+	Unsorted           int64     // moves that are in no run, and are not being sorted
+	progress           progress  // in sorting
+	step               step      // that this batch does
 }
 
-// After is a ledger as it is after changes at a time. Where that makes many
-// moves that are in no run, the batch sorts them.
+// After is a ledger as it is after changes at a time, and after what the batch
+// does to sort its moves.
 func (s *Store) After(l Ledger, changes ledger.Changes, at time.Time) Ledger {
 	l.LastAccount, l.Head, l.UpdatedAt = changes.LastNumber, changes.Head, at
 	l.Unsorted += int64(len(changes.Moves))
-	if l.Unsorted >= s.sortAfter {
-		l.Unsorted = 0
-	}
+	s.sort(&l)
 	return l
 }
 
@@ -63,7 +63,8 @@ func (s *Session) Lock(ctx context.Context, tenantID, currency string) (Ledger, 
 			return Ledger{
 				Number: row.Number, TenantID: tenantID, Currency: currency, Version: row.Version, LastAccount: row.Accounts,
 				Head: ledger.Head{Sequence: row.Sequence, Hash: digest(row.Hash)}, UpdatedAt: timeOf(row.UpdatedAt),
-				Unsorted: row.LooseMoves,
+				Unsorted: row.UnsortedMoves,
+				progress: progress{row.SortedTo, row.SortingTo, row.SortingAccount, row.SortingSequence},
 			}, nil
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
@@ -140,8 +141,7 @@ type written struct {
 	ledger.Changes
 	at       time.Time
 	facts    []Fact
-	unlocked bool  // the ledger's row is still to be held
-	runs     []run // where the batch sorts its ledger's moves: those, and its own
+	unlocked bool // the ledger's row is still to be held
 
 	// Each of Added is in a block, or a row.
 	blocks     []block
@@ -182,35 +182,7 @@ func (s *Session) write(ctx context.Context, l Ledger, w *written) (bool, error)
 			return false, err
 		}
 	}
-	if len(w.Moves) > 0 && l.Unsorted == 0 {
-		if err := s.sort(ctx, l, w); err != nil {
-			return false, err
-		}
-	}
 	return s.rows.write(ctx, l, w)
-}
-
-// sort makes runs of the moves that the ledger has and those of the batch.
-func (s *Session) sort(ctx context.Context, l Ledger, w *written) error {
-	if w.unlocked {
-		held, err := s.q.LockLedger(ctx, settlementdb.LockLedgerParams{TenantID: l.TenantID, Currency: l.Currency})
-		if errors.Is(err, sql.ErrNoRows) || err == nil && held.Version != l.Version {
-			err = ErrMoved
-		}
-		if err != nil {
-			return err
-		}
-		w.unlocked = false
-	}
-	all := &tail{}
-	if err := all.reach(ctx, s.q, l.Number, w.Moves[0].Sequence-1); err != nil {
-		return err
-	}
-	for _, m := range w.Moves {
-		all.put(w.at.UnixMicro(), m)
-	}
-	w.runs = sortMoves(all)
-	return nil
 }
 
 // Batch is what a batch has come to that was applied before its ledger was
@@ -238,8 +210,7 @@ type Turn struct {
 // before; then nothing is written.
 func (s *Store) WriteAhead(ctx context.Context, b *Batch, facts []Fact, turn Turn) (fresh bool, err error) {
 	b.written.facts, b.written.unlocked = facts, true
-	sorts := len(b.written.Moves) > 0 && b.ledger.Unsorted == 0 // it reads what the one before has written
-	if s.db.Dialect() == database.PostgreSQL && !sorts && len(b.written.Restated) == 0 {
+	if s.db.Dialect() == database.PostgreSQL && len(b.written.Restated) == 0 {
 		return s.overlap(ctx, b, turn)
 	}
 	if err := turn.Await(); err != nil {

@@ -56,7 +56,7 @@ var (
 		`INSERT INTO balances (account, debits_pending, credits_pending) VALUES `,
 		` ON CONFLICT (account) DO UPDATE SET debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending`, 3,
 	}
-	runRows = &table{`INSERT INTO runs (account, at, sequence, debits, credits, lines) VALUES `, ``, 6}
+	runRows = &table{`INSERT INTO runs (account, at, sequence, debits, credits, lines) VALUES `, ` ON CONFLICT DO NOTHING`, 6}
 )
 
 // chunks are the numbers of rows that a statement may have.
@@ -238,31 +238,35 @@ func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) 
 		}
 	}
 	moved, err := s.exec(ctx, settlementdb.MoveLedger,
-		w.LastNumber, w.Head.Sequence, w.Head.Hash[:], at, l.Unsorted, l.Number, l.Version)
+		w.LastNumber, w.Head.Sequence, w.Head.Hash[:], at, l.Unsorted,
+		l.progress.sortedTo, l.progress.sortingTo, l.progress.account, l.progress.sequence, l.Number, l.Version)
 	if err == nil && moved != 1 {
 		err = ErrMoved
 	}
 	return true, err
 }
 
-// addMoves writes a batch's moves, or the runs that they were sorted into.
+// addMoves writes a batch's moves, and does what it does to sort those of others.
 func (s *sqlite) addMoves(ctx context.Context, l Ledger, w *written) error {
-	if len(w.runs) > 0 {
-		_, err := s.insert(ctx, runRows, len(w.runs), func(i int) {
-			r := &w.runs[i]
-			s.args = append(s.args, r.account, r.at, r.sequence, r.debits, r.credits, r.lines)
-		})
+	if len(w.Moves) > 0 {
+		first := w.Moves[0].Sequence
+		_, err := s.exec(ctx, settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(l.Number<<32, first, w.Moves))
 		if err != nil {
 			return err
 		}
-		return s.q.DeleteMoves(ctx, l.Number)
 	}
-	if len(w.Moves) == 0 {
-		return nil
+	runs := l.step.runs
+	added, err := s.insert(ctx, runRows, len(runs), func(i int) {
+		r := &runs[i]
+		s.args = append(s.args, r.account, r.at, r.sequence, r.debits, r.credits, r.lines)
+	})
+	if err == nil && added != int64(len(runs)) {
+		err = ErrMoved
 	}
-	first := w.Moves[0].Sequence
-	_, err := s.exec(ctx, settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(l.Number<<32, first, w.Moves))
-	return err
+	if err != nil || l.step.deleteTo == 0 {
+		return err
+	}
+	return s.q.DeleteMoves(ctx, settlementdb.DeleteMovesParams{Ledger: l.Number, AfterSequence: l.step.from.sequence, UpTo: l.step.deleteTo})
 }
 
 func (s *sqlite) addAccounts(ctx context.Context, l Ledger, w *written) (bool, error) {

@@ -11,6 +11,8 @@
 //	blocks.go    finding them, and lists of those and of rows
 //	read.go      reading accounts and transfers
 //	moves.go     moves of batches, and the runs that they are sorted into
+//	sorting.go   what each batch does to sort them
+//	sorter.go    making runs
 //	tail.go      what is not sorted yet, by account
 //	history.go   postings of an account, balances as of a time
 //	statement.go payout.go reconciliation.go match.go  what is kept beside the ledgers
@@ -22,8 +24,9 @@
 // All that a batch does is written in one transaction: transfers, balances,
 // the end of the chain, the facts for the outbox. Transfers that were posted when
 // they were booked are packed in blocks, others are rows. What was posted to accounts is
-// written as one row of moves, which is sorted by account once there are many:
-// who reads an account looks at its runs, and at what comes after them. A batch holds the row of its
+// written as one row of moves, which is sorted by account once there are many, a
+// step in each of the batches that follow: who reads an account looks at its runs,
+// and at what comes after them. A batch holds the row of its
 // ledger (tenant, currency) until it commits, so a ledger has one writer at a
 // time, whatever the number of processes; the row's version tells a writer
 // whether others have written since. What may be booked is package ledger's to
@@ -57,18 +60,22 @@ type Store struct {
 	db       *database.DB
 	names    names
 	tails    tails
+	plans    plans
 	prepared prepared // on SQLite
 
 	sortAfter int64
+	step      int
 }
 
 // New makes a Store of a database with settlement's migrations.
-func New(db *database.DB) *Store { return &Store{db: db, sortAfter: defaultSortAfter} }
+func New(db *database.DB) *Store {
+	return &Store{db: db, sortAfter: defaultSortAfter, step: defaultStep}
+}
 
-// SortAfter has moves of a ledger sorted when there are so many, at least 1.
-// It returns the Store, which must not be in use.
-func (s *Store) SortAfter(moves int) *Store {
-	s.sortAfter = int64(max(1, moves))
+// SortAfter has moves of a ledger sorted when there are so many, so many runs in
+// a batch; both are at least 1. It returns the Store, which must not be in use.
+func (s *Store) SortAfter(moves, runs int) *Store {
+	s.sortAfter, s.step = int64(max(1, moves)), max(1, runs)
 	return s
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -12,11 +13,12 @@ import (
 	settlementdb "github.com/backlot-video/backlot/sql/gen/settlement"
 )
 
-// tail is the part of a ledger's chain whose moves are not sorted into runs, by
-// account. What is in it comes after all runs of its account.
+// tail is the end of a ledger's chain, whose moves are not all sorted into runs,
+// by account. Some may be in runs already: those of an account that are not after
+// its last one.
 type tail struct {
 	mu       sync.Mutex
-	from, to int64            // it holds the moves of the transfers after from, up to to
+	from, to int64            // it holds the moves of the transfers after from, up to to; those up to from are in runs
 	count    int              // moves
 	held     *atomic.Int64    // moves of all tails that are remembered; nil if this one is not
 	moves    map[int64][]move // by account, in order
@@ -31,7 +33,8 @@ type tails struct {
 }
 
 // maxTails bounds the ledgers whose tails are remembered, and maxHeld the moves
-// in them, of some 50 bytes each: four ledgers that are about to be sorted.
+// in them, of some 50 bytes each: those of three ledgers that are being sorted, or
+// four that are about to be.
 const (
 	maxTails = 64
 	maxHeld  = 4 * defaultSortAfter
@@ -51,26 +54,30 @@ func (s *tails) of(number int64) *tail {
 	return t
 }
 
+// state is what a state of the database says of a ledger: where its chain ends,
+// and up to where all is in runs.
+type state struct{ head, sortedTo int64 }
+
 // errStale means that moves were sorted between two reads that were not of one
 // state of the database. It is to be tried again.
 var errStale = errors.New("the ledger was sorted meanwhile")
 
-// tail calls fn with a tail that reaches to head at least, which is the end of
-// the chain in the state of the database that q reads, or read before. fn must
-// look at nothing after head, and keep nothing.
-func (s *Store) tail(ctx context.Context, q *settlementdb.Queries, number, head int64, fn func(t *tail)) error {
+// tail calls fn with a tail that holds all that is in no run in a state of the
+// database, which q reads, or which was read before. fn must look at nothing after
+// the state's head, and keep nothing.
+func (s *Store) tail(ctx context.Context, q *settlementdb.Queries, number int64, at state, fn func(t *tail)) error {
 	t := s.tails.of(number)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.reach(ctx, q, number, head); err != nil {
+	if err := t.reach(ctx, q, number, at.head); err != nil {
 		return err
 	}
-	if t.from > head { // it begins after the state that is asked for
+	if t.from > at.sortedTo { // it begins after the state that is asked for
 		t = &tail{}
-		if err := t.reach(ctx, q, number, head); err != nil {
+		if err := t.reach(ctx, q, number, at.head); err != nil {
 			return err
 		}
-		if t.from > head {
+		if t.from > at.sortedTo {
 			return errStale
 		}
 	}
@@ -78,7 +85,7 @@ func (s *Store) tail(ctx context.Context, q *settlementdb.Queries, number, head 
 	return nil
 }
 
-// reach reads what the tail lacks up to head.
+// reach reads what the tail lacks up to head, and forgets what is sorted.
 func (t *tail) reach(ctx context.Context, q *settlementdb.Queries, number, head int64) error {
 	if t.to >= head && t.moves != nil {
 		return nil
@@ -88,15 +95,16 @@ func (t *tail) reach(ctx context.Context, q *settlementdb.Queries, number, head 
 		return fmt.Errorf("read moves: %w", err)
 	}
 	if len(rows) == 0 { // no such ledger: a fault, which Verify will find
-		t.reset(head)
+		t.reset(0)
 		return nil
+	}
+	if sorted := rows[0].SortedTo; t.moves == nil || sorted > t.to {
+		t.reset(sorted)
+	} else if sorted > t.from {
+		t.cut(sorted)
 	}
 	if rows[0].Sequence == 0 {
-		t.reset(rows[0].Head)
 		return nil
-	}
-	if t.moves == nil || rows[0].First != t.to+1 { // what comes between was sorted, and all before it
-		t.reset(rows[0].First - 1)
 	}
 	for _, row := range rows {
 		if err := t.add(number, row); err != nil {
@@ -105,6 +113,22 @@ func (t *tail) reach(ctx context.Context, q *settlementdb.Queries, number, head 
 		}
 	}
 	return nil
+}
+
+// cut forgets what is up to a place in the chain.
+func (t *tail) cut(from int64) {
+	count := 0
+	for account, moves := range t.moves {
+		kept := moves[sort.Search(len(moves), func(i int) bool { return moves[i].sequence > from }):]
+		if len(kept) == 0 {
+			delete(t.moves, account)
+		} else {
+			t.moves[account] = slices.Clone(kept)
+		}
+		count += len(kept)
+	}
+	t.hold(count - t.count)
+	t.from, t.count = from, count
 }
 
 // reset empties the tail.

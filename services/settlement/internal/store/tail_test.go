@@ -43,3 +43,28 @@ func TestTailsAreForgottenWhereTheyHoldTooMuch(t *testing.T) {
 		t.Errorf("%d tails", len(s.all))
 	}
 }
+
+// TestTailForgetsWhatIsSorted fills a tail that is remembered, whose beginning is
+// sorted again and again while it is read.
+func TestTailForgetsWhatIsSorted(t *testing.T) {
+	var s tails
+	one := s.of(1)
+	one.reset(0)
+	for sequence := int64(1); sequence <= 1000; sequence++ {
+		one.put(sequence, ledger.Move{Account: sequence % 7, Sequence: sequence})
+		one.put(sequence, ledger.Move{Account: 7, Sequence: sequence})
+		if sequence%100 == 50 {
+			one.cut(sequence - 20)
+		}
+	}
+	left := 0
+	for account, moves := range one.moves {
+		left += len(moves)
+		if moves[0].sequence <= 930 {
+			t.Errorf("account %d has a move of %d", account, moves[0].sequence)
+		}
+	}
+	if left != 140 || one.count != left || s.held.Load() != int64(left) || one.from != 930 {
+		t.Errorf("%d moves are left after %d, counted as %d and %d, want 140 after 930", left, one.from, one.count, s.held.Load())
+	}
+}

@@ -162,9 +162,10 @@ func verifyHistory(ctx context.Context, q *settlementdb.Queries, account ledger.
 	add := func(m move) {
 		history.Add(ledger.Move{Account: account.Number, Sequence: m.sequence, Debits: m.debits, Credits: m.credits}, m.at)
 	}
-	for after, more := (place{}), true; more; {
+	last := place{} // that is in a run
+	for more := true; more; {
 		rows, err := q.RunsAfter(ctx, settlementdb.RunsAfterParams{
-			Account: account.Number, After: after.at, Sequence: after.sequence, MaxRows: verifyPage,
+			Account: account.Number, After: last.at, Sequence: last.sequence, MaxRows: verifyPage,
 		})
 		if err != nil {
 			return err
@@ -177,12 +178,14 @@ func verifyHistory(ctx context.Context, q *settlementdb.Queries, account ledger.
 			for _, m := range moves {
 				add(m)
 			}
-			after = place{row.At, row.Sequence}
+			last = place{row.At, row.Sequence}
 		}
 		more = len(rows) == verifyPage
 	}
 	for _, m := range rest.moves[account.Number] {
-		add(m)
+		if m.after(last) {
+			add(m)
+		}
 	}
 	v.History(account, history)
 	return nil
