@@ -114,9 +114,9 @@ func (a *affixed) add(key string, position int32) {
 	}
 }
 
-// seal ends the building.
-func (a *affixed) seal(base []uint64, words *slab[uint64]) {
-	a.keySets.seal(base, words)
+// seal ends the building. It returns the memory of what was filed.
+func (a *affixed) seal(base []uint64, words *slab[uint64]) []filed {
+	all := a.keySets.seal(base, words)
 	a.outer, a.of = ^uint64(0), make([]affix, len(a.texts))
 	for i, key := range a.texts {
 		word, mask := a.key(key)
@@ -142,6 +142,7 @@ func (a *affixed) seal(base []uint64, words *slab[uint64]) {
 	if a.masked {
 		a.nest()
 	}
+	return all
 }
 
 // nest gives the masks of longer keys what those of shorter ones hold that they

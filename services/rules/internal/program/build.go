@@ -26,11 +26,12 @@ type Builder struct {
 	code      *Code
 	parts     *parts
 	positions []position
-	facets    map[[2]uint64]*facetPlan
+	facets    planTable
 	units     []string     // currencies of facets
 	order     []*facetPlan // of facets, as they were met
 	lists     []int32      // of the any that the current position has asked
 	asks      []ask        // as they came
+	filed     []filed      // of the keyed facet at hand
 	spare     []int32      // tests that facets spare
 	spanned   []span
 	terms     *part // of the rule at hand
@@ -100,7 +101,7 @@ func NewBuilder(sample *Sample, tests, rules int) *Builder {
 	code := &Code{tests: make([]test, 0, tests)}
 	return &Builder{
 		code: code, parts: newParts(code, sample, rules), positions: make([]position, 0, rules),
-		facets: map[[2]uint64]*facetPlan{}, asks: make([]ask, 0, asksPerRule*rules),
+		asks: make([]ask, 0, asksPerRule*rules),
 	}
 }
 
@@ -213,13 +214,12 @@ func (b *Builder) askEdges(p *part, number int32) {
 
 // add keeps of two asks of one position the one that excludes more.
 func (b *Builder) add(key facetKey, derived int32, p *part, a ask) {
-	packed := b.pack(key)
-	plan := b.facets[packed]
-	if plan == nil {
-		plan = &facetPlan{key: key, derived: derived, test: p.test, number: int32(len(b.order))}
-		b.facets[packed] = plan
-		b.order = append(b.order, plan)
+	number := b.facets.at(b.pack(key))
+	if *number == 0 {
+		*number = int32(len(b.order) + 1)
+		b.order = append(b.order, &facetPlan{key: key, derived: derived, test: p.test, number: *number - 1})
 	}
+	plan := b.order[*number-1]
 	a.plan = plan.number
 	if plan.count > 0 && b.asks[plan.last].position == a.position {
 		if a.likely < b.asks[plan.last].likely {

@@ -188,7 +188,7 @@ func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 }
 
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
-	k := &keyed{}
+	k := &keyed{keySets: keySets{filed: b.filed[:0]}}
 	for i := range plan.asks {
 		t, place := &b.code.tests[plan.asks[i].test], places[plan.asks[i].position]
 		if t.op != opTexts {
@@ -200,12 +200,12 @@ func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words
 		}
 	}
 	b.exact(plan)
-	k.seal(base, words)
+	b.filed = k.seal(base, words)
 	return k
 }
 
 func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *affixed {
-	k := &affixed{suffix: plan.key.kind == bySuffix}
+	k := &affixed{suffix: plan.key.kind == bySuffix, keySets: keySets{filed: b.filed[:0]}}
 	for i := range plan.asks {
 		a := &plan.asks[i]
 		t := &b.code.tests[a.test]
@@ -223,6 +223,6 @@ func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, wor
 			k.add(edge, places[a.position])
 		}
 	}
-	k.seal(base, words)
+	b.filed = k.seal(base, words)
 	return k
 }

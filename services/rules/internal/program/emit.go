@@ -61,11 +61,15 @@ func (b *Builder) finish(x *Index, extra func() int) {
 			memos[i] = int32(b.code.memos)
 		}
 	}
+	lookups := &slab[textSlot]{}
 	for i := range b.code.tests {
 		t := &b.code.tests[i]
 		t.memo = memos[t.memo]
 		if t.slot < 0 {
 			t.slot = slots[-1-t.slot]
+		}
+		if t.op == opTexts { // no facet spares it
+			b.code.texts[t.ref].index(lookups)
 		}
 	}
 }

@@ -139,8 +139,12 @@ func (k *keyed) add(key string, position int32) {
 // keySets are the positions of keys.
 type keySets struct {
 	sets   []keySet
-	masked bool // they have masks
+	masked bool    // they have masks
+	filed  []filed // while it is built: what has come
 }
+
+// filed is a position that was filed under the key of a set.
+type filed struct{ set, position int32 }
 
 // keySet is the positions of one key: a mask with base where there are few
 // keys, else only their numbers.
@@ -171,36 +175,51 @@ func (k *keySet) join(current, base, union []uint64) []uint64 {
 	return union
 }
 
-// seal gives the sets masks where there are few.
-func (k *keySets) seal(base []uint64, words *slab[uint64]) {
-	if len(k.sets) > maxKeyMasks {
-		return
+// seal gives the sets their positions: as masks where there are few sets. It
+// returns the memory of what was filed.
+func (k *keySets) seal(base []uint64, words *slab[uint64]) []filed {
+	all := k.filed
+	k.filed, k.masked = nil, len(k.sets) <= maxKeyMasks
+	if !k.masked {
+		k.list(all)
+		return all
 	}
-	k.masked = true
 	for i := range k.sets {
-		set := &k.sets[i]
-		set.mask = words.cut(len(base))
-		copy(set.mask, base)
-		for _, position := range set.positions {
-			set.mask[position>>6] |= 1 << (position & 63)
+		k.sets[i].mask = words.cut(len(base))
+		copy(k.sets[i].mask, base)
+	}
+	for _, f := range all {
+		k.sets[f.set].mask[f.position>>6] |= 1 << (f.position & 63)
+	}
+	return all
+}
+
+// list gives the sets their positions as they came, one behind the other in
+// common memory.
+func (k *keySets) list(all []filed) {
+	counts := make([]int32, len(k.sets))
+	for _, f := range all {
+		counts[f.set]++
+	}
+	left := make([]int32, len(all))
+	for i, n := range counts {
+		k.sets[i].positions, left = left[:0:n], left[n:]
+	}
+	for _, f := range all {
+		set := &k.sets[f.set]
+		if n := len(set.positions); n == 0 || set.positions[n-1] != f.position {
+			set.positions = append(set.positions, f.position)
 		}
-		set.positions = nil
 	}
 }
 
 // file files a position under a key, and reports whether the key is new.
 func (k *keySets) file(keys *textMap, key string, position int32) bool {
-	at := keys.get(key)
-	added := at == 0
+	at, added := keys.number(key)
 	if added {
 		k.sets = append(k.sets, keySet{})
-		at = int32(len(k.sets))
-		keys.put(key, at)
 	}
-	set := &k.sets[at-1]
-	if n := len(set.positions); n == 0 || set.positions[n-1] != position {
-		set.positions = append(set.positions, position)
-	}
+	k.filed = append(k.filed, filed{at - 1, position})
 	return added
 }
 

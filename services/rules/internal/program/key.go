@@ -34,7 +34,7 @@ func (b *parts) appendKey(n *check.Node, bound uint) bool {
 	case check.Any, check.All:
 		return b.appendKey(n.Args[0], bound) && b.appendKey(n.Args[1], bound|1<<n.Depth)
 	case check.Matches:
-		b.text(n.Regex.String())
+		b.number(int64(b.regexRef(n.Regex)))
 	case check.Hour, check.Weekday, check.Day, check.Month:
 		b.text(n.Zone.String())
 	case check.Convert:
@@ -43,7 +43,8 @@ func (b *parts) appendKey(n *check.Node, bound uint) bool {
 		b.number(int64(b.listRef(n.List)))
 	case check.InNets:
 		for _, prefix := range n.Nets {
-			b.text(prefix.String())
+			address := prefix.Addr().As16()
+			b.buffer = append(append(b.buffer, address[:]...), byte(prefix.Bits()), byte(flagValue(prefix.Addr().Is4())))
 		}
 	case check.InInts, check.InStrings:
 		if len(n.Ints)+len(n.Set) > 0 {

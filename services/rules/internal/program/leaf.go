@@ -147,7 +147,7 @@ func (b *parts) tables(p *part, n *check.Node) {
 		b.code.ints = append(b.code.ints, newIntSet(n.Ints))
 		p.test.ref = int32(len(b.code.ints) - 1)
 	case opTexts:
-		b.code.texts = append(b.code.texts, newTextSet(n.Set))
+		b.code.texts = append(b.code.texts, textSet{members: n.Set})
 		p.test.ref = int32(len(b.code.texts) - 1)
 	case opNets:
 		b.code.nets = append(b.code.nets, newNets(n.Nets))

@@ -32,6 +32,7 @@ type part struct {
 	each    float64 // of opAny: how many elements its list has, about
 	literal string  // of opMatches: what every match contains
 	at      int32   // where the test is in the code
+	rank    float64 // within its chain
 	estimate
 }
 
@@ -59,6 +60,7 @@ type parts struct {
 	uses     []int32 // by memo
 	lists    map[*list.Ref]int32
 	regexes  map[string]int32
+	regex    int32 // the number asked for last
 	buffer   []byte
 	made     arena.Pool[part]
 	chains   arena.Pool[*part]
@@ -223,10 +225,17 @@ func (p *part) simple() *part {
 // arrange orders a chain so that what decides most for least comes first, and
 // estimates the whole. Equal ones stay as they were written.
 func (p *part) arrange() {
-	if p.kind == partAnd {
-		slices.SortStableFunc(p.parts, func(a, b *part) int { return byRatio(a.cost/(1-a.likely), b.cost/(1-b.likely)) })
+	for _, q := range p.parts {
+		decides := q.likely
+		if p.kind == partAnd {
+			decides = 1 - q.likely
+		}
+		q.rank = q.cost / decides
+	}
+	if len(p.parts) <= shortChain {
+		p.arrangeShort()
 	} else {
-		slices.SortStableFunc(p.parts, func(a, b *part) int { return byRatio(a.cost/a.likely, b.cost/b.likely) })
+		slices.SortStableFunc(p.parts, func(a, b *part) int { return byRatio(a.rank, b.rank) })
 	}
 	reach := 1.0
 	p.cost, p.likely = 0, 1
@@ -243,6 +252,20 @@ func (p *part) arrange() {
 		p.likely = 1 - reach
 	}
 	p.likely = clampLikely(p.likely)
+}
+
+// shortChain is up to how many parts are put in order one by one.
+const shortChain = 12
+
+func (p *part) arrangeShort() {
+	for i, q := range p.parts {
+		at := i
+		for at > 0 && q.rank < p.parts[at-1].rank {
+			p.parts[at] = p.parts[at-1]
+			at--
+		}
+		p.parts[at] = q
+	}
 }
 
 func byRatio(a, b float64) int {
@@ -267,11 +290,15 @@ func (b *parts) listRef(l *list.Ref) int32 {
 
 // regexRef numbers patterns; equal ones share a number.
 func (b *parts) regexRef(r *pattern.Pattern) int32 {
+	if last := b.regex; last < int32(len(b.code.regexes)) && b.code.regexes[last] == r {
+		return last
+	}
 	number, ok := b.regexes[r.String()]
 	if !ok {
 		number = int32(len(b.code.regexes))
 		b.code.regexes, b.regexes[r.String()] = append(b.code.regexes, r), number
 	}
+	b.regex = number
 	return number
 }
 

@@ -40,18 +40,26 @@ func (s *intSet) has(v int64) bool {
 
 // textSet is a set of strings.
 type textSet struct {
-	members []string
-	lookup  textMap
+	members []string // in order, each once
+	lookup  textMap  // of members, once they are indexed
 }
 
 // newTextSet takes members in order, each once.
 func newTextSet(members []string) textSet {
 	s := textSet{members: members}
-	s.lookup.reserve(len(members))
+	s.index(&slab[textSlot]{make([]textSlot, roomFor(len(members)))})
+	return s
+}
+
+// index makes the look-up of the members, once.
+func (s *textSet) index(slots *slab[textSlot]) {
+	if s.lookup.count > 0 {
+		return
+	}
+	s.lookup.reserve(len(s.members), slots)
 	for i, v := range s.members {
 		s.lookup.put(v, int32(i+1))
 	}
-	return s
 }
 
 func (s *textSet) has(v string) bool { return s.lookup.get(v) > 0 }
@@ -115,7 +123,7 @@ type nets struct {
 }
 
 func newNets(prefixes []netip.Prefix) *nets {
-	n := &nets{prefixes: prefixes}
+	n := &nets{prefixes: prefixes, v4: make([][2]uint32, 0, len(prefixes))}
 	for _, prefix := range prefixes {
 		if !prefix.Addr().Is4() {
 			n.v6 = append(n.v6, prefix)

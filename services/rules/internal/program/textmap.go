@@ -82,9 +82,39 @@ func (m *textMap) put(key string, value int32) {
 	}
 }
 
+// number returns the value of a key; a new one gets the count of keys, from 1.
+func (m *textMap) number(key string) (value int32, added bool) {
+	if 2*(m.count+1) > len(m.slots) {
+		m.grow()
+	}
+	if len(key) > longText {
+		if value = m.get(key); value == 0 {
+			m.put(key, int32(m.count+1))
+			return int32(m.count), true
+		}
+		return value, false
+	}
+	first, last := textEnds(key)
+	mask := uint64(len(m.slots) - 1)
+	for i := textHash(first, last, len(key)) & mask; ; i = (i + 1) & mask {
+		s := &m.slots[i]
+		if s.value == 0 {
+			m.count++
+			*s = textSlot{first, last, int32(len(key)), int32(m.count)}
+			return s.value, true
+		}
+		if s.first == first && s.last == last && int(s.length) == len(key) {
+			return s.value, false
+		}
+	}
+}
+
+// roomFor is how many slots so many keys take.
+func roomFor(keys int) int { return max(8, 1<<bits.Len(uint(2*keys-1))) }
+
 // reserve makes room for so many keys, before the first one.
-func (m *textMap) reserve(keys int) {
-	m.slots = make([]textSlot, max(8, 1<<bits.Len(uint(2*keys-1))))
+func (m *textMap) reserve(keys int, slots *slab[textSlot]) {
+	m.slots = slots.cut(roomFor(keys))
 }
 
 func (m *textMap) grow() {
