@@ -90,16 +90,40 @@ func newCompiler(p *Program) *compiler {
 	}
 }
 
+// parcel is how many rules are read before they are checked, and checked before
+// they are added: each step finds its code and its data near.
+const parcel = 64
+
 // read checks and adds all that the source has.
 func (c *compiler) read() []syntax.Fault {
-	for item := c.reader.Next(); item != nil; item = c.reader.Next() {
-		c.item(item)
-		if _, ok := item.(*syntax.Rule); ok {
-			c.checker.Release()
-			c.reader.Release()
+	items := make([]syntax.Item, 0, parcel)
+	for more := true; more; {
+		items = c.parcel(items[:0])
+		more = len(items) > 0
+		for _, item := range items {
+			c.item(item)
 		}
+		c.builder.Flush()
+		c.checker.Release()
+		c.reader.Release()
 	}
 	return c.faults()
+}
+
+// parcel reads some items, none at the end. A rule that was not read by stencils
+// ends it: there may be more of them once it is checked.
+func (c *compiler) parcel(items []syntax.Item) []syntax.Item {
+	for len(items) < parcel {
+		item := c.reader.Next()
+		if item == nil {
+			break
+		}
+		items = append(items, item)
+		if rule, ok := item.(*syntax.Rule); ok && rule.Terms == nil {
+			break
+		}
+	}
+	return items
 }
 
 // item checks an item, and adds it if it is a rule.

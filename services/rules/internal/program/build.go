@@ -34,8 +34,9 @@ type Builder struct {
 	filed     []filed      // of the keyed facet at hand
 	spare     []int32      // tests that facets spare
 	spanned   []span
-	terms     *part // of the rule at hand
-	all       bool  // every facet is worth its price: for tests
+	terms     *part     // of the rule at hand
+	waiting   []waiting // until the Flush
+	all       bool      // every facet is worth its price: for tests
 }
 
 // position is one way in which a rule can hold.
@@ -128,17 +129,48 @@ func (b *Builder) EndRule(rule int) {
 	b.rule(rule, b.terms.simple())
 }
 
+// rule keeps a rule until the Flush.
 func (b *Builder) rule(rule int, p *part) {
 	b.terms = nil
 	switch {
 	case p.kind == partFalse:
 	case p.kind == partOr && len(p.parts) <= maxAlternatives:
 		for _, q := range p.parts {
-			b.position(rule, q)
+			b.wait(rule, q)
 		}
 	default:
-		b.position(rule, p)
+		b.wait(rule, p)
 	}
+}
+
+// waiting is a position that is not laid out yet.
+type waiting struct {
+	part *part
+	rule int
+}
+
+// wait keeps a position, and notes which of its tests others have by now.
+func (b *Builder) wait(rule int, p *part) {
+	b.waiting = append(b.waiting, waiting{p, rule})
+	if p.kind == partTest {
+		p.shared = b.shared(p)
+	}
+	if p.kind == partAnd {
+		for _, q := range p.parts {
+			q.shared = b.shared(q)
+		}
+	}
+}
+
+// shared reports whether a slow test has come before.
+func (b *Builder) shared(p *part) bool { return p.test.memo > 0 && b.parts.uses[p.test.memo] > 1 }
+
+// Flush lays the rules out that came since the last one.
+func (b *Builder) Flush() {
+	for _, w := range b.waiting {
+		b.position(w.rule, w.part)
+	}
+	b.waiting = b.waiting[:0]
 	b.parts.made.Reset()
 	b.parts.chains.Reset()
 }
@@ -161,9 +193,9 @@ func (b *Builder) ask(p *part, number int32) {
 	if p.kind != partTest {
 		return
 	}
-	if memo := p.test.memo; memo > 0 && b.parts.uses[memo] > 1 {
+	if p.shared {
 		// The first rule with this test is not among the asks: no facet excludes it.
-		b.add(facetKey{kind: byOutcome, list: -1, outcome: memo}, p.derived, p, ask{likely: p.likely, position: number, test: p.at, at: p.at})
+		b.add(facetKey{kind: byOutcome, list: -1, outcome: p.test.memo}, p.derived, p, ask{likely: p.likely, position: number, test: p.at, at: p.at})
 	}
 	if p.test.op == opAny {
 		b.askElements(p, number)
@@ -391,6 +423,7 @@ func netBounds(prefix netip.Prefix) (low, high int64) {
 // Build ends the building. order[i] is the number that rule i gets in Fire;
 // extra makes a slot of the fact that no field fills.
 func (b *Builder) Build(order []int32, extra func() int) *Index {
+	b.Flush()
 	x := &Index{code: b.code, words: maskWords(len(b.positions))}
 	places := b.arrange(x, order)
 	words := &slab[uint64]{}

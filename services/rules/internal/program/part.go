@@ -33,6 +33,7 @@ type part struct {
 	literal string  // of opMatches: what every match contains
 	at      int32   // where the test is in the code
 	rank    float64 // within its chain
+	shared  bool    // other rules have the same slow test
 	estimate
 }
 
