@@ -40,9 +40,17 @@ func (l *load) capacity() float64 {
 
 func (l *load) goodput() float64 { return float64(l.inTime) / l.seconds / l.capacity() }
 
+// until is when a call's time is over that was due to be sent at a time.
+func (s *server) until(due time.Time) time.Time {
+	if s.patient {
+		return due.Add(longest)
+	}
+	return due.Add(patience)
+}
+
 // open sends calls at random times, so many a second, whether or not those
 // before have been answered.
-func (s *server) open(l *load, perSecond float64, deadlines bool) error {
+func (s *server) open(l *load, perSecond float64) error {
 	source := newSource(s.random.Uint64())
 	source.prepare(int(1.1 * perSecond * openFor.Seconds()))
 	before, err := s.marks()
@@ -65,11 +73,7 @@ func (s *server) open(l *load, perSecond float64, deadlines bool) error {
 		time.Sleep(time.Until(at)) //nolint:forbidigo // calls are due at times, whatever becomes of others
 		sent := time.Now()
 		group.Go(func() {
-			until := at.Add(patience)
-			if !deadlines {
-				until = at.Add(longest)
-			}
-			answer, err := s.books.call(until, request)
+			answer, err := s.books.call(s.until(at), request)
 			ended := time.Now()
 			mu.Lock()
 			defer mu.Unlock()

@@ -30,6 +30,7 @@ type server struct {
 	dir     string
 	ops     string
 	random  *rand.Rand
+	patient bool // callers send no deadlines
 	cmd     *exec.Cmd
 	ended   chan error
 	dialer  *rpc.Dialer
@@ -49,8 +50,8 @@ func build(dir string) (program string, err error) {
 	return program, nil
 }
 
-func start(parent, program string, admission bool) (s *server, err error) {
-	s = &server{ended: make(chan error, 1), random: rand.New(rand.NewPCG(1, uint64(os.Getpid())))}
+func start(at *sides, parent, program string, admission bool) (s *server, err error) {
+	s = &server{patient: !admission, ended: make(chan error, 1), random: rand.New(rand.NewPCG(1, uint64(os.Getpid())))}
 	if s.dir, err = os.MkdirTemp(parent, "data-"); err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func start(parent, program string, admission bool) (s *server, err error) {
 	}
 	defer log.Close()
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	if err := startOrdinary(s.cmd); err != nil {
+	if err := at.start(s.cmd); err != nil {
 		return nil, err
 	}
 	go func() { s.ended <- s.cmd.Wait() }()
