@@ -3,6 +3,7 @@
 //
 //	admission.go  Gate: Enter and Done
 //	config.go     Config and its defaults
+//	hold.go       Look and Hold, for who would have to read the work first
 //	core.go       who may come in, who is next; without clock, lock or goroutine
 //	fair.go       the queue: tenants in turns, by weight
 //	meter.go      how fast work is done, and how wrong estimates are
@@ -44,6 +45,7 @@ type Work struct {
 	Shard   string // whose places it takes, for example a ledger; may be empty
 	Cost    int    // units of work, for example bookings; below 1 counts as 1
 	Decided bool   // it is never refused, and goes first
+	Hold    *Hold  // the room that Look kept for it, if it was asked
 }
 
 // Outcome is what became of work.
@@ -92,29 +94,6 @@ type Pass struct {
 	probe bool
 }
 
-// Look returns the *Refusal that work would get now, or nil: so that nobody has
-// to read what is not let in anyway. Who is not refused still has to Enter, and
-// may be refused there, also for what Look does not tell: a breaker that is
-// open. A refusal counts as one of Enter.
-func (g *Gate) Look(ctx context.Context, work Work) error {
-	if work.Decided || g.cfg.FixedQueue {
-		return nil
-	}
-	now := g.cfg.Clock()
-	work.Cost = max(work.Cost, 1)
-	j := job{Work: work, entered: now}
-	j.hasten(ctx, now, g.cfg)
-	g.mu.Lock()
-	refusal := g.core.refuse(now, &j)
-	g.mu.Unlock()
-	if refusal == nil {
-		return nil
-	}
-	refusal.RetryAfter = g.jittered(refusal.RetryAfter)
-	g.metrics.refuse(work.Tenant, refusal.Reason)
-	return refusal
-}
-
 // Enter returns when the work may be done, or a *Refusal, or ctx's error. It
 // waits no longer than ctx and Config.Patience allow.
 func (g *Gate) Enter(ctx context.Context, work Work) (*Pass, error) {
@@ -130,6 +109,7 @@ func (g *Gate) Enter(ctx context.Context, work Work) (*Pass, error) {
 	}
 	job := newJob(ctx, now, g.cfg, work)
 	g.mu.Lock()
+	job.kept = work.Hold.take(g, job.Cost)
 	refusal := g.core.offer(now, job)
 	g.dispatch(now)
 	g.mu.Unlock()

@@ -29,6 +29,7 @@ type job struct {
 	transit   time.Duration // by how much that is before the caller's own, or the patience
 	hurried   bool          // its own deadline is sooner than the patience
 	estimated float64       // ns that it was expected to take
+	kept      bool          // a Hold kept room for it
 	started   bool
 	begun     time.Time     // when it was started
 	place     *list.Element // in a queue; nil where it is in none
@@ -129,8 +130,11 @@ func (c *core) refuse(now time.Time, j *job) *Refusal {
 		return c.refusal(now, Share, j.Cost)
 	default:
 		j.estimated = c.estimate(now, j.Tenant, j.Cost)
+		if j.kept {
+			return nil
+		}
 		left := float64(j.deadline.Sub(now))
-		alone := c.queue.units+c.inFlight < few && !j.hurried
+		alone := c.queue.units+c.queue.promised+c.inFlight < few && !j.hurried
 		if needed := j.estimated * c.strictness(j.Tenant); needed > left && !alone {
 			c.meter.pressed = true
 			refusal := c.refusal(now, TooLate, j.Cost)
@@ -155,10 +159,10 @@ func (c *core) strictness(tenant string) float64 {
 }
 
 // estimate is how long a newcomer would take, in ns: what is in flight, what
-// waits before it, and what will be decided meanwhile and go before it. Where
+// waits before it or is held for, and what will be decided meanwhile and go before it. Where
 // nothing is in flight there is no telling but by trying.
 func (c *core) estimate(now time.Time, tenant string, cost int) float64 {
-	if c.flying == 0 && c.queue.jobs == 0 {
+	if c.flying == 0 && c.queue.jobs == 0 && c.queue.promised == 0 {
 		return 0
 	}
 	left := c.meter.remaining(now, c.batches.takes(float64(c.batch)))

@@ -8,11 +8,13 @@ const quantum = 8
 // fair is a queue that serves tenants in turns (deficit round robin), each
 // first come, first served. Only tenants that wait are in it.
 type fair struct {
-	cfg   Config
-	lanes map[string]*lane
-	ring  list.List // of *lane, the one whose turn it is first
-	units int
-	jobs  int
+	cfg      Config
+	lanes    map[string]*lane
+	ring     list.List // of *lane, the one whose turn it is first
+	units    int
+	jobs     int
+	kept     map[string]int // units that Holds keep room for, by tenant
+	promised int            // their sum
 }
 
 type lane struct {
@@ -24,7 +26,17 @@ type lane struct {
 	place  *list.Element
 }
 
-func newFair(cfg Config) *fair { return &fair{cfg: cfg, lanes: make(map[string]*lane)} }
+func newFair(cfg Config) *fair {
+	return &fair{cfg: cfg, lanes: make(map[string]*lane), kept: make(map[string]int)}
+}
+
+// keep keeps room for so many units of a tenant more, or less.
+func (f *fair) keep(tenant string, units int) {
+	f.promised += units
+	if f.kept[tenant] += units; f.kept[tenant] == 0 {
+		delete(f.kept, tenant)
+	}
+}
 
 func (f *fair) push(j *job) {
 	l := f.lanes[j.Tenant]
@@ -75,7 +87,7 @@ func (f *fair) remove(j *job) {
 
 // ahead is how many units are done before a newcomer's of these.
 func (f *fair) ahead(tenant string, cost int) int {
-	own, weight := cost, f.cfg.weight(tenant)
+	own, weight := cost+f.kept[tenant], f.cfg.weight(tenant)
 	if l := f.lanes[tenant]; l != nil {
 		own += l.units
 	}
@@ -83,7 +95,12 @@ func (f *fair) ahead(tenant string, cost int) int {
 	rounds := (own + quantum*weight - 1) / (quantum * weight)
 	for _, l := range f.lanes {
 		if l.tenant != tenant {
-			sum += min(l.units, rounds*quantum*l.weight)
+			sum += min(l.units+f.kept[l.tenant], rounds*quantum*l.weight)
+		}
+	}
+	for other, units := range f.kept {
+		if other != tenant && f.lanes[other] == nil {
+			sum += min(units, rounds*quantum*f.cfg.weight(other))
 		}
 	}
 	return sum

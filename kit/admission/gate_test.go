@@ -389,38 +389,3 @@ func TestConfigNamesEveryFault(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-// What would be refused is told before anybody reads what it is, and takes no
-// place.
-func TestLookRefusesWhatEnterWould(t *testing.T) {
-	gate, err := New(Config{Service: "test", Limit: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	work := Work{Tenant: "main", Cost: 64}
-	if err := gate.Look(t.Context(), work); err != nil {
-		t.Errorf("before an idle gate: %v", err)
-	}
-	passes := make([]*Pass, 2)
-	for i := range passes {
-		if passes[i], err = gate.Enter(t.Context(), Work{Tenant: "main"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var refused *Refusal
-	if err := gate.Look(t.Context(), work); !errors.As(err, &refused) || refused.RetryAfter <= 0 {
-		t.Errorf("before a full gate: %v", err)
-	}
-	if err := gate.Look(t.Context(), Work{Tenant: "main", Decided: true}); err != nil {
-		t.Errorf("what is decided: %v", err)
-	}
-	for _, pass := range passes {
-		pass.Done(Succeeded)
-	}
-	if load := gate.Load(); load.Waiting != 0 || load.InFlight != 0 {
-		t.Errorf("something is left: %+v", load)
-	}
-	if err := gate.Look(t.Context(), work); err != nil {
-		t.Errorf("before an idle gate: %v", err)
-	}
-}

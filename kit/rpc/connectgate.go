@@ -49,7 +49,11 @@ func (s *Server) connectGate(desc rpcdesc.Service, impl any, next http.Handler) 
 
 func (s *Server) gatedMethod(method *rpcdesc.Method, gatekeeper Gatekeeper) *gatedMethod {
 	ask := func(ctx context.Context, method *rpcdesc.Method, _ proto.Message) (proto.Message, error) {
-		return nil, gatekeeper.Admit(ctx, method, 1)
+		_, leave, err := gatekeeper.Admit(ctx, method, 1)
+		if err == nil {
+			leave()
+		}
+		return nil, err
 	}
 	type reasonKey struct{}
 	told := Chain(func(ctx context.Context, _ *rpcdesc.Method, _ proto.Message) (proto.Message, error) {

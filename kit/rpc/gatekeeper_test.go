@@ -92,6 +92,48 @@ func TestAPrincipalIsVerifiedOnceForACall(t *testing.T) {
 	}
 }
 
+// leftShop counts who is let in, and who has left.
+type leftShop struct {
+	*shop
+	in, left *atomic.Int64
+}
+
+func (l leftShop) Admit(ctx context.Context, _ *rpcdesc.Method, _ int) (context.Context, func(), error) {
+	l.in.Add(1)
+	return context.WithValue(ctx, leftShop{}, "let in"), func() { l.left.Add(1) }, nil
+}
+
+// Whatever becomes of a call, a gatekeeper learns when it has ended.
+func TestAGatekeeperIsToldWhenACallHasEnded(t *testing.T) {
+	for _, transport := range []string{"kitex", "connect"} {
+		t.Run(transport, func(t *testing.T) {
+			gate := leftShop{new(shop), new(atomic.Int64), new(atomic.Int64)}
+			b := &bench{name: transport, shop: gate.shop}
+			b.onGet(func(ctx context.Context) (*storefrontv1.GetVideoResponse, error) {
+				if ctx.Value(leftShop{}) != "let in" || gate.in.Load() != gate.left.Load()+1 {
+					t.Errorf("%d were let in and %d have left while it goes on", gate.in.Load(), gate.left.Load())
+				}
+				return nil, errors.New("broken")
+			})
+			keys := testKeys(t, nil)
+			b.server = NewServer(ServerConfig{Service: "shop", Registerer: prometheus.NewRegistry(), Verifier: keys})
+			b.server.Handle(shopDesc, gate)
+			b.client = ClientConfig{Service: "tester", Signer: keys, Registerer: prometheus.NewRegistry()}
+			if transport == "kitex" {
+				b.reach(kitexOverTCP(t, b))
+			} else {
+				b.reach(connectOverTCP(t, b))
+			}
+			conn := b.conn(t, nil)
+			_, _ = get(t.Context(), conn)
+			_, _ = publish(t.Context(), conn, new(storefrontv1.PublishVideoRequest)) // which is not valid
+			if gate.in.Load() < 2 || gate.in.Load() != gate.left.Load() {
+				t.Errorf("%d were let in and %d have left", gate.in.Load(), gate.left.Load())
+			}
+		})
+	}
+}
+
 // The answer does not wait for a message that never comes, and says when to try
 // again.
 func TestAConnectCallIsRefusedByItsHeaders(t *testing.T) {

@@ -97,11 +97,12 @@ type boundMethod struct {
 // Gatekeeper is asked by its own calls, once it is known who calls and until
 // when, and before the message is decoded or validated: the place to refuse what
 // there is no time for. items is how many elements the message's first field
-// has, 1 where it has none. Its error is the call's. Over Connect it is asked
+// has, 1 where it has none. The call goes on in the context admitted, and leave is
+// called when it has ended; or err is what it comes to. Over Connect it is asked
 // twice: by the headers alone, before the message is read, with 1 for items;
 // and when it was decoded, before it is validated.
 type Gatekeeper interface {
-	Admit(ctx context.Context, method *rpcdesc.Method, items int) error
+	Admit(ctx context.Context, method *rpcdesc.Method, items int) (admitted context.Context, leave func(), err error)
 }
 
 // closer ends one listener: gracefully until ctx ends, then at once.

@@ -139,9 +139,11 @@ func gated(gatekeeper Gatekeeper) Interceptor {
 	return func(next Handler) Handler {
 		return func(ctx context.Context, method *rpcdesc.Method, req proto.Message) (proto.Message, error) {
 			incoming := callFrom(ctx)
-			if err := gatekeeper.Admit(ctx, method, incoming.items(req)); err != nil {
+			ctx, leave, err := gatekeeper.Admit(ctx, method, incoming.items(req))
+			if err != nil {
 				return nil, err
 			}
+			defer leave()
 			if incoming.raw == nil {
 				return next(ctx, method, req)
 			}

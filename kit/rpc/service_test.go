@@ -97,8 +97,8 @@ type gatedShop struct {
 	admit func(context.Context, *rpcdesc.Method, int) error
 }
 
-func (g gatedShop) Admit(ctx context.Context, method *rpcdesc.Method, items int) error {
-	return g.admit(ctx, method, items)
+func (g gatedShop) Admit(ctx context.Context, method *rpcdesc.Method, items int) (context.Context, func(), error) {
+	return ctx, func() {}, g.admit(ctx, method, items)
 }
 
 // gatedKitex names the transport whose service is a gatedShop.

@@ -110,17 +110,20 @@ func TestABusyLedgerRefusesTransfersUnread(t *testing.T) {
 	gate := behind(t, h, admission.Config{Limit: 1, TotalLimit: 1})
 	booking := NewBooking(h.store, h.engine)
 	method := func(name string) *rpcdesc.Method { return &rpcdesc.Method{Name: name} }
-	if err := booking.Admit(t.Context(), method("CreateTransfers"), 64); err != nil {
+	_, leave, err := booking.Admit(t.Context(), method("CreateTransfers"), 64)
+	if err != nil {
 		t.Errorf("idle: %v", err)
 	}
+	leave()
 	pass, err := gate.Enter(t.Context(), admission.Work{Tenant: "main", Shard: "main/USD"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pass.Done(admission.Undecided)
-	wantBusy(t, booking.Admit(t.Context(), method("CreateTransfers"), 64))
+	_, _, err = booking.Admit(t.Context(), method("CreateTransfers"), 64)
+	wantBusy(t, err)
 	for _, name := range []string{"PostTransfers", "VoidTransfers", "GetBalance"} {
-		if err := booking.Admit(t.Context(), method(name), 64); err != nil {
+		if _, _, err := booking.Admit(t.Context(), method(name), 64); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -36,11 +36,12 @@ func NewBooking(store *store.Store, engine *engine.Engine) *Booking { return &Bo
 
 // Admit implements rpc.Gatekeeper: where a ledger is busy, most of what a call
 // of many transfers costs is reading it.
-func (b *Booking) Admit(ctx context.Context, method *rpcdesc.Method, items int) error {
+func (b *Booking) Admit(ctx context.Context, method *rpcdesc.Method, items int) (admitted context.Context, leave func(), err error) {
 	if method.Name != "CreateTransfers" {
-		return nil
+		return ctx, func() {}, nil
 	}
-	return coded(b.engine.Look(ctx, identity.Tenant(ctx), items))
+	admitted, leave, err = b.engine.Look(ctx, identity.Tenant(ctx), items)
+	return admitted, leave, coded(err)
 }
 
 // clientKey keeps clients' transfers apart from the house's: nobody posts or

@@ -9,19 +9,25 @@ import (
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 )
 
+// holdKey is a context's, of the room that Look has kept.
+type holdKey struct{}
+
 // Look returns the *admission.Refusal that so many requests of a tenant would
-// get now, or nil. It is asked before they are read; Do asks again.
-func (e *Engine) Look(ctx context.Context, tenantID string, requests int) error {
+// get now, or keeps room for them: until they are done in the context that it
+// returns, or until release. It is asked before they are read; Do asks again.
+func (e *Engine) Look(ctx context.Context, tenantID string, requests int) (held context.Context, release func(), err error) {
 	if e.config.Admission == nil {
-		return nil
+		return ctx, func() {}, nil
 	}
-	return e.config.Admission.Look(ctx, admission.Work{Tenant: tenantID, Cost: requests})
+	hold, err := e.config.Admission.Look(ctx, admission.Work{Tenant: tenantID, Cost: requests})
+	return context.WithValue(ctx, holdKey{}, hold), hold.Release, err
 }
 
 // work is what a call is at the door. A ledger is a shard.
-func (c *Call) work() admission.Work {
+func (c *Call) work(ctx context.Context) admission.Work {
+	hold, _ := ctx.Value(holdKey{}).(*admission.Hold)
 	return admission.Work{
-		Tenant: c.TenantID, Shard: c.TenantID + "/" + c.Currency, Cost: c.size(), Decided: c.decided(),
+		Tenant: c.TenantID, Shard: c.TenantID + "/" + c.Currency, Cost: c.size(), Decided: c.decided(), Hold: hold,
 	}
 }
 

@@ -152,7 +152,7 @@ func (e *Engine) Do(ctx context.Context, call Call) (results []ledger.Result, er
 		}
 	}
 	if e.config.Admission != nil {
-		pass, refusal := e.config.Admission.Enter(ctx, call.work())
+		pass, refusal := e.config.Admission.Enter(ctx, call.work(ctx))
 		if refusal != nil {
 			return nil, refusal
 		}
