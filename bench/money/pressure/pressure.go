@@ -64,7 +64,7 @@ const (
 )
 
 var (
-	callers = []int{4, 8, 16}
+	callers = []int{4, 8, 16, 32}
 	loads   = []float64{1.1, 1.5, 3}
 )
 
@@ -107,7 +107,8 @@ func compare(r *measure.Report, at *sides, dir, program string, times float64) e
 		Ours: ours.goodput(), Peer: "fixed queue of 1024 (--settlement.admission=false)", PeerValue: peer.goodput(),
 		Extra: slices.Concat(
 			[]measure.Extra{
-				{Name: "load", Value: times}, {Name: "server_processors", Value: at.processors()},
+				{Name: "load", Value: times},
+				{Name: "server_processors", Value: at.processors()},
 				{Name: "capacity_transfers_per_s", Value: ours.capacity() * transferBatch},
 			},
 			ours.extra(""), peer.extra("peer_"),

@@ -45,7 +45,7 @@ func (c *backtestFlags) register(set *config.Set) {
 	c.facts.register(set)
 	set.String(&c.against, "against", "", "`file` of the live version")
 	set.String(&c.againstLive, "against-live", "", "`name` of a ruleset of a running Backlot, whose version in force is the live version; its lists are looked for beside the draft")
-	c.remote.Register(set)
+	c.Register(set)
 	set.String(&c.run.VerdictField, "verdict-field", "", "`field` of the events that holds a recorded verdict: allow, challenge, review or deny; without --against the draft is compared with it")
 	set.Bool(&c.run.IgnoreUnknown, "ignore-unknown", false, "pass over fields of events that the fact type does not have")
 	set.Int(&c.skipBad, "skip-bad", 0, "`number` of events that cannot be read to pass over")

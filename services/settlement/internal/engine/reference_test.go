@@ -47,7 +47,8 @@ func TestVerifyNamesReferencesThatLeadElsewhere(t *testing.T) {
 			{set("tenant_id = 'other'"), "other", []string{misled("order", first.ID) + "leads to"}},
 			{
 				"INSERT INTO block_references SELECT tenant_id, 'twice', id, ledger, sequence FROM kept" + of,
-				"main", []string{misled("twice", first.ID) + "leads to"},
+				"main",
+				[]string{misled("twice", first.ID) + "leads to"},
 			},
 		} {
 			f.execute(broken.do)
