@@ -109,22 +109,34 @@ func (s *Store) Plan(ctx context.Context, l Ledger) error {
 		return nil
 	}
 	defer s.plans.making.Unlock()
-	err := s.reading(ctx, func(q *settlementdb.Queries) error {
-		head, err := q.GetHead(ctx, l.Number)
-		if err != nil || head.Sequence < l.progress.sortingTo {
-			return err
-		}
-		p := &planner{size: s.step, at: l.progress, sorter: newSorter(l.progress)}
-		if err := p.read(ctx, q, l.Number); err != nil {
-			return err
-		}
-		s.plans.put(l.Number, p.plan())
-		return nil
-	})
+	p := &planner{size: s.step, at: l.progress, sorter: newSorter(l.progress)}
+	committed, err := s.readMoves(ctx, l, p)
 	if err != nil {
 		return fmt.Errorf("sort ledger %d: %w", l.Number, err)
 	}
+	if committed {
+		s.plans.put(l.Number, p.plan())
+	}
 	return nil
+}
+
+// readMoves has p read a ledger's moves up to the cut, if all of these are
+// committed. Each page is a transaction of its own: moves do not change until they
+// are deleted, which is later, and a long one would keep SQLite's log from beginning
+// anew while batches are added to it.
+func (s *Store) readMoves(ctx context.Context, l Ledger, p *planner) (committed bool, err error) {
+	err = s.reading(ctx, func(q *settlementdb.Queries) error {
+		head, err := q.GetHead(ctx, l.Number)
+		committed = err == nil && head.Sequence >= l.progress.sortingTo
+		return err
+	})
+	for more := committed; more && err == nil; {
+		err = s.reading(ctx, func(q *settlementdb.Queries) error {
+			more, err = p.read(ctx, q, l.Number)
+			return err
+		})
+	}
+	return committed, err
 }
 
 // planner makes steps of what it reads, in order, from where it is at.
@@ -144,36 +156,40 @@ type portion struct {
 
 var errMissing = errors.New("stored moves are missing")
 
-// read reads moves that are not deleted, and sorts them where they are not.
-func (p *planner) read(ctx context.Context, q *settlementdb.Queries, number int64) error {
+// read reads a page of moves that are not deleted, and sorts them where they are
+// not; more tells whether there are others.
+func (p *planner) read(ctx context.Context, q *settlementdb.Queries, number int64) (more bool, err error) {
 	end := p.at.sortedTo
 	if p.at.written() {
 		end = p.at.sequence
 	}
-	for more := true; more; {
-		rows, err := q.MovesUpTo(ctx, settlementdb.MovesUpToParams{Ledger: number, AfterSequence: end, UpTo: p.at.sortingTo, MaxRows: planPage})
-		if err != nil {
-			return err
+	if len(p.moves) > 0 {
+		end = p.moves[len(p.moves)-1].end
+	}
+	rows, err := q.MovesUpTo(ctx, settlementdb.MovesUpToParams{Ledger: number, AfterSequence: end, UpTo: p.at.sortingTo, MaxRows: planPage})
+	if err != nil {
+		return false, err
+	}
+	for _, row := range rows {
+		if row.First != end+1 {
+			return false, fmt.Errorf("%w: after %d", errMissing, end)
 		}
-		for _, row := range rows {
-			if row.First != end+1 {
-				return fmt.Errorf("%w: after %d", errMissing, end)
-			}
-			end = row.Sequence
-			p.moves = append(p.moves, portion{end, len(row.Moves)})
-			if p.at.written() {
-				continue
-			}
-			if err := decodeMoves(row.Moves, number<<32, row.First, func(m ledger.Move) { p.sorter.add(row.At, m) }); err != nil {
-				return err
-			}
+		end = row.Sequence
+		p.moves = append(p.moves, portion{end, len(row.Moves)})
+		if p.at.written() {
+			continue
 		}
-		more = len(rows) == planPage
+		if err := decodeMoves(row.Moves, number<<32, row.First, func(m ledger.Move) { p.sorter.add(row.At, m) }); err != nil {
+			return false, err
+		}
+	}
+	if len(rows) == planPage {
+		return true, nil
 	}
 	if end != p.at.sortingTo {
-		return fmt.Errorf("%w: after %d", errMissing, end)
+		return false, fmt.Errorf("%w: after %d", errMissing, end)
 	}
-	return nil
+	return false, nil
 }
 
 // plan makes steps of what was read.
