@@ -2,10 +2,7 @@
 
 package pressure
 
-import (
-	"os/exec"
-	"runtime"
-)
+import "os/exec"
 
 // sides are callers and server, which share all processors here.
 type sides struct{}
@@ -15,5 +12,3 @@ func apart() (*sides, error) { return new(sides), nil }
 func (*sides) together() {}
 
 func (*sides) start(cmd *exec.Cmd) error { return cmd.Start() }
-
-func (*sides) processors() int { return runtime.NumCPU() }

@@ -64,7 +64,7 @@ func start(at *sides, parent, program string, admission bool) (s *server, err er
 	s.ops = addresses[2]
 	s.cmd = exec.CommandContext(context.Background(), program, "--data-dir", s.dir,
 		"--settlement.rpc-listen", addresses[0], "--settlement.kitex-listen", addresses[1], "--ops-listen", addresses[2],
-		"--settlement.compare-facts=false", "--settlement.admission="+strconv.FormatBool(admission))
+		"--settlement.compare-facts=false", "--settlement.transit="+transit.String(), "--settlement.admission="+strconv.FormatBool(admission))
 	log, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
 		return nil, err
