@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -146,6 +147,11 @@ func ignoreClosed(closer func() error) func() error {
 
 // Name is the service's.
 func (h *Host) Name() string { return h.name }
+
+// Together tells whether a service is of this process.
+func (h *Host) Together(service string) bool {
+	return slices.ContainsFunc(h.process.services, func(s Service) bool { return s.Name() == service })
+}
 
 // Ready says that the service can serve: its listeners open, others find
 // it. Call it once, after every Handle.

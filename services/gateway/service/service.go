@@ -20,6 +20,7 @@ import (
 	"github.com/backlot-video/backlot/kit/lifecycle"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	"github.com/backlot-video/backlot/services/gateway/internal/api"
+	"github.com/backlot-video/backlot/services/gateway/internal/edge"
 	"github.com/backlot-video/backlot/services/gateway/internal/xds"
 )
 
@@ -172,6 +173,12 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		}
 		return nil
 	})
+	host.Check("endpoints", func(context.Context) error {
+		if host.Together("configstore") && !client.Status().Connected { // what there is may be of an earlier process
+			return errors.New("no answer of the control plane yet")
+		}
+		return neighboursKnown(front.relay.Current(), host.Together)
+	})
 	if s.config.DefaultRoutes {
 		host.EnsureObjects(defaultObjects()...)
 	}
@@ -182,6 +189,20 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	host.Ready()
 	<-ctx.Done()
 	front.drain(context.WithoutCancel(ctx), host.DrainTime(ctx, s.config.DrainTime))
+	return nil
+}
+
+// neighboursKnown says which service of the same process the control plane has
+// not told an endpoint of yet: who sees the process ready may call it.
+func neighboursKnown(config *edge.Config, together func(service string) bool) error {
+	if config == nil {
+		return nil // another check tells
+	}
+	for name, cluster := range config.Clusters {
+		if together(name) && !slices.ContainsFunc(cluster.Endpoints, func(e edge.Endpoint) bool { return !e.Draining }) {
+			return fmt.Errorf("no endpoint of %s from the control plane yet", name)
+		}
+	}
 	return nil
 }
 

@@ -62,6 +62,9 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	if err := r.meetBuyer(ctx, video); err != nil {
+		return err
+	}
 	if err := r.refusedWithoutPurchase(ctx, video); err != nil {
 		return err
 	}
@@ -92,10 +95,16 @@ func (r *run) signIn(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, fmt.Errorf("is Backlot running? The gateway is expected at %s (--gateway)", r.config.Gateway))
 	}
-	if r.creator, err = anonymous.person(ctx, storefrontv1.Role_ROLE_CREATOR, r.state.Creator); err != nil {
-		return err
+	r.creator, err = anonymous.person(ctx, storefrontv1.Role_ROLE_CREATOR, r.state.Creator)
+	return err
+}
+
+// meetBuyer signs the buyer of a video in.
+func (r *run) meetBuyer(ctx context.Context, video *storefrontv1.Video) error {
+	err := r.state.sell(video.GetId())
+	if err == nil {
+		r.buyer, err = newSession(r.config.Gateway).person(ctx, storefrontv1.Role_ROLE_VIEWER, r.state.Buyer)
 	}
-	r.buyer, err = anonymous.person(ctx, storefrontv1.Role_ROLE_VIEWER, r.state.Buyer)
 	return err
 }
 

@@ -50,20 +50,37 @@ func TestPlaylistGivesEveryAddress(t *testing.T) {
 
 func TestStateGoesOnUntilARunIsFinished(t *testing.T) {
 	dir := t.TempDir()
-	first, err := openState(dir)
-	if err != nil {
+	selling := func(video string) *state {
+		t.Helper()
+		s, err := openState(dir)
+		if err == nil {
+			err = s.sell(video)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	first, again := selling("a"), selling("a")
+	if *again != *first {
+		t.Errorf("a cut run does not go on: %+v after %+v", again, first)
+	}
+	other := selling("b")
+	if other.OrderKey == first.OrderKey || other.Buyer == first.Buyer || other.Creator != first.Creator {
+		t.Errorf("another video is bought as the one before: %+v after %+v", other, first)
+	}
+	if err := other.finish(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := openState(dir)
-	if err != nil || again.OrderKey != first.OrderKey || again.Buyer != first.Buyer {
-		t.Errorf("a cut run does not go on: %+v, %v", again, err)
+	next := selling("b")
+	if next.OrderKey == other.OrderKey || next.Buyer == other.Buyer || next.Creator != other.Creator || next.Runs != 1 {
+		t.Errorf("after a finished run: %+v", next)
 	}
-	if err := again.finish(); err != nil {
+	if err := next.giveUp(); err != nil {
 		t.Fatal(err)
 	}
-	next, err := openState(dir)
-	if err != nil || next.OrderKey == first.OrderKey || next.Buyer == first.Buyer || next.Creator != first.Creator || next.Runs != 1 {
-		t.Errorf("after a finished run: %+v, %v", next, err)
+	if last := selling("b"); last.OrderKey == next.OrderKey || last.Buyer == next.Buyer || last.Runs != 1 {
+		t.Errorf("after a run that was given up: %+v", last)
 	}
 	if info, err := os.Stat(filepath.Join(dir, "state.json")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("passwords are readable by others: %v", err)

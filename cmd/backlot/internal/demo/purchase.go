@@ -98,7 +98,8 @@ func (r *run) buy(ctx context.Context, video *storefrontv1.Video) (*sale, error)
 		return nil, err
 	}
 	if result.order.GetState() != storefrontv1.OrderState_ORDER_STATE_PAID {
-		return nil, fmt.Errorf("the order is not paid but %s: %s", result.order.GetState(), result.order.GetProblem())
+		err := fmt.Errorf("the order is not paid but %s: %s; the next run is of another buyer", result.order.GetState(), result.order.GetProblem())
+		return nil, errors.Join(err, r.state.giveUp())
 	}
 	return result, r.audit(ctx, result)
 }

@@ -20,8 +20,9 @@ type person struct {
 type state struct {
 	path    string
 	Creator person
-	// Buyer, OrderKey and TopUpKey are those of the run under way; a finished
-	// run clears them.
+	// Video is what the run under way sells, Buyer who buys it, by the keys
+	// below. A finished run clears them.
+	Video     string
 	Buyer     person
 	OrderKey  string
 	TopUpKey  string
@@ -46,17 +47,28 @@ func openState(dir string) (*state, error) {
 			return nil, fmt.Errorf("%s: %w", s.path, err)
 		}
 	}
-	if s.Buyer.Email == "" {
-		s.Buyer = newPerson("Bo", "viewer")
+	return s, s.save()
+}
+
+// sell goes on with the run that was cut short if it sold the same video, and
+// else begins with another buyer.
+func (s *state) sell(video string) error {
+	if s.Video != video {
+		s.Video, s.Buyer = video, newPerson("Bo", "viewer")
 		s.OrderKey, s.TopUpKey, s.DeniedKey = random(8), random(8), random(8)
 	}
-	return s, s.save()
+	return s.save()
 }
 
 // finish ends a run: the next one has another buyer.
 func (s *state) finish() error {
-	s.Buyer, s.OrderKey, s.TopUpKey, s.DeniedKey = person{}, "", "", ""
 	s.Runs++
+	return s.giveUp()
+}
+
+// giveUp ends a run that cannot come to a good end.
+func (s *state) giveUp() error {
+	s.Video, s.Buyer, s.OrderKey, s.TopUpKey, s.DeniedKey = "", person{}, "", "", ""
 	return s.save()
 }
 
