@@ -110,6 +110,11 @@ func Start(ctx context.Context, config Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !config.Cluster.Join { // one that joins hears of the others from them
+		if err := discardUnbegun(config.DataDir, config.Log); err != nil {
+			return nil, err
+		}
+	}
 	etcd, err := embed.StartEtcd(set)
 	if err != nil {
 		return nil, fmt.Errorf("start etcd in %s: %w", config.DataDir, err)
