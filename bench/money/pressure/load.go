@@ -48,8 +48,16 @@ func (s *server) until(due time.Time) time.Time {
 	return due.Add(patience)
 }
 
+// sending is a call of an open loop.
+type sending struct {
+	request          []byte
+	due, sent, ended time.Time
+	frame            []byte // of the answer, as it came
+	err              error  // where none came
+}
+
 // open sends calls at random times, so many a second, whether or not those
-// before have been answered.
+// before have been answered. What is answered is looked at when all are.
 func (s *server) open(l *load, perSecond float64) error {
 	source := newSource(s.random.Uint64())
 	source.prepare(int(1.1 * perSecond * openFor.Seconds()))
@@ -58,42 +66,36 @@ func (s *server) open(l *load, perSecond float64) error {
 		return err
 	}
 	used, probed := s.using(), s.probing()
+	idle := make(chan *sending) // to callers who have nothing to do
 	var group sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	var answers [][]byte
+	var all []*sending
 	begun := time.Now()
-	counts := begun.Add(warm)
 	for due := begun; ; {
 		due = due.Add(time.Duration(s.random.ExpFloat64() / perSecond * float64(time.Second)))
 		if due.Sub(begun) > openFor {
 			break
 		}
-		request, at := source.next(), due
-		time.Sleep(time.Until(at)) //nolint:forbidigo // calls are due at times, whatever becomes of others
-		sent := time.Now()
-		group.Go(func() {
-			answer, err := s.books.call(s.until(at), request)
-			ended := time.Now()
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				answers = append(answers, answer)
-			}
-			if at.Before(counts) {
-				return
-			}
-			l.delays = append(l.delays, sent.Sub(at))
-			if !l.note(err, at, sent, ended) {
-				failed = err
-			}
-		})
+		c := &sending{request: source.next(), due: due}
+		time.Sleep(time.Until(due)) //nolint:forbidigo // calls are due at times, whatever becomes of others
+		c.sent = time.Now()
+		all = append(all, c)
+		select {
+		case idle <- c:
+		default:
+			group.Go(func() {
+				s.send(c)
+				for c := range idle {
+					s.send(c)
+				}
+			})
+		}
 	}
 	l.use.add(used())
+	close(idle)
 	group.Wait()
 	trips, err := probed()
-	if failed = errors.Join(failed, err, check(answers)); failed != nil {
-		return failed
+	if err = errors.Join(err, l.take(all, begun.Add(warm))); err != nil {
+		return err
 	}
 	after, err := s.marks()
 	if err != nil {
@@ -105,6 +107,35 @@ func (s *server) open(l *load, perSecond float64) error {
 	l.overdue += after.overdue - before.overdue
 	l.seconds += (openFor - warm).Seconds()
 	return nil
+}
+
+// send makes a call of an open loop.
+func (s *server) send(c *sending) {
+	c.frame, c.err = s.books.exchange(s.until(c.due), c.request)
+	c.ended, c.request = time.Now(), nil
+}
+
+// take looks at what came of calls, and counts those that were due from a time
+// on.
+func (l *load) take(all []*sending, counts time.Time) error {
+	var answers [][]byte
+	for _, c := range all {
+		answer, err := c.frame, c.err
+		if err == nil {
+			answer, err = answerOf(c.frame)
+		}
+		if err == nil {
+			answers = append(answers, answer)
+		}
+		if c.due.Before(counts) {
+			continue
+		}
+		l.delays = append(l.delays, c.sent.Sub(c.due))
+		if !l.note(err, c.due, c.sent, c.ended) {
+			return err
+		}
+	}
+	return check(answers)
 }
 
 // givenUp tells a refusal of a call that was let wait, by what admission.Refusal

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/backlot-video/backlot/kit/socket"
 	"github.com/backlot-video/backlot/proto/rpcdesc"
 )
 
@@ -88,11 +89,20 @@ func record(listener net.Listener, conn rpcdesc.Conn, method *rpcdesc.Method, re
 // call calls with a message that is encoded, until a time. Its error is a
 // *connect.Error where the server refused the call or the time is over.
 func (w *wire) call(until time.Time, message []byte) (answer []byte, err error) {
+	frame, err := w.exchange(until, message)
+	if err != nil {
+		return nil, err
+	}
+	return answerOf(frame)
+}
+
+// exchange is call without a look at what is answered, for answerOf to read later.
+func (w *wire) exchange(until time.Time, message []byte) (frame []byte, err error) {
 	conn, err := w.get()
 	if err != nil {
 		return nil, err
 	}
-	frame, err := conn.exchange(w.fill(conn.frame[:0], until, message), until)
+	frame, err = conn.exchange(w.fill(conn.frame[:0], until, message), until)
 	if err != nil {
 		conn.Close()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -103,7 +113,7 @@ func (w *wire) call(until time.Time, message []byte) (answer []byte, err error) 
 	w.mu.Lock()
 	w.idle = append(w.idle, conn)
 	w.mu.Unlock()
-	return answerOf(frame)
+	return frame, nil
 }
 
 // fill appends a call's frame to buf.
@@ -125,7 +135,7 @@ func (w *wire) get() (*wireConn, error) {
 		return conn, nil
 	}
 	w.mu.Unlock()
-	conn, err := net.Dial("tcp", w.address) //nolint:noctx // loopback
+	conn, err := socket.Dial(context.Background(), new(net.Dialer), "tcp", w.address)
 	if err != nil {
 		return nil, err
 	}
