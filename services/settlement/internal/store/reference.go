@@ -120,19 +120,36 @@ func (r *references) misled(ctx context.Context) error {
 
 // missing names transfers of a stretch that are not found by their references.
 func (r *references) missing(ctx context.Context, at stretch) error {
-	places := placeReader{q: r.q, ledger: at.ledger}
-	for n := range int64(maxBlock) {
-		if r.full() {
-			return nil
-		}
-		one, err := places.packed(ctx, at.number*maxBlock+n)
-		if errors.Is(err, errBlock) {
-			continue // it is a row, or there is none: the chain's to say
-		}
+	after, last := at.number*maxBlock-1, (at.number+1)*maxBlock-1
+	for after < last && !r.full() {
+		blocks, err := r.q.BlocksAfter(ctx, settlementdb.BlocksAfterParams{Ledger: at.ledger, AfterSequence: after, MaxRows: blocksPage})
 		if err != nil {
 			return err
 		}
-		if one.Reference == "" || one.TenantID != r.tenantID {
+		if len(blocks) == 0 {
+			return nil
+		}
+		for _, b := range blocks {
+			after = b.Sequence
+			packed, err := unpack(b)
+			if err != nil {
+				continue // the chain's to say
+			}
+			if err := r.missingOf(ctx, at, packed); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// missingOf names those of a block that are of the stretch.
+func (r *references) missingOf(ctx context.Context, at stretch, packed []stored) error {
+	for _, one := range packed {
+		if r.full() {
+			return nil
+		}
+		if one.Reference == "" || one.TenantID != r.tenantID || stretchOf(at.ledger, one.Sequence) != at {
 			continue
 		}
 		found, err := r.q.CountReference(ctx, settlementdb.CountReferenceParams{TenantID: r.tenantID, Reference: one.Reference, ID: one.ID})
