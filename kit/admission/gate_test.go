@@ -175,7 +175,7 @@ func TestLateAndTightJobsAreCounted(t *testing.T) {
 }
 
 func TestTheLimitIsOfAShard(t *testing.T) {
-	gate := open(t, Config{Limit: 20, TotalLimit: 40, FixedQueue: true})
+	gate := open(t, Config{Limit: 20, TotalLimit: 40, FixedQueue: true, Patience: time.Minute})
 	var group sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	enter := func(shard string) {
