@@ -169,6 +169,7 @@ type origin struct {
 	address string
 	dead    string // where nobody listens
 	mu      sync.Mutex
+	begun   map[string]int // requests that wait, by their paths
 	closed  map[string]int // by what they were: connections seen to end early
 	conns   atomic.Int64   // made
 	release chan struct{}  // ends /wait
@@ -179,7 +180,7 @@ func newReader(nc net.Conn) *bufio.Reader { return bufio.NewReader(nc) }
 
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
-	o := &origin{closed: map[string]int{}, release: make(chan struct{}), step: make(chan struct{})}
+	o := &origin{begun: map[string]int{}, closed: map[string]int{}, release: make(chan struct{}), step: make(chan struct{})}
 	o.dead = "127.0.0.1:1" // that no system hands out
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -311,10 +312,12 @@ func (o *origin) serve(nc net.Conn) {
 		case "extra": // more than it said
 			text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 		case "never":
+			o.begin("never")
 			_, err := reader.Peek(1)
 			o.count("never", err)
 			return
 		case "wait":
+			o.begin("wait")
 			<-o.release
 			text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 		case "endless":
@@ -350,6 +353,22 @@ func (o *origin) awaitStep() {
 	case <-o.step:
 	case <-o.release:
 	}
+}
+
+func (o *origin) begin(what string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.begun[what]++
+}
+
+// arrived waits for a request.
+func (o *origin) arrived(t *testing.T, what string) {
+	t.Helper()
+	eventually(t, what+" has arrived", func() bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.begun[what] > 0
+	})
 }
 
 func (o *origin) count(what string, err error) {

@@ -269,7 +269,7 @@ func TestClientsThatGo(t *testing.T) {
 			if path == "/endless" {
 				_, _ = c.reader.Peek(100)
 			} else {
-				<-time.After(50 * time.Millisecond)
+				g.origin.arrived(t, "never")
 			}
 			_ = c.Close()
 			eventually(t, path+" is let go", func() bool {
@@ -344,7 +344,7 @@ func TestDrainEndsConnectionsAfterTheirAnswers(t *testing.T) {
 			c.expect("GET", 200, "")
 		}
 		busy.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
-		<-time.After(50 * time.Millisecond)
+		g.origin.arrived(t, "wait")
 		drained := make(chan error)
 		go func() { drained <- g.server.Drain(t.Context()) }()
 		eventually(t, "it drains", g.server.Draining)

@@ -193,7 +193,7 @@ func TestContextEndsACall(t *testing.T) {
 	})
 	e, _, _ := endpoint(t, address)
 	tr := transport(t, h2.Limits{})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	call, err := tr.Open(ctx, request("GET", "/", 0), e, false)
 	if err != nil {

@@ -277,9 +277,9 @@ func TestASwapIsInForceForTheNextRequest(t *testing.T) {
 func TestABreakerOpensForItsTimeAfterATimeout(t *testing.T) {
 	b := newBench(t)
 	shop := b.config.Clusters["shop"]
-	shop.Errors = &edge.ErrorBreaker{Minimum: 1, OpenFor: 250 * time.Millisecond}
+	shop.Errors = &edge.ErrorBreaker{Minimum: 1, OpenFor: 950 * time.Millisecond}
 	b.config.Clusters["shop"] = shop
-	b.config.Hosts[0].Routes[1].Policy.Timeout = 300 * time.Millisecond
+	b.config.Hosts[0].Routes[1].Policy.Timeout = time.Second
 	b.swap(t, b.config)
 	if status, _, _ := b.do(t, "GET", "/slow", "", nil); status != http.StatusGatewayTimeout {
 		t.Fatalf("status is %d", status)

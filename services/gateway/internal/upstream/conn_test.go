@@ -202,7 +202,7 @@ func TestWhatCannotBeUsedAgainIsClosed(t *testing.T) {
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !done(); {
+	for deadline := time.Now().Add(20 * time.Second); !done(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited too long for %s", what)
 		}

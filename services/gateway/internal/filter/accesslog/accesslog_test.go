@@ -203,9 +203,9 @@ func await(t *testing.T, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.Now().Add(5 * time.Second); !holds(); <-ticker.C {
+	for deadline := time.Now().Add(20 * time.Second); !holds(); <-ticker.C {
 		if time.Now().After(deadline) {
-			t.Fatal("it did not happen in 5 s")
+			t.Fatal("it did not happen in 20 s")
 		}
 	}
 }
