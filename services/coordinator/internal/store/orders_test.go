@@ -18,7 +18,7 @@ func TestInitiatorsMayAskAnyCoordinator(t *testing.T) {
 		calls := &counter{calls: map[string]int{}}
 		var both [2]*runner.Runner
 		for i := range both {
-			both[i] = run(t, s, calls)
+			both[i] = run(t, s, calls, 15*time.Second)
 		}
 		const transactions, branches = 8, 4
 		var all sync.WaitGroup
