@@ -110,7 +110,7 @@ func begin(t testing.TB, dir string, journal Journal, peers Peers) *replica {
 	t.Helper()
 	config := Config{
 		Velocity: velocity.Config{Secret: []byte(secret), Warming: true}, Dir: dir, Peers: peers,
-		OpenTimeout: 100 * time.Millisecond, SnapshotInterval: time.Hour, Timeout: 2 * time.Second,
+		OpenTimeout: 500 * time.Millisecond, SnapshotInterval: time.Hour, Timeout: 2 * time.Second,
 	}
 	if journal != nil {
 		config.Open = func(ctx context.Context) (Journal, error) {

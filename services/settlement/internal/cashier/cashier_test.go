@@ -147,7 +147,7 @@ func TestTopUpWithoutAnAnswerIsResumed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- h.Resume(ctx) }()
-	for deadline := time.Now().Add(5 * time.Second); ; {
+	for deadline := time.Now().Add(20 * time.Second); ; {
 		if got, _ := h.wallet("ann"); got == 500 {
 			break
 		}
