@@ -57,7 +57,7 @@ func (s *scene) follower() *quorum.Member {
 // silent waits until who leads finds a member silent, and behind.
 func (s *scene) silent(m *quorum.Member) {
 	s.Helper()
-	s.quorum.Wait("a leader to find "+m.Name+" silent", 10*time.Second, func() bool {
+	s.quorum.Wait("a leader to find "+m.Name+" silent", 30*time.Second, func() bool {
 		for _, other := range s.quorum.Others(m) {
 			if p := other.Progress(m); p != nil && !p.GetActive() && p.GetMatchIndex() < other.Status().GetCommittedIndex() {
 				return true
@@ -98,7 +98,7 @@ func (s *scene) cutLeader() {
 	s.quorum.Isolate(old)
 	s.quorum.Leader(s.quorum.Others(old)...)
 	s.goesOn()
-	s.quorum.Wait("the old leader's stepping down", 10*time.Second, func() bool {
+	s.quorum.Wait("the old leader's stepping down", 30*time.Second, func() bool {
 		status := old.Status()
 		return status.GetLeaderId() == "" && status.GetStepDowns() > before
 	})

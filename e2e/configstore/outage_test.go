@@ -83,7 +83,7 @@ func (s *scene) outage(running *words) (late *words) {
 		s.Fatal(err)
 	}
 	late = inform(s.T, s.quorum, file)
-	ctx, cancel := context.WithTimeout(s.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.Context(), 30*time.Second)
 	defer cancel()
 	if err := late.WaitSynced(ctx); err != nil {
 		s.Errorf("started from a file while all members are down: %v", err)

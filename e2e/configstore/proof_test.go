@@ -51,7 +51,7 @@ func members(t *testing.T, config quorum.Config) (*quorum.Quorum, int64) {
 	}
 	from := int64(0)
 	for _, m := range q.Members { // a kind is known everywhere soon
-		q.Wait("the kind at "+m.Name, 10*time.Second, func() bool {
+		q.Wait("the kind at "+m.Name, 30*time.Second, func() bool {
 			response, err := m.Objects.List(t.Context(), &configstorev1.ListRequest{Kind: kind})
 			from = response.GetRevision()
 			return err == nil

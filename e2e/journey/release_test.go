@@ -139,7 +139,7 @@ func (r *released) connect() {
 // await repeats a check until it holds.
 func (r *released) await(what string, holds func() bool) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -199,7 +199,7 @@ func (r *released) source(text string) string {
 // tool runs `backlot rules`.
 func (r *released) tool(args ...string) (string, error) {
 	args = append([]string{"rules", args[0], "--gateway", r.node.URL(), "--operator-key", r.node.OperatorKey()}, args[1:]...)
-	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
 	var out bytes.Buffer
 	command := exec.CommandContext(ctx, r.node.Binary, args...)
