@@ -119,16 +119,25 @@ func (f *flight) writeThenRead(p []byte) error {
 	if f.eager {
 		f.watch()
 	}
+	by, _ := f.headBy()
+	first := f.firstLook(by)
+	f.arm(first)
 	for {
-		f.arm(f.firstLook(f.deadline))
 		n, wrote, err := t.conn.Socket.WriteThenRead(p, t.conn.Buf)
 		t.w = n
 		t.sent = t.sent || wrote > 0
 		switch {
-		case wrote == 0 && isDeadline(err): // one of before
-			t.conn.ReadBy = 0
+		case wrote == 0 && isDeadline(err): // one of before, or there was a long wait for the connection
 			if f.ctx.Err() != nil {
 				return err
+			}
+			if now := time.Now().UnixNano(); now >= by {
+				return nil // readHead ends the try
+			} else if now < first {
+				f.readBy(first)
+			} else {
+				f.watch()
+				f.readBy(by)
 			}
 		case isDeadline(err):
 			return nil // readHead goes on waiting
