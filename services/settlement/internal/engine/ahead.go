@@ -11,9 +11,9 @@ import (
 )
 
 // ahead is a batch that is applied to the books before the one before it is
-// committed, and written by a goroutine of its own; on PostgreSQL its rows go
-// there while the one before waits for the disk. It holds nothing but
-// transfers that are booked or pended at accounts that the writer remembers:
+// committed, and written by a goroutine of its own: it is encoded, and on
+// PostgreSQL its rows go there, while the one before is committed. It holds nothing
+// but transfers that are booked or pended at accounts that the writer remembers:
 // such calls need no reading. Where the batch before it fails, so does what was
 // applied on top of it: nobody was answered, and both are done again, one after
 // the other, by commit.
@@ -27,7 +27,7 @@ type ahead struct {
 	begun   time.Time
 
 	before  *ahead        // that is flying, too; nil once it does not matter
-	held    chan struct{} // closed when nothing but the commit is left, on a database where that can overlap
+	held    chan struct{} // closed when nothing but the commit is left
 	written chan struct{} // closed when err says what came of it
 	landed  chan struct{} // closed when its callers are answered, unless they are to be tried again
 	err     error

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/backlot-video/backlot/kit/money"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
@@ -46,48 +47,45 @@ func (w *written) packs(t *ledger.Transfer, lastID string) bool {
 		t.CreatedAt.Equal(w.at) && t.EndedAt.Equal(w.at) && t.ID > lastID && isID(t.ID)
 }
 
-// pack makes blocks of what packs of a batch, and texts of the others' postings.
-func (w *written) pack(l Ledger, number func(accountID string) int64) {
-	w.places = make([]int64, len(w.Added))
-	var last *ledger.Transfer
-	lastID, count := "", 0
-	buf := make([]byte, 0, min(len(w.Added), maxBlock)*(leastPacked+64))
-	end := func() {
-		w.blocks = append(w.blocks, block{last.Sequence, last.ID, buf})
-		buf, last, count = nil, nil, 0
-	}
+// divide tells apart what packs of a batch, and makes texts of the others' postings.
+func (w *written) divide(number func(accountID string) int64) {
+	w.packed, w.places = make([]*ledger.Transfer, 0, len(w.Added)), make([]int64, len(w.Added))
+	lastID := ""
 	for i, t := range w.Added {
 		if !w.packs(t, lastID) {
 			w.rows = append(w.rows, t)
 			continue
 		}
-		if last == nil {
-			buf = append(buf, blockFormat)
-		}
-		buf = appendPacked(buf, t, last, l.Number<<32, number)
-		last, lastID, w.places[i] = t, t.ID, t.Sequence
+		lastID, w.places[i], w.packed = t.ID, t.Sequence, append(w.packed, t)
 		if t.Reference != "" {
 			w.referenced = append(w.referenced, t)
 		}
-		if count++; count == maxBlock {
-			end()
-		}
-	}
-	if last != nil {
-		end()
 	}
 	w.postings = encodeAll(w.rows, number)
 }
 
-// appendPacked appends a transfer to those before it, of which last is nil where
-// it is the first: its place after the last one's, its id, texts, hash and
-// postings. Numbers are varints, accounts are counted from base. A text has its
-// length and one more first; 0 stands for that of the last one.
-func appendPacked(buf []byte, t, last *ledger.Transfer, base int64, number func(accountID string) int64) []byte {
-	before := ledger.Transfer{}
-	if last != nil {
-		before = *last
+// pack makes blocks of what packs. The numbers of accounts are those of its moves,
+// which are there for each posting, in order.
+func (w *written) pack(base int64) {
+	moves := w.Moves
+	w.blocks = nil
+	for all := range slices.Chunk(w.packed, maxBlock) {
+		buf, last := append(make([]byte, 0, len(all)*(leastPacked+64)), blockFormat), &ledger.Transfer{}
+		for _, t := range all {
+			for moves[0].Sequence != t.Sequence {
+				moves = moves[1:]
+			}
+			buf, last = appendPacked(buf, t, last, base, moves), t
+		}
+		w.blocks = append(w.blocks, block{last.Sequence, last.ID, buf})
 	}
+}
+
+// appendPacked appends a transfer to those before it, of which before is the last,
+// or nothing: its place after the last one's, its id, texts, hash and postings,
+// whose moves come first in moves. Numbers are varints, accounts are counted from
+// base. A text has its length and one more first; 0 stands for that of the last one.
+func appendPacked(buf []byte, t, before *ledger.Transfer, base int64, moves []ledger.Move) []byte {
 	buf = binary.AppendUvarint(buf, uint64(t.Sequence-before.Sequence))
 	buf = appendID(buf, t.ID)
 	buf = packText(buf, string(t.Type), string(before.Type))
@@ -103,7 +101,7 @@ func appendPacked(buf []byte, t, last *ledger.Transfer, base int64, number func(
 		if p.Side == ledger.Credit {
 			amount |= 1
 		}
-		buf = binary.AppendUvarint(buf, uint64(number(p.AccountID)-base))
+		buf = binary.AppendUvarint(buf, uint64(moves[i].Account-base))
 		buf = binary.AppendUvarint(buf, amount)
 	}
 	return buf

@@ -263,8 +263,7 @@ func queueBlocks(batch *pgx.Batch, l Ledger, w *written) {
 
 // queueMoves writes a batch's moves.
 func queueMoves(batch *pgx.Batch, l Ledger, w *written) {
-	first := w.Moves[0].Sequence
-	batch.Queue(settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(l.Number<<32, first, w.Moves))
+	batch.Queue(settlementdb.AddMoves, l.Number, w.Head.Sequence, w.Moves[0].Sequence, w.at.UnixMicro(), w.moves)
 }
 
 // queueStep does what a batch does to sort the moves of others. Of two that

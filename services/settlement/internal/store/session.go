@@ -144,20 +144,33 @@ type written struct {
 	unlocked bool // the ledger's row is still to be held
 
 	// Each of Added is in a block, or a row.
-	blocks     []block
+	packed     []*ledger.Transfer // those in blocks
 	places     []int64            // of each of Added: where it is in the chain, if it is in a block
 	referenced []*ledger.Transfer // those in blocks that have a reference
 	rows       []*ledger.Transfer
 	postings   []string // of each row
+
+	// What prepare makes.
+	blocks []block
+	moves  []byte
 }
 
 func newWritten(l Ledger, book *ledger.Book, changes ledger.Changes) written {
 	w := written{Changes: changes, at: l.UpdatedAt}
-	w.pack(l, func(id string) int64 {
+	w.divide(func(id string) int64 {
 		account, _ := book.Account(id)
 		return account.Number
 	})
 	return w
+}
+
+// prepare encodes what is written. It needs no book.
+func (w *written) prepare(l Ledger) {
+	base := l.Number << 32
+	w.pack(base)
+	if len(w.Moves) > 0 {
+		w.moves = encodeMoves(base, w.Moves[0].Sequence, w.Moves)
+	}
 }
 
 // Write writes what a batch has come to. The ledger is as After has it. It reports false where an id or an
@@ -166,6 +179,7 @@ func (s *Session) Write(
 	ctx context.Context, l Ledger, book *ledger.Book, changes ledger.Changes, facts []Fact,
 ) (bool, error) {
 	w := newWritten(l, book, changes)
+	w.prepare(l)
 	w.facts = facts
 	return s.write(ctx, l, &w)
 }
@@ -210,6 +224,7 @@ type Turn struct {
 // before; then nothing is written.
 func (s *Store) WriteAhead(ctx context.Context, b *Batch, facts []Fact, turn Turn) (fresh bool, err error) {
 	b.written.facts, b.written.unlocked = facts, true
+	b.written.prepare(b.ledger)
 	if s.db.Dialect() == database.PostgreSQL && len(b.written.Restated) == 0 {
 		return s.overlap(ctx, b, turn)
 	}
@@ -220,6 +235,9 @@ func (s *Store) WriteAhead(ctx context.Context, b *Batch, facts []Fact, turn Tur
 		fresh, err = session.write(ctx, b.ledger, &b.written)
 		if err == nil && !fresh {
 			err = errStaleKey
+		}
+		if err == nil {
+			turn.Held()
 		}
 		return err
 	})

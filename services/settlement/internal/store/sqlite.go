@@ -249,8 +249,7 @@ func (s *sqlite) write(ctx context.Context, l Ledger, w *written) (bool, error) 
 // addMoves writes a batch's moves, and does what it does to sort those of others.
 func (s *sqlite) addMoves(ctx context.Context, l Ledger, w *written) error {
 	if len(w.Moves) > 0 {
-		first := w.Moves[0].Sequence
-		_, err := s.exec(ctx, settlementdb.AddMoves, l.Number, w.Head.Sequence, first, w.at.UnixMicro(), encodeMoves(l.Number<<32, first, w.Moves))
+		_, err := s.exec(ctx, settlementdb.AddMoves, l.Number, w.Head.Sequence, w.Moves[0].Sequence, w.at.UnixMicro(), w.moves)
 		if err != nil {
 			return err
 		}
