@@ -35,6 +35,10 @@ const (
 	killClients  = 24
 	killAccounts = 50
 	kills        = 6
+	mostKills    = 20 // until enough of them came while moves were sorted
+
+	// A ledger is sorted after some ten batches, and in some thirty more.
+	killSortAfter, killSortRuns = 500, 2
 )
 
 // killOrders is what the process is told.
@@ -131,6 +135,7 @@ func playBooker(text string) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
+	settlement.SortSoon(killSortAfter, killSortRuns)
 	books, err := orders.Config.connect(ctx)
 	if err != nil {
 		return err
@@ -178,8 +183,13 @@ func TestNothingIsLostOrBookedTwiceWhenItsProcessIsKilled(t *testing.T) {
 			cfg := databasetest.Config(t, dialect, "settlement")
 			orders := killOrders{Config: killConfig{cfg.DataDir, cfg.URL, cfg.Schema}}
 			random := rand.New(rand.NewPCG(7, 7))
-			for range kills {
+			seen := sorting{}
+			for n := 0; n < kills || !seen.enough(); n++ {
+				if n == mostKills {
+					t.Fatalf("after %d kills: %+v", n, seen)
+				}
 				runBooker(t, &orders, 100+random.IntN(500))
+				seen.look(t, cfg)
 			}
 			books, err := orders.Config.connect(t.Context())
 			if err != nil {
@@ -191,6 +201,35 @@ func TestNothingIsLostOrBookedTwiceWhenItsProcessIsKilled(t *testing.T) {
 			}
 			checkFacts(t, cfg, posted)
 		})
+	}
+}
+
+// sorting is how far moves were sorted when the process was killed.
+type sorting struct{ writing, deleting, done int }
+
+func (s *sorting) enough() bool { return s.writing >= 2 && s.writing+s.deleting >= 3 && s.done >= 2 }
+
+func (s *sorting) look(t *testing.T, cfg database.Config) {
+	t.Helper()
+	db, err := database.Open(t.Context(), cfg, backlotsql.Migrations("settlement"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var sortedTo, sortingTo int64
+	row := db.Read().QueryRowContext(t.Context(), "SELECT sorted_to, sorting_to FROM ledgers WHERE currency = 'USD'")
+	if err := row.Scan(&sortedTo, &sortingTo); err != nil {
+		t.Fatal(err)
+	}
+	if sortedTo > 0 {
+		s.done++
+	}
+	switch sortingTo {
+	case 0:
+	case sortedTo:
+		s.deleting++
+	default:
+		s.writing++
 	}
 }
 

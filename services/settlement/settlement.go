@@ -108,6 +108,9 @@ type Ledger struct {
 	engine *engine.Engine
 }
 
+// newStore is another one where a test's ledgers are small.
+var newStore = store.New
+
 // Connect opens settlement's database, makes it where it is missing, and
 // returns its ledgers. The service's name is settlement unless it is set.
 func Connect(ctx context.Context, db database.Config, config Config) (*Ledger, error) {
@@ -118,7 +121,7 @@ func Connect(ctx context.Context, db database.Config, config Config) (*Ledger, e
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	s := store.New(opened)
+	s := newStore(opened)
 	cfg := engine.Config{Log: config.Log, Registerer: config.Registerer, Clock: config.Clock}
 	if config.Facts {
 		cfg.Tell = api.Tell(mq.NewOutbox(mq.OutboxConfig{Service: "settlement", DB: opened, Log: config.Log, Clock: config.Clock}))
