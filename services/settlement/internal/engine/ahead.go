@@ -27,7 +27,7 @@ type ahead struct {
 	begun   time.Time
 
 	before  *ahead        // that is flying, too; nil once it does not matter
-	held    chan struct{} // closed when nothing but the commit is left
+	held    chan struct{} // closed when nothing but its ledger and the commit is left
 	written chan struct{} // closed when err says what came of it
 	landed  chan struct{} // closed when its callers are answered, unless they are to be tried again
 	err     error
@@ -50,7 +50,7 @@ func (w *writer) joins(call *Call) bool {
 // join applies a call to the batch that is being made, and reports whether it
 // did. Where it did not, the call waits for commit.
 func (w *writer) join(c *waiting) bool {
-	if !w.joins(c.call) {
+	if !w.joins(&c.call) {
 		return false
 	}
 	w.left.Add(-int64(c.call.size()))

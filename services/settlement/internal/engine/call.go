@@ -47,7 +47,7 @@ func (c *Call) size() int { return max(1, len(c.Requests)+len(c.expire)) }
 
 // waiting is a call and who waits for it.
 type waiting struct {
-	call  *Call
+	call  Call
 	ctx   context.Context //nolint:containedctx // the batch looks whether its caller is still there
 	state atomic.Int32
 	done  chan struct{} // of length 1
@@ -63,7 +63,7 @@ const (
 	hasLeft
 )
 
-func newWaiting(ctx context.Context, call *Call) *waiting {
+func newWaiting(ctx context.Context, call Call) *waiting {
 	return &waiting{call: call, ctx: ctx, done: make(chan struct{}, 1)}
 }
 

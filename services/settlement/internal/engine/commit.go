@@ -223,11 +223,11 @@ func (w *writer) timeAfter(last time.Time) time.Time {
 // apply does the calls in memory. An error undoes all.
 func (b *batch) apply(ctx context.Context) error {
 	b.results, b.errs = make([][]ledger.Result, len(b.batch)), make([]error, len(b.batch))
-	if call := b.batch[0].call; call.Work != nil { // it is alone
+	if call := &b.batch[0].call; call.Work != nil { // it is alone
 		return b.applyWork(ctx, call)
 	}
 	for i, c := range b.batch {
-		b.results[i], b.errs[i] = b.applyCall(c.call)
+		b.results[i], b.errs[i] = b.applyCall(&c.call)
 	}
 	return nil
 }
@@ -331,9 +331,6 @@ func (b *batch) applyGuarded(call *Call) ([]ledger.Result, error) {
 
 // count counts the transfers of a batch that is committed.
 func (w *writer) count(changes ledger.Changes) {
-	for _, list := range [][]*ledger.Transfer{changes.Added, changes.Ended} {
-		for _, t := range list {
-			w.engine.metrics.transfer(t)
-		}
-	}
+	w.engine.metrics.count(changes.Added)
+	w.engine.metrics.count(changes.Ended)
 }

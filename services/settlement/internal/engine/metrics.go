@@ -60,10 +60,22 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	return m
 }
 
-// transfer counts a transfer's step.
-func (m *metrics) transfer(t *ledger.Transfer) {
+// count counts steps of transfers: those in a row that are alike at once.
+func (m *metrics) count(all []*ledger.Transfer) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for first := 0; first < len(all); {
+		t, next := all[first], first+1
+		for next < len(all) && all[next].Type == t.Type && all[next].State == t.State {
+			next++
+		}
+		m.counter(t).Add(float64(next - first))
+		first = next
+	}
+}
+
+// counter is that of a transfer's step; mu is held.
+func (m *metrics) counter(t *ledger.Transfer) prometheus.Counter {
 	kind := t.Type
 	states, known := m.types[kind]
 	if !known {
@@ -80,5 +92,5 @@ func (m *metrics) transfer(t *ledger.Transfer) {
 		counter = m.transfers.WithLabelValues(string(kind), t.State.String())
 		states[t.State] = counter
 	}
-	counter.Inc()
+	return counter
 }

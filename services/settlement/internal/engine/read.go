@@ -26,7 +26,7 @@ func (b *batch) read(ctx context.Context) error {
 	}
 	calls := make([]*Call, len(b.batch))
 	for i, c := range b.batch {
-		calls[i] = c.call
+		calls[i] = &c.call
 	}
 	return b.readFor(ctx, calls, b.lookups > 0)
 }

@@ -6,20 +6,25 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/backlot-video/backlot/kit/database"
 )
 
 const (
 	begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-	// holdLedger takes a ledger's row, in the version that the batch before left,
-	// and does not wait for another writer: that one may wait for the rows that
-	// this batch has written.
-	holdLedger = "SELECT version FROM ledgers WHERE number = $1 AND version = $2 FOR UPDATE NOWAIT"
-	// passLedger is LockLedger and MoveLedger of who holds it.
-	passLedger = `UPDATE ledgers SET version = $1, accounts = $2, sequence = $3, hash = $4, updated_at = $5,
-		unsorted_moves = $6, sorted_to = $7, sorting_to = $8, sorting_account = $9, sorting_sequence = $10
-		WHERE number = $11 AND version = $1 - 1`
+	// passLedger is LockLedger and MoveLedger: it takes a ledger's row, in the
+	// version that the batch before left, and does not wait for another writer: that
+	// one may wait for the rows that this batch has written. Where the version is
+	// another one it fails, so that what is sent behind it is not done: it divides by
+	// the number of rows.
+	passLedger = `WITH held AS (SELECT number FROM ledgers WHERE number = $11 AND version = $1 - 1 FOR UPDATE NOWAIT),
+		passed AS (
+			UPDATE ledgers SET version = $1, accounts = $2, sequence = $3, hash = $4, updated_at = $5,
+				unsorted_moves = $6, sorted_to = $7, sorting_to = $8, sorting_account = $9, sorting_sequence = $10
+			WHERE number = (SELECT number FROM held) AND version = $1 - 1 RETURNING 1
+		)
+		SELECT 1 / COUNT(*) FROM passed`
 )
 
 // overlap writes a batch on PostgreSQL while the one before it is committed,
@@ -61,18 +66,18 @@ func overlapOn(ctx context.Context, conn *pgx.Conn, b *Batch, turn Turn) (fresh 
 	if err := turn.Await(); err != nil {
 		return false, err
 	}
-	last := &queued{}
-	last.expect(1, &last.moved, last.Queue(holdLedger, l.Number, l.Version-1))
-	last.expect(1, &last.moved, last.Queue(passLedger,
-		l.Version, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted,
-		l.progress.sortedTo, l.progress.sortingTo, l.progress.account, l.progress.sequence, l.Number))
-	if fresh, err = last.outcome(conn.SendBatch(ctx, &last.Batch).Close()); err != nil || !fresh {
-		return fresh, err
-	}
 	turn.Held()
-	tag, err := conn.Exec(ctx, "COMMIT", pgx.QueryExecModeSimpleProtocol)
-	if err == nil && tag.String() != "COMMIT" {
-		err = fmt.Errorf("commit: the server answers %s", tag)
+	last, tag := &queued{}, ""
+	last.Queue(passLedger,
+		l.Version, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted,
+		l.progress.sortedTo, l.progress.sortingTo, l.progress.account, l.progress.sequence, l.Number)
+	last.Queue("COMMIT").Exec(func(answer pgconn.CommandTag) error {
+		tag = answer.String()
+		return nil
+	})
+	fresh, err = last.outcome(conn.SendBatch(ctx, &last.Batch).Close())
+	if err == nil && fresh && tag != "COMMIT" {
+		err = fmt.Errorf("commit: the server answers %q", tag)
 	}
-	return err == nil, err
+	return err == nil && fresh, err
 }

@@ -86,6 +86,7 @@ func TestBatchWrittenAheadKeepsItsTurn(t *testing.T) {
 				t.Errorf("another one has the ledger: %v", err)
 			}
 		}
+		held = 0
 		late := aheadBatch(t, s, "late", "7fffffff-0000-7000-8000-000000000002")
 		taken := aheadBatch(t, s, "first", "7fffffff-0000-7000-8000-000000000003")
 		if fresh, err := write(taken, inTurn); fresh || err != nil {

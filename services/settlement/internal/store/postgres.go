@@ -22,6 +22,7 @@ import (
 const (
 	uniqueViolation  = "23505"
 	lockNotAvailable = "55P03"
+	divisionByZero   = "22012" // of passLedger
 	deadlockDetected = "40P01"
 )
 
@@ -198,7 +199,7 @@ func (q *queued) outcome(err error) (bool, error) {
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) {
 		switch {
-		case answer.Code == lockNotAvailable, answer.Code == deadlockDetected,
+		case answer.Code == lockNotAvailable, answer.Code == divisionByZero, answer.Code == deadlockDetected,
 			answer.Code == uniqueViolation && slices.Contains(chainKeys, answer.ConstraintName):
 			return false, ErrMoved // another writer is there, or has gone on from where this one thought it was
 		case answer.Code == uniqueViolation:

@@ -216,7 +216,7 @@ func NewBatch(l Ledger, book *ledger.Book, changes ledger.Changes) *Batch {
 // keep their order.
 type Turn struct {
 	Await func() error // returns when the one before is committed, or an error
-	Held  func()       // is called, at most once, when only the commit is left: the next one may begin
+	Held  func()       // is called, at most once, when only its ledger and the commit are left: the next one may begin
 }
 
 // WriteAhead writes a batch that was made without Lock, in a transaction of its
