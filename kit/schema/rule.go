@@ -2,7 +2,7 @@ package schema
 
 import (
 	"math"
-	"regexp"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -19,23 +19,37 @@ type rule interface {
 	holds(value protoreflect.Value) bool
 }
 
-// ruleOf is the rule of a field, nil where any part of it is not known here.
+// ruleOf is the rule of a field that costs protovalidate much, nil where any
+// part of it is not known here.
 func ruleOf(field protoreflect.FieldDescriptor) rule {
 	rules, err := protovalidate.ResolveFieldRules(field)
-	if err != nil || rules == nil {
+	if err != nil || rules == nil || field.IsList() && field.Message() != nil { // what is in it has rules of its own
 		return nil
 	}
+	return valueRuleOf(field, rules)
+}
+
+// valueRuleOf is the rule of a field's value.
+func valueRuleOf(field protoreflect.FieldDescriptor, rules *validate.FieldRules) rule {
 	switch {
 	case field.IsMap():
 		if only(rules, "map") && only(rules.GetMap(), "min_pairs", "max_pairs", "keys", "values") {
 			return pairsOf(field, rules.GetMap())
 		}
 	case field.IsList():
-		if only(rules, "repeated") && only(rules.GetRepeated(), "min_items", "max_items", "items") && field.Kind() == protoreflect.StringKind {
-			return itemsOf(rules.GetRepeated())
+		if only(rules, "repeated") && only(rules.GetRepeated(), "min_items", "max_items", "items") {
+			return itemsOf(field, rules.GetRepeated())
 		}
 	case only(rules, "duration") && only(rules.GetDuration(), "gte", "lte", "gt", "lt"):
 		return spanOf(rules.GetDuration())
+	case field.Kind() == protoreflect.StringKind:
+		if t := textOf(rules); t != nil {
+			return t
+		}
+	case field.Kind() == protoreflect.EnumKind:
+		if only(rules, "enum") && only(rules.GetEnum(), "defined_only", "not_in") {
+			return &choice{field.Enum().Values(), rules.GetEnum().GetDefinedOnly(), rules.GetEnum().GetNotIn()}
+		}
 	}
 	return nil
 }
@@ -57,7 +71,7 @@ func only(message proto.Message, names ...protoreflect.Name) bool {
 // text is a rule of strings: lengths in characters, and a pattern.
 type text struct {
 	least, most int
-	pattern     *regexp.Regexp // nil: any
+	pattern     pattern // nil: any
 }
 
 // textOf is nil where the rules of an element are not known.
@@ -71,8 +85,7 @@ func textOf(rules *validate.FieldRules) *text {
 		t.most = number(of.GetMaxLen())
 	}
 	if of.HasPattern() {
-		var err error
-		if t.pattern, err = regexp.Compile(of.GetPattern()); err != nil {
+		if t.pattern = patternOf(of.GetPattern()); t.pattern == nil {
 			return nil
 		}
 	}
@@ -82,7 +95,9 @@ func textOf(rules *validate.FieldRules) *text {
 // number is a bound that is multiplied below.
 func number(n uint64) int { return int(min(n, math.MaxInt>>3)) }
 
-func (t *text) holds(s string) bool {
+func (t *text) holds(value protoreflect.Value) bool { return t.matches(value.String()) }
+
+func (t *text) matches(s string) bool {
 	// Bytes are at least as many as characters, and at most four times.
 	if len(s) > t.most || len(s) < t.least*utf8.UTFMax {
 		if n := utf8.RuneCountInString(s); n > t.most || n < t.least {
@@ -92,18 +107,33 @@ func (t *text) holds(s string) bool {
 	return t.pattern == nil || t.pattern.MatchString(s)
 }
 
-// items is a rule of lists of strings.
+// choice is a rule of enums.
+type choice struct {
+	values  protoreflect.EnumValueDescriptors
+	defined bool // only those of the schema
+	not     []int32
+}
+
+func (c *choice) holds(value protoreflect.Value) bool {
+	number := value.Enum()
+	return (!c.defined || c.values.ByNumber(number) != nil) && !slices.Contains(c.not, int32(number))
+}
+
+// items is a rule of lists; of what is in them, for lists of strings.
 type items struct {
 	least, most int
 	item        *text // nil: any
 }
 
-func itemsOf(rules *validate.RepeatedRules) rule {
+func itemsOf(field protoreflect.FieldDescriptor, rules *validate.RepeatedRules) rule {
 	i := &items{least: number(rules.GetMinItems()), most: math.MaxInt}
 	if rules.HasMaxItems() {
 		i.most = number(rules.GetMaxItems())
 	}
 	if rules.HasItems() {
+		if field.Kind() != protoreflect.StringKind {
+			return nil
+		}
 		if i.item = textOf(rules.GetItems()); i.item == nil {
 			return nil
 		}
@@ -117,8 +147,11 @@ func (i *items) holds(value protoreflect.Value) bool {
 	if length < i.least || length > i.most {
 		return false
 	}
+	if i.item == nil {
+		return true
+	}
 	for n := range length {
-		if i.item != nil && !i.item.holds(list.Get(n).String()) {
+		if !i.item.holds(list.Get(n)) {
 			return false
 		}
 	}
@@ -159,7 +192,7 @@ func (p *pairs) holds(value protoreflect.Value) bool {
 		return hold
 	}
 	all.Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
-		hold = (p.key == nil || p.key.holds(key.String())) && (p.value == nil || p.value.holds(value.String()))
+		hold = (p.key == nil || p.key.matches(key.String())) && (p.value == nil || p.value.holds(value))
 		return hold
 	})
 	return hold

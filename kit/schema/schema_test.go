@@ -12,6 +12,8 @@ import (
 	"github.com/backlot-video/backlot/kit/schema"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
+	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
+	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 )
 
 func text(err error) string {
@@ -33,6 +35,25 @@ func labelled(labels map[string]string) *configstorev1.ApplyRequest {
 	return &configstorev1.ApplyRequest{Changes: []*configstorev1.Change{{Change: &configstorev1.Change_Put{Put: &configstorev1.Object{
 		Key: &configstorev1.Key{Kind: "Route", Name: "r"}, Labels: labels,
 	}}}}}
+}
+
+// booked is n transfers, the last of which is changed.
+func booked(n int, change func(*settlementv1.NewTransfer)) *settlementv1.CreateTransfersRequest {
+	request := new(settlementv1.CreateTransfersRequest)
+	for range n {
+		posting := func(account string, side settlementv1.Side) *settlementv1.NewPosting {
+			return &settlementv1.NewPosting{AccountId: account, Side: side, Amount: &moneyv1.Money{Minor: 100, Currency: "USD"}}
+		}
+		request.Transfers = append(request.Transfers, &settlementv1.NewTransfer{
+			ClientId: "client-1", Type: "play_2", Currency: "USD", Postings: []*settlementv1.NewPosting{
+				posting("a", settlementv1.Side_SIDE_DEBIT), posting("b", settlementv1.Side_SIDE_CREDIT),
+			},
+		})
+	}
+	if change != nil {
+		change(request.GetTransfers()[n-1])
+	}
+	return request
 }
 
 func many(n int) []string { return strings.Fields(strings.Repeat("h:1 ", n)) }
@@ -68,6 +89,21 @@ func TestValidateTellsWhatProtovalidateDoes(t *testing.T) {
 		"long label":           {labelled(map[string]string{strings.Repeat("k", 64): "play"}), "labels"},
 		"long value":           {labelled(map[string]string{"team": strings.Repeat("v", 257)}), "labels"},
 		"too many labels":      {labelled(wide), "labels"},
+		"transfers":            {booked(3, nil), ""},
+		"no client id":         {booked(3, func(t *settlementv1.NewTransfer) { t.ClientId = "" }), "transfers[2].client_id"},
+		"type":                 {booked(1, func(t *settlementv1.NewTransfer) { t.Type = "Play" }), "transfers[0].type"},
+		"currency":             {booked(1, func(t *settlementv1.NewTransfer) { t.Currency = "USDX" }), "transfers[0].currency"},
+		"currency inside":      {booked(1, func(t *settlementv1.NewTransfer) { t.Postings[1].Amount.Currency = "us" }), "postings[1].amount.currency"},
+		"no amount":            {booked(2, func(t *settlementv1.NewTransfer) { t.Postings[0].Amount = nil }), "postings[0].amount"},
+		"no side":              {booked(2, func(t *settlementv1.NewTransfer) { t.Postings[0].Side = 0 }), "postings[0].side"},
+		"unknown side":         {booked(2, func(t *settlementv1.NewTransfer) { t.Postings[0].Side = 7 }), "postings[0].side"},
+		"one posting":          {booked(2, func(t *settlementv1.NewTransfer) { t.Postings = t.Postings[:1] }), "transfers[1].postings"},
+		"time":                 {booked(1, func(t *settlementv1.NewTransfer) { t.Timeout = durationpb.New(time.Second) }), ""},
+		"no time":              {booked(1, func(t *settlementv1.NewTransfer) { t.Timeout = durationpb.New(0) }), "transfers[0].timeout"},
+		"no transfers":         {&settlementv1.CreateTransfersRequest{}, "transfers"},
+		"empty amount":         {booked(1, func(t *settlementv1.NewTransfer) { t.Postings[0].Amount = new(moneyv1.Money) }), "postings[0].amount.currency"},
+		"reference":            {booked(1, func(t *settlementv1.NewTransfer) { t.Reference = strings.Repeat("ä", 128) }), ""},
+		"long reference":       {booked(1, func(t *settlementv1.NewTransfer) { t.Reference = strings.Repeat("ä", 129) }), "transfers[0].reference"},
 	}
 	for name, test := range cases {
 		got, want := text(schema.Validate(test.message)), text(protovalidate.Validate(test.message))
@@ -81,7 +117,7 @@ func TestValidateTellsWhatProtovalidateDoes(t *testing.T) {
 }
 
 func FuzzValidate(f *testing.F) {
-	for _, m := range []proto.Message{addresses("a:1", ""), within(durationpb.New(-1)), labelled(map[string]string{"team": "play"})} {
+	for _, m := range []proto.Message{addresses("a:1", ""), within(durationpb.New(-1)), labelled(map[string]string{"team": "play"}), booked(2, nil)} {
 		raw, err := proto.Marshal(m)
 		if err != nil {
 			f.Fatal(err)
@@ -89,7 +125,7 @@ func FuzzValidate(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		for _, m := range []proto.Message{new(gatewayv1.Cluster), new(gatewayv1.Route), new(configstorev1.ApplyRequest)} {
+		for _, m := range []proto.Message{new(gatewayv1.Cluster), new(gatewayv1.Route), new(configstorev1.ApplyRequest), new(settlementv1.CreateTransfersRequest)} {
 			if proto.Unmarshal(raw, m) != nil {
 				continue
 			}
@@ -103,6 +139,7 @@ func FuzzValidate(f *testing.F) {
 func BenchmarkValidate(b *testing.B) {
 	for name, m := range map[string]proto.Message{
 		"Cluster": addresses("10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080", "10.1.0.4:80"), "ApplyRequest": labelled(map[string]string{"team": "bench"}),
+		"CreateTransfersRequest": booked(64, nil),
 	} {
 		for way, validate := range map[string]func(proto.Message) error{
 			"ours": schema.Validate, "protovalidate": func(m proto.Message) error { return protovalidate.Validate(m) },
