@@ -15,7 +15,7 @@ const (
 	maxAlternatives = 8  // of a rule that get positions of their own
 	leastCells      = 64 // of a number, when there are many rules
 	cellWords       = 1 << 14
-	maxKeyMasks     = 128 // keys of a text that have masks of their own
+	maxKeyMasks     = 256 // keys of a text that have masks of their own
 )
 
 // asksPerRule is about how many asks a rule has.
