@@ -322,10 +322,12 @@ func (l *lexer) address6(tok *token) bool {
 
 func (l *lexer) address(end int, tok *token) bool {
 	text := l.src[l.pos:end]
-	if _, err := netip.ParseAddr(text); err != nil {
+	if strings.IndexByte(text, '/') >= 0 {
 		if _, err := netip.ParsePrefix(text); err != nil {
 			return false
 		}
+	} else if _, err := netip.ParseAddr(text); err != nil {
+		return false
 	}
 	*tok = token{kind: tokLiteral, lit: AddressLit, text: text, span: Span{int32(l.pos), int32(end)}}
 	l.pos = end
