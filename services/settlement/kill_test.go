@@ -244,7 +244,7 @@ func runBooker(t *testing.T, orders *killOrders, steps int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, program)
 	command.Env, command.Stderr = append(os.Environ(), killTest+"="+string(text)), t.Output()
