@@ -10,6 +10,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -167,17 +168,22 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return err
 	}
 	host.Handle(gatewayv1.GatewayServiceDesc, &api.Status{Current: front.relay.Current, Client: client.Status, Node: client.Node()})
+	var known atomic.Bool // once: what is in force is served without the control plane, too
 	host.Check("configuration", func(context.Context) error {
-		if current := front.relay.Current(); current == nil || current.Empty() {
+		current := front.relay.Current()
+		switch {
+		case current == nil || current.Empty():
 			return errors.New("no routes from the control plane yet")
-		}
-		return nil
-	})
-	host.Check("endpoints", func(context.Context) error {
-		if host.Together("configstore") && !client.Status().Connected { // what there is may be of an earlier process
+		case known.Load():
+			return nil
+		case host.Together("configstore") && !client.Status().Connected: // what there is may be of an earlier process
 			return errors.New("no answer of the control plane yet")
 		}
-		return neighboursKnown(front.relay.Current(), host.Together)
+		if err := neighboursKnown(current, host.Together); err != nil {
+			return err
+		}
+		known.Store(true)
+		return nil
 	})
 	if s.config.DefaultRoutes {
 		host.EnsureObjects(defaultObjects()...)
@@ -195,9 +201,6 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 // neighboursKnown says which service of the same process the control plane has
 // not told an endpoint of yet: who sees the process ready may call it.
 func neighboursKnown(config *edge.Config, together func(service string) bool) error {
-	if config == nil {
-		return nil // another check tells
-	}
 	for name, cluster := range config.Clusters {
 		if together(name) && !slices.ContainsFunc(cluster.Endpoints, func(e edge.Endpoint) bool { return !e.Draining }) {
 			return fmt.Errorf("no endpoint of %s from the control plane yet", name)
