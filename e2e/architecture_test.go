@@ -29,8 +29,8 @@ var adapters = map[string][]string{
 
 // fields are the libraries of a service's own field, which its domain may use.
 var fields = map[string][]string{
-	// Facts are proto messages.
-	"rules": {"google.golang.org/protobuf/"},
+	// Facts are proto messages; the kernels of backtests ask what the processor has.
+	"rules": {"google.golang.org/protobuf/", "golang.org/x/sys/cpu"},
 }
 
 // impure are the parts of the standard library that do I/O.

@@ -8,7 +8,7 @@
 //	leaf.go    the tests that have a kernel
 //	memo.go    tests that several rules make
 //	text.go    tests of strings, once for each different value
-//	kernel.go  loops over values
+//	kernel.go  loops over values, kernel_amd64.s the same with AVX-512
 //	row.go     tests without a kernel: by package program, event by event
 //	judge.go   the verdicts of a ruleset on a batch
 //

@@ -138,19 +138,21 @@ func (c *chain) eval(s *State, b *Batch, sel, out Bits) {
 	if !c.all {
 		part = s.alloc(len(sel))
 	}
+	undecided := left.Count()
 	for _, i := range order.parts {
-		before := left.Count()
-		if before == 0 {
+		if undecided == 0 {
 			break
 		}
 		c.parts[i].eval(s, b, left, part)
-		after := part.Count()
-		order.seen[i] += before
-		order.held[i] += after
+		held := part.Count()
+		order.seen[i] += undecided
+		order.held[i] += held
 		if c.all {
 			copy(left, part)
+			undecided = held
 			continue
 		}
+		undecided -= held
 		for w := range out {
 			out[w] |= part[w]
 			left[w] &^= part[w]

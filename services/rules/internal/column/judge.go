@@ -143,12 +143,13 @@ func (s *State) holds(number int) Bits {
 func (s *State) Cost(rule *check.Rule) time.Duration { return s.costs[s.program.of[rule]] }
 
 // Verdicts are those of one ruleset on a batch, by row, and what fired, by
-// rule.
+// rule. They are Judge's to write.
 type Verdicts struct {
 	Actions []syntax.Action
 	Scores  []int64
 	Fired   []Bits // live
 	Shadow  []Bits
+	decided Bits // rows whose action and score are not the first ones
 }
 
 // Rule is a rule of a ruleset, in the order in which decisions tell them.
@@ -157,15 +158,10 @@ type Rule struct {
 	Name string // by which a canary is chosen
 }
 
-var allowed = slices.Repeat([]syntax.Action{syntax.Allow}, Rows)
-
 // Judge judges the batch by rules of the program. The verdicts hold until the
 // next Begin.
 func (s *State) Judge(rules []Rule, v *Verdicts) {
-	n := s.batch.N
-	v.Actions, v.Scores = slices.Grow(v.Actions[:0], n)[:n], slices.Grow(v.Scores[:0], n)[:n]
-	copy(v.Actions, allowed[:n])
-	clear(v.Scores)
+	v.begin(s.batch.N)
 	v.Fired, v.Shadow = slices.Grow(v.Fired[:0], len(rules))[:len(rules)], slices.Grow(v.Shadow[:0], len(rules))[:len(rules)]
 	for i := range rules {
 		rule := &rules[i]
@@ -182,9 +178,27 @@ func (s *State) Judge(rules []Rule, v *Verdicts) {
 	}
 }
 
+// begin allows n rows. Few are decided by rules: it is quicker to take back
+// those than to write all.
+func (v *Verdicts) begin(n int) {
+	if v.Actions == nil {
+		v.Actions, v.Scores, v.decided = slices.Repeat([]syntax.Action{syntax.Allow}, Rows), make([]int64, Rows), make(Bits, wordsFor(Rows))
+	}
+	v.Actions, v.Scores = v.Actions[:Rows], v.Scores[:Rows]
+	for w, word := range v.decided {
+		for ; word != 0; word &= word - 1 {
+			row := w*64 + bits.TrailingZeros64(word)
+			v.Actions[row], v.Scores[row] = syntax.Allow, 0
+		}
+	}
+	clear(v.decided)
+	v.Actions, v.Scores = v.Actions[:n], v.Scores[:n]
+}
+
 // apply lets a rule decide the rows for which it fired.
 func (v *Verdicts) apply(rule *Rule, fired Bits) {
 	for w, left := range fired {
+		v.decided[w] |= left
 		for ; left != 0; left &= left - 1 {
 			row := w*64 + bits.TrailingZeros64(left)
 			v.Actions[row] = max(v.Actions[row], rule.Action)

@@ -64,6 +64,15 @@ func (t *interval) ints(values []int64, sel, out Bits) {
 	if t.outside {
 		flip = ^flip
 	}
+	if vectors {
+		intervalWords(values[:64*len(sel)], t.low, t.span, flip, sel, out[:len(sel)])
+		return
+	}
+	t.plainInts(values, flip, sel, out)
+}
+
+// plainInts is ints without vectors.
+func (t *interval) plainInts(values []int64, flip uint64, sel, out Bits) {
 	for w, left := range sel {
 		if left == 0 {
 			out[w] = 0
@@ -83,8 +92,8 @@ func (t *interval) ints(values []int64, sel, out Bits) {
 	}
 }
 
-// scalarWord tests 64 numbers.
-func (t *interval) scalarWord(block *[64]int64) (found uint64) {
+// word tests 64 numbers.
+func (t *interval) word(block *[64]int64) (found uint64) {
 	low, span := uint64(t.low), t.span
 	for i := 0; i < 64; i += 4 {
 		_, a := bits.Sub64(span, uint64(block[i])-low, 0)
@@ -96,9 +105,18 @@ func (t *interval) scalarWord(block *[64]int64) (found uint64) {
 	return ^found
 }
 
-// codes sets in out the rows of sel whose code has a 1 in table, or with flip
-// a 0.
-func codes(values []uint32, table []uint8, flip uint64, sel, out Bits) {
+// codes sets in out the rows of sel whose code has a 1 in a table without
+// anything untested, or with flip a 0.
+func (t *table) codes(values []uint32, flip uint64, sel, out Bits) {
+	if vectors && len(t.known) <= 32*tableWords {
+		codeWords(values[:64*len(sel)], &t.ones, flip, sel, out[:len(sel)])
+		return
+	}
+	plainCodes(values, t.known, flip, sel, out)
+}
+
+// plainCodes is codes without vectors.
+func plainCodes(values []uint32, table []uint8, flip uint64, sel, out Bits) {
 	for w, left := range sel {
 		if left == 0 {
 			out[w] = 0

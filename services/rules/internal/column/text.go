@@ -34,12 +34,16 @@ func (t *textTest) cost() int { return 8 }
 // table remembers what a test said of the values of a dictionary.
 type table struct {
 	dict  *Dict
-	known []uint8 // by code: 0 or 1, or untested
-	ready int     // below it nothing is untested
-	ones  int     // among these
+	known []uint8            // by code: 0 or 1, or untested
+	ready int                // below it nothing is untested
+	held  int                // how many of these are 1
+	ones  [tableWords]uint32 // the first of these again, as bits
 }
 
-const untested = 2
+const (
+	untested   = 2
+	tableWords = 16 // as many as a vector register has
+)
 
 // eager is up to how many new values are tested ahead of being met.
 const eager = 256
@@ -53,12 +57,12 @@ func (t *textTest) eval(s *State, b *Batch, sel, out Bits) {
 		flip = ^flip
 	}
 	switch table := s.tableOf(t, &c.S); {
-	case table.ready == len(table.known) && table.ones == table.ready:
+	case table.ready == len(table.known) && table.held == table.ready:
 		constant(t.want).eval(s, b, known, out)
-	case table.ready == len(table.known) && table.ones == 0:
+	case table.ready == len(table.known) && table.held == 0:
 		constant(!t.want).eval(s, b, known, out)
 	case table.ready == len(table.known):
-		codes(c.S.Codes, table.known, flip, known, out)
+		table.codes(c.S.Codes, flip, known, out)
 	default:
 		rows(known, out, func(row int) bool {
 			code := c.S.Codes[row]
@@ -88,7 +92,11 @@ func (s *State) tableOf(t *textTest, text *Text) *table {
 		if known.known[code] == untested {
 			known.known[code] = truth(t.test(text.Values[code]))
 		}
-		known.ones += int(known.known[code])
+		held := known.known[code]
+		known.held += int(held)
+		if code < 32*tableWords {
+			known.ones[code/32] |= uint32(held) << (code % 32)
+		}
 	}
 	known.ready = len(known.known)
 	return known
