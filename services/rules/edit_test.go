@@ -80,7 +80,7 @@ func describeAll(p *Program, facts []string) string {
 		fmt.Fprintf(&b, "\n%d %s %s", result.Line, result.Name, result.Failure)
 	}
 	for _, rule := range p.Rules() {
-		fmt.Fprintf(&b, "\n%s %s %s %d %d line %d", rule.Name, rule.Title, rule.Action, rule.Score, rule.Priority, rule.Line)
+		fmt.Fprintf(&b, "\n%s %s %s %d %d %s line %d", rule.Name, rule.Title, rule.Action, rule.Score, rule.Priority, rule.Reason, rule.Line)
 	}
 	fmt.Fprintf(&b, "\ncost %d", p.Cost())
 	return b.String()

@@ -59,7 +59,11 @@ func bothWays(t *testing.T, source string) (with, without string, used int) {
 			used = len(c.costs)
 		}
 		c.finish()
-		return fmt.Sprintf("%s\nindex %x, exact %v", describeAll(p, stencilFacts), digest(p.layers[0].index), p.set.Exact)
+		var spans []int32
+		for _, item := range p.items {
+			spans = append(spans, item.start, item.end)
+		}
+		return fmt.Sprintf("%s\nindex %x, exact %v, items at %v", describeAll(p, stencilFacts), digest(p.layers[0].index), p.set.Exact, spans)
 	}
 	return compiled(true), compiled(false), used
 }
@@ -169,14 +173,15 @@ func alike(r *rand.Rand, c *chooser, rules int, good func(source string) bool) s
 
 // write writes a rule of some of the forms.
 func write(b *strings.Builder, r *rand.Rand, i int, forms []string) {
-	fmt.Fprintf(b, "rule r%d when ", i)
+	fmt.Fprintf(b, "rule r%d%s when ", i, []string{"", "", "\n ", " # who\n", " live", "中"}[r.IntN(6)])
 	for j := range 1 + r.IntN(3) {
 		if j > 0 {
 			b.WriteString([]string{" and ", " and ", " and ", "\n  and ", " 且 ", " or "}[r.IntN(6)])
 		}
 		b.WriteString(another(r, forms[r.IntN(len(forms))]))
 	}
-	fmt.Fprintf(b, "%sthen deny score %d\n", []string{" ", "\n  ", " # why\n", "  "}[r.IntN(4)], i)
+	fmt.Fprintf(b, "%sthen %s", []string{" ", "\n  ", " # why\n", "  "}[r.IntN(4)], []string{"deny", "review score 7", "challenge score 7 reason WHY", fmt.Sprint("deny score ", i)}[r.IntN(4)])
+	b.WriteString([]string{"\n", "\n", "\n\n  ", " # so\n", " "}[r.IntN(5)])
 }
 
 // broken changes some bytes of a source.

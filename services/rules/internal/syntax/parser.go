@@ -36,6 +36,7 @@ type parser struct {
 
 	stencils *Stencils // nil: trees only
 	deepest  int       // of the expressions of the item
+	before   ending    // of a rule read before
 }
 
 func (p *parser) next() {
@@ -178,8 +179,25 @@ func (p *parser) item() Item {
 }
 
 func (p *parser) rule() *Rule {
-	p.next()
 	rule := p.made.rules.Get()
+	if !p.plain(rule) {
+		p.condition(rule)
+	}
+	if p.again(rule) {
+		return rule
+	}
+	then := p.tok.span.Start
+	if !p.accept(wordThen) {
+		p.unexpected("'and', 'or' or 'then'", p.exprHelp())
+	}
+	p.effect(rule)
+	p.remember(rule, then)
+	return rule
+}
+
+// condition reads a rule from its keyword to what follows its condition.
+func (p *parser) condition(rule *Rule) {
+	p.next()
 	rule.Name = p.name("the name of the rule")
 	if p.tok.kind == tokLiteral && p.tok.lit == StringLit {
 		rule.Title = p.literal()
@@ -188,14 +206,9 @@ func (p *parser) rule() *Rule {
 	if !p.accept(wordWhen) {
 		p.unexpected("'when'", "a rule is: rule name when condition then action")
 	}
-	if p.stencils == nil || p.stuck || !p.terms(rule) {
+	if p.stuck || !p.terms(rule, int(p.tok.span.Start)) {
 		rule.When = p.expr(0)
 	}
-	if !p.accept(wordThen) {
-		p.unexpected("'and', 'or' or 'then'", p.exprHelp())
-	}
-	p.effect(rule)
-	return rule
 }
 
 // header reads what stands between the name and `when`, in any order.

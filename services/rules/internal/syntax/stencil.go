@@ -3,6 +3,7 @@ package syntax
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Stencil is the text of a condition without some of its literals: the holes.
@@ -106,13 +107,16 @@ func (s *Stencil) same(other *Stencil) bool {
 	return slices.Equal(s.pieces, other.pieces) && slices.Equal(s.holes, other.holes)
 }
 
-// terms reads a conjunction up to its `then`, where all conditions are of
-// stencils. Otherwise it leaves the parser as it was.
-func (p *parser) terms(rule *Rule) bool {
+// terms reads the conjunction that stands at a place up to its `then`, which
+// is the next token, where all conditions are of stencils. Otherwise it leaves
+// the parser as it was.
+func (p *parser) terms(rule *Rule, at int) bool {
+	if p.stencils == nil {
+		return false
+	}
 	l := &p.lexer
-	begin := l.pos
-	at := int(p.tok.span.Start)
-	for first := at; at-first < MaxNodes; { // a longer one may have too many parts
+	begin, first := l.pos, at
+	for at-first < MaxNodes { // a longer one may have too many parts
 		end := p.term(rule, at)
 		if end == 0 {
 			break
@@ -121,25 +125,32 @@ func (p *parser) terms(rule *Rule) bool {
 		if at == end || at == len(l.src) {
 			break
 		}
-		word := l.identEnd(at)
-		if word == at {
+		behind := l.identEnd(at)
+		if behind == at {
 			break
 		}
-		switch wordOf(l.src[at:word]) {
-		case wordAnd:
-			at = l.spaces(word)
+		word := wordOf(l.src[at:behind])
+		if word == wordAnd {
+			at = l.spaces(behind)
 			continue
-		case wordThen:
-			rule.whenAt = p.tok.span.Start
-			p.tok.span.End, l.pos, l.occupied, l.regex = int32(end), end, true, false
-			p.next()
-			return true
-		default:
 		}
-		break
+		if word != wordThen {
+			break
+		}
+		rule.whenAt = int32(first)
+		p.stand(word, at, behind, end)
+		return true
 	}
 	rule.Terms, l.pos = nil, begin
 	return false
+}
+
+// stand makes a keyword the token that is looked at; last is the end of the one
+// before it.
+func (p *parser) stand(word Word, start, end, last int) {
+	l := &p.lexer
+	p.last, p.tok = int32(last), token{kind: tokIdent, word: word, text: l.src[start:end], span: Span{int32(start), int32(end)}}
+	l.pos, l.occupied, l.regex = end, true, false
 }
 
 // spaces returns where the spaces and line ends from a place on end.
@@ -205,6 +216,9 @@ func (l *lexer) fill(kind LiteralKind, fill *Fill) bool {
 	var tok token
 	switch c := l.src[l.pos]; {
 	case kind == StringLit && c == '"':
+		if fill.Str = l.plainText(); fill.Str != "" {
+			return true
+		}
 		tok = l.str()
 	case kind == RegexLit && c == '/':
 		tok = l.pattern()
@@ -214,8 +228,23 @@ func (l *lexer) fill(kind LiteralKind, fill *Fill) bool {
 		return false
 	}
 	l.fault = Fault{}
-	*fill = Fill{Int: tok.num, Float: tok.float, Str: tok.text}
+	fill.Int, fill.Float, fill.Str = tok.num, tok.float, tok.text
 	return tok.kind == tokLiteral && tok.lit == kind
+}
+
+// plainText reads a string of ASCII without escapes. Otherwise it is empty.
+func (l *lexer) plainText() string {
+	start := l.pos + 1
+	for i := start; i < len(l.src); i++ {
+		switch c := l.src[i]; {
+		case c == '"':
+			l.pos = i + 1
+			return l.src[start:i]
+		case c == '\\' || c == '\n' || c >= utf8.RuneSelf:
+			return ""
+		}
+	}
+	return ""
 }
 
 // array reads `["a", "b"]`, nil where that is not what stands there.
