@@ -147,6 +147,7 @@ type checker struct {
 	made     *nodes
 
 	templates []template // by the number of their stencil
+	shapes    int32      // how many tests they have
 }
 
 // node returns a node of this rule.

@@ -96,6 +96,8 @@ type Node struct {
 	Ints    map[int64]struct{}
 	Set     []string    // ascending, each once
 	Source  syntax.Expr // nil for nodes that the source does not have
+	Shape   int32       // the number of a test of a stencil, from 1; 0: it is none
+	Varies  bool        // of those: its constant is another one each time
 
 	fields []protoreflect.FieldDescriptor // of Field: from its scope's message
 }

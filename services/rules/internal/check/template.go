@@ -19,6 +19,7 @@ type template struct {
 
 // learned finds what a condition has that others may have differently.
 type learned struct {
+	shapes *int32 // how many there are
 	holes  []syntax.Hole
 	nodes  map[syntax.Span]*Node // by hole
 	ranges []*Node
@@ -37,7 +38,7 @@ func (c *Checker) Learn(rule *Rule, stencils *syntax.Stencils, source string) []
 	}
 	var added []*Node
 	for i, term := range terms {
-		var found learned
+		found := learned{shapes: &c.shapes}
 		when := found.copy(nodes[i])
 		stencil := stencils.Add(source, term.ExprSpan(), found.holes)
 		if stencil == nil {
@@ -107,8 +108,7 @@ func sorted(members []string) []string {
 // Those are where the constant is used by a test of its own.
 func (f *learned) copy(n *Node) *Node {
 	same := f.copyNode(n)
-	switch n.Op {
-	case And, Or, Not, Any, All:
+	if n.Op == And || n.Op == Or || n.Op == Not || n.Op == Any || n.Op == All {
 		for i, arg := range n.Args {
 			if arg.Type.Kind == fact.Bool {
 				same.Args[i] = f.copy(arg)
@@ -116,32 +116,41 @@ func (f *learned) copy(n *Node) *Node {
 		}
 		f.noteRange(n, same)
 		return same
+	}
+	*f.shapes++
+	same.Shape = *f.shapes
+	same.Varies = f.hole(n, same)
+	return same
+}
+
+// hole finds the hole of a test. It reports false where there is none.
+func (f *learned) hole(n, same *Node) bool {
+	switch n.Op {
 	case Eq, Ne, Lt, Le, Gt, Ge, StartsWith, EndsWith, Contains:
 		if right := n.Args[1]; right.Op == Const && testable(n.Args[0]) {
 			if literal, ok := right.Source.(*syntax.Literal); ok {
-				f.note(literal, same.Args[1])
+				return f.note(literal, same.Args[1])
 			}
 		}
-		return same
 	case InStrings:
 		if in, ok := n.Source.(*syntax.In); ok && testable(n.Args[0]) {
-			f.add(syntax.Hole{Span: in.Set.ExprSpan(), Kind: syntax.StringsHole}, same)
+			return f.add(syntax.Hole{Span: in.Set.ExprSpan(), Kind: syntax.StringsHole}, same)
 		}
 	case InNets:
 		if in, ok := n.Source.(*syntax.In); ok && testable(n.Args[0]) {
 			if set := in.Set.(*syntax.CIDR); !set.Many && set.Elems[0].Kind == syntax.AddressLit {
-				f.add(syntax.Hole{Span: set.Elems[0].Span, Kind: syntax.AddressHole}, same)
+				return f.add(syntax.Hole{Span: set.Elems[0].Span, Kind: syntax.AddressHole}, same)
 			}
 		}
 	case Matches:
 		if binary, ok := n.Source.(*syntax.Binary); ok && testable(n.Args[0]) {
 			if literal := binary.Y.(*syntax.Literal); literal.Kind == syntax.RegexLit {
-				f.add(syntax.Hole{Span: literal.Span, Kind: syntax.RegexHole}, same)
+				return f.add(syntax.Hole{Span: literal.Span, Kind: syntax.RegexHole}, same)
 			}
 		}
 	default:
 	}
-	return same
+	return false
 }
 
 // noteRange notes `in 1..4`, which must not be empty.
@@ -183,17 +192,17 @@ var constants = map[syntax.LiteralKind]struct {
 	syntax.StringLit: {fact.String, syntax.StringHole},
 }
 
-func (f *learned) note(literal *syntax.Literal, n *Node) {
-	if as, ok := constants[literal.Kind]; ok && as.kind == n.Type.Kind {
-		f.add(syntax.Hole{Span: literal.Span, Kind: as.hole}, n)
-	}
+func (f *learned) note(literal *syntax.Literal, n *Node) bool {
+	as, ok := constants[literal.Kind]
+	return ok && as.kind == n.Type.Kind && f.add(syntax.Hole{Span: literal.Span, Kind: as.hole}, n)
 }
 
-func (f *learned) add(hole syntax.Hole, n *Node) {
+func (f *learned) add(hole syntax.Hole, n *Node) bool {
 	if f.nodes == nil {
 		f.nodes = map[syntax.Span]*Node{}
 	}
 	f.holes, f.nodes[hole.Span] = append(f.holes, hole), n
+	return true
 }
 
 // copyNode copies a node and all below it. Of sources only those stay that

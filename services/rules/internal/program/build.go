@@ -403,7 +403,7 @@ func (b *Builder) spans(all []span, t *test, position int32) []span {
 	if op == opFlag || op == opIntEq {
 		return append(all, span{n, n, position})
 	}
-	bounds := part{test: test{op: op, n: n, m: t.m}}
+	bounds := test{op: op, n: n, m: t.m}
 	low, high, ok := bounds.bounds()
 	if !ok || low > high {
 		return all // nothing passes

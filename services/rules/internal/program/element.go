@@ -58,8 +58,8 @@ func within(op check.Op, c int64) (low int64, width uint64, ok bool) {
 	if op == check.Eq {
 		return c, 0, true
 	}
-	p := part{test: test{op: intOps[op], n: c}}
-	low, high, ok := p.bounds()
+	t := test{op: intOps[op], n: c}
+	low, high, ok := t.bounds()
 	return low, uint64(high) - uint64(low), ok
 }
 

@@ -34,40 +34,52 @@ var guesses = [...]float64{
 	opTexts: 0.06, opContains: 0.05, opMatches: 0.1, opList: 0.05, opNets: 0.03, opCond: 0.4,
 }
 
-// estimateTest estimates a test of a value.
-func (b *parts) estimateTest(p *part, value *check.Node) estimate {
-	t := &p.test
-	e := estimate{guesses[t.op], testCosts[t.op]}
+// prior is what is known of a test whatever its constant is.
+type prior struct {
+	guess        float64 // how often it holds where nothing else tells
+	first, count int64   // of a calendar: its values, from the first on
+	column       *column // what the sample has of the value; nil: nothing
+}
+
+// priorOf is what is known of a test of a value.
+func (b *parts) priorOf(t *test, value *check.Node) prior {
+	of := prior{guess: guesses[t.op]}
 	switch t.op {
-	case opPrefix, opSuffix, opInts, opTexts, opContains, opMatches, opList, opNets:
+	case opPrefix, opSuffix, opInts, opTexts, opContains, opMatches, opList, opNets, opPresent:
 		if !t.want {
-			e.likely = 1 - e.likely
-		}
-	case opPresent:
-		if !t.want {
-			e.likely = 1 - e.likely
+			of.guess = 1 - of.guess
 		}
 	default:
 	}
 	if value.Source != nil {
 		if _, velocity := value.Source.(*syntax.Window); velocity {
-			e.likely = 0.05
+			of.guess = 0.05
 		}
 	}
 	switch value.Op {
 	case check.Hour:
-		e.likely = calendarShare(t, 0, 24)
+		of.first, of.count = 0, 24
 	case check.Weekday:
-		e.likely = calendarShare(t, 1, 7)
+		of.first, of.count = 1, 7
 	case check.Day:
-		e.likely = calendarShare(t, 1, 31)
+		of.first, of.count = 1, 31
 	case check.Month:
-		e.likely = calendarShare(t, 1, 12)
+		of.first, of.count = 1, 12
 	case check.Field:
-		if c := b.column(value); c != nil {
-			e.likely = c.likely(b.code, t, e.likely)
-		}
+		of.column = b.column(value)
 	default:
+	}
+	return of
+}
+
+// estimateTest estimates a test.
+func (b *parts) estimateTest(p *part, of *prior) estimate {
+	e := estimate{of.guess, testCosts[p.test.op]}
+	switch {
+	case of.count > 0:
+		e.likely = calendarShare(&p.test, of.first, of.count)
+	case of.column != nil:
+		e.likely = of.column.likely(b.code, &p.test, of.guess)
 	}
 	if p.derived > 0 {
 		e.cost += 2
@@ -79,8 +91,7 @@ func (b *parts) estimateTest(p *part, value *check.Node) estimate {
 // calendarShare is the share of the values from first on, so many of them,
 // that a test lets through.
 func calendarShare(t *test, first, count int64) float64 {
-	p := part{test: *t}
-	low, high, ok := p.bounds()
+	low, high, ok := t.bounds()
 	switch {
 	case ok:
 		return float64(max(min(high, first+count-1)-max(low, first)+1, 0)) / float64(count)

@@ -17,12 +17,17 @@ var mirrored = [...]check.Op{
 
 // leaf makes the part of a condition without parts.
 func (b *parts) leaf(n *check.Node, negate bool) *part {
+	if p := b.known(n, negate); p != nil {
+		return p
+	}
 	if b.constant(n) {
 		return constPart(cond(n, negate)(b.fixed))
 	}
 	switch op := n.Op; op {
 	case check.Field:
-		return b.slotTest(n, test{op: opFlag, n: flagValue(!negate)})
+		p := b.slotTest(n, test{op: opFlag, n: flagValue(!negate)})
+		b.remember(n, p, prior{})
+		return p
 	case check.IsMissing:
 		if n.Args[0].Op == check.Field {
 			return b.slotTest(n.Args[0], test{op: opPresent, want: negate})
@@ -136,7 +141,9 @@ func (b *parts) simple(n *check.Node, negate bool, value *check.Node, t test) *p
 	if t.op > opSlow && p.test.depth == 0 {
 		p.test.memo = b.memo(n, negate)
 	}
-	p.estimate = b.estimateTest(p, value)
+	prior := b.priorOf(&p.test, value)
+	p.estimate = b.estimateTest(p, &prior)
+	b.remember(n, p, prior)
 	return p
 }
 
@@ -162,7 +169,8 @@ func (b *parts) tables(p *part, n *check.Node) {
 func (b *parts) slotTest(field *check.Node, t test) *part {
 	t.slot, t.depth = int32(field.Slot), uint8(field.Depth)
 	p := b.single(t)
-	p.estimate = b.estimateTest(p, field)
+	prior := b.priorOf(&p.test, field)
+	p.estimate = b.estimateTest(p, &prior)
 	return p
 }
 

@@ -34,6 +34,7 @@ type part struct {
 	at      int32   // where the test is in the code
 	rank    float64 // within its chain
 	shared  bool    // other rules have the same slow test
+	shape   int32   // of a test; 0: none
 	estimate
 }
 
@@ -65,7 +66,8 @@ type parts struct {
 	buffer   []byte
 	made     arena.Pool[part]
 	chains   arena.Pool[*part]
-	fixed    *Frame // where constants are folded
+	fixed    *Frame  // where constants are folded
+	shapes   []shape // by number
 }
 
 // newParts is for about so many rules.
@@ -181,12 +183,16 @@ func (p *part) narrow(q *part) bool {
 	return true
 }
 
-// bounds are what a test of order or range lets through.
+// bounds are those of the test that a part is.
 func (p *part) bounds() (low, high int64, ok bool) {
 	if p.kind != partTest {
 		return 0, 0, false
 	}
-	t := &p.test
+	return p.test.bounds()
+}
+
+// bounds are what a test of order or range lets through.
+func (t *test) bounds() (low, high int64, ok bool) {
 	switch {
 	case t.op == opIntLe:
 		return math.MinInt64, t.n, true

@@ -1,0 +1,59 @@
+package program
+
+import "github.com/backlot-video/backlot/services/rules/internal/check"
+
+// shape is a test of a stencil's conditions: what they all have in common.
+type shape struct {
+	met  bool // else no test of it has been made
+	part part // the first one
+	prior
+}
+
+// remember keeps a test for others of its shape.
+func (b *parts) remember(n *check.Node, p *part, prior prior) {
+	if n.Shape == 0 {
+		return
+	}
+	for len(b.shapes) <= int(n.Shape) {
+		b.shapes = append(b.shapes, shape{})
+	}
+	p.shape = n.Shape
+	b.shapes[n.Shape] = shape{true, *p, prior}
+}
+
+// known makes the part of a test whose shape has been met; nil for others.
+func (b *parts) known(n *check.Node, negate bool) *part {
+	if int(n.Shape) >= len(b.shapes) || !b.shapes[n.Shape].met {
+		return nil
+	}
+	s := &b.shapes[n.Shape]
+	p := b.made.Get()
+	*p = s.part
+	t := &p.test
+	if !n.Varies {
+		b.tables(p, n)
+		if t.memo > 0 {
+			b.uses[t.memo]++
+		}
+		return p
+	}
+	switch t.op {
+	case opTexts, opNets:
+	case opMatches:
+		t.ref = b.regexRef(n.Regex)
+	case opTextEq, opTextNe, opText, opPrefix, opSuffix, opContains:
+		t.text = n.Args[1].Value.S
+	case opMoney:
+		t.n, t.text = n.Args[1].Value.N, n.Args[1].Value.S
+	case opFloat:
+		t.n, t.m = n.Args[1].Value.N, n.Args[1].Value.N
+	default:
+		t.n = n.Args[1].Value.N
+	}
+	b.tables(p, n)
+	if t.memo > 0 {
+		t.memo = b.memo(n, negate)
+	}
+	p.estimate = b.estimateTest(p, &s.prior)
+	return p
+}
