@@ -443,6 +443,10 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	b.finish(x, extra)
 	for i := range x.facets {
 		x.facets[i].shape()
+		x.facets[i].union = int32(x.unions)
+		if f := x.facets[i].form; f == formAny || f == formPairs {
+			x.unions++
+		}
 	}
 	x.pool = &sync.Pool{New: func() any { return newWork(x) }}
 	return x

@@ -25,7 +25,8 @@ func (c *cells) mask(f *Frame, _ *Index, s *fact.Slot, base, _ []uint64) []uint6
 	if !ok {
 		return base
 	}
-	return c.of(v)
+	at := c.find(v) * c.words
+	return c.masks[at : at+c.words]
 }
 
 // value is a slot's number in the order of the cells.
@@ -43,10 +44,7 @@ func (c *cells) value(f *Frame, s *fact.Slot) (v int64, ok bool) {
 }
 
 // of is the mask of a number.
-func (c *cells) of(v int64) []uint64 {
-	at := c.find(v) * c.words
-	return c.masks[at : at+c.words]
-}
+func (c *cells) of(v int64) *uint64 { return &c.masks[c.find(v)*c.words] }
 
 // newCells makes the cells of spans of numbers. ends are the numbers after
 // which what is satisfied changes; exact is false when there are too many of

@@ -11,7 +11,6 @@ const (
 	formEvery              // all elements must satisfy
 	formNumber             // a number of the fact
 	formText               // a text of the fact; its keys have masks
-	formSparse             // a text of the fact; its keys have positions
 	formPairs              // elements: a text whose keys have masks, and a number
 )
 
@@ -23,9 +22,8 @@ func (a *facet) shape() {
 	case *cells:
 		a.cells, a.form = k, formNumber
 	case *keyed:
-		a.keyed, a.form = k, formSparse
 		if k.masked {
-			a.form = formText
+			a.keyed, a.form = k, formText
 		}
 	default:
 	}
@@ -57,87 +55,54 @@ func (a *facet) shapePairs() {
 	a.both = slices.Equal(a.texts, a.base) && slices.Equal(a.numbers, a.base) && slices.Equal(c.masks[:c.words], a.base)
 }
 
-// candidates is what no facet excludes.
-func (x *Index) candidates(f *Frame) []uint64 {
-	sieve := sieve{left: f.left[:x.words]}
-	copy(sieve.left, x.all)
+// candidates is what no facet excludes: the positions in left of the frame's
+// sieve.
+func (x *Index) candidates(f *Frame) {
+	sieve, slots := &f.sieve, f.Record.Slots
+	sieve.begin(x.all)
 	for i := range x.facets {
 		a := &x.facets[i]
 		if a.derived > 0 {
 			f.ready(x.code, a.derived-1)
 		}
+		m := &a.base[0]
 		switch a.form {
 		case formEvery:
-			a.sift(f, x, &sieve)
+			a.sift(f, x, sieve)
+			continue
 		case formNumber:
-			m := a.base
-			if v, ok := a.cells.value(f, &f.Record.Slots[a.slot]); ok {
+			if v, ok := a.cells.value(f, &slots[a.slot]); ok {
 				m = a.cells.of(v)
 			}
-			sieve.add(m)
 		case formText:
-			m := a.base
-			if s := &f.Record.Slots[a.slot]; s.OK {
+			if s := &slots[a.slot]; s.OK {
 				if at := a.keyed.keys.get(s.S); at > 0 {
-					m = a.keyed.sets[at-1].mask
+					m = &a.keyed.sets[at-1].mask[0]
 				}
 			}
-			sieve.add(m)
-		case formSparse:
-			a.siftSparse(f, &sieve)
 		case formPairs:
-			sieve.keep(a.lookPairs(f), false)
+			m = a.lookPairs(f, f.unions[a.union])
 		default:
-			m := a.look(f, x, f.union)
-			sieve.keep(m, &m[0] != &f.union[0])
+			m = &a.look(f, x, f.unions[a.union])[0]
 		}
+		sieve.add(m)
 	}
 	sieve.flush()
-	return sieve.left
-}
-
-// fewPositions is up to how many positions are looked at one by one.
-const fewPositions = 8
-
-// siftSparse leaves what a text satisfies: the few positions of its key beside
-// those that ask for none.
-func (a *facet) siftSparse(f *Frame, s *sieve) {
-	var set *keySet
-	if text := &f.Record.Slots[a.slot]; text.OK {
-		if at := a.keyed.keys.get(text.S); at > 0 {
-			set = &a.keyed.sets[at-1]
-		}
-	}
-	if set == nil {
-		s.add(a.base)
-		return
-	}
-	if len(set.positions) > fewPositions {
-		s.keep(set.join(a.base, a.base, f.union), false)
-		return
-	}
-	var bits [fewPositions]uint64
-	for i, position := range set.positions {
-		bits[i] = s.left[position>>6] & (1 << (position & 63))
-	}
-	keep(s.left, a.base)
-	for i, position := range set.positions {
-		s.left[position>>6] |= bits[i]
-	}
 }
 
 // lookPairs joins what the text and the number of single elements satisfy.
-func (a *facet) lookPairs(f *Frame) []uint64 {
+func (a *facet) lookPairs(f *Frame, joined []uint64) *uint64 {
 	slots, c := f.Record.Slots, a.cells
 	elements := &slots[a.list]
 	if !elements.OK {
-		return a.base
+		return &a.base[0]
 	}
-	joint := joint{joined: f.union}
-	copy(joint.joined, a.base)
+	joint := &f.joint
+	joint.joined = joined
+	copy(joined, a.base)
 	least := c.ends[0]
 	for at := elements.First(); at != 0; at = int(slots[at].N) {
-		m, n := a.texts, a.numbers
+		m, n := &a.texts[0], &a.numbers[0]
 		if v, ok := c.value(f, &slots[at+1+int(a.number)]); ok {
 			if a.both && v <= least {
 				continue
@@ -146,11 +111,11 @@ func (a *facet) lookPairs(f *Frame) []uint64 {
 		}
 		if s := &slots[at+1+int(a.slot)]; s.OK {
 			if key := a.keyed.keys.get(s.S); key > 0 {
-				m = a.keyed.sets[key-1].mask
+				m = &a.keyed.sets[key-1].mask[0]
 			}
 		}
 		joint.add(m, n)
 	}
 	joint.flush()
-	return joint.joined
+	return &joined[0]
 }

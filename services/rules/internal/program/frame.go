@@ -46,16 +46,17 @@ type Frame struct {
 // work is what an index needs to judge, in its sizes.
 type work struct {
 	of      *Index
-	epoch   uint64   // of this judgement
-	made    []uint64 // by derived value: the epoch it was made in
-	memos   []uint64 // by remembered test: epoch<<1 | outcome
-	hits    []int32  // rules that fired
-	next    []entry  // to be run
-	touched int32    // of their code; what it is does not matter
-	left    []uint64 // positions not excluded yet
-	union   []uint64 // the mask that a facet puts together
-	element []uint64 // of it, that of one element of a list
-	inner   []uint64 // of that, that of one value
+	epoch   uint64     // of this judgement
+	made    []uint64   // by derived value: the epoch it was made in
+	memos   []uint64   // by remembered test: epoch<<1 | outcome
+	hits    []int32    // rules that fired
+	next    []entry    // to be run
+	touched int32      // of their code; what it is does not matter
+	sieve   sieve      // of positions not excluded yet
+	joint   joint      // of what elements of a list satisfy
+	unions  [][]uint64 // the masks that facets put together
+	element []uint64   // of one, that of one element of a list
+	inner   []uint64   // of that, that of one value
 }
 
 // Unknown counts why values of an evaluation were unknown though their fields
@@ -113,12 +114,17 @@ func (f *Frame) Keep(hits []int32) []int32 {
 const usualEntries = 256
 
 func newWork(x *Index) *work {
-	masks := make([]uint64, 4*x.words)
-	cut := func(i int) []uint64 { return masks[i*x.words : (i+1)*x.words : (i+1)*x.words] }
-	return &work{
+	w := &work{
 		of: x, made: make([]uint64, len(x.code.derived)), memos: make([]uint64, x.code.memos+1),
-		next: make([]entry, 0, min(len(x.entries), usualEntries)), left: cut(0), union: cut(1), element: cut(2), inner: cut(3),
+		next: make([]entry, 0, min(len(x.entries), usualEntries)), unions: make([][]uint64, x.unions),
 	}
+	masks := slab[uint64]{make([]uint64, (len(w.unions)+3)*x.words)}
+	w.sieve.left, w.sieve.held = masks.cut(x.words), make([]uint16, x.words/blockWords)
+	w.element, w.inner = masks.cut(x.words), masks.cut(x.words)
+	for i := range w.unions {
+		w.unions[i] = masks.cut(x.words)
+	}
+	return w
 }
 
 // Reset empties the frame.

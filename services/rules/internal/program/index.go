@@ -19,6 +19,7 @@ type Index struct {
 	code    *Code
 	facets  []facet
 	words   int     // of a mask
+	unions  int     // how many masks facets put together
 	entries []entry // by position, those of a rule side by side
 	all     []uint64
 	pool    *sync.Pool // of *work
@@ -35,6 +36,7 @@ type facet struct {
 	every   bool  // all elements must satisfy, not just one
 	base    []uint64
 	looks   []look // one, but for elements
+	union   int32  // which mask of a work is its own
 
 	form           form // and what it needs
 	slot, number   int32
@@ -62,11 +64,8 @@ func (x *Index) Fire(f *Frame) []int32 {
 	f.begin(x)
 	hits := f.hits[:0]
 	last := int32(-1)
-	candidates := x.all
-	if len(x.facets) > 0 {
-		candidates = x.candidates(f)
-	}
-	for _, e := range x.entriesOf(f, candidates) {
+	x.candidates(f)
+	for _, e := range x.entriesOf(f) {
 		if e.rule != last && (e.pc == accept || x.code.run(f, e.pc)) {
 			hits, last = append(hits, e.rule), e.rule
 		}
@@ -75,16 +74,19 @@ func (x *Index) Fire(f *Frame) []int32 {
 	return hits
 }
 
-// entriesOf lists the entries of positions. It touches their code, so that what
-// is not near is fetched all at once and not one by one when it is run.
-func (x *Index) entriesOf(f *Frame, positions []uint64) []entry {
+// entriesOf lists the entries of the candidates. It touches their code, so that
+// what is not near is fetched all at once and not one by one when it is run.
+func (x *Index) entriesOf(f *Frame) []entry {
 	next, touched := f.next[:0], int32(0)
-	for i, word := range positions {
-		for ; word != 0; word &= word - 1 {
-			e := x.entries[i<<6+bits.TrailingZeros64(word)]
-			next = append(next, e)
-			if e.pc >= 0 {
-				touched += x.code.tests[e.pc].slot
+	for block, held := range f.sieve.held {
+		for ; held != 0; held &= held - 1 {
+			i := block*blockWords + bits.TrailingZeros16(held)
+			for word := f.sieve.left[i]; word != 0; word &= word - 1 {
+				e := x.entries[i<<6+bits.TrailingZeros64(word)]
+				next = append(next, e)
+				if e.pc >= 0 {
+					touched += x.code.tests[e.pc].slot
+				}
 			}
 		}
 	}
@@ -123,7 +125,7 @@ func (a *facet) look(f *Frame, x *Index, union []uint64) []uint64 {
 func (a *facet) sift(f *Frame, x *Index, s *sieve) {
 	elements := &f.Record.Slots[a.list]
 	if !elements.OK {
-		s.keep(a.base, true)
+		s.add(&a.base[0])
 		return
 	}
 	first := elements.First()
@@ -135,7 +137,11 @@ func (a *facet) sift(f *Frame, x *Index, s *sieve) {
 		}
 		for at := first; at != 0; at = int(f.Record.Slots[at].N) {
 			m := l.mask(f, x, &f.Record.Slots[at+1+int(l.slot)], l.base, f.inner)
-			s.keep(m, &m[0] != &f.inner[0])
+			if &m[0] == &f.inner[0] {
+				s.keep(m)
+			} else {
+				s.add(&m[0])
+			}
 		}
 	}
 }
@@ -151,14 +157,14 @@ func (c *cells) siftRange(f *Frame, first int, l *look, s *sieve) {
 		least, greatest = min(least, v), max(greatest, v)
 	}
 	if !known {
-		s.keep(l.base, true)
+		s.add(&l.base[0])
 		return
 	}
 	if c.above || !c.below { // one mask at least: some positions may ask for no number at all
-		s.keep(c.of(least), true)
+		s.add(c.of(least))
 	}
 	if c.below {
-		s.keep(c.of(greatest), true)
+		s.add(c.of(greatest))
 	}
 }
 
@@ -181,7 +187,7 @@ func (a *facet) lookAll(f *Frame, x *Index, first int, joined []uint64) []uint64
 			}
 			for i := range others[1:] {
 				l = &others[1+i]
-				keep(m, l.mask(f, x, &slots[at+1+int(l.slot)], l.base, f.element))
+				keep(m, l.mask(f, x, &slots[at+1+int(l.slot)], l.base, f.element), f.sieve.held)
 			}
 		}
 		l = &others[0]

@@ -1,45 +1,96 @@
 #include "textflag.h"
 
-// func intersect(left *uint64, words int, masks **uint64, count int)
-TEXT ·intersect(SB), NOSPLIT, $0-32
-	MOVQ left+0(FP), DI
-	MOVQ words+8(FP), CX
-	MOVQ masks+16(FP), SI
-	MOVQ count+24(FP), DX
-	XORQ AX, AX
+// func hasWide() bool
+TEXT ·hasWide(SB), NOSPLIT, $0-1
+	MOVB $0, ret+0(FP)
+	XORL AX, AX
+	CPUID
+	CMPL AX, $7
+	JLT  done
+
+	MOVL $1, AX
+	XORL CX, CX
+	CPUID
+	ANDL $0x18000000, CX // AVX, and XGETBV may be asked
+	CMPL CX, $0x18000000
+	JNE  done
+
+	XORL CX, CX
+	XGETBV
+	ANDL $6, AX // the system keeps the registers
+	CMPL AX, $6
+	JNE  done
+
+	MOVL $7, AX
+	XORL CX, CX
+	CPUID
+	SHRL $5, BX // AVX2
+	ANDL $1, BX
+	MOVB BX, ret+0(FP)
+
+done:
+	RET
+
+// func intersectWide(left *uint64, held *uint16, words int, masks **uint64, count int)
+TEXT ·intersectWide(SB), NOSPLIT, $0-40
+	MOVQ  left+0(FP), DI
+	MOVQ  held+8(FP), R11
+	MOVQ  words+16(FP), CX
+	MOVQ  masks+24(FP), SI
+	MOVQ  count+32(FP), DX
+	VPXOR Y15, Y15, Y15
+	XORQ  AX, AX
 
 block:
-	MOVOU (DI)(AX*8), X0
-	MOVOU 16(DI)(AX*8), X1
-	MOVOU 32(DI)(AX*8), X2
-	MOVOU 48(DI)(AX*8), X3
-	XORQ  BX, BX
+	MOVQ    (SI), R8
+	VMOVDQU (R8)(AX*8), Y0
+	VMOVDQU 32(R8)(AX*8), Y1
+	VMOVDQU 64(R8)(AX*8), Y2
+	VMOVDQU 96(R8)(AX*8), Y3
+	MOVQ    $1, BX
+	JMP     more
 
 mask:
 	MOVQ  (SI)(BX*8), R8
-	MOVOU (R8)(AX*8), X4
-	MOVOU 16(R8)(AX*8), X5
-	MOVOU 32(R8)(AX*8), X6
-	MOVOU 48(R8)(AX*8), X7
-	PAND  X4, X0
-	PAND  X5, X1
-	PAND  X6, X2
-	PAND  X7, X3
+	VPAND (R8)(AX*8), Y0, Y0
+	VPAND 32(R8)(AX*8), Y1, Y1
+	VPAND 64(R8)(AX*8), Y2, Y2
+	VPAND 96(R8)(AX*8), Y3, Y3
 	INCQ  BX
-	CMPQ  BX, DX
-	JLT   mask
 
-	MOVOU X0, (DI)(AX*8)
-	MOVOU X1, 16(DI)(AX*8)
-	MOVOU X2, 32(DI)(AX*8)
-	MOVOU X3, 48(DI)(AX*8)
-	ADDQ  $8, AX
-	CMPQ  AX, CX
-	JLT   block
+more:
+	CMPQ BX, DX
+	JLT  mask
+
+	VMOVDQU   Y0, (DI)(AX*8)
+	VMOVDQU   Y1, 32(DI)(AX*8)
+	VMOVDQU   Y2, 64(DI)(AX*8)
+	VMOVDQU   Y3, 96(DI)(AX*8)
+	VPCMPEQQ  Y15, Y0, Y0
+	VPCMPEQQ  Y15, Y1, Y1
+	VPCMPEQQ  Y15, Y2, Y2
+	VPCMPEQQ  Y15, Y3, Y3
+	VMOVMSKPD Y0, R8
+	VMOVMSKPD Y1, R9
+	VMOVMSKPD Y2, R10
+	VMOVMSKPD Y3, R12
+	SHLL      $4, R9
+	SHLL      $8, R10
+	SHLL      $12, R12
+	ORL       R9, R8
+	ORL       R10, R8
+	ORL       R12, R8
+	NOTL      R8
+	MOVW      R8, (R11)
+	ADDQ      $2, R11
+	ADDQ      $16, AX
+	CMPQ      AX, CX
+	JLT       block
+	VZEROUPPER
 	RET
 
-// func unite(joined *uint64, words int, pairs *[2]*uint64, count int)
-TEXT ·unite(SB), NOSPLIT, $0-32
+// func uniteWide(joined *uint64, words int, pairs *[2]*uint64, count int)
+TEXT ·uniteWide(SB), NOSPLIT, $0-32
 	MOVQ joined+0(FP), DI
 	MOVQ words+8(FP), CX
 	MOVQ pairs+16(FP), SI
@@ -48,40 +99,37 @@ TEXT ·unite(SB), NOSPLIT, $0-32
 	XORQ AX, AX
 
 block:
-	MOVOU (DI)(AX*8), X0
-	MOVOU 16(DI)(AX*8), X1
-	MOVOU 32(DI)(AX*8), X2
-	MOVOU 48(DI)(AX*8), X3
-	XORQ  BX, BX
+	VMOVDQU (DI)(AX*8), Y0
+	VMOVDQU 32(DI)(AX*8), Y1
+	VMOVDQU 64(DI)(AX*8), Y2
+	VMOVDQU 96(DI)(AX*8), Y3
+	XORQ    BX, BX
 
 pair:
-	MOVQ  (SI)(BX*1), R8
-	MOVQ  8(SI)(BX*1), R9
-	MOVOU (R8)(AX*8), X4
-	MOVOU 16(R8)(AX*8), X5
-	MOVOU 32(R8)(AX*8), X6
-	MOVOU 48(R8)(AX*8), X7
-	MOVOU (R9)(AX*8), X8
-	MOVOU 16(R9)(AX*8), X9
-	MOVOU 32(R9)(AX*8), X10
-	MOVOU 48(R9)(AX*8), X11
-	PAND  X8, X4
-	PAND  X9, X5
-	PAND  X10, X6
-	PAND  X11, X7
-	POR   X4, X0
-	POR   X5, X1
-	POR   X6, X2
-	POR   X7, X3
-	ADDQ  $16, BX
-	CMPQ  BX, DX
-	JLT   pair
+	MOVQ    (SI)(BX*1), R8
+	MOVQ    8(SI)(BX*1), R9
+	VMOVDQU (R8)(AX*8), Y4
+	VMOVDQU 32(R8)(AX*8), Y5
+	VMOVDQU 64(R8)(AX*8), Y6
+	VMOVDQU 96(R8)(AX*8), Y7
+	VPAND   (R9)(AX*8), Y4, Y4
+	VPAND   32(R9)(AX*8), Y5, Y5
+	VPAND   64(R9)(AX*8), Y6, Y6
+	VPAND   96(R9)(AX*8), Y7, Y7
+	VPOR    Y4, Y0, Y0
+	VPOR    Y5, Y1, Y1
+	VPOR    Y6, Y2, Y2
+	VPOR    Y7, Y3, Y3
+	ADDQ    $16, BX
+	CMPQ    BX, DX
+	JLT     pair
 
-	MOVOU X0, (DI)(AX*8)
-	MOVOU X1, 16(DI)(AX*8)
-	MOVOU X2, 32(DI)(AX*8)
-	MOVOU X3, 48(DI)(AX*8)
-	ADDQ  $8, AX
-	CMPQ  AX, CX
-	JLT   block
+	VMOVDQU Y0, (DI)(AX*8)
+	VMOVDQU Y1, 32(DI)(AX*8)
+	VMOVDQU Y2, 64(DI)(AX*8)
+	VMOVDQU Y3, 96(DI)(AX*8)
+	ADDQ    $16, AX
+	CMPQ    AX, CX
+	JLT     block
+	VZEROUPPER
 	RET
