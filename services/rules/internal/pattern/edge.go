@@ -28,27 +28,29 @@ func (p *Pattern) Pieces() []string { return p.pieces }
 // position.
 type edge struct {
 	at   int
-	n    int // bytes of text
-	text [maxEdgeText + utf8.UTFMax]byte
+	n    int                             // bytes of text
+	text [maxEdgeText + utf8.UTFMax]byte // from its begin; what is followed from the end fills it from its own end
 }
 
 // extend adds a character behind the text, or before it.
-func (e edge) extend(at int, char []byte, back bool) edge {
-	if back {
-		copy(e.text[len(char):], e.text[:e.n])
-		copy(e.text[:], char)
-	} else {
-		copy(e.text[e.n:], char)
-	}
+func (e *edge) extend(at int, char []byte, back bool) {
+	begin := e.n
 	e.at, e.n = at, e.n+len(char)
-	return e
+	if back {
+		begin = len(e.text) - e.n
+	}
+	if len(char) == 1 {
+		e.text[begin] = char[0]
+		return
+	}
+	copy(e.text[begin:], char)
 }
 
 // cut is the text, at most maxEdgeText bytes of it.
 func (e *edge) cut(back bool) string {
 	n := min(e.n, maxEdgeText)
 	if back {
-		return string(e.text[e.n-n : e.n])
+		return string(e.text[len(e.text)-n:])
 	}
 	return string(e.text[:n])
 }
@@ -64,7 +66,7 @@ func (p *parser) edges(first, last uint64, back bool) []string {
 		if len(char) == 0 || n == maxEdges {
 			return nil
 		}
-		ways[n] = edge{}.extend(at, char, back)
+		ways[n].extend(at, char, back)
 		n++
 	}
 	for i := 0; i < n; {
@@ -83,8 +85,7 @@ func (p *parser) edges(first, last uint64, back bool) []string {
 // spread replaces a way by those that go on from it, where all are known and
 // there is room.
 func (p *parser) spread(ways *[maxEdges]edge, n *int, i int, back bool) bool {
-	w := ways[i]
-	next := p.follow[w.at]
+	next := p.follow[ways[i].at]
 	count := bits.OnesCount64(next)
 	if count == 0 || *n+count-1 > maxEdges {
 		return false
@@ -94,14 +95,13 @@ func (p *parser) spread(ways *[maxEdges]edge, n *int, i int, back bool) bool {
 			return false
 		}
 	}
+	for slot := *n; slot < *n+count-1; slot++ {
+		ways[slot] = ways[i]
+	}
 	for slot := i; next != 0; next &= next - 1 {
 		at := bits.TrailingZeros64(next)
-		ways[slot] = w.extend(at, p.charOf(at), back)
-		if slot == i {
-			slot = *n
-		} else {
-			slot++
-		}
+		ways[slot].extend(at, p.charOf(at), back)
+		slot = max(slot+1, *n)
 	}
 	*n += count - 1
 	return true

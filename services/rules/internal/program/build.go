@@ -34,6 +34,7 @@ type Builder struct {
 	filed     []filed      // of the keyed facet at hand
 	spare     []int32      // tests that facets spare
 	spanned   []span
+	ends      sorter    // of cells
 	terms     *part     // of the rule at hand
 	waiting   []waiting // until the Flush
 	all       bool      // every facet is worth its price: for tests
@@ -83,7 +84,7 @@ type facetPlan struct {
 // ask is what a position asks of a facet's value. There are some ten thousands
 // of them.
 type ask struct {
-	likely   float64
+	likely   float32
 	position int32
 	plan     int32
 	test     int32 // where in the code the test is
@@ -195,7 +196,7 @@ func (b *Builder) ask(p *part, number int32) {
 	}
 	if p.shared {
 		// The first rule with this test is not among the asks: no facet excludes it.
-		b.add(facetKey{kind: byOutcome, list: -1, outcome: p.test.memo}, p.derived, p, ask{likely: p.likely, position: number, test: p.at, at: p.at})
+		b.add(facetKey{kind: byOutcome, list: -1, outcome: p.test.memo}, p.derived, p, ask{likely: float32(p.likely), position: number, test: p.at, at: p.at})
 	}
 	if p.test.op == opAny {
 		b.askElements(p, number)
@@ -204,11 +205,16 @@ func (b *Builder) ask(p *part, number int32) {
 	if p.test.op == opMatches && p.test.want {
 		b.askEdges(p, number)
 	}
-	key, derived, ok := b.facetOf(p)
-	if !ok {
-		return
+	plan := b.parts.asked(p)
+	if plan == nil {
+		key, derived, ok := b.facetOf(p)
+		if !ok {
+			return
+		}
+		plan = b.plan(key, derived, p)
+		b.parts.asks(p, plan)
 	}
-	b.add(key, derived, p, ask{likely: p.likely, position: number, test: p.at, at: p.at})
+	b.join(plan, ask{likely: float32(p.likely), position: number, test: p.at, at: p.at})
 }
 
 // pack makes a key that is quickly hashed.
@@ -239,19 +245,28 @@ func (b *Builder) askEdges(p *part, number int32) {
 		if len(edge.texts) > 0 && !slices.ContainsFunc(edge.texts, short) {
 			key := facetKey{kind: edge.kind, list: -1, slot: p.test.slot, outcome: -1}
 			likely := clampLikely(guesses[opPrefix] * 2 * float64(len(edge.texts)))
-			b.add(key, p.derived, p, ask{likely: likely, position: number, test: p.at, at: noTest})
+			b.add(key, p.derived, p, ask{likely: float32(likely), position: number, test: p.at, at: noTest})
 		}
 	}
 }
 
-// add keeps of two asks of one position the one that excludes more.
+// add adds an ask of a facet.
 func (b *Builder) add(key facetKey, derived int32, p *part, a ask) {
+	b.join(b.plan(key, derived, p), a)
+}
+
+// plan is that of a facet.
+func (b *Builder) plan(key facetKey, derived int32, p *part) *facetPlan {
 	number := b.facets.at(b.pack(key))
 	if *number == 0 {
 		*number = int32(len(b.order) + 1)
 		b.order = append(b.order, &facetPlan{key: key, derived: derived, test: p.test, number: *number - 1})
 	}
-	plan := b.order[*number-1]
+	return b.order[*number-1]
+}
+
+// join keeps of two asks of one position the one that excludes more.
+func (b *Builder) join(plan *facetPlan, a ask) {
 	a.plan = plan.number
 	if plan.count > 0 && b.asks[plan.last].position == a.position {
 		if a.likely < b.asks[plan.last].likely {
@@ -297,21 +312,26 @@ func (b *Builder) askElements(p *part, number int32) {
 		if q.kind != partTest || q.test.depth != uint8(p.test.n) || q.test.op == opAny {
 			continue
 		}
-		key, _, ok := b.facetOf(q)
-		if !ok || key.kind == byOutcome {
-			continue
+		plan := b.parts.asked(q)
+		if plan == nil {
+			key, _, ok := b.facetOf(q)
+			if !ok || key.kind == byOutcome {
+				continue
+			}
+			key.list, key.every = p.test.slot, !p.test.want
+			plan = b.plan(key, 0, q)
+			b.parts.asks(q, plan)
 		}
-		key.list, key.every = p.test.slot, !p.test.want
 		var likely float64
 		switch {
-		case key.every:
+		case !p.test.want:
 			likely = everyLikely(q.likely, p.each)
 		case q == rarest:
 			likely = someLikely(q.likely, p.each)
 		default: // of the elements that are left
 			likely = min(0.9, 1.2*q.likely)
 		}
-		b.add(key, 0, q, ask{likely: clampLikely(likely), position: number, test: q.at, at: p.at})
+		b.join(plan, ask{likely: float32(clampLikely(likely)), position: number, test: q.at, at: p.at})
 	}
 }
 
@@ -433,6 +453,7 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	}
 	b.raise()
 	b.sortAsks()
+	b.spare = make([]int32, 0, len(b.asks))
 	for _, plan := range b.chosen(x.words) {
 		b.addFacet(x, plan, b.look(x, plan, places, words))
 	}

@@ -43,20 +43,20 @@ func (b *Builder) gain(plan *facetPlan) float64 {
 	for i := range plan.asks {
 		a := &plan.asks[i]
 		p := &b.positions[a.position]
-		total += p.left * (1 - a.likely) * (runCost + p.cost)
+		total += p.left * (1 - float64(a.likely)) * (runCost + p.cost)
 	}
 	return total
 }
 
 func (b *Builder) choose(plan *facetPlan) {
 	for i := range plan.asks {
-		b.positions[plan.asks[i].position].left *= plan.asks[i].likely
+		b.positions[plan.asks[i].position].left *= float64(plan.asks[i].likely)
 	}
 }
 
 func (b *Builder) leave(plan *facetPlan) {
 	for i := range plan.asks {
-		b.positions[plan.asks[i].position].left /= plan.asks[i].likely
+		b.positions[plan.asks[i].position].left /= float64(plan.asks[i].likely)
 	}
 }
 
@@ -143,7 +143,7 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 			spans = b.spans(spans, &b.code.tests[a.test], places[a.position])
 		}
 		b.spanned = spans
-		c, exact := newCells(spans, made.base, words)
+		c, exact := newCells(spans, made.base, words, &b.ends)
 		if exact {
 			b.exact(plan)
 		}
@@ -188,7 +188,7 @@ func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 }
 
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
-	k := &keyed{keySets: keySets{filed: b.filed[:0]}}
+	k := &keyed{keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
 	for i := range plan.asks {
 		t, place := &b.code.tests[plan.asks[i].test], places[plan.asks[i].position]
 		if t.op != opTexts {
@@ -205,7 +205,7 @@ func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words
 }
 
 func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *affixed {
-	k := &affixed{suffix: plan.key.kind == bySuffix, keySets: keySets{filed: b.filed[:0]}}
+	k := &affixed{suffix: plan.key.kind == bySuffix, keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
 	for i := range plan.asks {
 		a := &plan.asks[i]
 		t := &b.code.tests[a.test]

@@ -49,8 +49,8 @@ func (c *cells) of(v int64) *uint64 { return &c.masks[c.find(v)*c.words] }
 // newCells makes the cells of spans of numbers. ends are the numbers after
 // which what is satisfied changes; exact is false when there are too many of
 // them for a cell each.
-func newCells(spans []span, base []uint64, words *slab[uint64]) (c *cells, exact bool) {
-	ends := make([]int64, 0, 2*len(spans)+1)
+func newCells(spans []span, base []uint64, words *slab[uint64], sorter *sorter) (c *cells, exact bool) {
+	ends := sorter.empty(2*len(spans) + 1)
 	for _, s := range spans {
 		if s.low > minInt {
 			ends = append(ends, s.low-1)
@@ -58,8 +58,7 @@ func newCells(spans []span, base []uint64, words *slab[uint64]) (c *cells, exact
 		ends = append(ends, s.high)
 	}
 	ends = append(ends, maxInt)
-	slices.Sort(ends)
-	ends = slices.Compact(ends)
+	ends = slices.Compact(sorter.sort(ends))
 	exact = true
 	if most := max(leastCells, cellWords/len(base)); len(ends) > most {
 		exact = false
@@ -70,7 +69,7 @@ func newCells(spans []span, base []uint64, words *slab[uint64]) (c *cells, exact
 		ends = kept
 	}
 	n := len(base)
-	c = &cells{locator: newLocator(ends), masks: words.cut(n * len(ends)), words: n, single: true}
+	c = &cells{locator: newLocator(slices.Clone(ends)), masks: words.cut(n * len(ends)), words: n, single: true}
 	for i, s := range spans {
 		c.single = c.single && (i == 0 || spans[i-1].position != s.position)
 		c.above, c.below = c.above || s.low > minInt, c.below || s.high < maxInt

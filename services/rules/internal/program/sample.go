@@ -22,11 +22,17 @@ type Sample struct {
 type column struct {
 	facts   int // how many facts or elements, with those without the field
 	present int
-	plain   []int64            // numbers without currency
-	amounts map[string][]int64 // by currency
+	plain   []int64    // numbers without currency
+	amounts []valuesOf // by currency, of which there are few
 	texts   []string
 	known   textMap // 1 + index in counts
 	counts  []int
+}
+
+// valuesOf are the amounts of one currency, ascending.
+type valuesOf struct {
+	unit   string
+	values []int64
 }
 
 // How much is looked at.
@@ -93,17 +99,20 @@ func (c *column) add(kind fact.Kind, s *fact.Slot) {
 	case fact.Float:
 		c.plain = append(c.plain, floatOrder(s.N))
 	case fact.Money:
-		if c.amounts == nil {
-			c.amounts = map[string][]int64{}
+		at := c.unit(s.S)
+		if at < 0 {
+			at = len(c.amounts)
+			c.amounts = append(c.amounts, valuesOf{unit: strings.Clone(s.S)})
 		}
-		if known, ok := c.amounts[s.S]; ok {
-			c.amounts[s.S] = append(known, s.N)
-		} else {
-			c.amounts[strings.Clone(s.S)] = []int64{s.N}
-		}
+		c.amounts[at].values = append(c.amounts[at].values, s.N)
 	default:
 		c.plain = append(c.plain, s.N)
 	}
+}
+
+// unit is where the amounts of a currency are, -1 where there are none.
+func (c *column) unit(currency string) int {
+	return slices.IndexFunc(c.amounts, func(a valuesOf) bool { return a.unit == currency })
 }
 
 func (c *column) addText(text string) {
@@ -126,8 +135,8 @@ func (c *column) count(text string) int {
 
 func (c *column) sort() {
 	slices.Sort(c.plain)
-	for _, values := range c.amounts {
-		slices.Sort(values)
+	for _, a := range c.amounts {
+		slices.Sort(a.values)
 	}
 	slices.Sort(c.texts)
 }
@@ -141,7 +150,9 @@ func (c *column) likely(code *Code, t *test, guess float64) float64 {
 	case opFloat:
 		passed = count(c.plain, intOps[t.how], floatOrder(t.m), 0)
 	case opMoney:
-		passed = count(c.amounts[t.text], intOps[t.how], t.n, 0)
+		if at := c.unit(t.text); at >= 0 {
+			passed = count(c.amounts[at].values, intOps[t.how], t.n, 0)
+		}
 	case opTextEq:
 		passed = c.count(t.text)
 	case opTextNe:
@@ -172,8 +183,8 @@ func (c *column) likely(code *Code, t *test, guess float64) float64 {
 // most is the greatest of the numbers without their sign.
 func (c *column) most() float64 {
 	most := ends(c.plain)
-	for _, values := range c.amounts {
-		most = max(most, ends(values))
+	for _, a := range c.amounts {
+		most = max(most, ends(a.values))
 	}
 	return most
 }

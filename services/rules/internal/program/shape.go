@@ -7,6 +7,7 @@ type shape struct {
 	met  bool // else no test of it has been made
 	part part // the first one
 	prior
+	plan *facetPlan // the facet that it asks; nil: none so far
 }
 
 // remember keeps a test for others of its shape.
@@ -18,7 +19,7 @@ func (b *parts) remember(n *check.Node, p *part, prior prior) {
 		b.shapes = append(b.shapes, shape{})
 	}
 	p.shape = n.Shape
-	b.shapes[n.Shape] = shape{true, *p, prior}
+	b.shapes[n.Shape] = shape{met: true, part: *p, prior: prior}
 }
 
 // known makes the part of a test whose shape has been met; nil for others.
@@ -56,4 +57,34 @@ func (b *parts) known(n *check.Node, negate bool) *part {
 	}
 	p.estimate = b.estimateTest(p, &s.prior)
 	return p
+}
+
+// asks notes which facet a test of a shape asks.
+func (b *parts) asks(p *part, plan *facetPlan) {
+	if p.shape > 0 {
+		b.shapes[p.shape].plan = plan
+	}
+}
+
+// asked is the facet that all tests of a shape ask, if that is known. It must
+// not depend on their constants, see facetOf.
+func (b *parts) asked(p *part) *facetPlan {
+	if p.shape == 0 {
+		return nil
+	}
+	plan := b.shapes[p.shape].plan
+	switch t := &p.test; t.op {
+	case opFlag, opIntEq, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn, opFloat, opTextEq, opTexts:
+		return plan
+	case opPrefix, opSuffix:
+		if t.text != "" {
+			return plan
+		}
+	case opMoney:
+		if plan != nil && plan.key.currency == t.text {
+			return plan
+		}
+	default:
+	}
+	return nil
 }

@@ -82,24 +82,35 @@ func (r *Reader) Faults() []Fault { return r.parser.faults }
 // may refer to lists that stand behind them. Faults are left to a Reader.
 func Lists(src string) []*List {
 	var lists []*List
-	for _, word := range spelling[wordList] {
-		for at := 0; ; at++ {
-			found := strings.Index(src[at:], word)
-			if found < 0 {
-				break
-			}
-			at += found
-			if line := strings.LastIndexByte(src[:at], '\n') + 1; strings.TrimSpace(src[line:at]) != "" {
-				continue
-			}
+	for begin := 0; begin < len(src); {
+		at := begin
+		for at < len(src) && (src[at] == ' ' || src[at] == '\t' || src[at] == '\r') {
+			at++
+		}
+		if declares(src[at:]) {
 			p := parser{lexer: lexer{src: src, pos: at}, made: &nodes{}}
 			p.next()
 			if list := p.list(); !p.stuck {
 				lists = append(lists, list)
 			}
 		}
+		end := strings.IndexByte(src[at:], '\n')
+		if end < 0 {
+			break
+		}
+		begin = at + end + 1
 	}
 	return lists
+}
+
+// declares reports whether a line begins like the declaration of a list.
+func declares(line string) bool {
+	for _, word := range spelling[wordList] {
+		if strings.HasPrefix(line, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // Condition reads a condition that stands alone, as a rule that allows.
