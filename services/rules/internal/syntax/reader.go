@@ -90,8 +90,10 @@ func Lists(src string) []*List {
 		if declares(src[at:]) {
 			p := parser{lexer: lexer{src: src, pos: at}, made: &nodes{}}
 			p.next()
-			if list := p.list(); !p.stuck {
-				lists = append(lists, list)
+			if p.is(wordList) {
+				if list := p.list(); !p.stuck {
+					lists = append(lists, list)
+				}
 			}
 		}
 		end := strings.IndexByte(src[at:], '\n')

@@ -238,3 +238,19 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestListsAreFoundWhereverTheyStand(t *testing.T) {
+	for source, want := range map[string]string{
+		"list @a = [\"x\"]": "a", " \tlist@a=[]": "a", "rule r when a in list @b then deny\nlist @a = []": "a",
+		"名单 @a = []\n名单\n@b = []": "ab", "list # why\n\n # so # and so\n  @a = []": "a", "list @a = [\"list @b = []\"]\nlist @c cidr = [1.2.3.4]": "ac",
+		"# list @a = []": "", "x list @a = []": "", "list @a": "", "list @": "", "@a = []": "", "listlist @a = []": "", "#\n\n@a = []": "", "": "",
+	} {
+		var got string
+		for _, list := range Lists(source) {
+			got += list.Name.Name
+		}
+		if got != want {
+			t.Errorf("%q declares %q, want %q", source, got, want)
+		}
+	}
+}
