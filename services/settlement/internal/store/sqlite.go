@@ -50,7 +50,10 @@ func (t *table) statement(rows int) string {
 var (
 	transferRows = &table{`INSERT INTO transfers (id, tenant_id, ledger, type, state, reference, xid, idempotency_key, split_policy,
 		chain_id, pended, sequence, hash, postings, created_at, ended_at, expires_at) VALUES `, ` ON CONFLICT DO NOTHING`, 17}
-	keyRows     = &table{`INSERT INTO keys (tenant_id, ledger, idempotency_key, sequence) VALUES `, ` ON CONFLICT DO NOTHING`, 4}
+	keyRows = &table{ // what is the same in all rows is bound once
+		`INSERT INTO keys (tenant_id, ledger, idempotency_key, sequence) SELECT ?, ?, column1, column2 FROM (VALUES `,
+		`) WHERE true ON CONFLICT DO NOTHING`, 2,
+	}
 	placeRows   = &table{`INSERT INTO block_references (tenant_id, ledger, reference, id, sequence) VALUES `, ``, 5}
 	balanceRows = &table{
 		`INSERT INTO balances (account, debits_pending, credits_pending) VALUES `,
@@ -59,16 +62,17 @@ var (
 	runRows = &table{`INSERT INTO runs (account, at, sequence, debits, credits, lines) VALUES `, ` ON CONFLICT DO NOTHING`, 6}
 )
 
-// chunks are the numbers of rows that a statement may have.
-var chunks = []int{64, 8, 1}
+// chunks are the numbers of rows that a statement may have: with these a batch has
+// few statements.
+var chunks = []int{128, 64, 32, 16, 8, 4, 2, 1}
 
 // insert adds n rows, whose columns add appends, and returns how many were
-// added or changed.
-func (s *sqlite) insert(ctx context.Context, into *table, n int, add func(i int)) (int64, error) {
+// added or changed. shared are parameters before those of rows.
+func (s *sqlite) insert(ctx context.Context, into *table, n int, add func(i int), shared ...any) (int64, error) {
 	total, i := int64(0), 0
 	for _, size := range chunks {
 		for ; n-i >= size; i += size {
-			s.args = s.args[:0]
+			s.args = append(s.args[:0], shared...)
 			for j := range size {
 				add(i + j)
 			}
@@ -296,8 +300,8 @@ func (s *sqlite) addTransfers(ctx context.Context, w *written) (bool, error) {
 	slices.SortFunc(s.order, func(a, b int) int { return strings.Compare(w.Added[a].IdempotencyKey, w.Added[b].IdempotencyKey) })
 	added, err := s.insert(ctx, keyRows, len(w.Added), func(i int) {
 		i = s.order[i]
-		s.args = append(s.args, s.tenantID, s.ledger, w.Added[i].IdempotencyKey, w.places[i])
-	})
+		s.args = append(s.args, w.Added[i].IdempotencyKey, w.places[i])
+	}, s.tenantID, s.ledger)
 	if err != nil || added != int64(len(w.Added)) {
 		return false, err
 	}
