@@ -103,7 +103,7 @@ func TestLargeSetsFireAsTheirRules(t *testing.T) {
 }
 
 func TestVelocityAgreesWithRings(t *testing.T) {
-	if err := velocityAgrees(newOurCounting(), newRingCounting()); err != nil {
+	if err := velocityAgrees(newOurCounting(false), newRingCounting()); err != nil {
 		t.Error(err)
 	}
 }

@@ -22,6 +22,8 @@ type Op struct {
 	// OK is set by Run: false where nothing is known of the key, which may be
 	// empty, too long or out of reach.
 	OK bool
+
+	hash keyHash // of the key, set by locate
 }
 
 // Sample is what an event has of a field.
@@ -34,12 +36,34 @@ type Sample struct {
 
 // Run implements Counters. An event counts before its windows are read.
 func (s *Store) Run(ops []Op) {
+	for i := range ops {
+		ops[i].OK = ops[i].locate()
+	}
+	if len(ops) > 1 {
+		s.prefetch(ops)
+	}
 	var r Record
 	for i := range ops {
 		op := &ops[i]
 		clear(op.Readings)
-		if op.OK = s.Record(op, &r); op.OK {
+		if op.OK {
+			s.record(op, &r)
 			s.apply(&r, applying{add: op.Add, group: op.Group, out: op.Readings})
+		}
+	}
+}
+
+// prefetch fetches what ops will look at, all at once: a key's entry is seldom
+// in a cache, and waiting for one after the other is most of what they take.
+func (s *Store) prefetch(ops []Op) {
+	for i := range ops {
+		if op := &ops[i]; op.OK {
+			prefetchSlot(&s.shards[op.hash.partition()].index, fragment(op.hash))
+		}
+	}
+	for i := range ops {
+		if op := &ops[i]; op.OK {
+			s.shards[op.hash.partition()].prefetch(op.hash)
 		}
 	}
 }
@@ -52,11 +76,26 @@ func (s *Store) Count(r *Record, add bool, group *Group, out []Reading) {
 
 // Record is what an Op counts. It is false for a key that cannot be counted.
 func (s *Store) Record(op *Op, r *Record) bool {
+	if !op.locate() {
+		return false
+	}
+	s.record(op, r)
+	return true
+}
+
+// locate hashes the key. It is false for a key that cannot be counted.
+func (op *Op) locate() bool {
 	t := op.Group.table
 	if op.By == "" || len(op.By)+len(op.Part) > MaxKey || t == nil {
 		return false
 	}
-	h := t.key.key(op.Part, op.By)
+	op.hash = t.key.key(op.Part, op.By)
+	return true
+}
+
+// record sets the record of an op that is located.
+func (s *Store) record(op *Op, r *Record) {
+	t, h := op.Group.table, op.hash
 	r.Table, r.High, r.Low, r.At, r.Event, r.Columns, r.Units = t.id, h.high, h.low, floorSeconds(op.At), op.Event, 0, 0
 	clear(r.Values[:])
 	state := t.state.Load()
@@ -83,7 +122,6 @@ func (s *Store) Record(op *Op, r *Record) bool {
 		}
 		r.Columns |= 1 << column
 	}
-	return true
 }
 
 // floorSeconds rounds down, into the range of an entry's times.

@@ -72,6 +72,23 @@ func (s *shard) find(key *spot) {
 	}
 }
 
+// prefetch fetches the entry of a hash, or another with the same part of it.
+func (s *shard) prefetch(h keyHash) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slots := s.index.slots
+	if len(slots) == 0 {
+		return
+	}
+	part := fragment(h)
+	for at, mask := s.index.first(h); slots[at] != 0; at = (at + 1) & mask {
+		if slots[at]>>32 == part {
+			prefetchEntry(s.slab.address(uint32(slots[at]) - 1))
+			return
+		}
+	}
+}
+
 // add counts a sample that is not late. Afterwards the key is where it is then.
 func (s *shard) add(store *Store, t *table, state *tableState, key *spot, sample *sample) {
 	limit := state.distinctLimit(store.config.Distinct)

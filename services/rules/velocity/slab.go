@@ -133,6 +133,12 @@ func (s *slab) slot(ref uint32) (data []byte, size int) {
 	return k.data[begin : begin+size+slack : begin+size+slack], size
 }
 
+// address is where the memory of a ref begins.
+func (s *slab) address(ref uint32) *byte {
+	k := &s.chunks[ref>>slotBits]
+	return &k.data[int(ref&(maxSlots-1))*int(slotSizes[k.class])]
+}
+
 // give takes a slot back. A chunk without entries goes back to Go, unless it
 // is the last one of its class with room.
 func (s *slab) give(ref uint32) {

@@ -6,6 +6,7 @@
 //	run.go       counting and reading, an Op at a time
 //	shard.go     a part of the keys: index, slots, events seen, expiry and eviction
 //	index.go     from a key's hash to its entry
+//	prefetch_*   memory that is fetched before it is needed
 //	slab.go      memory of entries, arena.go where it comes from
 //	events.go    which events were counted
 //	entry.go     an entry: rows of counts in the order of time

@@ -21,18 +21,19 @@ func (c *Counts) Run(ops []velocity.Op) {
 		return
 	}
 	var away map[string]*errand
+	own := 0 // ops from here on are this replica's
 	for i := range ops {
 		op := &ops[i]
 		var record velocity.Record
 		if !c.Record(op, &record) {
-			op.OK = false
-			continue
+			continue // the store finds so, too
 		}
 		owner := now.owners[record.Partition()]
 		if owner == now.self {
-			c.Store.Run(ops[i : i+1])
 			continue
 		}
+		c.Store.Run(ops[own:i])
+		own = i + 1
 		if away == nil {
 			away = map[string]*errand{}
 		}
@@ -41,6 +42,7 @@ func (c *Counts) Run(ops []velocity.Op) {
 		}
 		away[owner].add(op, &record)
 	}
+	c.Store.Run(ops[own:])
 	var running sync.WaitGroup
 	for owner, e := range away {
 		running.Go(func() { c.send(owner, e) })

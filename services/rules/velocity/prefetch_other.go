@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package velocity
+
+func prefetchSlot(*index, uint64) {}
+
+func prefetchEntry(*byte) {}
