@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/backlot-video/backlot/kit/urgent"
 )
 
 // writer runs callers' functions on SQLite's only writing connection. Its
@@ -112,14 +114,12 @@ func (w *writer) loop() {
 	for {
 		if j := w.kept; j != nil {
 			w.kept = nil
-			w.batch(j)
-			w.told(w.db)
+			w.urgently(j)
 			continue
 		}
 		select {
 		case j := <-w.queue:
-			w.batch(j)
-			w.told(w.db)
+			w.urgently(j)
 		case <-w.closing:
 			select {
 			case j := <-w.queue:
@@ -129,6 +129,14 @@ func (w *writer) loop() {
 			}
 		}
 	}
+}
+
+// urgently runs a batch: all who write wait for it.
+func (w *writer) urgently(first *job) {
+	urgent.Do(func() {
+		w.batch(first)
+		w.told(w.db)
+	})
 }
 
 // batch runs first and the jobs that queue up behind it in one transaction.

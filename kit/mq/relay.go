@@ -60,13 +60,15 @@ func (o *Outbox) Run(ctx context.Context) error {
 		return err
 	}
 	defer right.drop(ctx)
+	sent := newMarks(o)
+	defer sent.end(ctx)
 	poll, purge := time.NewTicker(o.cfg.Poll), time.NewTicker(purgeEvery)
 	defer poll.Stop()
 	defer purge.Stop()
 	again, woken := true, false
 	pause := newBackoff(relayPause, relayMaxWait)
 	for {
-		more, err := o.turn(ctx, right, &again, woken)
+		more, err := o.turn(ctx, right, sent, &again, woken)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -87,6 +89,10 @@ func (o *Outbox) Run(ctx context.Context) error {
 			woken = true
 		case <-o.told:
 		case <-poll.C:
+		case <-sent.due.C:
+			if err := sent.flush(ctx); err != nil && ctx.Err() == nil {
+				o.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "outbox not marked", slog.String("service", o.cfg.Service), slog.Any("err", err))
+			}
 		case <-reconnected:
 			again = true
 		case <-purge.C:
@@ -99,7 +105,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 
 // turn publishes one batch where this process is the one to do so, else it
 // passes on that there are new facts.
-func (o *Outbox) turn(ctx context.Context, right *lease, again *bool, woken bool) (more bool, err error) {
+func (o *Outbox) turn(ctx context.Context, right *lease, sent *marks, again *bool, woken bool) (more bool, err error) {
 	held, gained, err := right.hold(ctx)
 	if err != nil {
 		return false, err
@@ -112,7 +118,7 @@ func (o *Outbox) turn(ctx context.Context, right *lease, again *bool, woken bool
 		}
 		return false, nil
 	}
-	more, err = o.step(ctx, *again || gained)
+	more, err = o.step(ctx, sent, *again || gained)
 	if gained {
 		*again = true
 	}
@@ -123,8 +129,9 @@ func (o *Outbox) turn(ctx context.Context, right *lease, again *bool, woken bool
 }
 
 // step publishes one batch, and reports whether there may be more.
-func (o *Outbox) step(ctx context.Context, again bool) (more bool, err error) {
+func (o *Outbox) step(ctx context.Context, before *marks, again bool) (more bool, err error) {
 	if again {
+		before.forget()
 		err := o.cfg.DB.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			_, err := kitdb.New(tx).MarkAllUnsent(ctx)
 			return err
@@ -133,10 +140,13 @@ func (o *Outbox) step(ctx context.Context, again bool) (more bool, err error) {
 			return false, err
 		}
 	}
-	rows, err := kitdb.New(o.cfg.DB.Read()).ListUnsent(ctx, int32(o.cfg.Batch))
+	limit := o.cfg.Batch + len(before.ids)
+	rows, err := kitdb.New(o.cfg.DB.Read()).ListUnsent(ctx, int32(limit))
 	if err != nil {
 		return false, err
 	}
+	more = len(rows) == limit
+	rows = before.missing(rows)
 	o.measureLag(rows)
 	if len(rows) == 0 {
 		return false, nil
@@ -144,12 +154,10 @@ func (o *Outbox) step(ctx context.Context, again bool) (more bool, err error) {
 	beforePublish.Hit()
 	sent, failure := o.publish(ctx, rows)
 	afterPublish.Hit()
-	if len(sent) > 0 {
-		err = o.mark(ctx, sent)
-	}
+	err = before.add(ctx, sent)
 	o.cfg.Client.metrics.published.WithLabelValues(o.cfg.Service).Add(float64(len(sent)))
 	o.cfg.Client.metrics.unpublished.WithLabelValues(o.cfg.Service).Add(float64(len(rows) - len(sent)))
-	return len(rows) == o.cfg.Batch, errors.Join(failure, err)
+	return more, errors.Join(failure, err)
 }
 
 // markLimit is how many rows MarkSent marks.

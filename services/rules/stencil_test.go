@@ -248,11 +248,3 @@ func FuzzStencils(f *testing.F) {
 		}
 	})
 }
-
-func TestDerivedValuesAreInTheOrderOfTheSource(t *testing.T) {
-	source := "rule a when ip in cidr 10.0.0.0/8 then deny\nrule b when ip in cidr 2001:db8::/32 then deny\n" +
-		"rule c when hour(at, \"UTC\") in 1..4 then deny\n"
-	if with, without, _ := bothWays(t, source); with != without || strings.Contains(with, "error") {
-		t.Errorf("with stencils\n%s\nwithout\n%s", with, without)
-	}
-}

@@ -34,7 +34,8 @@ func (s *server) calibrate() (n int, err error) {
 
 // closed has so many callers send one call after the other for a time, and
 // returns how many a second were done in time. They send the deadlines that open
-// loops do; who is refused comes back at once.
+// loops do; who is refused waits a little: one that came back at once would take a
+// processor from the server for nothing.
 func (s *server) closed(callers int, lasts time.Duration) (rate float64, err error) {
 	var group sync.WaitGroup
 	var inTime atomic.Int64
@@ -57,7 +58,9 @@ func (s *server) closed(callers int, lasts time.Duration) (rate float64, err err
 					mu.Lock()
 					answers = append(answers, answer)
 					mu.Unlock()
-				case code != connect.CodeResourceExhausted && code != connect.CodeDeadlineExceeded:
+				case code == connect.CodeResourceExhausted:
+					time.Sleep(backOff) //nolint:forbidigo // as who is refused is told to
+				case code != connect.CodeDeadlineExceeded:
 					mu.Lock()
 					err = errors.Join(err, fault)
 					mu.Unlock()

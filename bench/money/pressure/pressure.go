@@ -63,6 +63,7 @@ const (
 	closedFor     = 3 * time.Second         // each closed one that counts
 	openFor       = 3500 * time.Millisecond // each open one; the first half second does not count
 	warm          = 500 * time.Millisecond
+	backOff       = 10 * time.Millisecond // of who is refused in a closed loop
 )
 
 var (

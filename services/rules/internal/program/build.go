@@ -366,19 +366,33 @@ func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
 		return key, p.derived, t.want && len(t.text) >= fragmentBytes
 	case opMatches:
 		key.kind = byFragment
-		return key, p.derived, t.want && len(b.code.regexes[t.ref].Literal()) >= fragmentBytes
+		return key, p.derived, t.want && len(p.literal) >= fragmentBytes
 	case opPresent:
 		key.kind = byOutcome
 		return key, p.derived, !t.want && t.depth == 0
 	case opNets:
-		if !t.want || p.net == 0 {
-			return key, 0, false
-		}
-		key.slot = int32(b.code.derived[p.net-1].slot)
-		return key, p.net, true
+		return b.netFacet(p)
 	default:
 		return key, 0, false
 	}
+}
+
+// netFacet is the facet of addresses of one family, as numbers.
+func (b *Builder) netFacet(p *part) (key facetKey, derived int32, ok bool) {
+	t := &p.test
+	prefixes := b.code.nets[t.ref].prefixes
+	v4 := prefixes[0].Addr().Is4()
+	for _, prefix := range prefixes {
+		ok = prefix.Addr().Is4() == v4
+		if !ok {
+			break
+		}
+	}
+	if !ok || !t.want || t.n == 0 || t.depth > 0 {
+		return key, 0, false
+	}
+	derived = b.parts.netNumber(int(t.n), int(t.slot), v4)
+	return facetKey{list: -1, slot: int32(b.code.derived[derived-1].slot), outcome: -1}, derived, true
 }
 
 // spans are the numbers that a test asks for.

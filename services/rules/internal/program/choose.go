@@ -153,7 +153,7 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 	case byFragment:
 		made.masker = b.newFragments(plan, places)
 	case byOutcome:
-		d := &decider{pc: b.emitTest(&plan.test, plan.derived, accept, reject), yes: words.cut(x.words)}
+		d := &decider{pc: b.emitTest(plan.test, plan.derived, accept, reject), yes: words.cut(x.words)}
 		copy(d.yes, x.all)
 		made.masker = d
 		b.exact(plan)

@@ -24,20 +24,20 @@ func (b *Builder) emit(p *part, yes, no int32) int32 {
 		p.test.ref = b.emit(p.body, accept, reject)
 	}
 	p.at = int32(len(b.code.tests))
-	return b.emitTest(&p.test, p.derived, yes, no)
+	return b.emitTest(p.test, p.derived, yes, no)
 }
 
-func (b *Builder) emitTest(t *test, derived, yes, no int32) int32 {
+func (b *Builder) emitTest(t test, derived, yes, no int32) int32 {
 	t.yes, t.no = yes, no
 	at := b.append(t)
 	if derived > 0 {
-		at = b.append(&test{op: opDerive, ref: derived - 1, yes: at, no: at})
+		at = b.append(test{op: opDerive, ref: derived - 1, yes: at, no: at})
 	}
 	return at
 }
 
-func (b *Builder) append(t *test) int32 {
-	b.code.tests = append(b.code.tests, *t)
+func (b *Builder) append(t test) int32 {
+	b.code.tests = append(b.code.tests, t)
 	return int32(len(b.code.tests) - 1)
 }
 

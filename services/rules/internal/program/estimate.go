@@ -181,25 +181,10 @@ func (b *parts) enter(n *check.Node) float64 {
 
 // someLikely is how often one of so many elements passes that each passes so
 // often.
-func someLikely(likely, each float64) float64 { return clampLikely(1 - power(1-likely, each)) }
+func someLikely(likely, each float64) float64 { return clampLikely(1 - math.Pow(1-likely, each)) }
 
 // everyLikely is how often all of them pass.
-func everyLikely(likely, each float64) float64 { return clampLikely(power(likely, each)) }
-
-// power is about x to the n: between whole powers as on a line.
-func power(x, n float64) float64 {
-	if n > maxPower {
-		return math.Pow(x, n)
-	}
-	result := 1.0
-	for ; n >= 1; n-- {
-		result *= x
-	}
-	return result + n*(result*x-result)
-}
-
-// maxPower is up to what multiplying is quicker than logarithms.
-const maxPower = 16
+func everyLikely(likely, each float64) float64 { return clampLikely(math.Pow(likely, each)) }
 
 // pathOf is where the sample has a field.
 func (e *elements) pathOf(path *syntax.Path) string {

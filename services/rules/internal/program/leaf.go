@@ -159,7 +159,8 @@ func (b *parts) tables(p *part, n *check.Node) {
 	case opNets:
 		b.code.nets = append(b.code.nets, newNets(n.Nets))
 		p.test.ref = int32(len(b.code.nets) - 1)
-		p.net = b.netOf(&p.test)
+	case opMatches:
+		p.literal = n.Literal
 	default:
 	}
 }

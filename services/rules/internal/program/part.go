@@ -2,7 +2,6 @@ package program
 
 import (
 	"math"
-	"net/netip"
 	"slices"
 
 	"github.com/backlot-video/backlot/services/rules/internal/arena"
@@ -29,9 +28,9 @@ type part struct {
 	parts   []*part // of partAnd and partOr
 	test    test
 	derived int32   // 1 + the derived value that test reads, 0: none
-	net     int32   // of opNets: the same for the address as a number, where prefixes are of one family
 	body    *part   // of opAny
 	each    float64 // of opAny: how many elements its list has, about
+	literal string  // of opMatches: what every match contains
 	at      int32   // where the test is in the code
 	rank    float64 // within its chain
 	shared  bool    // other rules have the same slow test
@@ -351,18 +350,6 @@ func (b *parts) derivation(d derivation) int32 {
 	d.slot = -1 - len(b.code.derived)
 	b.code.derived = append(b.code.derived, d)
 	return int32(len(b.code.derived))
-}
-
-// netOf is the derived number of the address of a field of the fact that a test
-// compares with prefixes of one family; 0 for other tests.
-func (b *parts) netOf(t *test) int32 {
-	prefixes := b.code.nets[t.ref].prefixes
-	v4 := prefixes[0].Addr().Is4()
-	other := func(prefix netip.Prefix) bool { return prefix.Addr().Is4() != v4 }
-	if t.n == 0 || t.depth > 0 || slices.ContainsFunc(prefixes, other) {
-		return 0
-	}
-	return b.netNumber(int(t.n), int(t.slot), v4)
 }
 
 // netNumber returns 1 + the number of the derived number of an address field.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/backlot-video/backlot/kit/urgent"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
@@ -95,7 +96,7 @@ func (w *writer) launch() {
 	w.plan()
 	go func() {
 		defer w.wake()
-		m.err = w.fly(m)
+		urgent.Do(func() { m.err = w.fly(m) })
 		m.before = nil
 		close(m.written)
 		if m.err == nil {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/backlot-video/backlot/kit/urgent"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
@@ -77,10 +78,10 @@ func (w *writer) run() {
 				w.commit()
 				return
 			}
-			w.accept(first)
+			urgent.Do(func() { w.accept(first) })
 			idle.Reset(w.engine.config.Idle)
 		case <-w.news:
-			w.look()
+			urgent.Do(w.look)
 		case <-idle.C:
 			if len(w.flying) == 0 && w.engine.retire(w) {
 				return

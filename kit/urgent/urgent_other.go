@@ -1,0 +1,5 @@
+//go:build !linux
+
+package urgent
+
+func do(fn func()) { fn() }
