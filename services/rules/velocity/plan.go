@@ -315,6 +315,17 @@ func (t *tableState) low(at uint32) uint32 {
 	return low
 }
 
+// reaches tells whether a window at a time reaches an earlier one. However its
+// steps fall, the longest reaches all but its first step back.
+func (t *tableState) reaches(earlier, at uint32) bool {
+	if n := len(t.windows); n > 0 {
+		if w := &t.windows[n-1]; at-earlier <= (w.span-1)*w.step.seconds {
+			return true
+		}
+	}
+	return t.low(at) <= earlier
+}
+
 // expired tells whether an entry can go: no window reaches it any more, nor
 // did an eighth of the longest one ago, so that late events find their key.
 func (t *tableState) expired(newest, at uint32) bool {

@@ -1,6 +1,7 @@
 package velocity
 
 import (
+	"encoding/binary"
 	"math"
 )
 
@@ -74,8 +75,12 @@ func (r *reader) rows(e entry, windows []windowQuery, at, high uint32, out []Rea
 	accs, shapes, data := r.accs[:len(r.group.Fields)], r.state.shapes, e.data
 	newest, rowBytes, first := e.newest(), e.rowBytes(), e.rowsAt()
 	p := first + (e.rows()-1)*rowBytes
+	words, alike := r.words(e, p, narrow)
 	for w := range windows {
 		low := lowOf(at, windows[w].step, windows[w].span)
+		if alike && high == math.MaxUint32 {
+			p = r.add(&words, data, p, low)
+		}
 		for ; p >= first; p -= rowBytes {
 			t, number := e.rowTime(p, newest)
 			if t < low {
@@ -87,14 +92,14 @@ func (r *reader) rows(e entry, windows []windowQuery, at, high uint32, out []Rea
 			shape, count := shapes[number], load(data, p+rowPrefix, narrow)
 			for i := range accs {
 				a := &accs[i]
-				if shape>>(a.shift&63)&15 != a.unit {
+				if !a.in(shape) {
 					continue
 				}
 				a.count += count
 				if a.offset > 0 {
 					value := load(data, p+int(a.offset), a.narrow)
 					if a.careful {
-						a.add(value, count)
+						a.include(value, count)
 					} else {
 						a.value += value
 					}
@@ -103,6 +108,61 @@ func (r *reader) rows(e entry, windows []windowQuery, at, high uint32, out []Rea
 		}
 		r.put(&windows[w], out)
 	}
+}
+
+// words are rows that fit a word, of one shape, in which one field at most is
+// added up. So are most rows of most keys: they need no memory but their own.
+type words struct {
+	units           uint64
+	newest          uint32
+	first, rowBytes int
+	shape           uint8
+	// Bits of a word above a number, and bits that it is narrower.
+	countTop, countNarrow, valueTop, valueNarrow uint8
+}
+
+// words is false where the row at p is none of them.
+func (r *reader) words(e entry, p int, narrow uint8) (w words, alike bool) {
+	w.newest, w.first, w.rowBytes = e.newest(), e.rowsAt(), e.rowBytes()
+	if w.rowBytes > 8 || p < w.first {
+		return w, false
+	}
+	_, w.shape = e.rowTime(p, w.newest)
+	w.units = r.state.shapes[w.shape]
+	w.countTop, w.countNarrow = narrow-8*rowPrefix, narrow
+	summed := 0
+	for i := range r.group.Fields {
+		if a := &r.accs[i]; a.offset > 0 && a.in(w.units) {
+			if summed++; a.careful || summed > 1 {
+				return w, false
+			}
+			w.valueTop, w.valueNarrow = a.narrow-8*a.offset, a.narrow
+		}
+	}
+	return w, true
+}
+
+// add adds up rows from p on, and returns the first that is before low or of
+// another shape.
+func (r *reader) add(w *words, data []byte, p int, low uint32) int {
+	newest, shape := w.newest, w.shape
+	var count, value int64
+	for ; p >= w.first; p -= w.rowBytes {
+		word := binary.LittleEndian.Uint64(data[p:])
+		if newest-(newest-uint32(word))&timeMask < low || uint8(word>>24) != shape {
+			break
+		}
+		count += int64(word<<(w.countTop&63)) >> (w.countNarrow & 63)
+		value += int64(word<<(w.valueTop&63)) >> (w.valueNarrow & 63)
+	}
+	for i := range r.group.Fields {
+		if a := &r.accs[i]; a.in(w.units) {
+			if a.count += count; a.offset > 0 {
+				a.value += value
+			}
+		}
+	}
+	return p
 }
 
 // prepare finds the fields in the rows of an entry, and by how many bits a
@@ -135,8 +195,11 @@ const safeWidth = 5
 
 const noUnit = 16 // more than a nibble
 
-// add takes the value of a row in, whose count is in already.
-func (a *acc) add(value, count int64) {
+// in tells whether rows of a shape have the field.
+func (a *acc) in(shape uint64) bool { return shape>>(a.shift&63)&15 == a.unit }
+
+// include takes the value of a row in, whose count is in already.
+func (a *acc) include(value, count int64) {
 	if a.largest {
 		if a.count == count || value > a.value {
 			a.value = value

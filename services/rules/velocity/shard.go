@@ -103,7 +103,7 @@ func (s *shard) add(store *Store, t *table, state *tableState, key *spot, sample
 	e.data[0] |= referenced
 	newest := e.newest()
 	if sample.time > newest {
-		if state.low(sample.time) > newest { // nothing of it is within reach
+		if !state.reaches(newest, sample.time) {
 			e.setRows(0)
 			for column := range e.seens() {
 				e.setSeen(column, 0, 0)

@@ -3,6 +3,7 @@ package velocity
 import (
 	"encoding/binary"
 	"slices"
+	"unsafe"
 )
 
 // slab is memory for entries: chunks that hold slots of one size each. A slot
@@ -10,10 +11,17 @@ import (
 // the garbage collector does not look into them.
 type slab struct {
 	chunks  []chunk
+	places  []place  // beside chunks: all that finding a slot needs, so that it stays in the cache
 	free    []uint32 // numbers of chunks that were given back
 	classes [classes]class
 	bytes   int64
 	arena   *arena
+}
+
+// place is where a chunk's slots are.
+type place struct {
+	begin *byte
+	size  int // of a slot
 }
 
 // class is the slots of one size.
@@ -113,10 +121,10 @@ func (s *slab) addChunk(class uint8) {
 	if n := len(s.free); n > 0 {
 		number = s.free[n-1]
 		s.free = s.free[:n-1]
-		s.chunks[number] = made
 	} else {
-		s.chunks = append(s.chunks, made)
+		s.chunks, s.places = append(s.chunks, chunk{}), append(s.places, place{})
 	}
+	s.chunks[number], s.places[number] = made, place{&made.data[0], int(slotSizes[class])}
 	s.bytes += int64(bytes)
 	c := &s.classes[class]
 	c.partial = append(c.partial, number)
@@ -127,16 +135,14 @@ func (k *chunk) slots() int { return (len(k.data) - slack) / int(slotSizes[k.cla
 
 // slot is the memory of a ref, with the slack after it; size is without.
 func (s *slab) slot(ref uint32) (data []byte, size int) {
-	k := &s.chunks[ref>>slotBits]
-	size = int(slotSizes[k.class])
-	begin := int(ref&(maxSlots-1)) * size
-	return k.data[begin : begin+size+slack : begin+size+slack], size
+	size = s.places[ref>>slotBits].size
+	return unsafe.Slice(s.address(ref), size+slack), size
 }
 
 // address is where the memory of a ref begins.
 func (s *slab) address(ref uint32) *byte {
-	k := &s.chunks[ref>>slotBits]
-	return &k.data[int(ref&(maxSlots-1))*int(slotSizes[k.class])]
+	p := &s.places[ref>>slotBits]
+	return (*byte)(unsafe.Add(unsafe.Pointer(p.begin), int(ref&(maxSlots-1))*p.size))
 }
 
 // give takes a slot back. A chunk without entries goes back to Go, unless it
@@ -181,7 +187,7 @@ func (s *slab) close(number uint32) {
 func (s *slab) dropClosed(number uint32) {
 	s.bytes -= int64(len(s.chunks[number].data))
 	s.arena.give(s.chunks[number].data)
-	s.chunks[number] = chunk{}
+	s.chunks[number], s.places[number] = chunk{}, place{}
 	s.free = append(s.free, number)
 }
 
