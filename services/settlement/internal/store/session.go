@@ -153,6 +153,7 @@ type written struct {
 	// What prepare makes.
 	blocks []block
 	moves  []byte
+	keys   []any // on SQLite: of each of Added its idempotency key and its place, by key
 }
 
 func newWritten(l Ledger, book *ledger.Book, changes ledger.Changes) written {
@@ -173,13 +174,20 @@ func (w *written) prepare(l Ledger) {
 	}
 }
 
+func (s *Store) prepare(l Ledger, w *written) {
+	w.prepare(l)
+	if s.db.Dialect() == database.SQLite {
+		w.sortKeys()
+	}
+}
+
 // Write writes what a batch has come to. The ledger is as After has it. It reports false where an id or an
 // idempotency key was taken: then the transaction must not commit.
 func (s *Session) Write(
 	ctx context.Context, l Ledger, book *ledger.Book, changes ledger.Changes, facts []Fact,
 ) (bool, error) {
 	w := newWritten(l, book, changes)
-	w.prepare(l)
+	s.store.prepare(l, &w)
 	w.facts = facts
 	return s.write(ctx, l, &w)
 }
@@ -224,7 +232,7 @@ type Turn struct {
 // before; then nothing is written.
 func (s *Store) WriteAhead(ctx context.Context, b *Batch, facts []Fact, turn Turn) (fresh bool, err error) {
 	b.written.facts, b.written.unlocked = facts, true
-	b.written.prepare(b.ledger)
+	s.prepare(b.ledger, &b.written)
 	if s.db.Dialect() == database.PostgreSQL && len(b.written.Restated) == 0 {
 		return s.overlap(ctx, b, turn)
 	}

@@ -22,7 +22,6 @@ type sqlite struct {
 	q        *settlementdb.Queries
 	prepared *statements
 	args     []any
-	order    []int
 	// What is the same in all rows of a batch.
 	tenantID, ledger, at any
 }
@@ -288,19 +287,25 @@ func (s *sqlite) addAccounts(ctx context.Context, l Ledger, w *written) (bool, e
 	return true, nil
 }
 
+// sortKeys makes keys. In their own order most go to the end of the table: pages
+// split seldom, and in the order of the file. Otherwise SQLite looks through all
+// that it has cached at each commit.
+func (w *written) sortKeys() {
+	order := make([]int, len(w.Added))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(w.Added[a].IdempotencyKey, w.Added[b].IdempotencyKey) })
+	w.keys = make([]any, 0, 2*len(order))
+	for _, i := range order {
+		w.keys = append(w.keys, w.Added[i].IdempotencyKey, w.places[i])
+	}
+}
+
 // addTransfers reports false where an id or idempotency key was taken.
 func (s *sqlite) addTransfers(ctx context.Context, w *written) (bool, error) {
-	// In their own order most go to the end of the table: pages split seldom, and
-	// in the order of the file. Otherwise SQLite looks through all that it has
-	// cached at each commit.
-	s.order = s.order[:0]
-	for i := range w.Added {
-		s.order = append(s.order, i)
-	}
-	slices.SortFunc(s.order, func(a, b int) int { return strings.Compare(w.Added[a].IdempotencyKey, w.Added[b].IdempotencyKey) })
 	added, err := s.insert(ctx, keyRows, len(w.Added), func(i int) {
-		i = s.order[i]
-		s.args = append(s.args, w.Added[i].IdempotencyKey, w.places[i])
+		s.args = append(s.args, w.keys[2*i:2*i+2]...)
 	}, s.tenantID, s.ledger)
 	if err != nil || added != int64(len(w.Added)) {
 		return false, err
