@@ -29,7 +29,7 @@ var adapters = map[string][]string{
 
 // fields are the libraries of a service's own field, which its domain may use.
 var fields = map[string][]string{
-	// Facts are proto messages; the kernels of backtests ask what the processor has.
+	// Facts are proto messages; kernels in assembly ask what the processor has.
 	"rules": {"google.golang.org/protobuf/", "golang.org/x/sys/cpu"},
 }
 

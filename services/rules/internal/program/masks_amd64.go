@@ -1,7 +1,9 @@
 package program
 
+import "golang.org/x/sys/cpu"
+
 // wide is whether processor and system have registers of four words.
-var wide = hasWide()
+var wide = cpu.X86.HasAVX2
 
 // intersect puts into left, so many words, what all of count masks hold, one or
 // more, and into held a bit for each word of a block that is not zero then. left
@@ -23,9 +25,6 @@ func unite(joined *uint64, words int, pairs *[2]*uint64, count int) {
 		uniteWords(joined, words, pairs, count)
 	}
 }
-
-// hasWide reports whether AVX2 may be used.
-func hasWide() bool
 
 //go:noescape
 func intersectWide(left *uint64, held *uint16, words int, masks **uint64, count int)

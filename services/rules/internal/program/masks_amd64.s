@@ -1,36 +1,5 @@
 #include "textflag.h"
 
-// func hasWide() bool
-TEXT ·hasWide(SB), NOSPLIT, $0-1
-	MOVB $0, ret+0(FP)
-	XORL AX, AX
-	CPUID
-	CMPL AX, $7
-	JLT  done
-
-	MOVL $1, AX
-	XORL CX, CX
-	CPUID
-	ANDL $0x18000000, CX // AVX, and XGETBV may be asked
-	CMPL CX, $0x18000000
-	JNE  done
-
-	XORL CX, CX
-	XGETBV
-	ANDL $6, AX // the system keeps the registers
-	CMPL AX, $6
-	JNE  done
-
-	MOVL $7, AX
-	XORL CX, CX
-	CPUID
-	SHRL $5, BX // AVX2
-	ANDL $1, BX
-	MOVB BX, ret+0(FP)
-
-done:
-	RET
-
 // func intersectWide(left *uint64, held *uint16, words int, masks **uint64, count int)
 TEXT ·intersectWide(SB), NOSPLIT, $0-40
 	MOVQ  left+0(FP), DI
