@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-
-	"github.com/backlot-video/backlot/kit/urgent"
 )
 
 // writer runs callers' functions on SQLite's only writing connection. Its
@@ -114,12 +112,14 @@ func (w *writer) loop() {
 	for {
 		if j := w.kept; j != nil {
 			w.kept = nil
-			w.urgently(j)
+			w.batch(j)
+			w.told(w.db)
 			continue
 		}
 		select {
 		case j := <-w.queue:
-			w.urgently(j)
+			w.batch(j)
+			w.told(w.db)
 		case <-w.closing:
 			select {
 			case j := <-w.queue:
@@ -129,14 +129,6 @@ func (w *writer) loop() {
 			}
 		}
 	}
-}
-
-// urgently runs a batch: all who write wait for it.
-func (w *writer) urgently(first *job) {
-	urgent.Do(func() {
-		w.batch(first)
-		w.told(w.db)
-	})
 }
 
 // batch runs first and the jobs that queue up behind it in one transaction.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/backlot-video/backlot/kit/urgent"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
@@ -96,7 +95,7 @@ func (w *writer) launch() {
 	w.plan()
 	go func() {
 		defer w.wake()
-		urgent.Do(func() { m.err = w.fly(m) })
+		m.err = w.fly(m)
 		m.before = nil
 		close(m.written)
 		if m.err == nil {

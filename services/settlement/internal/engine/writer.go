@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/backlot-video/backlot/kit/urgent"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
@@ -78,10 +77,10 @@ func (w *writer) run() {
 				w.commit()
 				return
 			}
-			urgent.Do(func() { w.accept(first) })
+			w.accept(first)
 			idle.Reset(w.engine.config.Idle)
 		case <-w.news:
-			urgent.Do(w.look)
+			w.look()
 		case <-idle.C:
 			if len(w.flying) == 0 && w.engine.retire(w) {
 				return

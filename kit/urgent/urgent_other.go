@@ -1,5 +1,0 @@
-//go:build !linux
-
-package urgent
-
-func do(fn func()) { fn() }
