@@ -33,7 +33,7 @@ func (t *target) handler(method *rpcdesc.Method) Handler {
 	if built, found := t.methods.Load(procedure); found {
 		return built.(Handler)
 	}
-	interceptors := []Interceptor{t.dialer.metrics.measure(method), t.traced, t.limited, t.deadlined, t.attached}
+	interceptors := []Interceptor{t.dialer.metrics.measure(method), t.traced, t.limited, t.throttled, t.deadlined, t.attached}
 	interceptors = append(interceptors, t.dialer.config.Interceptors...)
 	interceptors = append(interceptors, t.retried, t.guarded)
 	built, _ := t.methods.LoadOrStore(procedure, Chain(t.send, interceptors...))

@@ -35,6 +35,7 @@ func TestConformance(t *testing.T) {
 		{"retry", caseRetry},
 		{"no retry", caseNoRetry},
 		{"breaker", caseBreaker},
+		{"throttle", caseThrottle},
 		{"trace", caseTrace},
 		{"isolation", caseIsolation},
 		{"isolation of an abandoned call", caseAbandoned},

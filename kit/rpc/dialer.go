@@ -25,7 +25,7 @@ type ClientConfig struct {
 	Signer     Signer                // calls are anonymous
 	Registerer prometheus.Registerer // metrics are kept but not exposed
 	Tracer     trace.Tracer          // trace context is passed on, no span is made
-	Clock      func() time.Time      // of breakers and ejected endpoints; time.Now
+	Clock      func() time.Time      // of breakers, throttles and ejected endpoints; time.Now
 	TLS        *tls.Config           // of endpoints with TLS: the system's roots
 
 	// Policies gives the policy in force for calls to a service, nil for the
@@ -68,7 +68,8 @@ func (c ClientConfig) withDefaults() ClientConfig {
 }
 
 // Dialer makes Conns to services. It keeps one breaker, one retry budget and
-// one set of connections for each service.
+// one set of connections for each service, and a throttle for each of its methods
+// and each tenant.
 type Dialer struct {
 	config  ClientConfig
 	metrics *clientMetrics
@@ -84,6 +85,7 @@ type target struct {
 	pool     *pool
 	budget   retryBudget
 	breaker  breaker.Breaker
+	held     throttles
 	inFlight atomic.Int64
 	metrics  targetMetrics
 	methods  sync.Map // procedure -> Handler

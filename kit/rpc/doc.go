@@ -5,14 +5,15 @@
 // recover, in-flight limit, deadline, principal, access by method, the
 // implementation's Gatekeeper, decoding (Kitex), message validation,
 // Config.Interceptors, the handler. The client chain: metrics, trace, in-flight
-// limit, deadline, principal, Config.Interceptors, retries within a budget,
-// circuit breaker, the choice of an endpoint.
+// limit, throttle, deadline, principal, Config.Interceptors, retries within a
+// budget, circuit breaker, the choice of an endpoint.
 //
 //	chain.go          Handler, Interceptor, what travels beside a message
 //	server.go         Server: NewServer, Handle, Shutdown
 //	serverchain.go    the server chain
 //	dialer.go         Dialer: Conn by a service's name
 //	clientchain.go    the client chain; policy.go, retry.go and kit/breaker feed it
+//	throttled.go      calls that a busy service would refuse are held back, by kit/throttle
 //	resolver.go       Endpoint, Static, Locals, Fallback; pool.go picks among endpoints
 //	local.go          in process
 //	connectserver.go  Connect, unary and streaming; connectclient.go

@@ -46,6 +46,7 @@ type clientMetrics struct {
 	refused  *prometheus.CounterVec
 	retries  *prometheus.CounterVec
 	breaker  *prometheus.GaugeVec
+	held     *prometheus.GaugeVec
 }
 
 func newClientMetrics(registerer prometheus.Registerer) *clientMetrics {
@@ -62,7 +63,7 @@ func newClientMetrics(registerer prometheus.Registerer) *clientMetrics {
 		}, target)),
 		refused: register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "backlot_rpc_client_refused_total",
-			Help: "Calls and retries that were not sent, by reason: breaker, in_flight or retry_budget.",
+			Help: "Calls and retries that were not sent, by reason: breaker, in_flight, retry_budget or throttle.",
 		}, []string{"target", "reason"})),
 		retries: register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "backlot_rpc_client_retries_total",
@@ -71,6 +72,10 @@ func newClientMetrics(registerer prometheus.Registerer) *clientMetrics {
 		breaker: register(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "backlot_rpc_client_breaker_open",
 			Help: "1 while the circuit breaker of a service is open or probing.",
+		}, target)),
+		held: register(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "backlot_rpc_client_throttles",
+			Help: "Methods of a service and tenants whose calls are counted so as to hold some back when it is busy; at most 4,096.",
 		}, target)),
 	}
 }
@@ -116,6 +121,8 @@ type targetMetrics struct {
 	refusedBreaker prometheus.Counter
 	refusedFull    prometheus.Counter
 	refusedBudget  prometheus.Counter
+	refusedHeld    prometheus.Counter
+	throttles      prometheus.Gauge
 }
 
 func (m *clientMetrics) of(service string) targetMetrics {
@@ -126,6 +133,8 @@ func (m *clientMetrics) of(service string) targetMetrics {
 		refusedBreaker: m.refused.WithLabelValues(service, "breaker"),
 		refusedFull:    m.refused.WithLabelValues(service, "in_flight"),
 		refusedBudget:  m.refused.WithLabelValues(service, "retry_budget"),
+		refusedHeld:    m.refused.WithLabelValues(service, "throttle"),
+		throttles:      m.held.WithLabelValues(service),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/backlot-video/backlot/kit/breaker"
+	"github.com/backlot-video/backlot/kit/throttle"
 	policyv1 "github.com/backlot-video/backlot/proto/gen/backlot/policy/v1"
 )
 
@@ -20,6 +21,8 @@ const (
 	DefaultMaxAttempts  = 3
 	DefaultBudgetPPM    = 200_000
 	DefaultBackoff      = 20 * time.Millisecond
+	DefaultSurplusPPM   = 250_000
+	DefaultCounted      = 500 * time.Millisecond
 	partsPerMillion     = 1_000_000
 	maxBackoffDoublings = 10
 )
@@ -30,6 +33,7 @@ type policy struct {
 	maxInFlight int64
 	breaker     breaker.Policy
 	retry       retryPolicy
+	throttle    throttle.Policy
 }
 
 type retryPolicy struct {
@@ -39,7 +43,7 @@ type retryPolicy struct {
 }
 
 func policyOf(p *policyv1.CallPolicy) policy {
-	limits, retry := p.GetBreaker(), p.GetRetry()
+	limits, retry, held := p.GetBreaker(), p.GetRetry(), p.GetThrottle()
 	return policy{
 		timeout:     durationOf(p.GetTimeout(), DefaultTimeout),
 		maxInFlight: int64(orDefault(limits.GetMaxInFlight(), DefaultMaxInFlight)),
@@ -53,6 +57,10 @@ func policyOf(p *policyv1.CallPolicy) policy {
 			maxAttempts: int(orDefault(retry.GetMaxAttempts(), DefaultMaxAttempts)),
 			budgetPPM:   uint64(orDefault(retry.GetBudgetPpm(), DefaultBudgetPPM)),
 			backoff:     durationOf(retry.GetBackoff(), DefaultBackoff),
+		},
+		throttle: throttle.Policy{
+			SurplusPPM: uint64(orDefault(held.GetSurplusPpm(), DefaultSurplusPPM)),
+			Window:     durationOf(held.GetWindow(), DefaultCounted),
 		},
 	}
 }

@@ -41,6 +41,7 @@ func (s *server) closed(callers int, lasts time.Duration) (rate float64, err err
 	var inTime atomic.Int64
 	var mu sync.Mutex
 	var answers [][]byte
+	s.fresh()
 	source := newSource(s.random.Uint64())
 	source.prepare(int(lasts.Seconds() * 1000))
 	begun := time.Now()
@@ -49,7 +50,11 @@ func (s *server) closed(callers int, lasts time.Duration) (rate float64, err err
 			for time.Since(begun) < lasts {
 				request := source.next()
 				sent := time.Now()
-				answer, fault := s.books.call(s.until(sent), request)
+				frame, fault := s.exchange(s.until(sent), request)
+				var answer []byte
+				if fault == nil {
+					answer, fault = answerOf(frame)
+				}
 				if time.Since(sent) <= patience && fault == nil {
 					inTime.Add(1)
 				}

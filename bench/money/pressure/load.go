@@ -2,11 +2,15 @@ package pressure
 
 import (
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
 
 	"connectrpc.com/connect"
+
+	"github.com/backlot-video/backlot/kit/rpc"
+	"github.com/backlot-video/backlot/kit/throttle"
 )
 
 // load is what came of all open loops of a load.
@@ -15,11 +19,13 @@ type load struct {
 	seconds   float64   // that count
 	accepted  int
 	inTime    int
-	refused   int             // at the door
+	refused   int             // at the door, and before
+	held      int             // of these: by their callers, and not sent
 	given     int             // up, after they had waited: they are among the accepted, and late
 	overdue   int             // the same, as the server counts them, in all of the time
 	answers   []time.Duration // of accepted calls, from when they were due
-	refusals  []time.Duration // from when they were sent
+	refusals  []time.Duration // from when they were to be sent
+	sentAway  []time.Duration // of those that were sent
 	delays    []time.Duration // of sending, behind when it was due
 	trips     []time.Duration // of calls that the server answers at once at any load
 	atServer  histogram       // of refusals, as the server measures them; those that were given up too, which take longest
@@ -42,7 +48,7 @@ func (l *load) goodput() float64 { return float64(l.inTime) / l.seconds / l.capa
 
 // until is when a call's time is over that was due to be sent at a time.
 func (s *server) until(due time.Time) time.Time {
-	if s.patient {
+	if s.ways == plainQueue {
 		return due.Add(longest)
 	}
 	return due.Add(patience)
@@ -56,9 +62,40 @@ type sending struct {
 	err              error  // where none came
 }
 
+// errHeld is of a call that was not sent.
+var errHeld = connect.NewError(connect.CodeResourceExhausted, errors.New("held back"))
+
+// fresh has the callers of a loop know nothing of those before: they are others.
+func (s *server) fresh() {
+	if s.ways == throttled {
+		s.held = new(throttle.Throttle)
+	}
+}
+
+// exchange makes a call, unless it is held back, as rpc.Dialer's would be.
+func (s *server) exchange(until time.Time, request []byte) (frame []byte, err error) {
+	if s.held == nil {
+		return s.books.exchange(until, request)
+	}
+	if _, allowed := s.held.Allow(time.Now(), rand.Float64(), throttling); !allowed {
+		return nil, errHeld
+	}
+	frame, err = s.books.exchange(until, request)
+	if refuses(frame) {
+		s.held.Refused(time.Now(), 0, throttling)
+	} else {
+		s.held.Accepted(time.Now(), throttling)
+	}
+	return frame, err
+}
+
+// throttling is what the house's clients do unless they are told otherwise.
+var throttling = throttle.Policy{SurplusPPM: rpc.DefaultSurplusPPM, Window: rpc.DefaultCounted}
+
 // open sends calls at random times, so many a second, whether or not those
 // before have been answered. What is answered is looked at when all are.
 func (s *server) open(l *load, perSecond float64) error {
+	s.fresh()
 	source := newSource(s.random.Uint64())
 	source.prepare(int(1.1 * perSecond * openFor.Seconds()))
 	before, err := s.marks()
@@ -111,7 +148,7 @@ func (s *server) open(l *load, perSecond float64) error {
 
 // send makes a call of an open loop.
 func (s *server) send(c *sending) {
-	c.frame, c.err = s.books.exchange(s.until(c.due), c.request)
+	c.frame, c.err = s.exchange(s.until(c.due), c.request)
 	c.ended, c.request = time.Now(), nil
 }
 
@@ -159,6 +196,11 @@ func (l *load) note(err error, due, sent, ended time.Time) bool {
 	case connect.CodeOf(err) == connect.CodeResourceExhausted:
 		l.refused++
 		l.refusals = append(l.refusals, ended.Sub(sent))
+		if errors.Is(err, errHeld) {
+			l.held++
+		} else {
+			l.sentAway = append(l.sentAway, ended.Sub(sent))
+		}
 	case connect.CodeOf(err) == connect.CodeDeadlineExceeded:
 		l.accepted++
 		l.answers = append(l.answers, ended.Sub(due))

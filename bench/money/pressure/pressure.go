@@ -24,6 +24,10 @@
 // is reported. A server that is kept off that processor has one of two here, with which
 // Go sees to connections so rarely that twice as many calls are late.
 //
+// Callers know of each other what was refused, and hold back what would be, as the
+// house's clients do (kit/throttle): at three times the load most refusals are
+// theirs. Stubborn ones, who send whatever comes, are measured at the largest load.
+//
 // The capacity is what that number of callers in closed loops gets done in time
 // that gets most done. The number is chosen by short loops, which then count for
 // nothing: the best of several had luck. Closed and open loops make the same calls
@@ -95,15 +99,23 @@ func run(r *measure.Report) (err error) {
 	return nil
 }
 
-// compare measures one load.
+// compare measures one load, the largest with stubborn callers, too.
 func compare(r *measure.Report, at *sides, dir, program string, times float64) error {
-	ours, err := one(at, dir, program, times, true)
+	ours, err := one(at, dir, program, times, throttled)
 	if err != nil {
 		return err
 	}
-	peer, err := one(at, dir, program, times, false)
+	peer, err := one(at, dir, program, times, plainQueue)
 	if err != nil {
 		return err
+	}
+	var unheard []measure.Extra
+	if times == slices.Max(loads) {
+		l, err := one(at, dir, program, times, stubborn)
+		if err != nil {
+			return err
+		}
+		unheard = append(l.extra("stubborn_"), measure.Extra{Name: "stubborn_goodput", Value: l.goodput()})
 	}
 	return r.Print(measure.Line{
 		Bench: "money/pressure", Unit: "goodput_of_capacity", Higher: true,
@@ -113,7 +125,7 @@ func compare(r *measure.Report, at *sides, dir, program string, times float64) e
 				{Name: "load", Value: times},
 				{Name: "capacity_transfers_per_s", Value: ours.capacity() * transferBatch},
 			},
-			ours.extra(""), peer.extra("peer_"),
+			ours.extra(""), peer.extra("peer_"), unheard,
 		),
 	})
 }
@@ -124,8 +136,11 @@ func (l *load) extra(prefix string) []measure.Extra {
 		{Name: "late_percent", Value: 100 * float64(l.accepted-l.inTime) / float64(max(l.accepted, 1))},
 		{Name: "given_up_percent", Value: 100 * float64(l.given) / float64(max(l.accepted, 1))},
 		{Name: "refused_percent", Value: 100 * float64(l.refused) / float64(max(l.refused+l.accepted, 1))},
+		{Name: "held_percent", Value: 100 * float64(l.held) / float64(max(l.refused+l.accepted, 1))},
 		{Name: "refusal_ms_p50", Value: quantile(l.refusals, 0.5)},
 		{Name: "refusal_ms_p99", Value: quantile(l.refusals, 0.99)},
+		{Name: "refusal_sent_ms_p50", Value: quantile(l.sentAway, 0.5)},
+		{Name: "refusal_sent_ms_p99", Value: quantile(l.sentAway, 0.99)},
 		{Name: "refusal_at_server_ms_p99", Value: l.atServer.without(l.overdue).quantile(0.99)},
 		{Name: "round_trip_ms_p50", Value: quantile(l.trips, 0.5)},
 		{Name: "round_trip_ms_p99", Value: quantile(l.trips, 0.99)},
@@ -156,8 +171,8 @@ func quantile(all []time.Duration, q float64) float64 {
 }
 
 // one starts a server and has closed and open loops take turns.
-func one(at *sides, dir, program string, times float64, admission bool) (l *load, err error) {
-	s, err := start(at, dir, program, admission)
+func one(at *sides, dir, program string, times float64, how ways) (l *load, err error) {
+	s, err := start(at, dir, program, how)
 	if err != nil {
 		return nil, err
 	}

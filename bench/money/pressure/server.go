@@ -20,9 +20,19 @@ import (
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/rpc"
 	"github.com/backlot-video/backlot/kit/testport"
+	"github.com/backlot-video/backlot/kit/throttle"
 	policyv1 "github.com/backlot-video/backlot/proto/gen/backlot/policy/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	"github.com/backlot-video/backlot/proto/rpcdesc"
+)
+
+// ways are how a server is run and called.
+type ways int
+
+const (
+	throttled  ways = iota // as the house's clients do, which hold back what would be refused
+	stubborn               // callers send whatever comes
+	plainQueue             // the peer: no admission, and no deadlines
 )
 
 // server is a settlement process.
@@ -30,7 +40,8 @@ type server struct {
 	dir     string
 	ops     string
 	random  *rand.Rand
-	patient bool // callers send no deadlines
+	ways    ways
+	held    *throttle.Throttle // of the callers of a loop; nil where they send whatever is refused
 	cmd     *exec.Cmd
 	ended   chan error
 	dialer  *rpc.Dialer
@@ -50,8 +61,8 @@ func build(dir string) (program string, err error) {
 	return program, nil
 }
 
-func start(at *sides, parent, program string, admission bool) (s *server, err error) {
-	s = &server{patient: !admission, ended: make(chan error, 1), random: rand.New(rand.NewPCG(1, uint64(os.Getpid())))}
+func start(at *sides, parent, program string, how ways) (s *server, err error) {
+	s = &server{ways: how, ended: make(chan error, 1), random: rand.New(rand.NewPCG(1, uint64(os.Getpid())))}
 	if s.dir, err = os.MkdirTemp(parent, "data-"); err != nil {
 		return nil, err
 	}
@@ -64,7 +75,7 @@ func start(at *sides, parent, program string, admission bool) (s *server, err er
 	s.ops = addresses[2]
 	s.cmd = exec.CommandContext(context.Background(), program, "--data-dir", s.dir,
 		"--settlement.rpc-listen", addresses[0], "--settlement.kitex-listen", addresses[1], "--ops-listen", addresses[2],
-		"--settlement.compare-facts=false", "--settlement.transit="+transit.String(), "--settlement.admission="+strconv.FormatBool(admission))
+		"--settlement.compare-facts=false", "--settlement.transit="+transit.String(), "--settlement.admission="+strconv.FormatBool(how != plainQueue))
 	log, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
 		return nil, err

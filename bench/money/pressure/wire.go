@@ -179,6 +179,9 @@ func readFrame(r io.Reader) ([]byte, error) {
 
 // headersEnd is where a frame's message begins.
 func headersEnd(frame []byte) int {
+	if len(frame) < metaBytes {
+		return 0 // none came
+	}
 	return min(metaBytes+4*int(binary.BigEndian.Uint16(frame[metaBytes-2:])), len(frame))
 }
 
@@ -191,6 +194,12 @@ func header(headers []byte, name string) []byte {
 	rest := headers[at+len(name):]
 	n := int(binary.BigEndian.Uint16(rest))
 	return rest[2:min(2+n, len(rest))]
+}
+
+// refuses tells whether a frame is the refusal of a server that is busy.
+func refuses(frame []byte) bool {
+	code, _ := strconv.Atoi(string(header(frame[:headersEnd(frame)], "biz-status")))
+	return connect.Code(code) == connect.CodeResourceExhausted
 }
 
 // answerOf returns a frame's message, or the error that it tells of.

@@ -35,6 +35,7 @@ type CallPolicy struct {
 	Timeout       *durationpb.Duration `protobuf:"bytes,1,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	Breaker       *Breaker             `protobuf:"bytes,2,opt,name=breaker,proto3" json:"breaker,omitempty"`
 	Retry         *Retry               `protobuf:"bytes,3,opt,name=retry,proto3" json:"retry,omitempty"`
+	Throttle      *Throttle            `protobuf:"bytes,4,opt,name=throttle,proto3" json:"throttle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -86,6 +87,13 @@ func (x *CallPolicy) GetBreaker() *Breaker {
 func (x *CallPolicy) GetRetry() *Retry {
 	if x != nil {
 		return x.Retry
+	}
+	return nil
+}
+
+func (x *CallPolicy) GetThrottle() *Throttle {
+	if x != nil {
+		return x.Throttle
 	}
 	return nil
 }
@@ -236,17 +244,76 @@ func (x *Retry) GetBackoff() *durationpb.Duration {
 	return nil
 }
 
+// Throttle holds back calls that a busy service would refuse: to refuse one takes
+// it a good part of what it takes to do one. It counts for each method and tenant,
+// and holds back nothing while next to nothing is refused.
+type Throttle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Calls sent beyond those that the service accepts, as a share of these in
+	// parts per million; default 250,000. 100,000,000 turns it off.
+	SurplusPpm uint32 `protobuf:"varint,1,opt,name=surplus_ppm,json=surplusPpm,proto3" json:"surplus_ppm,omitempty"`
+	// Time over which calls are counted, the older the less; default 0.5 s.
+	Window        *durationpb.Duration `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Throttle) Reset() {
+	*x = Throttle{}
+	mi := &file_backlot_policy_v1_policy_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Throttle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Throttle) ProtoMessage() {}
+
+func (x *Throttle) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_policy_v1_policy_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Throttle.ProtoReflect.Descriptor instead.
+func (*Throttle) Descriptor() ([]byte, []int) {
+	return file_backlot_policy_v1_policy_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Throttle) GetSurplusPpm() uint32 {
+	if x != nil {
+		return x.SurplusPpm
+	}
+	return 0
+}
+
+func (x *Throttle) GetWindow() *durationpb.Duration {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
 var File_backlot_policy_v1_policy_proto protoreflect.FileDescriptor
 
 const file_backlot_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\x1ebacklot/policy/v1/policy.proto\x12\x11backlot.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb6\x01\n" +
+	"\x1ebacklot/policy/v1/policy.proto\x12\x11backlot.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xef\x01\n" +
 	"\n" +
 	"CallPolicy\x12B\n" +
 	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
 	"\xaa\x01\a\"\x03\b\xac\x02*\x00R\atimeout\x124\n" +
 	"\abreaker\x18\x02 \x01(\v2\x1a.backlot.policy.v1.BreakerR\abreaker\x12.\n" +
-	"\x05retry\x18\x03 \x01(\v2\x18.backlot.policy.v1.RetryR\x05retry\"\xee\x01\n" +
+	"\x05retry\x18\x03 \x01(\v2\x18.backlot.policy.v1.RetryR\x05retry\x127\n" +
+	"\bthrottle\x18\x04 \x01(\v2\x1b.backlot.policy.v1.ThrottleR\bthrottle\"\xee\x01\n" +
 	"\aBreaker\x12*\n" +
 	"\vfailure_ppm\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\n" +
 	"failurePpm\x12&\n" +
@@ -259,7 +326,13 @@ const file_backlot_policy_v1_policy_proto_rawDesc = "" +
 	"R\vmaxAttempts\x12(\n" +
 	"\n" +
 	"budget_ppm\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\tbudgetPpm\x123\n" +
-	"\abackoff\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\abackoffB\xd1\x01\n" +
+	"\abackoff\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\abackoff\"y\n" +
+	"\bThrottle\x12+\n" +
+	"\vsurplus_ppm\x18\x01 \x01(\rB\n" +
+	"\xbaH\a*\x05\x18\x80\xc2\xd7/R\n" +
+	"surplusPpm\x12@\n" +
+	"\x06window\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\xac\x02*\x00R\x06windowB\xd1\x01\n" +
 	"\x15com.backlot.policy.v1B\vPolicyProtoP\x01ZEgithub.com/backlot-video/backlot/proto/gen/backlot/policy/v1;policyv1\xa2\x02\x03BPX\xaa\x02\x11Backlot.Policy.V1\xca\x02\x11Backlot\\Policy\\V1\xe2\x02\x1dBacklot\\Policy\\V1\\GPBMetadata\xea\x02\x13Backlot::Policy::V1b\x06proto3"
 
 var (
@@ -274,25 +347,28 @@ func file_backlot_policy_v1_policy_proto_rawDescGZIP() []byte {
 	return file_backlot_policy_v1_policy_proto_rawDescData
 }
 
-var file_backlot_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_backlot_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_backlot_policy_v1_policy_proto_goTypes = []any{
 	(*CallPolicy)(nil),          // 0: backlot.policy.v1.CallPolicy
 	(*Breaker)(nil),             // 1: backlot.policy.v1.Breaker
 	(*Retry)(nil),               // 2: backlot.policy.v1.Retry
-	(*durationpb.Duration)(nil), // 3: google.protobuf.Duration
+	(*Throttle)(nil),            // 3: backlot.policy.v1.Throttle
+	(*durationpb.Duration)(nil), // 4: google.protobuf.Duration
 }
 var file_backlot_policy_v1_policy_proto_depIdxs = []int32{
-	3, // 0: backlot.policy.v1.CallPolicy.timeout:type_name -> google.protobuf.Duration
+	4, // 0: backlot.policy.v1.CallPolicy.timeout:type_name -> google.protobuf.Duration
 	1, // 1: backlot.policy.v1.CallPolicy.breaker:type_name -> backlot.policy.v1.Breaker
 	2, // 2: backlot.policy.v1.CallPolicy.retry:type_name -> backlot.policy.v1.Retry
-	3, // 3: backlot.policy.v1.Breaker.window:type_name -> google.protobuf.Duration
-	3, // 4: backlot.policy.v1.Breaker.open:type_name -> google.protobuf.Duration
-	3, // 5: backlot.policy.v1.Retry.backoff:type_name -> google.protobuf.Duration
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	3, // 3: backlot.policy.v1.CallPolicy.throttle:type_name -> backlot.policy.v1.Throttle
+	4, // 4: backlot.policy.v1.Breaker.window:type_name -> google.protobuf.Duration
+	4, // 5: backlot.policy.v1.Breaker.open:type_name -> google.protobuf.Duration
+	4, // 6: backlot.policy.v1.Retry.backoff:type_name -> google.protobuf.Duration
+	4, // 7: backlot.policy.v1.Throttle.window:type_name -> google.protobuf.Duration
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_backlot_policy_v1_policy_proto_init() }
@@ -306,7 +382,7 @@ func file_backlot_policy_v1_policy_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_policy_v1_policy_proto_rawDesc), len(file_backlot_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
