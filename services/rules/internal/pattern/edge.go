@@ -47,12 +47,12 @@ func (e *edge) extend(at int, char []byte, back bool) {
 }
 
 // cut is the text, at most maxEdgeText bytes of it.
-func (e *edge) cut(back bool) string {
+func (e *edge) cut(back bool) []byte {
 	n := min(e.n, maxEdgeText)
 	if back {
-		return string(e.text[len(e.text)-n:])
+		return e.text[len(e.text)-n:]
 	}
-	return string(e.text[:n])
+	return e.text[:n]
 }
 
 // edges follows positions of one character from first on, until there are too
@@ -75,9 +75,21 @@ func (p *parser) edges(first, last uint64, back bool) []string {
 		}
 		i++
 	}
-	texts := make([]string, n)
+	return cutAll(ways[:n], back)
+}
+
+// cutAll returns the texts of edges, which are in one piece of memory.
+func cutAll(ways []edge, back bool) []string {
+	var buffer [maxEdges * maxEdgeText]byte
+	all := buffer[:0]
+	for i := range ways {
+		all = append(all, ways[i].cut(back)...)
+	}
+	left := string(all)
+	texts := make([]string, len(ways))
 	for i := range texts {
-		texts[i] = ways[i].cut(back)
+		n := min(ways[i].n, maxEdgeText)
+		texts[i], left = left[:n], left[n:]
 	}
 	return texts
 }

@@ -25,21 +25,16 @@ const asksPerRule = 3
 
 // Builder makes the index of a set, rule by rule.
 type Builder struct {
-	code      *Code
-	parts     *parts
-	positions []position
-	facets    planTable
-	units     []string     // currencies of facets
-	order     []*facetPlan // of facets, as they were met
-	lists     []int32      // of the any that the current position has asked
-	asks      []ask        // as they came
-	filed     []filed      // of the keyed facet at hand
-	spare     []int32      // tests that facets spare
-	spanned   []span
-	ends      sorter    // of cells
-	terms     *part     // of the rule at hand
-	waiting   []waiting // until the Flush
-	all       bool      // every facet is worth its price: for tests
+	*scratch
+	code    *Code
+	parts   *parts
+	facets  planTable
+	units   []string     // currencies of facets
+	order   []*facetPlan // of facets, as they were met
+	lists   []int32      // of the any that the current position has asked
+	terms   *part        // of the rule at hand
+	waiting []waiting    // until the Flush
+	all     bool         // every facet is worth its price: for tests
 }
 
 // position is one way in which a rule can hold.
@@ -102,11 +97,8 @@ type span struct {
 // NewBuilder returns a builder without rules. sample may be nil; tests and rules
 // are about how many branches and rules there will be.
 func NewBuilder(sample *Sample, tests, rules int) *Builder {
-	code := &Code{tests: make([]test, 0, tests)}
-	return &Builder{
-		code: code, parts: newParts(code, sample, rules), positions: make([]position, 0, rules),
-		asks: make([]ask, 0, asksPerRule*rules),
-	}
+	code, with := &Code{tests: make([]test, 0, tests)}, newScratch(rules)
+	return &Builder{scratch: with, code: code, parts: newParts(code, sample, &with.memos)}
 }
 
 // Add adds a rule. Nothing of when is used afterwards.
@@ -307,7 +299,8 @@ func (b *Builder) join(plan *facetPlan, a ask) {
 
 // sortAsks gives the plans their asks.
 func (b *Builder) sortAsks() {
-	all := make([]ask, len(b.asks))
+	b.sorted = slices.Grow(b.sorted[:0], len(b.asks))
+	all := b.sorted[:len(b.asks)]
 	for _, plan := range b.order {
 		plan.asks, all = all[:0:plan.count], all[plan.count:]
 	}
@@ -466,8 +459,9 @@ func netBounds(prefix netip.Prefix) (low, high int64) {
 	return low, low | int64(uint64(1)<<hosts-1)
 }
 
-// Build ends the building. order[i] is the number that rule i gets in Fire;
-// extra makes a slot of the fact that no field fills.
+// Build ends the building: the builder must not be used any more. order[i] is
+// the number that rule i gets in Fire; extra makes a slot of the fact that no
+// field fills.
 func (b *Builder) Build(order []int32, extra func() int) *Index {
 	b.Flush()
 	x := &Index{code: b.code, words: maskWords(len(b.positions))}
@@ -479,7 +473,7 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	}
 	b.raise()
 	b.sortAsks()
-	b.spare = make([]int32, 0, len(b.asks))
+	b.spare = slices.Grow(b.spare[:0], len(b.asks))
 	for _, plan := range b.chosen(x.words) {
 		b.addFacet(x, plan, b.look(x, plan, places, words))
 	}
@@ -495,6 +489,7 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 			x.unions++
 		}
 	}
+	b.release()
 	x.pool = &sync.Pool{New: func() any { return newWork(x) }}
 	return x
 }

@@ -97,7 +97,7 @@ func (b *Builder) spared(a *ask) {
 func (b *Builder) bypass(x *Index) {
 	tests := b.code.tests
 	for _, at := range b.spare {
-		tests[at].op = opSpared
+		b.drop(&tests[at])
 	}
 	skip := func(at int32) int32 {
 		for at >= 0 {
@@ -118,4 +118,12 @@ func (b *Builder) bypass(x *Index) {
 	for i := range x.entries {
 		x.entries[i].pc = skip(x.entries[i].pc)
 	}
+}
+
+// drop makes a test that is spared hold nothing that others would have to keep.
+func (b *Builder) drop(t *test) {
+	if t.op == opTexts {
+		b.code.texts[t.ref] = textSet{}
+	}
+	t.op, t.text = opSpared, ""
 }

@@ -51,14 +51,15 @@ func (c *cells) of(v int64) *uint64 { return &c.masks[c.find(v)*c.words] }
 // them for a cell each.
 func newCells(spans []span, base []uint64, words *slab[uint64], sorter *sorter) (c *cells, exact bool) {
 	ends := sorter.empty(2*len(spans) + 1)
-	for _, s := range spans {
+	for _, s := range spans { // most have one end
 		if s.low > minInt {
 			ends = append(ends, s.low-1)
 		}
-		ends = append(ends, s.high)
+		if s.high < maxInt {
+			ends = append(ends, s.high)
+		}
 	}
-	ends = append(ends, maxInt)
-	ends = slices.Compact(sorter.sort(ends))
+	ends = slices.Compact(append(sorter.sort(ends), maxInt))
 	exact = true
 	if most := max(leastCells, cellWords/len(base)); len(ends) > most {
 		exact = false

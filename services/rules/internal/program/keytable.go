@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"math/bits"
+	"slices"
 )
 
 // keyTable numbers keys of bytes, some ten thousands of which are met while a
@@ -20,10 +21,15 @@ type keySlot struct {
 	begin, end uint32
 }
 
-// newKeyTable returns a table with room for about so many keys of a condition.
-func newKeyTable(keys int) keyTable {
+// reset empties a table and gives it room for about so many keys of a condition.
+func (k *keyTable) reset(keys int) {
 	const keyBytes = 40
-	return keyTable{slots: make([]keySlot, 64<<bits.Len(uint(keys/32))), text: make([]byte, 0, keyBytes*keys)}
+	if slots := 64 << bits.Len(uint(keys/32)); len(k.slots) < slots {
+		k.slots = make([]keySlot, slots)
+	} else {
+		clear(k.slots)
+	}
+	k.text, k.count = slices.Grow(k.text[:0], keyBytes*keys), 0
 }
 
 var keySeed = maphash.MakeSeed()

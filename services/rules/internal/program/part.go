@@ -58,7 +58,7 @@ type parts struct {
 	columns  []columns                      // by list + 1, then by slot
 	elements [check.MaxNesting + 1]elements // by depth
 	derived  keyTable
-	memos    keyTable
+	memos    *keyTable
 	uses     []int32 // by memo
 	lists    map[*list.Ref]int32
 	regexes  map[string]int32
@@ -70,10 +70,9 @@ type parts struct {
 	shapes   []shape // by number
 }
 
-// newParts is for about so many rules.
-func newParts(code *Code, sample *Sample, rules int) *parts {
+func newParts(code *Code, sample *Sample, memos *keyTable) *parts {
 	return &parts{
-		code: code, sample: sample, memos: newKeyTable(rules / 2), uses: []int32{0}, lists: map[*list.Ref]int32{}, regexes: map[string]int32{}, fixed: NewFrame(0),
+		code: code, sample: sample, memos: memos, uses: []int32{0}, lists: map[*list.Ref]int32{}, regexes: map[string]int32{}, fixed: NewFrame(0),
 	}
 }
 
