@@ -40,7 +40,7 @@ type checkpointer struct {
 }
 
 func startCheckpointer(path string, measured *metrics) (*checkpointer, error) {
-	db, err := openFile(path, 1, "_pragma", "query_only(1)") // which does not keep it from moving pages
+	db, err := openFile(path, 1, writeCache, "_pragma", "query_only(1)") // which does not keep it from moving pages
 	if err != nil {
 		return nil, fmt.Errorf("connect for checkpoints: %w", err)
 	}

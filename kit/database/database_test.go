@@ -135,6 +135,27 @@ func TestFailureAtCommitHitsOnlyItself(t *testing.T) {
 	})
 }
 
+// TestWriteOfMoreThanIsCachedIsWhole writes several times the writer's cache.
+func TestWriteOfMoreThanIsCachedIsWhole(t *testing.T) {
+	const rows = 16_000
+	errRefused := errors.New("refused")
+	each(t, func(t *testing.T, db *database.DB) {
+		for _, want := range []error{errRefused, nil} {
+			err := db.WriteAlone(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
+					INSERT INTO notes (id, n) SELECT n || CAST($2 AS TEXT), n FROM numbers`, rows, strings.Repeat("x", 1000))
+				return errors.Join(err, want)
+			})
+			if !errors.Is(err, want) {
+				t.Fatal(err)
+			}
+			if got := count(t, db); (want == nil) != (got == rows) || want != nil && got != 0 {
+				t.Errorf("after %v there are %d", err, got)
+			}
+		}
+	})
+}
+
 func TestWriteIsNotCutOnceItRuns(t *testing.T) {
 	each(t, func(t *testing.T, db *database.DB) {
 		ctx, cancel := context.WithCancel(t.Context())
