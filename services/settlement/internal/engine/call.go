@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"github.com/backlot-video/backlot/kit/tcc"
@@ -63,8 +64,18 @@ const (
 	hasLeft
 )
 
-func newWaiting(ctx context.Context, call Call) *waiting {
-	return &waiting{call: call, ctx: ctx, done: make(chan struct{}, 1)}
+// answered are of type *waiting: those whose callers have their answers, so that
+// no batch knows them.
+var answered sync.Pool
+
+func newWaiting(ctx context.Context, call *Call) *waiting {
+	w, ok := answered.Get().(*waiting)
+	if !ok {
+		w = &waiting{done: make(chan struct{}, 1)}
+	}
+	w.call, w.ctx = *call, ctx
+	w.state.Store(inQueue)
+	return w
 }
 
 // take moves the call from the queue to a batch, unless its caller has left or
@@ -78,20 +89,24 @@ func (w *waiting) take() bool {
 	return w.state.CompareAndSwap(inQueue, inBatch)
 }
 
+// answer is the last that a batch does with a call.
 func (w *waiting) answer(results []ledger.Result, err error) {
 	w.results, w.err = results, err
 	w.done <- struct{}{}
 }
 
+// wait returns what the call came to. It is the last that its caller does with it.
 func (w *waiting) wait(ctx context.Context) ([]ledger.Result, error) {
 	select {
 	case <-w.done:
-		return w.results, w.err
 	case <-ctx.Done():
+		if w.state.CompareAndSwap(inQueue, hasLeft) {
+			return nil, context.Cause(ctx)
+		}
+		<-w.done // it is in a batch, and not cut
 	}
-	if w.state.CompareAndSwap(inQueue, hasLeft) {
-		return nil, context.Cause(ctx)
-	}
-	<-w.done // it is in a batch, and not cut
-	return w.results, w.err
+	results, err := w.results, w.err
+	w.call, w.ctx, w.results, w.err = Call{}, nil, nil, nil
+	answered.Put(w)
+	return results, err
 }

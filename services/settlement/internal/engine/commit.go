@@ -294,7 +294,7 @@ func (b *batch) applyCall(call *Call) ([]ledger.Result, error) {
 
 // applyRequests does requests, each chain of them all or none.
 func applyRequests(book *ledger.Book, requests []ledger.Request, at time.Time) []ledger.Result {
-	results := make([]ledger.Result, len(requests))
+	results := book.Results(len(requests))
 	for first := 0; first < len(requests); {
 		next := first + 1
 		for requests[next-1].Linked && next < len(requests) {

@@ -158,7 +158,7 @@ func (e *Engine) Do(ctx context.Context, call Call) (results []ledger.Result, er
 		}
 		defer func() { pass.Done(outcomeOf(err)) }()
 	}
-	waiting := newWaiting(ctx, call)
+	waiting := newWaiting(ctx, &call)
 	if err := e.enqueue(waiting); err != nil {
 		return nil, err
 	}

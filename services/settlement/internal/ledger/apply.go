@@ -11,7 +11,7 @@ import (
 // are to be opened, and what there is in the store of their idempotency keys,
 // their targets and their targets' chains.
 func (b *Book) Apply(requests []Request, at time.Time) []Result {
-	results := make([]Result, len(requests))
+	results := b.Results(len(requests))
 	b.ApplyInto(results, requests, at)
 	return results
 }
@@ -21,26 +21,20 @@ func (b *Book) ApplyInto(results []Result, requests []Request, at time.Time) {
 	start := b.mark()
 	c := chain{book: b, at: at, linked: len(requests) > 1}
 	for i := range requests {
-		r := &requests[i]
-		switch r.Action {
-		case ActionBook, ActionPend:
-			results[i] = c.add(r)
-		default:
-			results[i] = c.end(r)
-		}
-		if results[i].Err == nil {
+		t, repeated, err := c.do(&requests[i])
+		if err == nil {
+			results[i] = Result{Transfer: *t, Repeated: repeated}
 			continue
 		}
 		b.undo(start)
 		for j := range results {
-			if j != i {
-				results[j] = Result{Err: ErrLinked}
-			}
+			results[j] = Result{Err: ErrLinked}
 		}
+		results[i].Err = err
 		return
 	}
-	for i := range results { // a later request may have ended what an earlier one added
-		if t := b.ids[results[i].Transfer.ID]; c.linked && t != nil {
+	for i := 0; c.linked && i < len(results); i++ { // a later request may have ended what an earlier one added
+		if t := b.ids[results[i].Transfer.ID]; t != nil {
 			results[i].Transfer = *t
 		}
 	}
@@ -72,30 +66,38 @@ type chain struct {
 	known  bool   // whether it was booked before
 }
 
+// do does a request.
+func (c *chain) do(r *Request) (t *Transfer, repeated bool, err error) {
+	if r.Action == ActionBook || r.Action == ActionPend {
+		return c.add(r)
+	}
+	return c.end(r)
+}
+
 // add does ActionBook and ActionPend.
-func (c *chain) add(r *Request) Result {
+func (c *chain) add(r *Request) (t *Transfer, repeated bool, err error) {
 	known := c.book.known[r.Draft.IdempotencyKey]
 	if known == nil {
-		return c.addNew(r)
+		t, err = c.addNew(r)
+		return t, false, err
 	}
 	if c.linked && c.id == "" {
 		c.id, c.known = known.ID, true
 	}
 	if known.ChainID != c.id || !known.is(r, c.book) {
-		return Result{Err: &FieldError{"idempotency_key", fmt.Errorf("%w: %s", ErrConflict, known.ID)}}
+		return nil, false, &FieldError{"idempotency_key", fmt.Errorf("%w: %s", ErrConflict, known.ID)}
 	}
-	return Result{Transfer: *known, Repeated: true}
+	return known, true, nil
 }
 
-func (c *chain) addNew(r *Request) Result {
+func (c *chain) addNew(r *Request) (*Transfer, error) {
 	b, d := c.book, &r.Draft
 	if c.known {
-		return Result{Err: &FieldError{"idempotency_key", fmt.Errorf("%w: %s was linked without this one", ErrConflict, c.id)}}
+		return nil, &FieldError{"idempotency_key", fmt.Errorf("%w: %s was linked without this one", ErrConflict, c.id)}
 	}
-	t := &Transfer{
-		ID: b.newID(), TenantID: d.TenantID, Currency: d.Currency, Type: d.Type, Reference: d.Reference, XID: d.XID,
-		IdempotencyKey: d.IdempotencyKey, SplitPolicy: d.SplitPolicy, Postings: make([]Posting, len(d.Lines)),
-	}
+	t := b.transfer(len(d.Lines))
+	t.ID, t.TenantID, t.Currency, t.Type, t.Reference = b.newID(), d.TenantID, d.Currency, d.Type, d.Reference
+	t.XID, t.IdempotencyKey, t.SplitPolicy = d.XID, d.IdempotencyKey, d.SplitPolicy
 	if d.Timeout > 0 {
 		t.ExpiresAt = c.at.Add(d.Timeout)
 	}
@@ -116,15 +118,16 @@ func (c *chain) addNew(r *Request) Result {
 	}
 	if err != nil {
 		b.undo(before)
-		return Result{Err: err}
+		return nil, err
 	}
 	b.added = append(b.added, t)
 	b.index(t)
-	return Result{Transfer: *t}
+	return t, nil
 }
 
-// resolve finds or opens the accounts of a draft's lines.
+// resolve meets the accounts of a draft's lines, or opens them.
 func (b *Book) resolve(t *Transfer, d *Draft) error {
+	b.parties = b.parties[:0]
 	for i := range d.Lines {
 		line := &d.Lines[i]
 		account, found := b.find(line)
@@ -142,6 +145,7 @@ func (b *Book) resolve(t *Transfer, d *Draft) error {
 		t.Postings[i] = Posting{
 			AccountID: account.ID, Side: line.Side, Amount: line.Amount, Purpose: account.Purpose, OwnerID: account.OwnerID,
 		}
+		b.parties = append(b.parties, account)
 	}
 	return nil
 }
@@ -202,14 +206,14 @@ func (t *Transfer) is(r *Request, b *Book) bool {
 }
 
 // end does ActionPost and ActionVoid.
-func (c *chain) end(r *Request) Result {
+func (c *chain) end(r *Request) (t *Transfer, repeated bool, err error) {
 	b := c.book
-	t := b.ids[r.Target.ID]
+	t = b.ids[r.Target.ID]
 	if r.Target.ID == "" {
 		t = b.known[r.Target.IdempotencyKey]
 	}
 	if t == nil {
-		return Result{Err: &FieldError{"target", ErrNotFound}}
+		return nil, false, &FieldError{"target", ErrNotFound}
 	}
 	final, step := Posted, (*Book).Post
 	if r.Action == ActionVoid {
@@ -217,16 +221,13 @@ func (c *chain) end(r *Request) Result {
 	}
 	switch {
 	case t.State == final:
-		return Result{Transfer: *t, Repeated: true}
+		return t, true, nil
 	case t.State != Pending && t.Expired(), t.State == Pending && final == Posted && b.expired(t, c.at):
-		return Result{Err: &FieldError{"target", fmt.Errorf("%w: %s", ErrExpired, t.ID)}}
+		return nil, false, &FieldError{"target", fmt.Errorf("%w: %s", ErrExpired, t.ID)}
 	case t.State != Pending:
-		return Result{Err: &FieldError{"target", fmt.Errorf("%w: %s is %v", ErrState, t.ID, t.State)}}
+		return nil, false, &FieldError{"target", fmt.Errorf("%w: %s is %v", ErrState, t.ID, t.State)}
 	}
-	if err := b.endAll(t, step, c.at); err != nil {
-		return Result{Err: err}
-	}
-	return Result{Transfer: *t}
+	return t, false, b.endAll(t, step, c.at)
 }
 
 // expired tells whether the time of a pending transfer, or of another one of

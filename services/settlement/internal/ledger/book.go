@@ -17,7 +17,9 @@ type Book struct {
 	head     Head
 	newID    func() string
 	batch
-	text []byte // memory of the hash
+	memory
+	parties []*entry // accounts of the transfer that is being booked, by posting
+	text    []byte   // memory of the hash
 }
 
 // Name is how a line names an account other than by id.
@@ -129,9 +131,13 @@ func (b *Book) Enter(t *Transfer, at time.Time) error {
 	if err := t.Validate(); err != nil {
 		return err
 	}
+	if err := b.meet(t); err != nil {
+		return err
+	}
 	return b.enter(t, at)
 }
 
+// enter books what Enter does, whose accounts are met.
 func (b *Book) enter(t *Transfer, at time.Time) error {
 	err := b.change(t, func(account *Account, posting *Posting) error {
 		posted, pending := account.sums(posting.Side)
@@ -163,9 +169,13 @@ func (b *Book) Pend(t *Transfer, at time.Time) error {
 	if err := t.Validate(); err != nil {
 		return err
 	}
+	if err := b.meet(t); err != nil {
+		return err
+	}
 	return b.pend(t, at)
 }
 
+// pend books what Pend does, whose accounts are met.
 func (b *Book) pend(t *Transfer, at time.Time) error {
 	err := b.change(t, func(account *Account, posting *Posting) error {
 		posted, pending := account.sums(posting.Side)
@@ -202,6 +212,9 @@ func (b *Book) Post(t *Transfer, at time.Time) error {
 	if t.State != Pending {
 		return fmt.Errorf("post transfer %s: %w: %v", t.ID, ErrState, t.State)
 	}
+	if err := b.meet(t); err != nil {
+		return err
+	}
 	err := b.change(t, func(account *Account, posting *Posting) error {
 		posted, pending := account.sums(posting.Side)
 		rest, err := release(*pending, posting.Amount)
@@ -223,13 +236,12 @@ func (b *Book) Post(t *Transfer, at time.Time) error {
 	return nil
 }
 
-// link adds a posted transfer to the chain.
+// link adds a posted transfer, whose accounts are met, to the chain.
 func (b *Book) link(t *Transfer) {
 	t.Sequence = b.head.Sequence + 1
 	t.Hash, b.text = hashInto(b.text, b.head, t)
 	b.head = Head{Sequence: t.Sequence, Hash: t.Hash}
-	for i := range t.Postings {
-		account := b.accounts[t.Postings[i].AccountID]
+	for _, account := range b.parties {
 		b.moves = append(b.moves, Move{
 			Account: account.Number, Sequence: t.Sequence,
 			Debits: account.Balance.DebitsPosted.Minor, Credits: account.Balance.CreditsPosted.Minor,
@@ -241,6 +253,9 @@ func (b *Book) link(t *Transfer) {
 func (b *Book) Void(t *Transfer, at time.Time) error {
 	if t.State != Pending {
 		return fmt.Errorf("void transfer %s: %w: %v", t.ID, ErrState, t.State)
+	}
+	if err := b.meet(t); err != nil {
+		return err
 	}
 	err := b.change(t, func(account *Account, posting *Posting) error {
 		_, pending := account.sums(posting.Side)
@@ -266,29 +281,35 @@ func release(pending, amount money.Amount) (money.Amount, error) {
 	return rest, err
 }
 
-// change applies step to each posting's account, and takes all back where one
-// fails.
+// meet finds the accounts of a transfer.
+func (b *Book) meet(t *Transfer) error {
+	b.parties = b.parties[:0]
+	for i := range t.Postings {
+		account, known := b.accounts[t.Postings[i].AccountID]
+		if !known {
+			return atPosting(i, "account_id", fmt.Errorf("%w: %s", ErrUnknownAccount, t.Postings[i].AccountID))
+		}
+		b.parties = append(b.parties, account)
+	}
+	return nil
+}
+
+// change applies step to each posting's account, as they are met, and takes all
+// back where one fails.
 func (b *Book) change(t *Transfer, step func(*Account, *Posting) error) error {
 	mark := b.mark()
 	for i := range t.Postings {
-		posting := &t.Postings[i]
-		account, known := b.accounts[posting.AccountID]
+		posting, account := &t.Postings[i], b.parties[i]
 		var err error
-		switch {
-		case !known:
-			err = atPosting(i, "account_id", fmt.Errorf("%w: %s", ErrUnknownAccount, posting.AccountID))
-		case account.Currency != posting.Amount.Currency:
-			err = atPosting(i, "amount", fmt.Errorf("%w: %s of an account in %s",
-				money.ErrCurrency, posting.Amount.Currency, account.Currency))
-		default:
+		if account.Currency != posting.Amount.Currency {
+			err = fmt.Errorf("%w: %s of an account in %s", money.ErrCurrency, posting.Amount.Currency, account.Currency)
+		} else {
 			b.touch(account)
-			if err = step(&account.Account, posting); err != nil {
-				err = atPosting(i, "amount", err)
-			}
+			err = step(&account.Account, posting)
 		}
 		if err != nil {
 			b.undo(mark)
-			return err
+			return atPosting(i, "amount", err)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -228,5 +229,33 @@ func TestTopUpDraftsBalance(t *testing.T) {
 	}
 	if rest != 0 || draft.Currency != "USD" {
 		t.Errorf("%s in %s sums to %d", draft.Type, draft.Currency, rest)
+	}
+}
+
+// TestResultsAreTheCallersOwn changes what a caller got, which shares its memory
+// with what others get.
+func TestResultsAreTheCallersOwn(t *testing.T) {
+	b, ids := house(t), 0
+	b.Continue(Head{}, 0, func() string { ids++; return fmt.Sprint(ids) })
+	request := func(key string) []Request {
+		r := []Request{{Action: ActionBook, Draft: TopUpOf("main", "ann", usd(5))}}
+		r[0].Draft.IdempotencyKey = key
+		return r
+	}
+	var all [][]Result
+	for i := range 3 * together {
+		all = append(all, b.Apply(request(fmt.Sprint("key-", i)), noon))
+	}
+	all[0] = append(all[0], Result{})
+	all[0][0].Transfer.Postings = append(all[0][0].Transfer.Postings, Posting{AccountID: "other"})
+	all[0][0].Transfer.IdempotencyKey = "changed"
+	for i, results := range all[1:] {
+		got := results[0].Transfer
+		if results[0].Err != nil || got.IdempotencyKey != fmt.Sprint("key-", i+1) || len(got.Postings) != 2 || got.Postings[0].AccountID != "c" {
+			t.Errorf("call %d got %+v", i+1, results[0])
+		}
+	}
+	if again := b.Apply(request("key-0"), noon)[0]; !again.Repeated || len(again.Transfer.Postings) != 2 {
+		t.Errorf("the book knows the first as %+v", again)
 	}
 }
