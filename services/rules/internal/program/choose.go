@@ -184,6 +184,7 @@ func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 			g.add(piece, place)
 		}
 	}
+	g.texts = textMap{}
 	return g
 }
 

@@ -226,6 +226,7 @@ type fragments struct {
 	known [fragmentSlots / 64]uint64 // a bit for each of sets that is not 0
 	sets  [fragmentSlots]int32       // 1 + index in of
 	of    [][]int32                  // positions
+	texts textMap                    // while it is built: 1 + their pieces
 }
 
 const (
@@ -260,9 +261,26 @@ func (g *fragments) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64)
 	return current
 }
 
-// add files a position under the piece of a text that fewest others are filed
-// under.
+// add files a position under a piece of a text: equal texts have the same one,
+// so that few pieces are found in what is judged.
 func (g *fragments) add(text string, position int32) {
+	piece := g.texts.get(text)
+	if piece == 0 {
+		piece = 1 + int32(g.rarest(text))
+		g.texts.put(text, piece)
+	}
+	slot := piece - 1
+	if g.sets[slot] == 0 {
+		g.of = append(g.of, nil)
+		g.sets[slot] = int32(len(g.of))
+		g.known[slot>>6] |= 1 << (slot & 63)
+	}
+	at := g.sets[slot] - 1
+	g.of[at] = append(g.of[at], position)
+}
+
+// rarest is the piece of a text that fewest positions are filed under.
+func (g *fragments) rarest(text string) uint32 {
 	best, fewest := uint32(0), -1
 	for i := 0; i+fragmentBytes <= len(text); i++ {
 		h := fragmentHash(text[i], text[i+1], text[i+2])
@@ -274,13 +292,7 @@ func (g *fragments) add(text string, position int32) {
 			best, fewest = h, count
 		}
 	}
-	if g.sets[best] == 0 {
-		g.of = append(g.of, nil)
-		g.sets[best] = int32(len(g.of))
-		g.known[best>>6] |= 1 << (best & 63)
-	}
-	at := g.sets[best] - 1
-	g.of[at] = append(g.of[at], position)
+	return best
 }
 
 // decider masks by the outcome of a test.

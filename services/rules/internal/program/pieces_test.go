@@ -46,3 +46,19 @@ func TestPiecesAreAskedWhereEdgesTellLess(t *testing.T) {
 		}
 	}
 }
+
+func TestEqualTextsHaveOnePiece(t *testing.T) {
+	g, base := &fragments{}, make([]uint64, blockWords)
+	for position := range int32(6) {
+		g.add([]string{"promo", "promote", "giftcards"}[position%3], position)
+	}
+	if len(g.of) != 3 {
+		t.Errorf("three texts have %d pieces", len(g.of))
+	}
+	for text, want := range map[string]uint64{"a promo": 0b001001, "promoted": 0b011011, "giftcards": 0b100100, "other": 0} {
+		got := g.mask(nil, nil, &fact.Slot{S: text, OK: true}, base, make([]uint64, blockWords))[0]
+		if got&want != want || want == 0 && got != 0 {
+			t.Errorf("%q leaves %b, want %b at least", text, got, want)
+		}
+	}
+}
