@@ -31,7 +31,9 @@ func caseThrottle(t *testing.T, b *bench) {
 		}
 		return &storefrontv1.PublishVideoResponse{}, nil
 	})
-	b.onGet(func(context.Context) (*storefrontv1.GetVideoResponse, error) { return &storefrontv1.GetVideoResponse{}, nil })
+	b.onGet(func(context.Context) (*storefrontv1.GetVideoResponse, error) {
+		return &storefrontv1.GetVideoResponse{}, nil
+	})
 	var mu sync.Mutex
 	now := time.Now()
 	var throttling *policyv1.Throttle

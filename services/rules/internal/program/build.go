@@ -4,11 +4,9 @@ import (
 	"math"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/backlot-video/backlot/services/rules/internal/check"
-	"github.com/backlot-video/backlot/services/rules/internal/pattern"
 )
 
 const (
@@ -225,47 +223,6 @@ func (b *Builder) pack(key facetKey) [2]uint64 {
 		every = 1
 	}
 	return [2]uint64{uint64(uint32(key.list))<<32 | uint64(uint32(key.slot)), uint64(uint32(key.outcome))<<32 | uint64(unit)<<8 | uint64(key.kind)<<1 | every}
-}
-
-// askEdges asks for what texts that match a pattern begin and end with, and for
-// pieces of them where these say more. It reports whether nothing that is in
-// them does.
-func (b *Builder) askEdges(p *part, number int32) (all bool) {
-	regex := b.code.regexes[p.test.ref]
-	b.askEdge(byPrefix, regex.Heads(), p, number)
-	b.askEdge(bySuffix, regex.Tails(), p, number)
-	if !tells(regex, regex.Pieces()...) {
-		b.askEdge(byFragment, regex.Pieces(), p, number)
-	}
-	return tells(regex, regex.Literal())
-}
-
-func (b *Builder) askEdge(kind facetKind, texts []string, p *part, number int32) {
-	least := 1
-	if kind == byFragment {
-		least = fragmentBytes
-	}
-	short := func(text string) bool { return len(text) < least }
-	if len(texts) == 0 || slices.ContainsFunc(texts, short) {
-		return
-	}
-	key := facetKey{kind: kind, list: -1, slot: p.test.slot, outcome: -1}
-	likely := clampLikely(guesses[opPrefix] * 2 * float64(len(texts)))
-	b.add(key, p.derived, p, ask{likely: float32(likely), position: number, test: p.at, at: noTest})
-}
-
-// tells reports whether what texts that match a pattern begin or end with holds
-// one of some texts anyway.
-func tells(regex *pattern.Pattern, texts ...string) bool {
-	without := func(edge string) bool {
-		return !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(edge, text) })
-	}
-	for _, edges := range [...][]string{regex.Heads(), regex.Tails()} {
-		if len(edges) > 0 && !slices.ContainsFunc(edges, without) {
-			return true
-		}
-	}
-	return false
 }
 
 // add adds an ask of a facet.

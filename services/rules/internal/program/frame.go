@@ -6,7 +6,8 @@
 //	index.go     which rules an event can fire: masks of rules by the values
 //	             they ask for; form.go, facet.go, affix.go and
 //	             locate.go look values up, masks.go joins what they find,
-//	             build.go builds, choose.go and ceiling.go of what
+//	             build.go builds, with what scratch.go lends; edges.go,
+//	             choose.go and ceiling.go say of what
 //	estimate.go  how often conditions hold and what they cost
 //	cond.go      closures for the rest: compare.go, value.go, money.go, linear.go,
 //	             balance.go, element.go (any and all of comparisons)
