@@ -30,7 +30,7 @@ func (t *target) throttled(next Handler) Handler {
 	clock := t.dialer.config.Clock
 	return func(ctx context.Context, method *rpcdesc.Method, req proto.Message) (proto.Message, error) {
 		limits := callFrom(ctx).policy.throttle
-		counts := t.held.of(throttleKey{method.Procedure(), identity.Tenant(ctx)}, clock(), limits, t.metrics.throttles)
+		counts := t.held.of(throttleKey{method.Service, method.Name, identity.Tenant(ctx)}, clock(), limits, t.metrics.throttles)
 		if counts == nil {
 			return next(ctx, method, req)
 		}
@@ -58,7 +58,7 @@ func refusedAsBusy(err error) (after time.Duration, busy bool) {
 	return RetryAfter(coded)
 }
 
-type throttleKey struct{ procedure, tenantID string }
+type throttleKey struct{ service, method, tenantID string }
 
 // throttles are those of a service.
 type throttles struct {

@@ -18,12 +18,18 @@ const (
 	// mostHeld is the largest share that is held back: what is sent tells when the
 	// service accepts again.
 	mostHeld = 0.9
+	// spared is how many refusals hold nothing back: who calls now and then is to ask
+	// the service each time, as it was told to.
+	spared = 10
 )
+
+// Off is the surplus with which nothing is ever held back.
+const Off = 100 * partsPerMillion
 
 // Policy says how much more is sent than is accepted, and how long calls count.
 // The window is above zero.
 type Policy struct {
-	SurplusPPM uint64        // of the calls that are accepted, in parts per million
+	SurplusPPM uint64        // of the calls that are accepted, in parts per million; from Off on, nothing is held back
 	Window     time.Duration // in which a call comes to count a third
 }
 
@@ -44,8 +50,8 @@ func (t *Throttle) Allow(now time.Time, chance float64, p Policy) (after time.Du
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fade(now, p)
-	surplus := t.calls - t.accepted*(1+float64(p.SurplusPPM)/partsPerMillion)
-	if surplus <= 0 || chance >= min(surplus/(t.calls+1), mostHeld) {
+	surplus := t.calls - t.accepted*(1+float64(p.SurplusPPM)/partsPerMillion) - spared
+	if p.SurplusPPM >= Off || surplus <= 0 || chance >= min(surplus/(t.calls+1), mostHeld) {
 		return 0, true
 	}
 	t.calls++

@@ -89,11 +89,17 @@ func TestRefusalsThatAreOverAreForgotten(t *testing.T) {
 
 func TestHeldBackCallIsToldWhatTheServiceSaid(t *testing.T) {
 	one := new(Throttle)
-	for range 3 {
+	for i := range 100 {
+		if _, allowed := one.Allow(start, 0, limits); i < spared && !allowed {
+			t.Errorf("a call is held back after %d refusals", i)
+		}
 		one.Refused(start, 700*time.Millisecond, limits)
 	}
 	if after, allowed := one.Allow(start, 0.5, limits); allowed || after != 700*time.Millisecond {
 		t.Errorf("allowed %v, after %v", allowed, after)
+	}
+	if _, allowed := one.Allow(start, 0, Policy{SurplusPPM: Off, Window: time.Second}); !allowed {
+		t.Error("it is held back where that is turned off")
 	}
 	if _, allowed := one.Allow(start, 0.95, limits); !allowed {
 		t.Error("nothing is sent any more")

@@ -48,7 +48,7 @@ func (l *load) goodput() float64 { return float64(l.inTime) / l.seconds / l.capa
 
 // until is when a call's time is over that was due to be sent at a time.
 func (s *server) until(due time.Time) time.Time {
-	if s.ways == plainQueue {
+	if s.mode == plainQueue {
 		return due.Add(longest)
 	}
 	return due.Add(patience)
@@ -67,7 +67,7 @@ var errHeld = connect.NewError(connect.CodeResourceExhausted, errors.New("held b
 
 // fresh has the callers of a loop know nothing of those before: they are others.
 func (s *server) fresh() {
-	if s.ways == throttled {
+	if s.mode == throttled {
 		s.held = new(throttle.Throttle)
 	}
 }

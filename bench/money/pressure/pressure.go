@@ -37,7 +37,7 @@
 //
 // A call is late where its answer comes later than 80 ms after it was due to be
 // sent, or where it is given up after it was let wait. A refusal's time is from
-// when it was sent until its caller has the error: what the server takes of it,
+// when it was to be sent until its caller has the error: what the server takes of it,
 // from when its header was read, is reported beside it, and so is what a call takes
 // that the server answers at once at any load (round_trip): admission cannot answer
 // sooner than that.
@@ -171,7 +171,7 @@ func quantile(all []time.Duration, q float64) float64 {
 }
 
 // one starts a server and has closed and open loops take turns.
-func one(at *sides, dir, program string, times float64, how ways) (l *load, err error) {
+func one(at *sides, dir, program string, times float64, how mode) (l *load, err error) {
 	s, err := start(at, dir, program, how)
 	if err != nil {
 		return nil, err

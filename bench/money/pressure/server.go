@@ -26,11 +26,11 @@ import (
 	"github.com/backlot-video/backlot/proto/rpcdesc"
 )
 
-// ways are how a server is run and called.
-type ways int
+// mode is how a server is run and called.
+type mode int
 
 const (
-	throttled  ways = iota // as the house's clients do, which hold back what would be refused
+	throttled  mode = iota // as the house's clients do, which hold back what would be refused
 	stubborn               // callers send whatever comes
 	plainQueue             // the peer: no admission, and no deadlines
 )
@@ -40,8 +40,8 @@ type server struct {
 	dir     string
 	ops     string
 	random  *rand.Rand
-	ways    ways
-	held    *throttle.Throttle // of the callers of a loop; nil where they send whatever is refused
+	mode    mode
+	held    *throttle.Throttle // of the callers of a loop; nil where they send whatever comes
 	cmd     *exec.Cmd
 	ended   chan error
 	dialer  *rpc.Dialer
@@ -61,8 +61,8 @@ func build(dir string) (program string, err error) {
 	return program, nil
 }
 
-func start(at *sides, parent, program string, how ways) (s *server, err error) {
-	s = &server{ways: how, ended: make(chan error, 1), random: rand.New(rand.NewPCG(1, uint64(os.Getpid())))}
+func start(at *sides, parent, program string, how mode) (s *server, err error) {
+	s = &server{mode: how, ended: make(chan error, 1), random: rand.New(rand.NewPCG(1, uint64(os.Getpid())))}
 	if s.dir, err = os.MkdirTemp(parent, "data-"); err != nil {
 		return nil, err
 	}
