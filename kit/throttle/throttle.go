@@ -1,7 +1,6 @@
 // Package throttle has callers hold back what a busy service would refuse. To
-// refuse a call takes a service a good part of what it takes to do one, so that at
-// several times its capacity it does less, the more it refuses. A Throttle holds no
-// clock and no source of chance, and starts nothing: callers say.
+// refuse a call takes a service work, too, and its caller the way there and back. A
+// Throttle holds no clock and no source of chance, and starts nothing: callers say.
 //
 // It is the client-side throttling of "Handling Overload" in Site Reliability
 // Engineering (Beyer et al., 2016), whose counts here fade with time.

@@ -245,7 +245,7 @@ func (x *Retry) GetBackoff() *durationpb.Duration {
 }
 
 // Throttle holds back calls that a busy service would refuse: to refuse one takes
-// it a good part of what it takes to do one. It counts for each method and tenant,
+// it work, too. It counts for each method and tenant,
 // and holds back nothing after some ten refusals or fewer within the window.
 type Throttle struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
