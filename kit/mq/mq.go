@@ -5,6 +5,7 @@
 //	server.go    Server: JetStream embedded in this process
 //	client.go    Client: the connection, the streams, Publish
 //	outbox.go    Outbox: facts in the transaction of what they tell of
+//	short.go     facts that only say where their contents are
 //	relay.go     Outbox.Run, which publishes them
 //	lease.go     which of several processes publishes; native.go: pgx's queries in database/sql
 //	inbox.go     Once: which facts a consumer's database has seen

@@ -25,6 +25,10 @@ type OutboxConfig struct {
 	Poll    time.Duration    // how often to look without being told; default 1 s
 	Log     *slog.Logger     // default none
 	Clock   func() time.Time // default time.Now
+	// Expand puts into a short fact's Data what it stands for. An error keeps the
+	// fact back, and those of its key that come after it, and it is tried again.
+	// Required where EncodeShort is used, in each program that may publish.
+	Expand func(ctx context.Context, envelope *eventv1.Envelope) error
 }
 
 // Migrations are those of the tables of outbox and inbox, for a program with

@@ -12,11 +12,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/backlot-video/backlot/kit/crashpoint"
 	"github.com/backlot-video/backlot/kit/database"
-	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
 	"github.com/backlot-video/backlot/sql/gen/kitpg"
 )
@@ -207,21 +205,24 @@ type pending struct {
 	id, key string
 	message *nats.Msg
 	future  jetstream.PubAckFuture
+	err     error // it cannot be sent
 }
 
 // publish returns the ids of the rows that the broker has, and the first error.
 // It sends a key's next fact only when the broker has the one before.
 func (o *Outbox) publish(ctx context.Context, rows []kitdb.ListUnsentRow) (sent []string, failure error) {
-	waves, failure := wavesOf(rows)
+	waves, failure := o.wavesOf(ctx, rows)
 	stuck := map[string]bool{} // keys
 	for _, wave := range waves {
 		for _, p := range wave {
 			if stuck[p.key] {
 				continue
 			}
-			var err error
-			if p.future, err = o.cfg.Client.stream.PublishMsgAsync(p.message); err != nil {
-				stuck[p.key], failure = true, errors.Join(failure, err)
+			if p.err == nil {
+				p.future, p.err = o.cfg.Client.stream.PublishMsgAsync(p.message)
+			}
+			if p.err != nil {
+				stuck[p.key], failure = true, errors.Join(failure, p.err)
 			}
 		}
 		for _, p := range wave {
@@ -244,17 +245,20 @@ func (o *Outbox) publish(ctx context.Context, rows []kitdb.ListUnsentRow) (sent 
 
 // wavesOf puts the n-th fact of each key into the n-th wave. Rows that do not
 // decode are left out, with an error.
-func wavesOf(rows []kitdb.ListUnsentRow) (waves [][]*pending, failure error) {
+func (o *Outbox) wavesOf(ctx context.Context, rows []kitdb.ListUnsentRow) (waves [][]*pending, failure error) {
 	count := map[string]int{}
 	for _, row := range rows {
-		envelope := new(eventv1.Envelope)
-		if err := proto.Unmarshal(row.Envelope, envelope); err != nil {
-			failure = fmt.Errorf("outbox row %s: %w", row.ID, err)
+		envelope, data, err := o.Decode(ctx, row.Envelope)
+		if err != nil {
+			err = fmt.Errorf("outbox row %s: %w", row.ID, err)
+		}
+		if envelope == nil {
+			failure = err
 			continue
 		}
-		p := &pending{id: row.ID, key: envelope.GetKey(), message: nats.NewMsg(Subject(envelope))}
+		p := &pending{id: row.ID, key: envelope.GetKey(), message: nats.NewMsg(Subject(envelope)), err: err}
 		p.message.Header.Set(jetstream.MsgIDHeader, row.ID)
-		p.message.Data = row.Envelope
+		p.message.Data = data
 		if envelope.GetSequence() == 0 { // by AddAll
 			p.message.Data = protowire.AppendVarint(protowire.AppendTag(p.message.Data, sequenceField, protowire.VarintType), uint64(row.Sequence))
 		}

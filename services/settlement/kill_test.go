@@ -10,19 +10,18 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/database/databasetest"
 	"github.com/backlot-video/backlot/kit/money"
-	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
+	"github.com/backlot-video/backlot/kit/mq"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	"github.com/backlot-video/backlot/services/settlement"
+	"github.com/backlot-video/backlot/services/settlement/internal/api"
+	"github.com/backlot-video/backlot/services/settlement/internal/store"
 	backlotsql "github.com/backlot-video/backlot/sql"
 )
 
@@ -335,6 +334,7 @@ func checkKilled(t *testing.T, books *settlement.Ledger, orders killOrders) map[
 func checkFacts(t *testing.T, cfg database.Config, posted map[string]bool) {
 	t.Helper()
 	db := databasetest.Open(t, cfg, backlotsql.Migrations("settlement"))
+	outbox := mq.NewOutbox(mq.OutboxConfig{Service: "settlement", DB: db, Expand: api.Expand(store.New(db))})
 	rows, err := db.Read().QueryContext(t.Context(), "SELECT envelope FROM outbox ORDER BY sequence, id")
 	if err != nil {
 		t.Fatal(err)
@@ -346,11 +346,11 @@ func checkFacts(t *testing.T, cfg database.Config, posted map[string]bool) {
 		if err := rows.Scan(&data); err != nil {
 			t.Fatal(err)
 		}
-		var envelope eventv1.Envelope
-		var fact settlementv1.TransfersPosted
-		if err := proto.Unmarshal(data, &envelope); err != nil || !strings.Contains(envelope.GetData().GetTypeUrl(), "TransfersPosted") {
-			t.Fatalf("fact %v, %v", &envelope, err)
+		envelope, _, err := outbox.Decode(t.Context(), data)
+		if err != nil {
+			t.Fatalf("fact %v, %v", envelope, err)
 		}
+		var fact settlementv1.TransfersPosted
 		if err := envelope.GetData().UnmarshalTo(&fact); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/mq"
+	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 	"github.com/backlot-video/backlot/services/settlement/internal/api"
 	"github.com/backlot-video/backlot/services/settlement/internal/engine"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
@@ -93,7 +94,7 @@ var (
 type Config struct {
 	// Facts has every posted transfer told in the outbox of the database, in
 	// the same transaction, as backlot.settlement.transfers_posted.v1. Who runs
-	// a mq.Outbox on the database publishes it.
+	// a mq.Outbox on the database, with Ledger.Expand, publishes it.
 	Facts      bool
 	Log        *slog.Logger          // default: none
 	Registerer prometheus.Registerer // default: no metrics
@@ -133,6 +134,12 @@ func Connect(ctx context.Context, db database.Config, config Config) (*Ledger, e
 func (l *Ledger) Close() error {
 	l.engine.Close()
 	return l.db.Close()
+}
+
+// Expand makes whole the facts of the outbox that only say where their transfers
+// are, for mq.OutboxConfig.
+func (l *Ledger) Expand(ctx context.Context, envelope *eventv1.Envelope) error {
+	return api.Expand(l.store)(ctx, envelope)
 }
 
 // Run voids pending transfers whose time is over, until ctx ends, and returns

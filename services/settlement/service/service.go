@@ -134,7 +134,10 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	if err != nil {
 		return err
 	}
-	outbox := mq.NewOutbox(mq.OutboxConfig{Service: name, DB: db, Client: broker, Log: host.Log, Clock: host.Clock})
+	ledgers := store.New(db)
+	outbox := mq.NewOutbox(mq.OutboxConfig{
+		Service: name, DB: db, Client: broker, Expand: api.Expand(ledgers), Log: host.Log, Clock: host.Clock,
+	})
 	objects := informer.New[*settlementv1.SplitPolicy](host.Source(), policy.Kind, informer.Config{
 		SnapshotFile: host.Snapshot(policy.Kind), Log: host.Log, Registerer: host.Registerer,
 	})
@@ -143,7 +146,6 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return err
 	}
 	defer gate.Close()
-	ledgers := store.New(db)
 	books := engine.New(ledgers, engine.Config{
 		Tell: api.Tell(outbox), Told: outbox.Wake, Admission: gate, Log: host.Log, Registerer: host.Registerer, Clock: host.Clock,
 	})

@@ -18,7 +18,6 @@ import (
 	"github.com/backlot-video/backlot/kit/identity"
 	"github.com/backlot-video/backlot/kit/mq"
 	"github.com/backlot-video/backlot/kit/tcc"
-	eventv1 "github.com/backlot-video/backlot/proto/gen/backlot/event/v1"
 	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
 	tccv1 "github.com/backlot-video/backlot/proto/gen/backlot/tcc/v1"
@@ -48,6 +47,7 @@ type house struct {
 	*Ledger
 	branches tccv1.ParticipantServiceServer
 	db       *database.DB
+	outbox   *mq.Outbox
 }
 
 func open(t *testing.T) *house {
@@ -56,8 +56,8 @@ func open(t *testing.T) *house {
 	h := &house{}
 	log := slog.New(slog.DiscardHandler)
 	s := store.New(db)
-	outbox := mq.NewOutbox(mq.OutboxConfig{Service: "settlement", DB: db})
-	e := engine.New(s, engine.Config{Tell: Tell(outbox)})
+	h.outbox = mq.NewOutbox(mq.OutboxConfig{Service: "settlement", DB: db, Expand: Expand(s)})
+	e := engine.New(s, engine.Config{Tell: Tell(h.outbox)})
 	t.Cleanup(e.Close)
 	h.db = db
 	h.Ledger = New(s, e, cashier.New(s, e, payment.NewTestProvider(100_000, log), policies{}, log))
@@ -163,8 +163,8 @@ func (h *house) told(t *testing.T) (facts []*settlementv1.TransfersPosted) {
 		t.Fatal(err)
 	}
 	for _, row := range rows {
-		var envelope eventv1.Envelope
-		if err := proto.Unmarshal(row.Envelope, &envelope); err != nil {
+		envelope, _, err := h.outbox.Decode(t.Context(), row.Envelope)
+		if err != nil {
 			t.Fatal(err)
 		}
 		fact := &settlementv1.TransfersPosted{}
@@ -172,7 +172,7 @@ func (h *house) told(t *testing.T) (facts []*settlementv1.TransfersPosted) {
 			t.Fatal(err)
 		}
 		if envelope.GetType() != TransfersPosted || envelope.GetKey() != "main/USD" {
-			t.Errorf("envelope %v", &envelope)
+			t.Errorf("envelope %v", envelope)
 		}
 		facts = append(facts, fact)
 	}

@@ -115,7 +115,7 @@ func (w *writer) wake() {
 
 // fly writes a batch. It touches nothing that the writer changes meanwhile.
 func (w *writer) fly(m *ahead) error {
-	facts, err := w.facts(context.Background(), m.ledger.UpdatedAt, m.changes.Posted)
+	facts, err := w.facts(context.Background(), m.ledger.UpdatedAt, m.batch.Posted())
 	if err != nil {
 		return err
 	}

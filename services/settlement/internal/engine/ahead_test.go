@@ -107,9 +107,10 @@ func TestBatchAheadOfOneThatFailsIsDoneAgain(t *testing.T) {
 			var once atomic.Bool // it may be done again
 			registry := prometheus.NewRegistry()
 			held := f.engine(engine.Config{Registerer: registry, Tell: func(
-				ctx context.Context, tenantID, currency string, at time.Time, posted []*ledger.Transfer,
+				ctx context.Context, tenantID, currency string, at time.Time, posted store.Posted,
 			) ([]store.Fact, error) {
-				if posted[0].IdempotencyKey == "first" && posted[0].Postings[0].Amount == usd(60) && once.CompareAndSwap(false, true) {
+				first := posted.Transfers[0]
+				if first.IdempotencyKey == "first" && first.Postings[0].Amount == usd(60) && once.CompareAndSwap(false, true) {
 					started <- struct{}{}
 					if err := <-goOn; err != nil {
 						return nil, err

@@ -180,11 +180,12 @@ func (b *batch) run(ctx context.Context) (err error) {
 }
 
 func (b *batch) write(ctx context.Context, changes ledger.Changes) error {
-	facts, err := b.facts(ctx, b.at, changes.Posted)
+	made := store.NewBatch(b.outcome.tip, b.book, changes)
+	facts, err := b.facts(ctx, b.at, made.Posted())
 	if err != nil {
 		return err
 	}
-	fresh, err := b.session.Write(ctx, b.outcome.tip, b.book, changes, facts)
+	fresh, err := b.session.Write(ctx, made, facts)
 	if err != nil {
 		return err
 	}
@@ -199,8 +200,8 @@ func (b *batch) write(ctx context.Context, changes ledger.Changes) error {
 }
 
 // facts are those that transfers were posted.
-func (w *writer) facts(ctx context.Context, at time.Time, posted []*ledger.Transfer) ([]store.Fact, error) {
-	if w.engine.config.Tell == nil || len(posted) == 0 {
+func (w *writer) facts(ctx context.Context, at time.Time, posted store.Posted) ([]store.Fact, error) {
+	if w.engine.config.Tell == nil || len(posted.Transfers) == 0 {
 		return nil, nil
 	}
 	facts, err := w.engine.config.Tell(ctx, w.key.tenantID, w.key.currency, at, posted)

@@ -51,9 +51,9 @@ var ErrClosed = errors.New("the ledger is closed")
 
 // Config has what an Engine may do without; zero fields mean the defaults.
 type Config struct {
-	// Tell makes the facts that transfers of a ledger were posted, in the order
-	// of its chain, for the outbox. Default: none.
-	Tell func(ctx context.Context, tenantID, currency string, at time.Time, posted []*ledger.Transfer) ([]store.Fact, error)
+	// Tell makes the facts that transfers of a ledger were posted, for the
+	// outbox. Default: none.
+	Tell func(ctx context.Context, tenantID, currency string, at time.Time, posted store.Posted) ([]store.Fact, error)
 	// Told is called after facts were committed.
 	Told          func()
 	QueueLimit    int             // calls that may wait for one ledger; default and most 1024

@@ -66,16 +66,16 @@ func (f *fixture) pass(d time.Duration) {
 	f.now = f.now.Add(d)
 }
 
-func (f *fixture) tell(_ context.Context, tenantID, currency string, _ time.Time, posted []*ledger.Transfer) ([]store.Fact, error) {
+func (f *fixture) tell(_ context.Context, tenantID, currency string, _ time.Time, posted store.Posted) ([]store.Fact, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, t := range posted {
+	for _, t := range posted.Transfers {
 		if t.TenantID != tenantID || t.Currency != currency || t.State != ledger.Posted {
 			return nil, fmt.Errorf("told of %+v", t)
 		}
 		f.told = append(f.told, t.ID)
 	}
-	return []store.Fact{{ID: posted[len(posted)-1].ID, Envelope: []byte("fact")}}, nil
+	return []store.Fact{{ID: posted.Transfers[len(posted.Transfers)-1].ID, Envelope: []byte("fact")}}, nil
 }
 
 func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }

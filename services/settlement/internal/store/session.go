@@ -181,15 +181,12 @@ func (s *Store) prepare(l Ledger, w *written) {
 	}
 }
 
-// Write writes what a batch has come to. The ledger is as After has it. It reports false where an id or an
+// Write writes what a batch has come to. It reports false where an id or an
 // idempotency key was taken: then the transaction must not commit.
-func (s *Session) Write(
-	ctx context.Context, l Ledger, book *ledger.Book, changes ledger.Changes, facts []Fact,
-) (bool, error) {
-	w := newWritten(l, book, changes)
-	s.store.prepare(l, &w)
-	w.facts = facts
-	return s.write(ctx, l, &w)
+func (s *Session) Write(ctx context.Context, b *Batch, facts []Fact) (bool, error) {
+	s.store.prepare(b.ledger, &b.written)
+	b.written.facts = facts
+	return s.write(ctx, b.ledger, &b.written)
 }
 
 func (s *Session) write(ctx context.Context, l Ledger, w *written) (bool, error) {
@@ -207,15 +204,14 @@ func (s *Session) write(ctx context.Context, l Ledger, w *written) (bool, error)
 	return s.rows.write(ctx, l, w)
 }
 
-// Batch is what a batch has come to that was applied before its ledger was
-// locked. It refers to no book.
+// Batch is what a batch has come to. It refers to no book.
 type Batch struct {
 	ledger  Ledger
 	written written
 }
 
-// NewBatch makes a Batch of changes that are detached. The ledger is as
-// After has it.
+// NewBatch makes a Batch of changes, which are detached where the book does
+// more before it is written. The ledger is as After has it.
 func NewBatch(l Ledger, book *ledger.Book, changes ledger.Changes) *Batch {
 	return &Batch{ledger: l, written: newWritten(l, book, changes)}
 }

@@ -125,7 +125,7 @@ func (s *sortedLedger) open() {
 			account.Number = changes.LastNumber
 			s.accounts, changes.Opened = append(s.accounts, account), append(changes.Opened, &account)
 		}
-		_, err = session.Write(ctx, s.reader.After(l, changes, time.Unix(1000, 0).UTC()), ledger.NewBook(l.Head), changes, nil)
+		_, err = session.Write(ctx, NewBatch(s.reader.After(l, changes, time.Unix(1000, 0).UTC()), ledger.NewBook(l.Head), changes), nil)
 		return err
 	})
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *sortedLedger) batch(w *Store, crashes bool) {
 		}
 		changes := book.Changes()
 		after = w.After(l, changes, at)
-		fresh, err := session.Write(ctx, after, book, changes, nil)
+		fresh, err := session.Write(ctx, NewBatch(after, book, changes), nil)
 		switch {
 		case err == nil && !fresh:
 			return errStaleKey

@@ -9,6 +9,7 @@
 //	overlap.go   a batch that goes there while the one before is committed
 //	block.go     many transfers as one value
 //	blocks.go    finding them, and lists of those and of rows
+//	posted.go    what a batch posts, and finding it by its places
 //	read.go      reading accounts and transfers
 //	moves.go     moves of batches, and the runs that they are sorted into
 //	sorting.go   what each batch does to sort them

@@ -2278,6 +2278,70 @@ func (x *TransfersPosted) GetTransfers() []*Transfer {
 	return nil
 }
 
+// TransfersPostedAt says where the transfers of a TransfersPosted are, for which
+// it stands in settlement's outbox. It is never published.
+type TransfersPostedAt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the ledger in its database.
+	Ledger int64 `protobuf:"varint,1,opt,name=ledger,proto3" json:"ledger,omitempty"`
+	// The sequences of the first and the last transfer.
+	FirstSequence int64 `protobuf:"varint,2,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
+	LastSequence  int64 `protobuf:"varint,3,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransfersPostedAt) Reset() {
+	*x = TransfersPostedAt{}
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransfersPostedAt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransfersPostedAt) ProtoMessage() {}
+
+func (x *TransfersPostedAt) ProtoReflect() protoreflect.Message {
+	mi := &file_backlot_settlement_v1_settlement_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransfersPostedAt.ProtoReflect.Descriptor instead.
+func (*TransfersPostedAt) Descriptor() ([]byte, []int) {
+	return file_backlot_settlement_v1_settlement_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *TransfersPostedAt) GetLedger() int64 {
+	if x != nil {
+		return x.Ledger
+	}
+	return 0
+}
+
+func (x *TransfersPostedAt) GetFirstSequence() int64 {
+	if x != nil {
+		return x.FirstSequence
+	}
+	return 0
+}
+
+func (x *TransfersPostedAt) GetLastSequence() int64 {
+	if x != nil {
+		return x.LastSequence
+	}
+	return 0
+}
+
 var File_backlot_settlement_v1_settlement_proto protoreflect.FileDescriptor
 
 const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
@@ -2455,7 +2519,11 @@ const file_backlot_settlement_v1_settlement_proto_rawDesc = "" +
 	"\x0eTransferPosted\x12;\n" +
 	"\btransfer\x18\x01 \x01(\v2\x1f.backlot.settlement.v1.TransferR\btransfer\"P\n" +
 	"\x0fTransfersPosted\x12=\n" +
-	"\ttransfers\x18\x01 \x03(\v2\x1f.backlot.settlement.v1.TransferR\ttransfers*=\n" +
+	"\ttransfers\x18\x01 \x03(\v2\x1f.backlot.settlement.v1.TransferR\ttransfers\"w\n" +
+	"\x11TransfersPostedAt\x12\x16\n" +
+	"\x06ledger\x18\x01 \x01(\x03R\x06ledger\x12%\n" +
+	"\x0efirst_sequence\x18\x02 \x01(\x03R\rfirstSequence\x12#\n" +
+	"\rlast_sequence\x18\x03 \x01(\x03R\flastSequence*=\n" +
 	"\x04Side\x12\x14\n" +
 	"\x10SIDE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -2515,7 +2583,7 @@ func file_backlot_settlement_v1_settlement_proto_rawDescGZIP() []byte {
 }
 
 var file_backlot_settlement_v1_settlement_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_backlot_settlement_v1_settlement_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_backlot_settlement_v1_settlement_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_backlot_settlement_v1_settlement_proto_goTypes = []any{
 	(Side)(0),                     // 0: backlot.settlement.v1.Side
 	(TransferState)(0),            // 1: backlot.settlement.v1.TransferState
@@ -2551,45 +2619,46 @@ var file_backlot_settlement_v1_settlement_proto_goTypes = []any{
 	(*RefundBranch)(nil),          // 31: backlot.settlement.v1.RefundBranch
 	(*TransferPosted)(nil),        // 32: backlot.settlement.v1.TransferPosted
 	(*TransfersPosted)(nil),       // 33: backlot.settlement.v1.TransfersPosted
-	(*v1.Money)(nil),              // 34: backlot.money.v1.Money
+	(*TransfersPostedAt)(nil),     // 34: backlot.settlement.v1.TransfersPostedAt
+	(*v1.Money)(nil),              // 35: backlot.money.v1.Money
 }
 var file_backlot_settlement_v1_settlement_proto_depIdxs = []int32{
 	0,  // 0: backlot.settlement.v1.Account.normal_side:type_name -> backlot.settlement.v1.Side
 	1,  // 1: backlot.settlement.v1.Transfer.state:type_name -> backlot.settlement.v1.TransferState
 	7,  // 2: backlot.settlement.v1.Transfer.postings:type_name -> backlot.settlement.v1.Posting
 	0,  // 3: backlot.settlement.v1.Posting.side:type_name -> backlot.settlement.v1.Side
-	34, // 4: backlot.settlement.v1.Posting.amount:type_name -> backlot.money.v1.Money
+	35, // 4: backlot.settlement.v1.Posting.amount:type_name -> backlot.money.v1.Money
 	10, // 5: backlot.settlement.v1.SplitPolicy.shares:type_name -> backlot.settlement.v1.Share
 	2,  // 6: backlot.settlement.v1.SplitPolicy.tier_basis:type_name -> backlot.settlement.v1.TierBasis
 	9,  // 7: backlot.settlement.v1.SplitPolicy.tiers:type_name -> backlot.settlement.v1.Tier
 	11, // 8: backlot.settlement.v1.SplitPolicy.remainder:type_name -> backlot.settlement.v1.Remainder
-	34, // 9: backlot.settlement.v1.Tier.from:type_name -> backlot.money.v1.Money
+	35, // 9: backlot.settlement.v1.Tier.from:type_name -> backlot.money.v1.Money
 	10, // 10: backlot.settlement.v1.Tier.shares:type_name -> backlot.settlement.v1.Share
 	3,  // 11: backlot.settlement.v1.Share.payee:type_name -> backlot.settlement.v1.Payee
-	34, // 12: backlot.settlement.v1.Share.fixed:type_name -> backlot.money.v1.Money
-	34, // 13: backlot.settlement.v1.Share.minimum:type_name -> backlot.money.v1.Money
-	34, // 14: backlot.settlement.v1.Share.maximum:type_name -> backlot.money.v1.Money
+	35, // 12: backlot.settlement.v1.Share.fixed:type_name -> backlot.money.v1.Money
+	35, // 13: backlot.settlement.v1.Share.minimum:type_name -> backlot.money.v1.Money
+	35, // 14: backlot.settlement.v1.Share.maximum:type_name -> backlot.money.v1.Money
 	3,  // 15: backlot.settlement.v1.Remainder.payee:type_name -> backlot.settlement.v1.Payee
-	34, // 16: backlot.settlement.v1.TopUpRequest.amount:type_name -> backlot.money.v1.Money
+	35, // 16: backlot.settlement.v1.TopUpRequest.amount:type_name -> backlot.money.v1.Money
 	6,  // 17: backlot.settlement.v1.TopUpResponse.transfer:type_name -> backlot.settlement.v1.Transfer
-	34, // 18: backlot.settlement.v1.TopUpResponse.balance:type_name -> backlot.money.v1.Money
-	34, // 19: backlot.settlement.v1.GetWalletResponse.available:type_name -> backlot.money.v1.Money
-	34, // 20: backlot.settlement.v1.GetWalletResponse.pending:type_name -> backlot.money.v1.Money
+	35, // 18: backlot.settlement.v1.TopUpResponse.balance:type_name -> backlot.money.v1.Money
+	35, // 19: backlot.settlement.v1.GetWalletResponse.available:type_name -> backlot.money.v1.Money
+	35, // 20: backlot.settlement.v1.GetWalletResponse.pending:type_name -> backlot.money.v1.Money
 	5,  // 21: backlot.settlement.v1.ListAccountsResponse.accounts:type_name -> backlot.settlement.v1.Account
 	6,  // 22: backlot.settlement.v1.GetTransferResponse.transfer:type_name -> backlot.settlement.v1.Transfer
-	34, // 23: backlot.settlement.v1.RefundSaleRequest.amount:type_name -> backlot.money.v1.Money
+	35, // 23: backlot.settlement.v1.RefundSaleRequest.amount:type_name -> backlot.money.v1.Money
 	4,  // 24: backlot.settlement.v1.RefundSaleRequest.kind:type_name -> backlot.settlement.v1.RefundKind
 	6,  // 25: backlot.settlement.v1.RefundSaleResponse.transfer:type_name -> backlot.settlement.v1.Transfer
 	5,  // 26: backlot.settlement.v1.GetStatementResponse.account:type_name -> backlot.settlement.v1.Account
-	34, // 27: backlot.settlement.v1.GetStatementResponse.opening:type_name -> backlot.money.v1.Money
-	34, // 28: backlot.settlement.v1.GetStatementResponse.closing:type_name -> backlot.money.v1.Money
+	35, // 27: backlot.settlement.v1.GetStatementResponse.opening:type_name -> backlot.money.v1.Money
+	35, // 28: backlot.settlement.v1.GetStatementResponse.closing:type_name -> backlot.money.v1.Money
 	24, // 29: backlot.settlement.v1.GetStatementResponse.lines:type_name -> backlot.settlement.v1.StatementLine
-	34, // 30: backlot.settlement.v1.StatementLine.amount:type_name -> backlot.money.v1.Money
-	34, // 31: backlot.settlement.v1.StatementLine.balance:type_name -> backlot.money.v1.Money
+	35, // 30: backlot.settlement.v1.StatementLine.amount:type_name -> backlot.money.v1.Money
+	35, // 31: backlot.settlement.v1.StatementLine.balance:type_name -> backlot.money.v1.Money
 	6,  // 32: backlot.settlement.v1.ListTransfersResponse.transfers:type_name -> backlot.settlement.v1.Transfer
 	29, // 33: backlot.settlement.v1.VerifyLedgerResponse.heads:type_name -> backlot.settlement.v1.LedgerHead
-	34, // 34: backlot.settlement.v1.PayBranch.price:type_name -> backlot.money.v1.Money
-	34, // 35: backlot.settlement.v1.RefundBranch.amount:type_name -> backlot.money.v1.Money
+	35, // 34: backlot.settlement.v1.PayBranch.price:type_name -> backlot.money.v1.Money
+	35, // 35: backlot.settlement.v1.RefundBranch.amount:type_name -> backlot.money.v1.Money
 	6,  // 36: backlot.settlement.v1.TransferPosted.transfer:type_name -> backlot.settlement.v1.Transfer
 	6,  // 37: backlot.settlement.v1.TransfersPosted.transfers:type_name -> backlot.settlement.v1.Transfer
 	12, // 38: backlot.settlement.v1.LedgerService.TopUp:input_type -> backlot.settlement.v1.TopUpRequest
@@ -2626,7 +2695,7 @@ func file_backlot_settlement_v1_settlement_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlot_settlement_v1_settlement_proto_rawDesc), len(file_backlot_settlement_v1_settlement_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
