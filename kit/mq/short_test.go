@@ -53,8 +53,7 @@ func TestShortFactsArePublishedWholeAndInOrder(t *testing.T) {
 		_, client := broker(t)
 		var sick atomic.Int32 // the times that the tables are not to be read
 		sick.Store(2)
-		var outbox *mq.Outbox
-		outbox = mq.NewOutbox(mq.OutboxConfig{
+		outbox := mq.NewOutbox(mq.OutboxConfig{
 			Service: "test", DB: db, Client: client, Log: logger(t),
 			Expand: func(_ context.Context, envelope *eventv1.Envelope) error {
 				if number(envelope) == 1 && sick.Add(-1) >= 0 {

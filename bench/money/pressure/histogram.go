@@ -79,6 +79,7 @@ func (s *server) batches() (histogram, error) {
 type marks struct {
 	refusals, batches histogram
 	overdue           int
+	outboxLag         float64 // seconds, of the oldest fact that is to be published
 }
 
 func (s *server) marks() (m marks, err error) {
@@ -88,7 +89,13 @@ func (s *server) marks() (m marks, err error) {
 	if m.batches, err = s.batches(); err != nil {
 		return m, err
 	}
-	m.overdue, err = s.overdue()
+	if m.overdue, err = s.overdue(); err != nil {
+		return m, err
+	}
+	err = s.series("backlot_mq_outbox_lag_seconds", nil, func(_ string, value float64) error {
+		m.outboxLag = max(m.outboxLag, value)
+		return nil
+	})
 	return m, err
 }
 

@@ -28,6 +28,7 @@ type load struct {
 	sentAway  []time.Duration // of those that were sent
 	delays    []time.Duration // of sending, behind when it was due
 	trips     []time.Duration // of calls that the server answers at once at any load
+	outboxLag float64         // seconds, at the end of the turn where it was longest
 	atServer  histogram       // of refusals, as the server measures them; those that were given up too, which take longest
 	batches   histogram       // of the ledger
 	use       use             // of the machine, while they lasted
@@ -139,6 +140,7 @@ func (s *server) open(l *load, perSecond float64) error {
 		return err
 	}
 	l.trips = append(l.trips, trips...)
+	l.outboxLag = max(l.outboxLag, after.outboxLag)
 	l.atServer.add(after.refusals.minus(before.refusals))
 	l.batches.add(after.batches.minus(before.batches))
 	l.overdue += after.overdue - before.overdue

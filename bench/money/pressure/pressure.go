@@ -148,6 +148,7 @@ func (l *load) extra(prefix string) []measure.Extra {
 		{Name: "accepted_ms_p99", Value: quantile(l.answers, 0.99)},
 		{Name: "batch_ms_p50", Value: l.batches.quantile(0.5)},
 		{Name: "batch_ms_p99", Value: l.batches.quantile(0.99)},
+		{Name: "outbox_lag_s", Value: l.outboxLag},
 		{Name: "sent_late_ms_p50", Value: quantile(l.delays, 0.5)},
 		{Name: "sent_late_ms_p99", Value: quantile(l.delays, 0.99)},
 		{Name: "server_cpu_percent", Value: 100 * l.use.server},

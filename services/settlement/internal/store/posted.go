@@ -30,9 +30,11 @@ func (b *Batch) Posted() Posted {
 // its chain to another. It returns an error where one is missing.
 func (s *Store) InBlocks(ctx context.Context, number, first, last int64) ([]ledger.Transfer, error) {
 	q := s.queries()
-	var found []stored
+	found := make([]stored, 0, min(maxBlock, max(0, last-first+1)))
 	for next := first; next <= last; {
-		blocks, err := q.BlocksAfter(ctx, settlementdb.BlocksAfterParams{Ledger: number, AfterSequence: next - 1, MaxRows: blocksPage})
+		blocks, err := q.BlocksAfter(ctx, settlementdb.BlocksAfterParams{
+			Ledger: number, AfterSequence: next - 1, MaxRows: int32(min(blocksPage, 1+(last-next)/maxBlock)),
+		})
 		if err != nil {
 			return nil, err
 		}
