@@ -42,8 +42,8 @@ func New(schema *fact.Schema, lists *list.Registry, declared []*syntax.List, rul
 	layout := fact.NewLayout(schema)
 	c := &Checker{checker{
 		schema: schema, registry: lists, own: map[string]*list.Ref{}, windows: map[string]*Node{},
-		addrs: map[int]int{}, patterns: map[string]*pattern.Pattern{}, set: &Set{Layout: layout, Time: -1, Exact: map[int]bool{}},
-		names: make(map[string]bool, rules), elements: map[*fact.Scope]fieldsByName{}, made: &nodes{},
+		addrs: map[int]int{}, patterns: newNames(rules / 8), set: &Set{Layout: layout, Time: -1, Exact: map[int]bool{}},
+		names: newNames(rules), elements: map[*fact.Scope]fieldsByName{}, made: &nodes{},
 		scopes: []scope{{slots: layout.Root(), message: schema.Descriptor(), known: fieldsByName{}}},
 	}}
 	for _, decl := range declared {
@@ -57,9 +57,7 @@ func (c *Checker) Full() bool { return len(c.faults) >= syntax.MaxFaults }
 
 // Rule checks the next rule.
 func (c *Checker) Rule(rule *syntax.Rule) *Rule {
-	before := len(c.names)
-	c.names[rule.Name.Name] = true
-	if len(c.names) == before {
+	if _, added := c.names.add(rule.Name.Name); !added {
 		c.fault(rule.Name.Span, "rule '"+rule.Name.Name+"' is defined twice", "")
 	}
 	return c.rule(rule)
@@ -117,27 +115,28 @@ func (s *Set) Continue() *Checker {
 	}
 	return &Checker{checker{
 		schema: s.state.schema, registry: s.state.registry, own: s.state.own, windows: maps.Clone(s.state.windows),
-		addrs: maps.Clone(s.state.addrs), patterns: map[string]*pattern.Pattern{}, set: &set,
-		named: s.state.named, names: map[string]bool{}, elements: map[*fact.Scope]fieldsByName{}, made: &nodes{},
+		addrs: maps.Clone(s.state.addrs), patterns: newNames(0), set: &set,
+		named: s.state.named, names: newNames(0), elements: map[*fact.Scope]fieldsByName{}, made: &nodes{},
 		scopes: []scope{{slots: set.Layout.Root(), message: s.state.schema.Descriptor(), known: fieldsByName{}}},
 	}}
 }
 
 // Named reports whether a rule of the set has a name; not those of checkers that
 // continued it.
-func (s *Set) Named(name string) bool { return s.state.named[name] }
+func (s *Set) Named(name string) bool { return s.state.named.has(name) }
 
 // checker holds what is known while a source is checked. scopes[0] is the
 // fact, the rest are the elements of the enclosing any and all.
 type checker struct {
 	schema   *fact.Schema
 	registry *list.Registry
-	own      map[string]*list.Ref        // lists of the source
-	windows  map[string]*Node            // velocity by canonical text
-	addrs    map[int]int                 // number of an IP address by slot
-	patterns map[string]*pattern.Pattern // by text
-	names    map[string]bool             // of rules
-	named    map[string]bool             // of rules of the set that is continued
+	own      map[string]*list.Ref // lists of the source
+	windows  map[string]*Node     // velocity by canonical text
+	addrs    map[int]int          // number of an IP address by slot
+	patterns *names               // numbers in compiled, by text
+	compiled []*pattern.Pattern
+	names    *names // of rules
+	named    *names // of rules of the set that is continued
 	elements map[*fact.Scope]fieldsByName
 	scopes   []scope
 	counted  bool // this rule uses velocity

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -13,7 +14,7 @@ import (
 )
 
 // test checks a test and builds its fact.
-func (c *checker) test(test *syntax.Test, rules map[string]bool) {
+func (c *checker) test(test *syntax.Test, rules *names) {
 	checked := &Test{Test: test, Windows: map[int]fact.Slot{}}
 	message := dynamicpb.NewMessage(c.schema.Descriptor())
 	for _, field := range test.Given.Fields {
@@ -24,12 +25,8 @@ func (c *checker) test(test *syntax.Test, rules map[string]bool) {
 		c.given(message, field.Key.(*syntax.Path), field.Value)
 	}
 	for _, name := range test.Because {
-		if !rules[name.Name] {
-			var known []string
-			for rule := range rules {
-				known = append(known, rule)
-			}
-			c.fault(name.Span, "unknown rule '"+name.Name+"'", syntax.Suggest(name.Name, known))
+		if !rules.has(name.Name) {
+			c.fault(name.Span, "unknown rule '"+name.Name+"'", syntax.Suggest(name.Name, slices.Clone(rules.texts)))
 		}
 	}
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)

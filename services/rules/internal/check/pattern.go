@@ -32,12 +32,13 @@ func (c *checker) matches(x *syntax.Binary) *Node {
 
 // pattern compiles a pattern, once for a set.
 func (c *checker) pattern(text string) (*pattern.Pattern, error) {
-	if known, ok := c.patterns[text]; ok {
-		return known, nil
+	number, added := c.patterns.add(text)
+	if !added && c.compiled[number] != nil {
+		return c.compiled[number], nil
 	}
 	compiled, err := pattern.Compile(text)
-	if err == nil {
-		c.patterns[text] = compiled
+	if added {
+		c.compiled = append(c.compiled, compiled)
 	}
 	return compiled, err
 }

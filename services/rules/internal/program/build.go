@@ -24,22 +24,25 @@ const asksPerRule = 3
 // Builder makes the index of a set, rule by rule.
 type Builder struct {
 	*scratch
-	code    *Code
-	parts   *parts
-	facets  planTable
-	units   []string     // currencies of facets
-	order   []*facetPlan // of facets, as they were met
-	lists   []int32      // of the any that the current position has asked
-	terms   *part        // of the rule at hand
-	waiting []waiting    // until the Flush
-	all     bool         // every facet is worth its price: for tests
+	code     *Code
+	parts    *parts
+	facets   planTable
+	units    []string     // currencies of facets
+	order    []*facetPlan // of facets, as they were met
+	lists    []int32      // of the any that the current position has asked
+	terms    int32        // the chain of the rule at hand; 0: none yet
+	asked    int          // how many positions have
+	slots    []int32      // of derived values
+	outcomes []int32      // numbers of those that more than one test has, by memo
+	lookups  slab[textSlot]
+	all      bool // every facet is worth its price: for tests
 }
 
 // position is one way in which a rule can hold.
 type position struct {
-	entry
-	left float64 // the share of facts that the facets chosen so far let through
-	cost float64
+	rule, part int32
+	left       float64 // the share of facts that the facets chosen so far let through
+	cost       float64
 }
 
 // facetKind tells the facets of one value apart.
@@ -68,7 +71,7 @@ type facetKey struct {
 type facetPlan struct {
 	key     facetKey
 	derived int32
-	test    test // the first that asked
+	part    int32 // the first that asked
 	number  int32
 	count   int   // of asks
 	last    int32 // of them, in the builder's
@@ -82,8 +85,8 @@ type ask struct {
 	likely   float32
 	position int32
 	plan     int32
-	test     int32 // where in the code the test is
-	at       int32 // where the one is that the facet may spare; noTest: of opMatches, what texts begin or end with, or have in them
+	part     int32
+	spares   int32 // the part that the facet may spare; noPart: of opMatches, what texts begin or end with, or have in them
 }
 
 // span is the numbers from low to high that a position asks for.
@@ -95,8 +98,8 @@ type span struct {
 // NewBuilder returns a builder without rules. sample may be nil; tests and rules
 // are about how many branches and rules there will be.
 func NewBuilder(sample *Sample, tests, rules int) *Builder {
-	code, with := &Code{tests: make([]test, 0, tests)}, newScratch(rules)
-	return &Builder{scratch: with, code: code, parts: newParts(code, sample, &with.memos)}
+	code, with := &Code{}, newScratch(tests, rules)
+	return &Builder{scratch: with, code: code, parts: newParts(code, sample, with)}
 }
 
 // Add adds a rule. Nothing of when is used afterwards.
@@ -107,94 +110,93 @@ func (b *Builder) Add(rule int, when *check.Node) {
 // Term adds a condition to the conjunction of the rule that EndRule adds, of
 // which it may be the only one. Nothing of when is used afterwards.
 func (b *Builder) Term(when *check.Node, only bool) {
-	if b.terms == nil {
-		b.terms = b.parts.chain(partAnd, 4)
+	if b.terms == 0 {
+		b.terms = b.parts.chain(partAnd)
 	}
 	if only {
-		b.terms.add(b.parts.of(when, false))
+		b.parts.add(b.terms, b.parts.of(when, false))
 		return
 	}
-	b.terms.add(b.parts.term(when, false))
+	b.parts.add(b.terms, b.parts.term(when, false))
 }
 
 // EndRule adds a rule of the conditions that came since the last one.
 func (b *Builder) EndRule(rule int) {
-	b.rule(rule, b.terms.simple())
+	b.rule(rule, b.parts.settle(b.terms))
+	b.terms = 0
 }
 
 // rule keeps a rule until the Flush.
-func (b *Builder) rule(rule int, p *part) {
-	b.terms = nil
+func (b *Builder) rule(rule int, i int32) {
+	p := &b.made[i]
 	switch {
 	case p.kind == partFalse:
-	case p.kind == partOr && len(p.parts) <= maxAlternatives:
-		for _, q := range p.parts {
-			b.wait(rule, q)
+	case p.kind == partOr && b.few(p):
+		for at := p.first; at != 0; at = b.made[at].next {
+			b.wait(rule, at)
 		}
 	default:
-		b.wait(rule, p)
+		b.wait(rule, i)
 	}
 }
 
-// waiting is a position that is not laid out yet.
-type waiting struct {
-	part *part
-	rule int
+// few reports whether alternatives get positions of their own.
+func (b *Builder) few(p *part) bool {
+	n := 0
+	for i := p.first; i != 0 && n <= maxAlternatives; i = b.made[i].next {
+		n++
+	}
+	return n <= maxAlternatives
 }
 
-// wait keeps a position, and notes which of its tests others have by now.
-func (b *Builder) wait(rule int, p *part) {
-	b.waiting = append(b.waiting, waiting{p, rule})
+// wait makes a position, and notes which of its tests others have by now.
+func (b *Builder) wait(rule int, i int32) {
+	p := &b.made[i]
+	b.positions = append(b.positions, position{int32(rule), i, 1, p.cost})
 	if p.kind == partTest {
 		p.shared = b.shared(p)
 	}
 	if p.kind == partAnd {
-		for _, q := range p.parts {
-			q.shared = b.shared(q)
+		for at := p.first; at != 0; at = b.made[at].next {
+			b.made[at].shared = b.shared(&b.made[at])
 		}
 	}
 }
 
 // shared reports whether a slow test has come before.
-func (b *Builder) shared(p *part) bool { return p.test.memo > 0 && b.parts.uses[p.test.memo] > 1 }
+func (b *Builder) shared(p *part) bool { return p.memo > 0 && b.parts.uses[p.memo] > 1 }
 
-// Flush lays the rules out that came since the last one.
+// Flush lets the rules ask that came since the last one.
 func (b *Builder) Flush() {
-	for _, w := range b.waiting {
-		b.position(w.rule, w.part)
-	}
-	b.waiting = b.waiting[:0]
-	b.parts.made.Reset()
-	b.parts.chains.Reset()
-}
-
-func (b *Builder) position(rule int, p *part) {
-	number := int32(len(b.positions))
-	b.lists = b.lists[:0]
-	b.positions = append(b.positions, position{entry{b.emit(p, accept, reject), int32(rule)}, 1, p.cost})
-	if p.kind != partAnd {
-		b.ask(p, number)
-		return
-	}
-	for _, q := range p.parts {
-		b.ask(q, number)
+	for ; b.asked < len(b.positions); b.asked++ {
+		b.lists = b.lists[:0]
+		number, i := int32(b.asked), b.positions[b.asked].part
+		if b.made[i].kind != partAnd {
+			b.ask(i, number)
+			continue
+		}
+		for at := b.made[i].first; at != 0; at = b.made[at].next {
+			b.ask(at, number)
+		}
 	}
 }
 
 // ask lets a position ask for a part, which must hold whenever it does.
-func (b *Builder) ask(p *part, number int32) {
+func (b *Builder) ask(i, number int32) {
+	p := &b.made[i]
 	if p.kind != partTest {
 		return
 	}
+	a := ask{likely: float32(p.likely), position: number, part: i, spares: i}
 	if p.shared {
 		// The first rule with this test is not among the asks: no facet excludes it.
-		b.add(facetKey{kind: byOutcome, list: -1, outcome: p.test.memo}, p.derived, p, ask{likely: float32(p.likely), position: number, test: p.at, at: p.at})
+		b.add(facetKey{kind: byOutcome, list: -1, outcome: p.memo}, p.derived, a)
 	}
-	if p.test.op == opAny {
-		b.askElements(p, number)
+	if p.op == opAny {
+		b.askElements(p, a)
 		return
 	}
-	if p.test.op == opMatches && p.test.want && b.askEdges(p, number) {
+	if p.op == opMatches && p.want && b.askEdges(p, a) {
 		return
 	}
 	plan := b.parts.asked(p)
@@ -203,10 +205,10 @@ func (b *Builder) ask(p *part, number int32) {
 		if !ok {
 			return
 		}
-		plan = b.plan(key, derived, p)
+		plan = b.plan(key, derived, i)
 		b.parts.asks(p, plan)
 	}
-	b.join(plan, ask{likely: float32(p.likely), position: number, test: p.at, at: p.at})
+	b.join(plan, a)
 }
 
 // pack makes a key that is quickly hashed.
@@ -226,16 +228,16 @@ func (b *Builder) pack(key facetKey) [2]uint64 {
 }
 
 // add adds an ask of a facet.
-func (b *Builder) add(key facetKey, derived int32, p *part, a ask) {
-	b.join(b.plan(key, derived, p), a)
+func (b *Builder) add(key facetKey, derived int32, a ask) {
+	b.join(b.plan(key, derived, a.part), a)
 }
 
 // plan is that of a facet.
-func (b *Builder) plan(key facetKey, derived int32, p *part) *facetPlan {
+func (b *Builder) plan(key facetKey, derived, part int32) *facetPlan {
 	number := b.facets.at(b.pack(key))
 	if *number == 0 {
 		*number = int32(len(b.order) + 1)
-		b.order = append(b.order, &facetPlan{key: key, derived: derived, test: p.test, number: *number - 1})
+		b.order = append(b.order, &facetPlan{key: key, derived: derived, part: part, number: *number - 1})
 	}
 	return b.order[*number-1]
 }
@@ -268,52 +270,68 @@ func (b *Builder) sortAsks() {
 }
 
 // askElements asks for what `any` needs of one element, and `all` of every.
-func (b *Builder) askElements(p *part, number int32) {
-	if p.test.depth > 0 {
+func (b *Builder) askElements(p *part, a ask) {
+	if p.depth > 0 {
 		return
 	}
-	if p.test.want { // another element may satisfy a second any
-		if slices.Contains(b.lists, p.test.slot) {
+	if p.want { // another element may satisfy a second any
+		if slices.Contains(b.lists, p.slot) {
 			return
 		}
-		b.lists = append(b.lists, p.test.slot)
+		b.lists = append(b.lists, p.slot)
 	}
-	inner := []*part{p.body}
-	if p.body.kind == partAnd {
-		inner = p.body.parts
+	first := p.first
+	if b.made[first].kind == partAnd {
+		first = b.made[first].first
 	}
-	rarest := slices.MinFunc(inner, func(p, q *part) int { return byRatio(p.likely, q.likely) })
-	b.code.tests[p.at].m = int64(len(inner)) // facets must spare all of the body
-	for _, q := range inner {
-		if q.kind != partTest || q.test.depth != uint8(p.test.n) || q.test.op == opAny {
-			continue
+	rarest := first
+	p.m = 0 // facets must spare all of the body
+	for i := first; ; i = b.made[i].next {
+		p.m++
+		if b.made[i].likely < b.made[rarest].likely {
+			rarest = i
 		}
-		plan := b.parts.asked(q)
-		if plan == nil {
-			key, _, ok := b.facetOf(q)
-			if !ok || key.kind == byOutcome {
-				continue
-			}
-			key.list, key.every = p.test.slot, !p.test.want
-			plan = b.plan(key, 0, q)
-			b.parts.asks(q, plan)
+		if b.made[i].next == 0 {
+			break
 		}
-		var likely float64
-		switch {
-		case !p.test.want:
-			likely = everyLikely(q.likely, p.each)
-		case q == rarest:
-			likely = someLikely(q.likely, p.each)
-		default: // of the elements that are left
-			likely = min(0.9, 1.2*q.likely)
-		}
-		b.join(plan, ask{likely: float32(clampLikely(likely)), position: number, test: q.at, at: p.at})
 	}
+	for i := first; i != 0; i = b.made[i].next {
+		b.askElement(p, i, i == rarest, a)
+	}
+}
+
+// askElement asks for a part of the body of an `any`, or `all`.
+func (b *Builder) askElement(p *part, i int32, rarest bool, a ask) {
+	q := &b.made[i]
+	if q.kind != partTest || q.depth != uint8(p.n) || q.op == opAny {
+		return
+	}
+	plan := b.parts.asked(q)
+	if plan == nil {
+		key, _, ok := b.facetOf(q)
+		if !ok || key.kind == byOutcome {
+			return
+		}
+		key.list, key.every = p.slot, !p.want
+		plan = b.plan(key, 0, i)
+		b.parts.asks(q, plan)
+	}
+	var likely float64
+	switch {
+	case !p.want:
+		likely = everyLikely(q.likely, b.parts.each[p.ref])
+	case rarest:
+		likely = someLikely(q.likely, b.parts.each[p.ref])
+	default: // of the elements that are left
+		likely = min(0.9, 1.2*q.likely)
+	}
+	a.likely, a.part = float32(clampLikely(likely)), i
+	b.join(plan, a)
 }
 
 // facetOf tells which facet a test asks.
 func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
-	t := &p.test
+	t := &p.draft
 	key = facetKey{list: -1, slot: t.slot, outcome: -1}
 	switch t.op {
 	case opFlag, opIntEq, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn:
@@ -323,7 +341,7 @@ func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
 	case opFloat:
 		return key, p.derived, check.Op(t.how) != check.Ne
 	case opMoney:
-		key.currency = t.text
+		key.currency = b.texts[t.text]
 		return key, p.derived, check.Op(t.how) != check.Ne
 	case opTextEq:
 		key.kind = byText
@@ -333,16 +351,16 @@ func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
 		return key, p.derived, t.want
 	case opPrefix:
 		key.kind = byPrefix
-		return key, p.derived, t.want && t.text != ""
+		return key, p.derived, t.want && t.text != 0
 	case opSuffix:
 		key.kind = bySuffix
-		return key, p.derived, t.want && t.text != ""
+		return key, p.derived, t.want && t.text != 0
 	case opContains:
 		key.kind = byFragment
-		return key, p.derived, t.want && len(t.text) >= fragmentBytes
+		return key, p.derived, t.want && len(b.texts[t.text]) >= fragmentBytes
 	case opMatches:
 		key.kind = byFragment
-		return key, p.derived, t.want && len(p.literal) >= fragmentBytes
+		return key, p.derived, t.want && len(b.code.regexes[t.ref].Literal()) >= fragmentBytes
 	case opPresent:
 		key.kind = byOutcome
 		return key, p.derived, !t.want && t.depth == 0
@@ -355,8 +373,8 @@ func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
 
 // netFacet is the facet of addresses of one family, as numbers.
 func (b *Builder) netFacet(p *part) (key facetKey, derived int32, ok bool) {
-	t := &p.test
-	prefixes := b.code.nets[t.ref].prefixes
+	t := &p.draft
+	prefixes := b.parts.prefixes[t.ref]
 	v4 := prefixes[0].Addr().Is4()
 	for _, prefix := range prefixes {
 		ok = prefix.Addr().Is4() == v4
@@ -372,7 +390,7 @@ func (b *Builder) netFacet(p *part) (key facetKey, derived int32, ok bool) {
 }
 
 // spans are the numbers that a test asks for.
-func (b *Builder) spans(all []span, t *test, position int32) []span {
+func (b *Builder) spans(all []span, t *draft, position int32) []span {
 	op, n := t.op, t.n
 	switch t.op {
 	case opInts:
@@ -385,7 +403,7 @@ func (b *Builder) spans(all []span, t *test, position int32) []span {
 		}
 		return all
 	case opNets:
-		for _, prefix := range b.code.nets[t.ref].prefixes {
+		for _, prefix := range b.parts.prefixes[t.ref] {
 			low, high := netBounds(prefix)
 			all = append(all, span{low, high, position})
 		}
@@ -399,7 +417,7 @@ func (b *Builder) spans(all []span, t *test, position int32) []span {
 	if op == opFlag || op == opIntEq {
 		return append(all, span{n, n, position})
 	}
-	bounds := test{op: op, n: n, m: t.m}
+	bounds := draft{op: op, n: n, m: t.m}
 	low, high, ok := bounds.bounds()
 	if !ok || low > high {
 		return all // nothing passes
@@ -430,15 +448,14 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	}
 	b.raise()
 	b.sortAsks()
-	b.spare = slices.Grow(b.spare[:0], len(b.asks))
+	b.settle(extra)
 	for _, plan := range b.chosen(x.words) {
 		b.addFacet(x, plan, b.look(x, plan, places, words))
 	}
 	for i := range x.facets {
 		x.facets[i].settle(words)
 	}
-	b.bypass(x)
-	b.finish(x, extra)
+	b.lay(x, places)
 	for i := range x.facets {
 		x.facets[i].shape()
 		x.facets[i].union = int32(x.unions)
@@ -451,22 +468,23 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	return x
 }
 
-// arrange orders the positions as their rules are, and
-// returns the place of each.
+// arrange orders the positions as their rules are, and returns the place of
+// each. Those of a rule stand side by side.
 func (b *Builder) arrange(x *Index, order []int32) []int32 {
-	byRule := make([]int32, len(b.positions))
-	for i := range byRule {
-		byRule[i] = int32(i)
+	begins := make([]int32, len(order)+1) // by rule's number
+	for i := range b.positions {
+		begins[order[b.positions[i].rule]+1]++
 	}
-	slices.SortStableFunc(byRule, func(i, j int32) int {
-		return int(order[b.positions[i].rule]) - int(order[b.positions[j].rule])
-	})
+	for i := range begins[1:] {
+		begins[i+1] += begins[i]
+	}
 	places := make([]int32, len(b.positions))
 	x.entries = make([]entry, len(b.positions))
-	for place, i := range byRule {
-		p := &b.positions[i]
-		places[i] = int32(place)
-		x.entries[place] = entry{p.pc, order[p.rule]}
+	for i := range b.positions {
+		number := order[b.positions[i].rule]
+		places[i] = begins[number]
+		begins[number]++
+		x.entries[places[i]].rule = number
 	}
 	return places
 }

@@ -39,7 +39,7 @@ func (b *Builder) raise() {
 	}
 	for i := range b.asks {
 		a := &b.asks[i]
-		if c := byPlan[a.plan]; c != nil && b.asksMuch(&b.code.tests[a.test], &c.sums) {
+		if c := byPlan[a.plan]; c != nil && b.asksMuch(&b.made[a.part].draft, &c.sums) {
 			b.lift(int32(i), c)
 		}
 	}
@@ -72,7 +72,7 @@ next:
 
 // asksMuch reports whether a test asks for so much of a sum that it matters
 // little which one it is.
-func (b *Builder) asksMuch(t *test, sums *pair) bool {
+func (b *Builder) asksMuch(t *draft, sums *pair) bool {
 	switch {
 	case t.op == opIntGt, t.op == opIntGe:
 	case t.op == opMoney && (check.Op(t.how) == check.Gt || check.Op(t.how) == check.Ge):
@@ -92,7 +92,7 @@ func (b *Builder) lift(number int32, c *ceiling) {
 		derived := b.parts.derivation(derivation{pair: &sums, make: sums.unbounded})
 		key := c.of
 		key.slot = int32(b.code.derived[derived-1].slot)
-		c.plan = &facetPlan{key: key, derived: derived, test: b.code.tests[a.test], number: int32(len(b.order)), last: -1}
+		c.plan = &facetPlan{key: key, derived: derived, part: a.part, number: int32(len(b.order)), last: -1}
 		b.order = append(b.order, c.plan)
 	}
 	if c.plan.last >= 0 && b.asks[c.plan.last].position == a.position {
@@ -101,7 +101,7 @@ func (b *Builder) lift(number int32, c *ceiling) {
 	old.count--
 	c.plan.count++
 	c.plan.last = number
-	a.plan, a.at = c.plan.number, noTest
+	a.plan, a.spares = c.plan.number, noPart
 }
 
 // add makes room in a ceiling for another sum. It reports false for a sum of

@@ -60,8 +60,8 @@ func (b *Builder) leave(plan *facetPlan) {
 	}
 }
 
-// noTest marks an ask whose facet spares no test.
-const noTest int32 = -1
+// noPart marks an ask whose facet spares no test.
+const noPart int32 = -1
 
 // runCost is what running a position takes beside its tests, in about
 // nanoseconds: its code is rarely near.
@@ -129,7 +129,7 @@ func (a *facet) settle(words *slab[uint64]) {
 // look makes what a plan says.
 func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[uint64]) look {
 	key := plan.key
-	made := look{slot: key.slot, base: words.cut(x.words)}
+	made := look{slot: b.settled(key.slot), base: words.cut(x.words)}
 	copy(made.base, x.all)
 	for i := range plan.asks {
 		place := places[plan.asks[i].position]
@@ -140,20 +140,20 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 		spans := b.spanned[:0]
 		for i := range plan.asks {
 			a := &plan.asks[i]
-			spans = b.spans(spans, &b.code.tests[a.test], places[a.position])
+			spans = b.spans(spans, &b.made[a.part].draft, places[a.position])
 		}
 		b.spanned = spans
 		c, exact := newCells(spans, made.base, words, &b.ends)
 		if exact {
 			b.exact(plan)
 		}
-		op := plan.test.op
+		op := b.made[plan.part].op
 		c.float, c.money, c.unit = op == opFloat, op == opMoney, key.currency
 		made.masker = c
 	case byFragment:
 		made.masker = b.newFragments(plan, places)
 	case byOutcome:
-		d := &decider{pc: b.emitTest(plan.test, plan.derived, accept, reject), yes: words.cut(x.words)}
+		d := &decider{pc: b.emit(plan.part, accept, reject), yes: words.cut(x.words)}
 		copy(d.yes, x.all)
 		made.masker = d
 		b.exact(plan)
@@ -170,13 +170,13 @@ func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 	for i := range plan.asks {
 		a := &plan.asks[i]
 		place := places[a.position]
-		t := &b.code.tests[a.test]
+		t := &b.made[a.part]
 		if t.op != opMatches {
-			g.add(t.text, place)
+			g.add(b.texts[t.text], place)
 			continue
 		}
 		regex := b.code.regexes[t.ref]
-		if a.at != noTest {
+		if a.spares != noPart {
 			g.add(regex.Literal(), place)
 			continue
 		}
@@ -191,12 +191,12 @@ func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
 	k := &keyed{keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
 	for i := range plan.asks {
-		t, place := &b.code.tests[plan.asks[i].test], places[plan.asks[i].position]
+		t, place := &b.made[plan.asks[i].part], places[plan.asks[i].position]
 		if t.op != opTexts {
-			k.add(t.text, place)
+			k.add(b.texts[t.text], place)
 			continue
 		}
-		for _, member := range b.code.texts[t.ref].members {
+		for _, member := range b.parts.sets[t.ref] {
 			k.add(member, place)
 		}
 	}
@@ -209,9 +209,9 @@ func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, wor
 	k := &affixed{suffix: plan.key.kind == bySuffix, keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
 	for i := range plan.asks {
 		a := &plan.asks[i]
-		t := &b.code.tests[a.test]
-		if a.at != noTest {
-			k.add(t.text, places[a.position])
+		t := &b.made[a.part]
+		if a.spares != noPart {
+			k.add(b.texts[t.text], places[a.position])
 			b.spared(a)
 			continue
 		}

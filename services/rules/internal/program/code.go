@@ -36,7 +36,6 @@ const (
 	opSuffix  // want
 	opPresent // OK is want
 	opDerive  // no test: makes derived slot ref ready, then goes to yes
-	opSpared  // no test: an index has made sure of it
 	opInts    // want: N in the set ref
 	opTexts   // want: S in the set ref
 	opSlow    // from here on: worth remembering
@@ -59,7 +58,7 @@ type test struct {
 	yes, no int32
 	ref     int32 // of opcodes with a table; the body of opAny
 	memo    int32 // where a slow test's outcome is remembered for the event, 0: nowhere
-	n, m    int64 // m of opAny: while an index is built, how many of its facets must be exact to spare it
+	n, m    int64
 	text    string
 }
 

@@ -10,17 +10,17 @@ import (
 // askEdges asks for what texts that match a pattern begin and end with, and for
 // pieces of them where these say more. It reports whether nothing that is in
 // them does.
-func (b *Builder) askEdges(p *part, number int32) (all bool) {
-	regex := b.code.regexes[p.test.ref]
-	b.askEdge(byPrefix, regex.Heads(), p, number)
-	b.askEdge(bySuffix, regex.Tails(), p, number)
+func (b *Builder) askEdges(p *part, a ask) (all bool) {
+	regex := b.code.regexes[p.ref]
+	b.askEdge(byPrefix, regex.Heads(), p, a)
+	b.askEdge(bySuffix, regex.Tails(), p, a)
 	if !tells(regex, regex.Pieces()...) {
-		b.askEdge(byFragment, regex.Pieces(), p, number)
+		b.askEdge(byFragment, regex.Pieces(), p, a)
 	}
 	return tells(regex, regex.Literal())
 }
 
-func (b *Builder) askEdge(kind facetKind, texts []string, p *part, number int32) {
+func (b *Builder) askEdge(kind facetKind, texts []string, p *part, a ask) {
 	least := 1
 	if kind == byFragment {
 		least = fragmentBytes
@@ -29,9 +29,10 @@ func (b *Builder) askEdge(kind facetKind, texts []string, p *part, number int32)
 	if len(texts) == 0 || slices.ContainsFunc(texts, short) {
 		return
 	}
-	key := facetKey{kind: kind, list: -1, slot: p.test.slot, outcome: -1}
+	key := facetKey{kind: kind, list: -1, slot: p.slot, outcome: -1}
 	likely := clampLikely(guesses[opPrefix] * 2 * float64(len(texts)))
-	b.add(key, p.derived, p, ask{likely: float32(likely), position: number, test: p.at, at: noTest})
+	a.likely, a.spares = float32(likely), noPart
+	b.add(key, p.derived, a)
 }
 
 // tells reports whether what texts that match a pattern begin or end with holds

@@ -58,7 +58,7 @@ func within(op check.Op, c int64) (low int64, width uint64, ok bool) {
 	if op == check.Eq {
 		return c, 0, true
 	}
-	t := test{op: intOps[op], n: c}
+	t := draft{op: intOps[op], n: c}
 	low, high, ok := t.bounds()
 	return low, uint64(high) - uint64(low), ok
 }

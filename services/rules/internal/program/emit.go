@@ -1,77 +1,114 @@
 package program
 
+// settle gives derived values their slots, and numbers the outcomes of tests
+// that are shared: the others take no memory.
+func (b *Builder) settle(extra func() int) {
+	b.slots = make([]int32, len(b.code.derived))
+	for i := range b.code.derived {
+		b.slots[i] = int32(extra())
+		b.code.derived[i].slot = int(b.slots[i])
+	}
+	b.outcomes = make([]int32, len(b.parts.uses))
+	for i, uses := range b.parts.uses {
+		if uses > 1 {
+			b.code.memos++
+			b.outcomes[i] = int32(b.code.memos)
+		}
+	}
+}
+
+// settled is a slot, also of a derived value.
+func (b *Builder) settled(slot int32) int32 {
+	if slot < 0 {
+		return b.slots[-1-slot]
+	}
+	return slot
+}
+
+// lay lays out the branches of all positions, without what facets spare.
+func (b *Builder) lay(x *Index, places []int32) {
+	tests := len(b.code.tests)
+	for i := range b.made {
+		if p := &b.made[i]; p.kind == partTest && !p.spared {
+			tests++
+		}
+	}
+	b.code.tests = append(make([]test, 0, tests), b.code.tests...)
+	for i := range b.positions {
+		at := b.positions[i].part
+		p, pc := &b.made[at], accept
+		switch {
+		case p.kind == partAnd:
+			pc = b.emitAll(p.first, accept, reject)
+		case !p.spared:
+			pc = b.emit(at, accept, reject)
+		}
+		x.entries[places[i]].pc = pc
+	}
+}
+
 // emit lays out the branches of a part that go on at yes or no, and returns
 // where they begin.
-func (b *Builder) emit(p *part, yes, no int32) int32 {
+func (b *Builder) emit(i, yes, no int32) int32 {
+	p := &b.made[i]
 	switch p.kind {
 	case partTrue:
 		return yes
 	case partFalse:
 		return no
 	case partAnd:
-		for i := len(p.parts) - 1; i >= 0; i-- {
-			yes = b.emit(p.parts[i], yes, no)
-		}
-		return yes
+		return b.emitAll(p.first, yes, no)
 	case partOr:
-		for i := len(p.parts) - 1; i >= 0; i-- {
-			no = b.emit(p.parts[i], yes, no)
-		}
-		return no
+		return b.emitSome(p.first, yes, no)
 	default:
 	}
-	if p.body != nil {
-		p.test.ref = b.emit(p.body, accept, reject)
-	}
-	p.at = int32(len(b.code.tests))
-	return b.emitTest(p.test, p.derived, yes, no)
+	return b.emitTest(p, yes, no)
 }
 
-func (b *Builder) emitTest(t test, derived, yes, no int32) int32 {
-	t.yes, t.no = yes, no
-	at := b.append(t)
-	if derived > 0 {
-		at = b.append(test{op: opDerive, ref: derived - 1, yes: at, no: at})
+// emitAll is emit for a part of a conjunction and those behind it.
+func (b *Builder) emitAll(i, yes, no int32) int32 {
+	if i == 0 {
+		return yes
+	}
+	if yes = b.emitAll(b.made[i].next, yes, no); b.made[i].spared {
+		return yes
+	}
+	return b.emit(i, yes, no)
+}
+
+// emitSome is emit for an alternative and those behind it.
+func (b *Builder) emitSome(i, yes, no int32) int32 {
+	if i == 0 {
+		return no
+	}
+	return b.emit(i, yes, b.emitSome(b.made[i].next, yes, no))
+}
+
+func (b *Builder) emitTest(p *part, yes, no int32) int32 {
+	ref := p.ref
+	switch p.op {
+	case opAny:
+		ref = b.emit(p.first, accept, reject)
+	case opTexts:
+		set := textSet{members: b.parts.sets[p.ref]}
+		set.index(&b.lookups)
+		ref = int32(len(b.code.texts))
+		b.code.texts = append(b.code.texts, set)
+	case opNets:
+		ref = int32(len(b.code.nets))
+		b.code.nets = append(b.code.nets, newNets(b.parts.prefixes[p.ref]))
+	default:
+	}
+	b.code.tests = append(b.code.tests, test{
+		op: p.op, how: p.how, want: p.want, depth: p.depth, slot: b.settled(p.slot), yes: yes, no: no, ref: ref,
+		memo: b.outcomes[p.memo], n: p.n, m: p.m, text: b.texts[p.text],
+	})
+	at := int32(len(b.code.tests) - 1)
+	if p.derived > 0 {
+		b.code.tests = append(b.code.tests, test{op: opDerive, ref: p.derived - 1, yes: at, no: at})
+		at++
 	}
 	return at
-}
-
-func (b *Builder) append(t test) int32 {
-	b.code.tests = append(b.code.tests, t)
-	return int32(len(b.code.tests) - 1)
-}
-
-// finish gives derived values their slots and takes memory from tests that
-// nobody shares.
-func (b *Builder) finish(x *Index, extra func() int) {
-	slots := make([]int32, len(b.code.derived))
-	for i := range b.code.derived {
-		slots[i] = int32(extra())
-		b.code.derived[i].slot = int(slots[i])
-	}
-	for i := range x.facets {
-		if slot := &x.facets[i].looks[0].slot; *slot < 0 {
-			*slot = slots[-1-*slot]
-		}
-	}
-	memos := make([]int32, len(b.parts.uses))
-	for i, uses := range b.parts.uses {
-		if uses > 1 {
-			b.code.memos++
-			memos[i] = int32(b.code.memos)
-		}
-	}
-	lookups := &slab[textSlot]{}
-	for i := range b.code.tests {
-		t := &b.code.tests[i]
-		t.memo = memos[t.memo]
-		if t.slot < 0 {
-			t.slot = slots[-1-t.slot]
-		}
-		if t.op == opTexts { // no facet spares it
-			b.code.texts[t.ref].index(lookups)
-		}
-	}
 }
 
 // exact notes that a facet says all there is to say about its asks.
@@ -83,47 +120,13 @@ func (b *Builder) exact(plan *facetPlan) {
 
 // spared notes that a facet says all there is to say about an ask.
 func (b *Builder) spared(a *ask) {
-	if a.at == noTest {
+	if a.spares == noPart {
 		return
 	}
-	if t := &b.code.tests[a.at]; t.op == opAny && t.m > 1 {
-		t.m--
+	p := &b.made[a.spares]
+	if p.op == opAny && p.m > 1 {
+		p.m--
 		return
 	}
-	b.spare = append(b.spare, a.at)
-}
-
-// bypass takes the tests that facets spare out of all ways through the code.
-func (b *Builder) bypass(x *Index) {
-	tests := b.code.tests
-	for _, at := range b.spare {
-		b.drop(&tests[at])
-	}
-	skip := func(at int32) int32 {
-		for at >= 0 {
-			t := &tests[at]
-			if t.op == opDerive {
-				t = &tests[at-1] // what it is derived for
-			}
-			if t.op != opSpared {
-				return at
-			}
-			at = t.yes
-		}
-		return at
-	}
-	for i := range tests {
-		tests[i].yes, tests[i].no = skip(tests[i].yes), skip(tests[i].no)
-	}
-	for i := range x.entries {
-		x.entries[i].pc = skip(x.entries[i].pc)
-	}
-}
-
-// drop makes a test that is spared hold nothing that others would have to keep.
-func (b *Builder) drop(t *test) {
-	if t.op == opTexts {
-		b.code.texts[t.ref] = textSet{}
-	}
-	t.op, t.text = opSpared, ""
+	p.spared = true
 }

@@ -42,7 +42,7 @@ type prior struct {
 }
 
 // priorOf is what is known of a test of a value.
-func (b *parts) priorOf(t *test, value *check.Node) prior {
+func (b *parts) priorOf(t *draft, value *check.Node) prior {
 	of := prior{guess: guesses[t.op]}
 	switch t.op {
 	case opPrefix, opSuffix, opInts, opTexts, opContains, opMatches, opList, opNets, opPresent:
@@ -74,12 +74,12 @@ func (b *parts) priorOf(t *test, value *check.Node) prior {
 
 // estimateTest estimates a test.
 func (b *parts) estimateTest(p *part, of *prior) estimate {
-	e := estimate{of.guess, testCosts[p.test.op]}
+	e := estimate{of.guess, testCosts[p.op]}
 	switch {
 	case of.count > 0:
-		e.likely = calendarShare(&p.test, of.first, of.count)
+		e.likely = calendarShare(&p.draft, of.first, of.count)
 	case of.column != nil:
-		e.likely = of.column.likely(b.code, &p.test, of.guess)
+		e.likely = of.column.likely(b, &p.draft, of.guess)
 	}
 	if p.derived > 0 {
 		e.cost += 2
@@ -90,7 +90,7 @@ func (b *parts) estimateTest(p *part, of *prior) estimate {
 
 // calendarShare is the share of the values from first on, so many of them,
 // that a test lets through.
-func calendarShare(t *test, first, count int64) float64 {
+func calendarShare(t *draft, first, count int64) float64 {
 	low, high, ok := t.bounds()
 	switch {
 	case ok:
@@ -181,10 +181,13 @@ func (b *parts) enter(n *check.Node) float64 {
 
 // someLikely is how often one of so many elements passes that each passes so
 // often.
-func someLikely(likely, each float64) float64 { return clampLikely(1 - math.Pow(1-likely, each)) }
+func someLikely(likely, each float64) float64 { return clampLikely(1 - power(1-likely, each)) }
 
 // everyLikely is how often all of them pass.
-func everyLikely(likely, each float64) float64 { return clampLikely(math.Pow(likely, each)) }
+func everyLikely(likely, each float64) float64 { return clampLikely(power(likely, each)) }
+
+// power is math.Pow of a likelihood, in half the time.
+func power(likely, each float64) float64 { return math.Exp(each * math.Log(likely)) }
 
 // pathOf is where the sample has a field.
 func (e *elements) pathOf(path *syntax.Path) string {

@@ -16,21 +16,21 @@ var mirrored = [...]check.Op{
 }
 
 // leaf makes the part of a condition without parts.
-func (b *parts) leaf(n *check.Node, negate bool) *part {
-	if p := b.known(n, negate); p != nil {
-		return p
+func (b *parts) leaf(n *check.Node, negate bool) int32 {
+	if i, known := b.known(n, negate); known {
+		return i
 	}
 	if b.constant(n) {
 		return constPart(cond(n, negate)(b.fixed))
 	}
 	switch op := n.Op; op {
 	case check.Field:
-		p := b.slotTest(n, test{op: opFlag, n: flagValue(!negate)})
-		b.remember(n, p, prior{})
-		return p
+		i := b.slotTest(n, draft{op: opFlag, n: flagValue(!negate)})
+		b.remember(n, &b.made[i], prior{})
+		return i
 	case check.IsMissing:
 		if n.Args[0].Op == check.Field {
-			return b.slotTest(n.Args[0], test{op: opPresent, want: negate})
+			return b.slotTest(n.Args[0], draft{op: opPresent, want: negate})
 		}
 	case check.Any, check.All:
 		return b.quantifier(n, negate)
@@ -46,18 +46,18 @@ func (b *parts) leaf(n *check.Node, negate bool) *part {
 			return b.compared(n, negate, op, left, right)
 		}
 	case check.InInts:
-		return b.simple(n, negate, n.Args[0], test{op: opInts, want: !negate})
+		return b.simple(n, negate, n.Args[0], draft{op: opInts, want: !negate})
 	case check.InStrings:
-		return b.simple(n, negate, n.Args[0], test{op: opTexts, want: !negate})
+		return b.simple(n, negate, n.Args[0], draft{op: opTexts, want: !negate})
 	case check.InList:
-		return b.simple(n, negate, n.Args[0], test{op: opList, want: !negate, ref: b.listRef(n.List), n: int64(n.Args[0].Addr)})
+		return b.simple(n, negate, n.Args[0], draft{op: opList, want: !negate, ref: b.listRef(n.List), n: int64(n.Args[0].Addr)})
 	case check.InNets:
-		return b.simple(n, negate, n.Args[0], test{op: opNets, want: !negate, n: int64(n.Args[0].Addr)})
+		return b.simple(n, negate, n.Args[0], draft{op: opNets, want: !negate, n: int64(n.Args[0].Addr)})
 	case check.Matches:
-		return b.simple(n, negate, n.Args[0], test{op: opMatches, want: !negate, ref: b.regexRef(n.Regex)})
+		return b.simple(n, negate, n.Args[0], draft{op: opMatches, want: !negate, ref: b.regexRef(n.Regex)})
 	case check.StartsWith, check.EndsWith, check.Contains:
 		if part := n.Args[1]; part.Op == check.Const {
-			return b.simple(n, negate, n.Args[0], test{op: textOps[op], want: !negate, text: part.Value.S})
+			return b.simple(n, negate, n.Args[0], draft{op: textOps[op], want: !negate, text: b.textOf(part.Value.S)})
 		}
 	default:
 	}
@@ -91,7 +91,7 @@ func (b *parts) constant(n *check.Node) bool {
 }
 
 // compared is a value against a constant.
-func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *check.Node) *part {
+func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *check.Node) int32 {
 	c := right.Value
 	if right.Op != check.Const {
 		c = derive(right)(b.fixed)
@@ -99,10 +99,10 @@ func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *c
 	if !c.OK {
 		return falsePart // unknown, whichever way it is asked
 	}
-	t := test{how: uint8(op), n: c.N}
+	t := draft{how: uint8(op), n: c.N}
 	switch left.Type.Kind {
 	case fact.String:
-		t.op, t.text = opText, c.S
+		t.op, t.text = opText, b.textOf(c.S)
 		switch op {
 		case check.Eq:
 			t.op = opTextEq
@@ -113,7 +113,7 @@ func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *c
 	case fact.Float:
 		t.op, t.m = opFloat, c.N
 	case fact.Money:
-		t.op, t.text = opMoney, c.S
+		t.op, t.text = opMoney, b.textOf(c.S)
 	default:
 		t.op = intOps[op]
 	}
@@ -122,88 +122,87 @@ func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *c
 
 // simple is a test of one value: a slot's, or one that is derived into a slot.
 // Where it is neither, a closure tests it.
-func (b *parts) simple(n *check.Node, negate bool, value *check.Node, t test) *part {
-	p := b.single(t)
+func (b *parts) simple(n *check.Node, negate bool, value *check.Node, t draft) int32 {
+	i, p := b.single(t)
 	switch value.Op {
 	case check.Field:
-		p.test.slot, p.test.depth = int32(value.Slot), uint8(value.Depth)
+		p.slot, p.depth = int32(value.Slot), uint8(value.Depth)
 	default:
 		number, slot, ok := b.derive(value)
 		if !ok {
 			return b.closure(n, negate)
 		}
-		p.derived, p.test.slot, p.test.n = number, int32(slot), t.n
+		p.derived, p.slot, p.n = number, int32(slot), t.n
 		if t.op == opList || t.op == opNets {
-			p.test.n = 0 // no field of the fact: the address is parsed each time
+			p.n = 0 // no field of the fact: the address is parsed each time
 		}
 	}
-	b.tables(p, n)
-	if t.op > opSlow && p.test.depth == 0 {
-		p.test.memo = b.memo(n, negate)
+	b.tables(&p.draft, n)
+	if t.op > opSlow && p.depth == 0 {
+		p.memo = b.memo(n, negate)
 	}
-	prior := b.priorOf(&p.test, value)
+	prior := b.priorOf(&p.draft, value)
 	p.estimate = b.estimateTest(p, &prior)
 	b.remember(n, p, prior)
-	return p
+	return i
 }
 
 // tables adds the constants of a test that do not fit into it.
-func (b *parts) tables(p *part, n *check.Node) {
-	switch p.test.op {
+func (b *parts) tables(t *draft, n *check.Node) {
+	switch t.op {
 	case opInts:
 		b.code.ints = append(b.code.ints, newIntSet(n.Ints))
-		p.test.ref = int32(len(b.code.ints) - 1)
+		t.ref = int32(len(b.code.ints) - 1)
 	case opTexts:
-		b.code.texts = append(b.code.texts, textSet{members: n.Set})
-		p.test.ref = int32(len(b.code.texts) - 1)
+		b.sets = append(b.sets, n.Set)
+		t.ref = int32(len(b.sets) - 1)
 	case opNets:
-		b.code.nets = append(b.code.nets, newNets(n.Nets))
-		p.test.ref = int32(len(b.code.nets) - 1)
-	case opMatches:
-		p.literal = n.Literal
+		b.prefixes = append(b.prefixes, n.Nets)
+		t.ref = int32(len(b.prefixes) - 1)
 	default:
 	}
 }
 
 // slotTest is a test of a field as it is.
-func (b *parts) slotTest(field *check.Node, t test) *part {
+func (b *parts) slotTest(field *check.Node, t draft) int32 {
 	t.slot, t.depth = int32(field.Slot), uint8(field.Depth)
-	p := b.single(t)
-	prior := b.priorOf(&p.test, field)
+	i, p := b.single(t)
+	prior := b.priorOf(&p.draft, field)
 	p.estimate = b.estimateTest(p, &prior)
-	return p
+	return i
 }
 
 // quantifier is any or all over the elements of a list. The negation of any is
 // all of the negation, and the other way round.
-func (b *parts) quantifier(n *check.Node, negate bool) *part {
+func (b *parts) quantifier(n *check.Node, negate bool) int32 {
 	list, each := n.Args[0], b.enter(n)
 	body := b.of(n.Args[1], negate)
-	t := test{op: opAny, want: (n.Op == check.Any) != negate, slot: int32(list.Slot), depth: uint8(list.Depth), n: int64(n.Depth)}
+	t := draft{op: opAny, want: (n.Op == check.Any) != negate, slot: int32(list.Slot), depth: uint8(list.Depth), n: int64(n.Depth)}
 	if list.Depth == 0 {
 		t.memo = b.memo(n, negate)
 	}
-	p := b.single(t)
-	p.body = body
-	p.each = each
-	p.cost = 10 + each*(5+body.cost)
+	i, p := b.single(t)
+	inner := b.made[body].estimate
+	p.first, p.ref = body, int32(len(b.each))
+	b.each = append(b.each, each)
+	p.cost = 10 + each*(5+inner.cost)
 	if t.want {
-		p.likely = someLikely(body.likely, each)
+		p.likely = someLikely(inner.likely, each)
 	} else {
-		p.likely = everyLikely(body.likely, each)
+		p.likely = everyLikely(inner.likely, each)
 	}
-	return p
+	return i
 }
 
 // assumedQuick is how many elements lists are taken to have.
 const assumedQuick = 3
 
 // closure tests what no opcode can.
-func (b *parts) closure(n *check.Node, negate bool) *part {
+func (b *parts) closure(n *check.Node, negate bool) int32 {
 	b.code.conds = append(b.code.conds, cond(n, negate))
-	p := b.single(test{op: opCond, ref: int32(len(b.code.conds) - 1), memo: b.memo(n, negate)})
+	i, p := b.single(draft{op: opCond, ref: int32(len(b.code.conds) - 1), memo: b.memo(n, negate)})
 	p.estimate = estimate{likely: 0.4, cost: 6 + float64(Cost(n))}
-	return p
+	return i
 }
 
 // holdsOf compares a whole number with the test's.

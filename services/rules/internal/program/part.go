@@ -2,9 +2,9 @@ package program
 
 import (
 	"math"
+	"net/netip"
 	"slices"
 
-	"github.com/backlot-video/backlot/services/rules/internal/arena"
 	"github.com/backlot-video/backlot/services/rules/internal/check"
 	"github.com/backlot-video/backlot/services/rules/internal/pattern"
 	"github.com/backlot-video/backlot/services/rules/list"
@@ -22,28 +22,41 @@ const (
 )
 
 // part is a condition on its way to branches: `not` has been pushed into the
-// tests, constants are folded, and/or chains are flat.
+// tests, constants are folded, and/or chains are flat. There are some ten
+// thousands of them, without pointers, and named by where they are in parts.
 type part struct {
-	kind    partKind
-	parts   []*part // of partAnd and partOr
-	test    test
-	derived int32   // 1 + the derived value that test reads, 0: none
-	body    *part   // of opAny
-	each    float64 // of opAny: how many elements its list has, about
-	literal string  // of opMatches: what every match contains
-	at      int32   // where the test is in the code
-	rank    float64 // within its chain
-	shared  bool    // other rules have the same slow test
-	shape   int32   // of a test; 0: none
 	estimate
+	draft
+	kind    partKind
+	decided bool  // of a chain: a part that needs no fact says what it comes to
+	shared  bool  // other rules have the same slow test
+	spared  bool  // facets say all there is to say about it
+	derived int32 // 1 + the derived value that the test reads, 0: none
+	shape   int32 // of a test; 0: none
+	first   int32 // of a chain; of opAny its body. 0: none
+	last    int32 // of a chain
+	next    int32 // within its chain; 0: none
 }
 
-var (
-	truePart  = &part{kind: partTrue}
-	falsePart = &part{kind: partFalse}
+// draft is a test on its way: without branches, its text as a number. Of opTexts,
+// opNets and opAny, ref is in parts.
+type draft struct {
+	op              opcode
+	how             uint8
+	want            bool
+	depth           uint8
+	slot, ref, memo int32
+	text            int32 // in parts
+	n, m            int64 // m of opAny: how many of its facets must be exact to spare it
+}
+
+// Where parts begin with those that need no fact.
+const (
+	truePart int32 = iota
+	falsePart
 )
 
-func constPart(v bool) *part {
+func constPart(v bool) int32 {
 	if v {
 		return truePart
 	}
@@ -53,31 +66,42 @@ func constPart(v bool) *part {
 // parts turns checked conditions into parts, sharing what rules of a set have
 // in common.
 type parts struct {
+	*scratch
 	code     *Code
 	sample   *Sample
 	columns  []columns                      // by list + 1, then by slot
 	elements [check.MaxNesting + 1]elements // by depth
 	derived  keyTable
-	memos    *keyTable
-	uses     []int32 // by memo
+	uses     []int32   // by memo
+	each     []float64 // of opAny: how many elements their lists have, about
 	lists    map[*list.Ref]int32
-	regexes  map[string]int32
+	regexes  map[*pattern.Pattern]int32
 	regex    int32 // the number asked for last
 	buffer   []byte
-	made     arena.Pool[part]
-	chains   arena.Pool[*part]
-	fixed    *Frame  // where constants are folded
-	shapes   []shape // by number
+	sets     [][]string       // of opTexts
+	prefixes [][]netip.Prefix // of opNets
+	fixed    *Frame           // where constants are folded
+	shapes   []shape          // by number
 }
 
-func newParts(code *Code, sample *Sample, memos *keyTable) *parts {
+func newParts(code *Code, sample *Sample, with *scratch) *parts {
 	return &parts{
-		code: code, sample: sample, memos: memos, uses: []int32{0}, lists: map[*list.Ref]int32{}, regexes: map[string]int32{}, fixed: NewFrame(0),
+		scratch: with, code: code, sample: sample, uses: []int32{0}, lists: map[*list.Ref]int32{}, regexes: map[*pattern.Pattern]int32{},
+		fixed: NewFrame(0),
 	}
 }
 
+// textOf numbers a text of a draft; 0 is the empty one.
+func (b *parts) textOf(s string) int32 {
+	if s == "" {
+		return 0
+	}
+	b.texts = append(b.texts, s)
+	return int32(len(b.texts) - 1)
+}
+
 // of makes the part of a condition, or with negate of its negation.
-func (b *parts) of(n *check.Node, negate bool) *part {
+func (b *parts) of(n *check.Node, negate bool) int32 {
 	switch n.Op {
 	case check.Not:
 		return b.of(n.Args[0], !negate)
@@ -86,15 +110,15 @@ func (b *parts) of(n *check.Node, negate bool) *part {
 		if (n.Op == check.Or) != negate {
 			kind = partOr
 		}
-		chain := b.chain(kind, len(n.Args))
+		chain := b.chain(kind)
 		for _, arg := range n.Args {
 			if kind == partAnd {
-				chain.add(b.term(arg, negate))
+				b.add(chain, b.term(arg, negate))
 			} else {
-				chain.add(b.of(arg, negate))
+				b.add(chain, b.of(arg, negate))
 			}
 		}
-		return chain.simple()
+		return b.settle(chain)
 	case check.Const:
 		return constPart((n.Value.N != 0) != negate)
 	case check.Default:
@@ -109,75 +133,98 @@ func (b *parts) of(n *check.Node, negate bool) *part {
 // term makes the part of a condition that must hold beside others. Alternatives
 // that no opcode can test are one test then: the rules of a set that have the
 // same ones ask it once.
-func (b *parts) term(n *check.Node, negate bool) *part {
-	p := b.of(n, negate)
-	closed := func(q *part) bool { return q.kind == partTest && q.test.op == opCond }
-	if p.kind != partOr || !slices.ContainsFunc(p.parts, closed) {
-		return p
+func (b *parts) term(n *check.Node, negate bool) int32 {
+	i := b.of(n, negate)
+	if b.made[i].kind != partOr || !b.closed(i) {
+		return i
 	}
 	if _, shared := b.key(n); !shared {
-		return p
+		return i
 	}
 	one := b.closure(n, negate)
-	one.likely = p.likely
+	b.made[one].likely = b.made[i].likely
 	return one
 }
 
-// chain returns an empty chain with room for n parts.
-func (b *parts) chain(kind partKind, n int) *part {
-	p := b.made.Get()
-	p.kind, p.parts = kind, b.chains.Slice(n)
-	return p
+// closed reports whether a chain has a test that is a closure.
+func (b *parts) closed(chain int32) bool {
+	for i := b.made[chain].first; i != 0; i = b.made[i].next {
+		if p := &b.made[i]; p.kind == partTest && p.op == opCond {
+			return true
+		}
+	}
+	return false
 }
 
-// single returns a part of one test.
-func (b *parts) single(t test) *part {
-	p := b.made.Get()
-	p.test = t
-	return p
+// chain returns an empty chain.
+func (b *parts) chain(kind partKind) int32 {
+	b.made = append(b.made, part{kind: kind})
+	return int32(len(b.made) - 1)
+}
+
+// single returns a part of one test, which is valid until the next part is made.
+func (b *parts) single(d draft) (int32, *part) {
+	b.made = append(b.made, part{draft: d})
+	i := len(b.made) - 1
+	return int32(i), &b.made[i]
 }
 
 // defaulted is `field default true`: the field where it is there, else the
 // other.
-func (b *parts) defaulted(n *check.Node, negate bool) *part {
+func (b *parts) defaulted(n *check.Node, negate bool) int32 {
 	field := n.Args[0]
-	absent := b.slotTest(field, test{op: opPresent})
-	either := b.chain(partOr, 2)
-	either.add(b.of(field, negate))
-	otherwise := b.chain(partAnd, 2)
-	otherwise.add(absent)
-	otherwise.add(b.of(n.Args[1], negate))
-	either.add(otherwise.simple())
-	return either.simple()
+	absent := b.slotTest(field, draft{op: opPresent})
+	either := b.chain(partOr)
+	b.add(either, b.of(field, negate))
+	otherwise := b.chain(partAnd)
+	b.add(otherwise, absent)
+	b.add(otherwise, b.of(n.Args[1], negate))
+	b.add(either, b.settle(otherwise))
+	return b.settle(either)
 }
 
-// add appends to a chain what is not already decided.
-func (p *part) add(q *part) {
+// add appends a part to a chain.
+func (b *parts) add(chain, i int32) {
+	p, q := &b.made[chain], &b.made[i]
 	switch {
 	case p.kind == partAnd && q.kind == partTrue, p.kind == partOr && q.kind == partFalse:
+	case q.kind == partTrue, q.kind == partFalse:
+		p.decided = true
 	case p.kind == q.kind:
-		for _, inner := range q.parts {
-			p.add(inner)
+		for at := q.first; at != 0; {
+			next := b.made[at].next
+			b.add(chain, at)
+			at = next
 		}
-	case p.kind == partAnd && p.narrow(q):
+	case p.kind == partAnd && b.narrow(p, q):
 	default:
-		p.parts = append(p.parts, q)
+		b.link(p, i)
 	}
+}
+
+// link puts a part behind a chain's last one.
+func (b *parts) link(chain *part, i int32) {
+	if chain.first == 0 {
+		chain.first = i
+	} else {
+		b.made[chain.last].next = i
+	}
+	chain.last, b.made[i].next = i, 0
 }
 
 // narrow joins an upper and a lower bound of one whole number into a range.
-func (p *part) narrow(q *part) bool {
+func (b *parts) narrow(p, q *part) bool {
 	low, high, ok := q.bounds()
-	if !ok || len(p.parts) == 0 {
+	if !ok || p.first == 0 {
 		return false
 	}
-	last := p.parts[len(p.parts)-1]
+	last := &b.made[p.last]
 	lastLow, lastHigh, ok := last.bounds()
-	if !ok || last.test.slot != q.test.slot || last.test.depth != q.test.depth {
+	if !ok || last.slot != q.slot || last.depth != q.depth {
 		return false
 	}
 	// Both are this chain's own: the leaf just made and the one before it.
-	last.test.op, last.test.n, last.test.m = opIntIn, max(low, lastLow), min(high, lastHigh)
+	last.op, last.n, last.m = opIntIn, max(low, lastLow), min(high, lastHigh)
 	last.estimate = last.both(q.estimate)
 	return true
 }
@@ -187,11 +234,11 @@ func (p *part) bounds() (low, high int64, ok bool) {
 	if p.kind != partTest {
 		return 0, 0, false
 	}
-	return p.test.bounds()
+	return p.draft.bounds()
 }
 
 // bounds are what a test of order or range lets through.
-func (t *test) bounds() (low, high int64, ok bool) {
+func (t *draft) bounds() (low, high int64, ok bool) {
 	switch {
 	case t.op == opIntLe:
 		return math.MinInt64, t.n, true
@@ -207,45 +254,46 @@ func (t *test) bounds() (low, high int64, ok bool) {
 	return 0, 0, false
 }
 
-// simple settles a chain: what decides it alone, and chains of none and one.
-func (p *part) simple() *part {
-	decided := partFalse
-	if p.kind == partOr {
-		decided = partTrue
-	}
-	for _, q := range p.parts {
-		if q.kind == decided {
-			return q
-		}
-	}
-	switch len(p.parts) {
-	case 0:
+// settle ends a chain: what decides it alone, and chains of none and one, are no
+// chains.
+func (b *parts) settle(chain int32) int32 {
+	p := &b.made[chain]
+	switch {
+	case p.decided:
+		return constPart(p.kind == partOr)
+	case p.first == 0:
 		return constPart(p.kind == partAnd)
-	case 1:
-		return p.parts[0]
+	case p.first == p.last:
+		return p.first
 	}
-	p.arrange()
-	return p
+	b.arrange(p)
+	return chain
 }
 
 // arrange orders a chain so that what decides most for least comes first, and
 // estimates the whole. Equal ones stay as they were written.
-func (p *part) arrange() {
-	for _, q := range p.parts {
+func (b *parts) arrange(p *part) {
+	all := b.chained[:0]
+	for i := p.first; i != 0; i = b.made[i].next {
+		q := &b.made[i]
 		decides := q.likely
 		if p.kind == partAnd {
 			decides = 1 - q.likely
 		}
-		q.rank = q.cost / decides
+		all = append(all, ranked{q.cost / decides, i})
 	}
-	if len(p.parts) <= shortChain {
-		p.arrangeShort()
+	b.chained = all
+	if len(all) <= shortChain {
+		arrangeShort(all)
 	} else {
-		slices.SortStableFunc(p.parts, func(a, b *part) int { return byRatio(a.rank, b.rank) })
+		slices.SortStableFunc(all, func(a, b ranked) int { return byRatio(a.rank, b.rank) })
 	}
 	reach := 1.0
+	p.first, p.last = 0, 0
 	p.cost, p.likely = 0, 1
-	for _, q := range p.parts {
+	for _, at := range all {
+		b.link(p, at.part)
+		q := &b.made[at.part]
 		p.cost += reach * q.cost
 		if p.kind == partAnd {
 			reach *= q.likely
@@ -260,17 +308,23 @@ func (p *part) arrange() {
 	p.likely = clampLikely(p.likely)
 }
 
+// ranked is a part of a chain, and what asking it costs for what it decides.
+type ranked struct {
+	rank float64
+	part int32
+}
+
 // shortChain is up to how many parts are put in order one by one.
 const shortChain = 12
 
-func (p *part) arrangeShort() {
-	for i, q := range p.parts {
+func arrangeShort(all []ranked) {
+	for i, r := range all {
 		at := i
-		for at > 0 && q.rank < p.parts[at-1].rank {
-			p.parts[at] = p.parts[at-1]
+		for at > 0 && r.rank < all[at-1].rank {
+			all[at] = all[at-1]
 			at--
 		}
-		p.parts[at] = q
+		all[at] = r
 	}
 }
 
@@ -299,10 +353,10 @@ func (b *parts) regexRef(r *pattern.Pattern) int32 {
 	if last := b.regex; last < int32(len(b.code.regexes)) && b.code.regexes[last] == r {
 		return last
 	}
-	number, ok := b.regexes[r.String()]
+	number, ok := b.regexes[r]
 	if !ok {
 		number = int32(len(b.code.regexes))
-		b.code.regexes, b.regexes[r.String()] = append(b.code.regexes, r), number
+		b.code.regexes, b.regexes[r] = append(b.code.regexes, r), number
 	}
 	b.regex = number
 	return number

@@ -41,8 +41,8 @@ const (
 	maxSampleElements = 16 // of a list of one fact
 )
 
-// NewSample takes the values of facts given as wire bytes; those that do not
-// fit the schema are passed over.
+// NewSample takes the values of facts given as wire bytes, which must not change
+// while it is in use; those that do not fit the schema are passed over.
 func NewSample(schema *fact.Schema, facts [][]byte) *Sample {
 	if len(facts) == 0 {
 		return nil
@@ -102,7 +102,7 @@ func (c *column) add(kind fact.Kind, s *fact.Slot) {
 		at := c.unit(s.S)
 		if at < 0 {
 			at = len(c.amounts)
-			c.amounts = append(c.amounts, valuesOf{unit: strings.Clone(s.S)})
+			c.amounts = append(c.amounts, valuesOf{unit: s.S})
 		}
 		c.amounts[at].values = append(c.amounts[at].values, s.N)
 	default:
@@ -120,7 +120,6 @@ func (c *column) addText(text string) {
 		c.counts[at-1]++
 		return
 	}
-	text = strings.Clone(text)
 	c.counts, c.texts = append(c.counts, 1), append(c.texts, text)
 	c.known.put(text, int32(len(c.counts)))
 }
@@ -142,7 +141,7 @@ func (c *column) sort() {
 }
 
 // likely is the share of the sample that a test lets through, or the guess.
-func (c *column) likely(code *Code, t *test, guess float64) float64 {
+func (c *column) likely(b *parts, t *draft, guess float64) float64 {
 	var passed int
 	switch t.op {
 	case opFlag, opIntEq, opIntNe, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn:
@@ -150,27 +149,27 @@ func (c *column) likely(code *Code, t *test, guess float64) float64 {
 	case opFloat:
 		passed = count(c.plain, intOps[t.how], floatOrder(t.m), 0)
 	case opMoney:
-		if at := c.unit(t.text); at >= 0 {
+		if at := c.unit(b.texts[t.text]); at >= 0 {
 			passed = count(c.amounts[at].values, intOps[t.how], t.n, 0)
 		}
 	case opTextEq:
-		passed = c.count(t.text)
+		passed = c.count(b.texts[t.text])
 	case opTextNe:
-		passed = c.present - c.count(t.text)
+		passed = c.present - c.count(b.texts[t.text])
 	case opPrefix:
-		passed = c.wanted(t, c.withPrefix(t.text))
+		passed = c.wanted(t, c.withPrefix(b.texts[t.text]))
 	case opPresent:
 		passed = c.present
 		if !t.want {
 			passed = c.facts - c.present
 		}
 	case opInts:
-		for _, v := range code.ints[t.ref].few {
+		for _, v := range b.code.ints[t.ref].few {
 			passed += count(c.plain, opIntEq, v, 0)
 		}
 		passed = c.wanted(t, passed)
 	case opTexts:
-		for _, v := range code.texts[t.ref].members {
+		for _, v := range b.sets[t.ref] {
 			passed += c.count(v)
 		}
 		passed = c.wanted(t, passed)
@@ -198,7 +197,7 @@ func ends(values []int64) float64 {
 	return max(math.Abs(float64(values[0])), math.Abs(float64(values[len(values)-1])))
 }
 
-func (c *column) wanted(t *test, passed int) int {
+func (c *column) wanted(t *draft, passed int) int {
 	if t.want {
 		return passed
 	}

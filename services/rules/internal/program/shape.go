@@ -22,41 +22,45 @@ func (b *parts) remember(n *check.Node, p *part, prior prior) {
 	b.shapes[n.Shape] = shape{met: true, part: *p, prior: prior}
 }
 
-// known makes the part of a test whose shape has been met; nil for others.
-func (b *parts) known(n *check.Node, negate bool) *part {
+// known makes the part of a test whose shape has been met; ok
+// is false for others.
+func (b *parts) known(n *check.Node, negate bool) (i int32, ok bool) {
 	if int(n.Shape) >= len(b.shapes) || !b.shapes[n.Shape].met {
-		return nil
+		return 0, false
 	}
 	s := &b.shapes[n.Shape]
-	p := b.made.Get()
-	*p = s.part
-	t := &p.test
+	i = int32(len(b.made))
+	b.made = append(b.made, s.part)
+	p := &b.made[i]
+	t := &p.draft
 	if !n.Varies {
-		b.tables(p, n)
+		b.tables(t, n)
 		if t.memo > 0 {
 			b.uses[t.memo]++
 		}
-		return p
+		return i, true
 	}
 	switch t.op {
 	case opTexts, opNets:
 	case opMatches:
 		t.ref = b.regexRef(n.Regex)
 	case opTextEq, opTextNe, opText, opPrefix, opSuffix, opContains:
-		t.text = n.Args[1].Value.S
+		t.text = b.textOf(n.Args[1].Value.S)
 	case opMoney:
-		t.n, t.text = n.Args[1].Value.N, n.Args[1].Value.S
+		if t.n = n.Args[1].Value.N; n.Args[1].Value.S != b.texts[t.text] {
+			t.text = b.textOf(n.Args[1].Value.S)
+		}
 	case opFloat:
 		t.n, t.m = n.Args[1].Value.N, n.Args[1].Value.N
 	default:
 		t.n = n.Args[1].Value.N
 	}
-	b.tables(p, n)
+	b.tables(t, n)
 	if t.memo > 0 {
 		t.memo = b.memo(n, negate)
 	}
 	p.estimate = b.estimateTest(p, &s.prior)
-	return p
+	return i, true
 }
 
 // asks notes which facet a test of a shape asks.
@@ -73,15 +77,15 @@ func (b *parts) asked(p *part) *facetPlan {
 		return nil
 	}
 	plan := b.shapes[p.shape].plan
-	switch t := &p.test; t.op {
+	switch t := &p.draft; t.op {
 	case opFlag, opIntEq, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn, opFloat, opTextEq, opTexts:
 		return plan
 	case opPrefix, opSuffix:
-		if t.text != "" {
+		if t.text != 0 {
 			return plan
 		}
 	case opMoney:
-		if plan != nil && plan.key.currency == t.text {
+		if plan != nil && plan.key.currency == b.texts[t.text] {
 			return plan
 		}
 	default:
