@@ -203,8 +203,12 @@ SELECT accounts.number, accounts.id, accounts.tenant_id, accounts.purpose, accou
     CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM (SELECT unnest($1::text[]) AS owner_id, unnest($2::text[]) AS purpose) AS wanted
-JOIN accounts ON accounts.tenant_id = $3 AND accounts.owner_id = wanted.owner_id
-  AND accounts.purpose = wanted.purpose AND accounts.currency = $4
+CROSS JOIN LATERAL (
+    SELECT number, id, tenant_id, purpose, owner_id, currency, normal_side, overdraft, state, created_at FROM accounts AS one
+    WHERE one.tenant_id = $3 AND one.owner_id = wanted.owner_id
+      AND one.purpose = wanted.purpose AND one.currency = $4
+    LIMIT 1
+) AS accounts
 JOIN balances ON balances.account = accounts.number
 `
 
@@ -235,6 +239,8 @@ type FindAccountsRow struct {
 }
 
 // These read and write batches: the n-th elements of all arrays are one row.
+// FindAccounts looks for each by itself: a plan that was made while there were
+// few accounts, and is kept, would compare each of the wanted with all there are.
 func (q *Queries) FindAccounts(ctx context.Context, arg FindAccountsParams) ([]FindAccountsRow, error) {
 	rows, err := q.db.Query(ctx, FindAccounts,
 		arg.OwnerIds,

@@ -1,5 +1,7 @@
 -- These read and write batches: the n-th elements of all arrays are one row.
 
+-- FindAccounts looks for each by itself: a plan that was made while there were
+-- few accounts, and is kept, would compare each of the wanted with all there are.
 -- name: FindAccounts :many
 SELECT accounts.*,
     CAST(COALESCE((SELECT runs.debits FROM runs WHERE runs.account = accounts.number
@@ -10,8 +12,12 @@ SELECT accounts.*,
     CAST(COALESCE((SELECT ledgers.sorted_to FROM ledgers WHERE ledgers.number = accounts.number / 4294967296), 0) AS BIGINT) AS sorted_to,
     balances.debits_pending, balances.credits_pending
 FROM (SELECT unnest(sqlc.arg(owner_ids)::text[]) AS owner_id, unnest(sqlc.arg(purposes)::text[]) AS purpose) AS wanted
-JOIN accounts ON accounts.tenant_id = sqlc.arg(tenant_id) AND accounts.owner_id = wanted.owner_id
-  AND accounts.purpose = wanted.purpose AND accounts.currency = sqlc.arg(currency)
+CROSS JOIN LATERAL (
+    SELECT * FROM accounts AS one
+    WHERE one.tenant_id = sqlc.arg(tenant_id) AND one.owner_id = wanted.owner_id
+      AND one.purpose = wanted.purpose AND one.currency = sqlc.arg(currency)
+    LIMIT 1
+) AS accounts
 JOIN balances ON balances.account = accounts.number;
 
 -- name: GetAccounts :many

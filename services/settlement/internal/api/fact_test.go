@@ -57,7 +57,7 @@ func TestShortFactsAreTheWholeOnes(t *testing.T) {
 		t.Cleanup(e.Close)
 		random := rand.New(rand.NewPCG(1, 2))
 		openPurses(t, e)
-		for call := range 60 {
+		for call := range 24 {
 			for _, r := range e.Book(t.Context(), "main", mixed(random, call)) {
 				if r.Err != nil {
 					t.Fatal(r.Err)
