@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -82,37 +83,37 @@ func (r *Reader) Faults() []Fault { return r.parser.faults }
 // may refer to lists that stand behind them. Faults are left to a Reader.
 func Lists(src string) []*List {
 	var lists []*List
-	for begin := 0; begin < len(src); {
-		at := begin
-		for at < len(src) && (src[at] == ' ' || src[at] == '\t' || src[at] == '\r') {
-			at++
-		}
-		if declares(src[at:]) {
-			p := parser{lexer: lexer{src: src, pos: at}, made: &nodes{}}
-			p.next()
-			if p.is(wordList) {
-				if list := p.list(); !p.stuck {
-					lists = append(lists, list)
-				}
+	for _, at := range declarations(src) {
+		p := parser{lexer: lexer{src: src, pos: at}, made: &nodes{}}
+		p.next()
+		if p.is(wordList) {
+			if list := p.list(); !p.stuck {
+				lists = append(lists, list)
 			}
 		}
-		end := strings.IndexByte(src[at:], '\n')
-		if end < 0 {
-			break
-		}
-		begin = at + end + 1
 	}
 	return lists
 }
 
-// declares reports whether a line begins like the declaration of a list.
-func declares(line string) bool {
+// declarations are the places where a line begins like the declaration of a
+// list, in order. To look for the word is quicker than to look at each line.
+func declarations(src string) []int {
+	var places []int
 	for _, word := range spelling[wordList] {
-		if strings.HasPrefix(line, word) {
-			return true
+		for from := 0; ; {
+			next := strings.Index(src[from:], word)
+			if next < 0 {
+				break
+			}
+			at := from + next
+			from = at + len(word)
+			if line := strings.TrimRight(src[:at], " \t\r"); line == "" || line[len(line)-1] == '\n' {
+				places = append(places, at)
+			}
 		}
 	}
-	return false
+	slices.Sort(places)
+	return places
 }
 
 // Condition reads a condition that stands alone, as a rule that allows.
