@@ -3,11 +3,13 @@ package journey
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +39,7 @@ func late(ready, promised time.Duration) bool { return float64(ready) > noise*fl
 
 func TestOutsideStartAndMemoryStayInBounds(t *testing.T) {
 	node := cluster.NewNode(t, cluster.Plain)
+	node.Binary = installed(t, node.Binary)
 	node.Up().Stop()
 	best, memory := time.Hour, int64(1)<<62
 	for range measurements {
@@ -55,6 +58,27 @@ func TestOutsideStartAndMemoryStayInBounds(t *testing.T) {
 	if late(best, allReady) || memory > idleMemory {
 		t.Errorf("want ready within %v, at most %d MB", allReady, idleMemory>>20)
 	}
+}
+
+// installed copies a program piece by piece, as installing does. A file that was
+// written as one, as by the linker, is in the cache in large pieces, and a process
+// is counted some 25 MB of it that it has not touched.
+func installed(t *testing.T, binary string) string {
+	t.Helper()
+	from, err := os.Open(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	to, err := os.OpenFile(filepath.Join(t.TempDir(), filepath.Base(binary)), os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from})
+	if err = errors.Join(err, to.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return to.Name()
 }
 
 func TestOutsideAServiceAloneStartsQuickly(t *testing.T) {
