@@ -9,6 +9,7 @@ type metrics struct {
 	published   *prometheus.CounterVec   // service
 	unpublished *prometheus.CounterVec   // service
 	lag         *prometheus.GaugeVec     // service
+	unmarked    *prometheus.GaugeVec     // service
 	handled     *prometheus.CounterVec   // consumer
 	failed      *prometheus.CounterVec   // consumer
 	parked      *prometheus.CounterVec   // consumer
@@ -35,6 +36,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		published:   counter("published_messages_total", "Messages that the broker took.", "service"),
 		unpublished: counter("publish_failures_total", "Messages that the broker did not take; they are sent again.", "service"),
 		lag:         gauge("outbox_lag_seconds", "Age of the oldest fact that waits in the outbox.", "service"),
+		unmarked:    gauge("outbox_unmarked_facts", "Facts that the broker has and that are not marked as sent yet.", "service"),
 		handled:     counter("handled_messages_total", "Messages that a handler took.", "consumer"),
 		failed:      counter("failed_attempts_total", "Attempts of a handler that failed.", "consumer"),
 		parked:      counter("parked_messages_total", "Messages set aside, since no attempt succeeded.", "consumer"),
@@ -67,7 +69,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 
 func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.published, m.unpublished, m.lag, m.handled, m.failed, m.parked, m.pending, m.seconds,
+		m.published, m.unpublished, m.lag, m.unmarked, m.handled, m.failed, m.parked, m.pending, m.seconds,
 		m.unconfirmed, m.repeatedAcks, m.held, m.ackPending, m.redelivered, m.age,
 	}
 }

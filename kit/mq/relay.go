@@ -77,6 +77,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 			continue
 		}
 		pause = newBackoff(relayPause, relayMaxWait)
+		o.cfg.Client.metrics.unmarked.WithLabelValues(o.cfg.Service).Set(float64(len(sent.ids)))
 		if more {
 			continue
 		}
