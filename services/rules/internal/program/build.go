@@ -463,6 +463,7 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 			x.unions++
 		}
 	}
+	x.sortForms()
 	b.release()
 	x.pool = &sync.Pool{New: func() any { return newWork(x) }}
 	return x

@@ -31,12 +31,20 @@ func (c *cells) mask(f *Frame, _ *Index, s *fact.Slot, base, _ []uint64) []uint6
 
 // value is a slot's number in the order of the cells.
 func (c *cells) value(f *Frame, s *fact.Slot) (v int64, ok bool) {
+	if c.float || c.money {
+		return c.ordered(f, s)
+	}
+	return s.N, s.OK
+}
+
+// ordered is value for numbers that are not in order as they are, or have units.
+func (c *cells) ordered(f *Frame, s *fact.Slot) (v int64, ok bool) {
 	switch {
 	case !s.OK:
 		return 0, false
 	case c.float:
 		return floatOrder(s.N), true
-	case c.money && !sameText(s.S, c.unit):
+	case !sameText(s.S, c.unit):
 		f.Unknown.Currency++
 		return 0, false
 	}
@@ -70,7 +78,7 @@ func newCells(spans []span, base []uint64, words *slab[uint64], sorter *sorter) 
 		ends = kept
 	}
 	n := len(base)
-	c = &cells{locator: newLocator(slices.Clone(ends)), masks: words.cut(n * len(ends)), words: n, single: true}
+	c = &cells{locator: newLocator(ends), masks: words.cut(n * len(ends)), words: n, single: true}
 	for i, s := range spans {
 		c.single = c.single && (i == 0 || spans[i-1].position != s.position)
 		c.above, c.below = c.above || s.low > minInt, c.below || s.high < maxInt
@@ -84,8 +92,8 @@ func newCells(spans []span, base []uint64, words *slab[uint64], sorter *sorter) 
 }
 
 func (c *cells) fill(spans []span, base []uint64) {
-	for i := range c.ends {
-		copy(c.masks[i*c.words:], base)
+	for i := 0; i < len(c.masks); i += c.words {
+		copy(c.masks[i:], base)
 	}
 	for _, s := range spans {
 		word, bit := int(s.position>>6), uint64(1)<<(s.position&63)
@@ -103,15 +111,12 @@ func (c *cells) fillSingle(spans []span, base []uint64) {
 	for _, s := range spans {
 		word, bit := int(s.position>>6), uint64(1)<<(s.position&63)
 		c.masks[c.find(s.low)*n+word] ^= bit
-		if behind := c.find(s.high) + 1; behind < len(c.ends) {
-			c.masks[behind*n+word] ^= bit
+		if behind := (c.find(s.high) + 1) * n; behind < len(c.masks) {
+			c.masks[behind+word] ^= bit
 		}
 	}
-	for i := 1; i < len(c.ends); i++ {
-		before, mask := c.masks[(i-1)*n:i*n], c.masks[i*n:(i+1)*n]
-		for w := range mask {
-			mask[w] ^= before[w]
-		}
+	for i := n; i < len(c.masks); i++ {
+		c.masks[i] ^= c.masks[i-n]
 	}
 }
 

@@ -55,37 +55,75 @@ func (a *facet) shapePairs() {
 	a.both = slices.Equal(a.texts, a.base) && slices.Equal(a.numbers, a.base) && slices.Equal(c.masks[:c.words], a.base)
 }
 
+// numberLook is a facet of a number of the fact.
+type numberLook struct {
+	*cells
+	slot int32
+	base []uint64
+}
+
+// textLook is a facet of a text of the fact whose keys have masks.
+type textLook struct {
+	*keyed
+	slot int32
+	base []uint64
+}
+
+// sortForms puts facets of one form together: what is done for one after the
+// other is alike, so that a processor can predict it.
+func (x *Index) sortForms() {
+	for i := range x.facets {
+		a := &x.facets[i]
+		if a.derived > 0 {
+			x.derived = append(x.derived, a.derived-1)
+		}
+		switch a.form {
+		case formNumber:
+			x.numbers = append(x.numbers, numberLook{a.cells, a.slot, a.base})
+		case formText:
+			x.texts = append(x.texts, textLook{a.keyed, a.slot, a.base})
+		default:
+			x.others = append(x.others, int32(i))
+		}
+	}
+}
+
 // candidates is what no facet excludes: the positions in left of the frame's
 // sieve.
 func (x *Index) candidates(f *Frame) {
 	sieve, slots := &f.sieve, f.Record.Slots
 	sieve.begin(x.all)
-	for i := range x.facets {
-		a := &x.facets[i]
-		if a.derived > 0 {
-			f.ready(x.code, a.derived-1)
+	for _, number := range x.derived {
+		f.ready(x.code, number)
+	}
+	for i := range x.numbers {
+		n := &x.numbers[i]
+		m := &n.base[0]
+		if v, ok := n.value(f, &slots[n.slot]); ok {
+			m = n.of(v)
 		}
-		m := &a.base[0]
+		sieve.add(m)
+	}
+	for i := range x.texts {
+		t := &x.texts[i]
+		m := &t.base[0]
+		if s := &slots[t.slot]; s.OK {
+			if at := t.keys.get(s.S); at > 0 {
+				m = &t.sets[at-1].mask[0]
+			}
+		}
+		sieve.add(m)
+	}
+	for _, i := range x.others {
+		a := &x.facets[i]
 		switch a.form {
 		case formEvery:
 			a.sift(f, x, sieve)
-			continue
-		case formNumber:
-			if v, ok := a.cells.value(f, &slots[a.slot]); ok {
-				m = a.cells.of(v)
-			}
-		case formText:
-			if s := &slots[a.slot]; s.OK {
-				if at := a.keyed.keys.get(s.S); at > 0 {
-					m = &a.keyed.sets[at-1].mask[0]
-				}
-			}
 		case formPairs:
-			m = a.lookPairs(f, f.unions[a.union])
+			sieve.add(a.lookPairs(f, f.unions[a.union]))
 		default:
-			m = &a.look(f, x, f.unions[a.union])[0]
+			sieve.add(&a.look(f, x, f.unions[a.union])[0])
 		}
-		sieve.add(m)
 	}
 	sieve.flush()
 }
@@ -100,7 +138,7 @@ func (a *facet) lookPairs(f *Frame, joined []uint64) *uint64 {
 	joint := &f.joint
 	joint.joined = joined
 	copy(joined, a.base)
-	least := c.ends[0]
+	least := int64(c.origin ^ sign)
 	for at := elements.First(); at != 0; at = int(slots[at].N) {
 		m, n := &a.texts[0], &a.numbers[0]
 		if v, ok := c.value(f, &slots[at+1+int(a.number)]); ok {

@@ -18,6 +18,10 @@ import (
 type Index struct {
 	code    *Code
 	facets  []facet
+	derived []int32      // values that facets look at, by number
+	numbers []numberLook // facets by their forms
+	texts   []textLook
+	others  []int32 // in facets
 	words   int     // of a mask
 	unions  int     // how many masks facets put together
 	entries []entry // by position, those of a rule side by side
