@@ -10,6 +10,7 @@ const (
 	formAny    form = iota // through masker
 	formEvery              // all elements must satisfy
 	formNumber             // a number of the fact
+	formCount              // a number of which few differ, without unit
 	formText               // a text of the fact; its keys have masks
 	formPairs              // elements: a text whose keys have masks, and a number
 )
@@ -21,6 +22,9 @@ func (a *facet) shape() {
 	switch k := l.masker.(type) {
 	case *cells:
 		a.cells, a.form = k, formNumber
+		if k.even && !k.float && !k.money {
+			a.form = formCount
+		}
 	case *keyed:
 		if k.masked {
 			a.keyed, a.form = k, formText
@@ -78,6 +82,8 @@ func (x *Index) sortForms() {
 			x.derived = append(x.derived, a.derived-1)
 		}
 		switch a.form {
+		case formCount:
+			x.counts = append(x.counts, numberLook{a.cells, a.slot, a.base})
 		case formNumber:
 			x.numbers = append(x.numbers, numberLook{a.cells, a.slot, a.base})
 		case formText:
@@ -95,6 +101,14 @@ func (x *Index) candidates(f *Frame) {
 	sieve.begin(x.all)
 	for _, number := range x.derived {
 		f.ready(x.code, number)
+	}
+	for i := range x.counts {
+		n := &x.counts[i]
+		m := &n.base[0]
+		if s := &slots[n.slot]; s.OK {
+			m = &n.masks[n.findEven(s.N)*n.words]
+		}
+		sieve.add(m)
 	}
 	for i := range x.numbers {
 		n := &x.numbers[i]

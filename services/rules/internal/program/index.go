@@ -19,7 +19,8 @@ type Index struct {
 	code    *Code
 	facets  []facet
 	derived []int32      // values that facets look at, by number
-	numbers []numberLook // facets by their forms
+	counts  []numberLook // facets by their forms
+	numbers []numberLook
 	texts   []textLook
 	others  []int32 // in facets
 	words   int     // of a mask

@@ -19,6 +19,7 @@ type locator struct {
 	fine   uint8 // how many bits follow the highest one
 	drop   uint8 // how many low bits are left out
 	long   bool  // some bucket has more than fewEnds
+	even   bool  // each number has a bucket of its own
 }
 
 const (
@@ -41,7 +42,7 @@ func newLocator(ends []int64) locator {
 		}
 	}
 	if last == 0 {
-		l.starts = []uint16{0}
+		l.starts, l.even = []uint16{0}, true
 		return l
 	}
 	for l.fine = leastFine; ; l.fine++ {
@@ -66,6 +67,7 @@ func (l *locator) divide(last int) (most int) {
 	}
 	l.starts[next] = uint16(last)
 	l.long = most > fewEnds
+	l.even = l.drop == 0 && greatest < 2<<(l.fine&63)
 	return most
 }
 
@@ -74,6 +76,12 @@ func (l *locator) bucket(offset uint64) uint64 {
 	offset >>= l.drop & 63
 	shift := uint64(bits.Len64(offset|1<<(l.fine&63))) - 1 - uint64(l.fine)
 	return shift<<(l.fine&63) + offset>>(shift&63)
+}
+
+// findEven is find where each number has a bucket of its own.
+func (l *locator) findEven(v int64) int {
+	offset, below := bits.Sub64(uint64(v)^sign, l.origin, 0)
+	return int(l.starts[min(offset&(below-1), uint64(len(l.starts)-1))])
 }
 
 // find is the index of the first end that is at least v.

@@ -16,6 +16,7 @@ func TestLocatorFindsTheFirstEnd(t *testing.T) {
 		func() int64 { return 1e15 + r.Int64N(1000) }, // close together, beside one far away
 		func() int64 { return []int64{minInt, minInt + 1, -1, 0, maxInt - 1, maxInt}[r.IntN(6)] },
 	}
+	evens := 0
 	for round := range 2000 {
 		kind := number[r.IntN(len(number))]
 		ends := []int64{maxInt}
@@ -41,6 +42,15 @@ func TestLocatorFindsTheFirstEnd(t *testing.T) {
 			if got := l.find(v); got != want {
 				t.Fatalf("seed %d, round %d: %d is at %d of %v, want %d", seed, round, v, got, ends, want)
 			}
+			if l.even {
+				evens++
+				if got := l.findEven(v); got != want {
+					t.Fatalf("seed %d, round %d: %d is at %d of even ends %v, want %d", seed, round, v, got, ends, want)
+				}
+			}
 		}
+	}
+	if evens == 0 {
+		t.Error("no ends were even")
 	}
 }
