@@ -23,14 +23,16 @@ type affixed struct {
 	keySets
 }
 
-// affix is a key. Its outer eight bytes are compared as a number first.
+// affix is a key. Its outer sixteen bytes are compared as two numbers, which is
+// all there is to most.
 type affix struct {
-	word, mask uint64
-	text       string
-	set        int32
+	word, mask       uint64
+	inner, innerMask uint64
+	text             string
+	set              int32
 }
 
-// wordBytes is how many outer bytes of a text are compared as a number.
+// wordBytes is how many bytes of a text are compared as a number.
 const wordBytes = 8
 
 func (a *affixed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []uint64 {
@@ -38,11 +40,11 @@ func (a *affixed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) [
 	if !s.OK {
 		return base
 	}
-	word := a.word(text)
+	word, inner := a.word(text), a.inner(text)
 	keys := a.bucket(word)
 	for i := range keys {
 		k := &keys[i]
-		if word&k.mask == k.word && a.has(text, k.text) {
+		if (word^k.word)&k.mask|(inner^k.inner)&k.innerMask == 0 && a.has(text, k.text) {
 			if a.masked {
 				return a.sets[k.set].mask
 			}
@@ -62,9 +64,9 @@ func (a *affixed) hash(word uint64) uint64 {
 	return word & a.outer * 0x9E3779B97F4A7C15 >> (a.shift & 63)
 }
 
-// has reports whether a text begins or ends with a key whose word fits.
+// has reports whether a text begins or ends with a key whose words fit.
 func (a *affixed) has(text, key string) bool {
-	if len(key) <= wordBytes {
+	if len(key) <= 2*wordBytes {
 		return len(key) <= len(text)
 	}
 	return a.outermost(text, key)
@@ -98,6 +100,31 @@ func (a *affixed) word(text string) uint64 {
 	return word
 }
 
+// inner is the word beside that of the outer bytes, 0 where there is none.
+func (a *affixed) inner(text string) uint64 {
+	n := len(text)
+	if n <= wordBytes {
+		return 0
+	}
+	short := 8 * max(2*wordBytes-n, 0)
+	if a.suffix {
+		return load64(text[max(n-2*wordBytes, 0):]) << short
+	}
+	return load64(text[min(n-wordBytes, wordBytes):]) >> short
+}
+
+// innerKey is the inner word of a key, and a mask of the bytes that it has.
+func (a *affixed) innerKey(key string) (inner, mask uint64) {
+	if len(key) <= wordBytes {
+		return 0, 0
+	}
+	short := 8 * max(2*wordBytes-len(key), 0)
+	if a.suffix {
+		return a.inner(key), ^uint64(0) << short
+	}
+	return a.inner(key), ^uint64(0) >> short
+}
+
 // key is the word of a key, and a mask of the bytes that it has.
 func (a *affixed) key(key string) (word, mask uint64) {
 	short := 8 * max(wordBytes-len(key), 0)
@@ -120,7 +147,8 @@ func (a *affixed) seal(base []uint64, words *slab[uint64]) []filed {
 	a.outer, a.of = ^uint64(0), make([]affix, len(a.texts))
 	for i, key := range a.texts {
 		word, mask := a.key(key)
-		a.of[i] = affix{word, mask, key, int32(i)}
+		inner, innerMask := a.innerKey(key)
+		a.of[i] = affix{word, mask, inner, innerMask, key, int32(i)}
 		a.outer &= mask
 	}
 	width := bits.Len(uint(2*len(a.texts) + 1))
