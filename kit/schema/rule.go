@@ -46,6 +46,10 @@ func valueRuleOf(field protoreflect.FieldDescriptor, rules *validate.FieldRules)
 		if t := textOf(rules); t != nil {
 			return t
 		}
+	case field.Kind() == protoreflect.Uint32Kind:
+		if only(rules, "uint32") && only(rules.GetUint32(), "lte") {
+			return atMost(rules.GetUint32().GetLte())
+		}
 	case field.Kind() == protoreflect.EnumKind:
 		if only(rules, "enum") && only(rules.GetEnum(), "defined_only", "not_in") {
 			return &choice{field.Enum().Values(), rules.GetEnum().GetDefinedOnly(), rules.GetEnum().GetNotIn()}
@@ -68,21 +72,25 @@ func only(message proto.Message, names ...protoreflect.Name) bool {
 	return is
 }
 
-// text is a rule of strings: lengths in characters, and a pattern.
+// text is a rule of strings: lengths in characters and in bytes, and a pattern.
 type text struct {
-	least, most int
-	pattern     pattern // nil: any
+	least, most           int
+	leastBytes, mostBytes int
+	pattern               pattern // nil: any
 }
 
 // textOf is nil where the rules of an element are not known.
 func textOf(rules *validate.FieldRules) *text {
-	if !only(rules, "string") || !only(rules.GetString(), "min_len", "max_len", "pattern") {
+	if !only(rules, "string") || !only(rules.GetString(), "min_len", "max_len", "min_bytes", "max_bytes", "pattern") {
 		return nil
 	}
 	of := rules.GetString()
-	t := &text{least: number(of.GetMinLen()), most: math.MaxInt}
+	t := &text{least: number(of.GetMinLen()), most: math.MaxInt, leastBytes: number(of.GetMinBytes()), mostBytes: math.MaxInt}
 	if of.HasMaxLen() {
 		t.most = number(of.GetMaxLen())
+	}
+	if of.HasMaxBytes() {
+		t.mostBytes = number(of.GetMaxBytes())
 	}
 	if of.HasPattern() {
 		if t.pattern = patternOf(of.GetPattern()); t.pattern == nil {
@@ -104,8 +112,13 @@ func (t *text) matches(s string) bool {
 			return false
 		}
 	}
-	return t.pattern == nil || t.pattern.MatchString(s)
+	return len(s) >= t.leastBytes && len(s) <= t.mostBytes && (t.pattern == nil || t.pattern.MatchString(s))
 }
+
+// atMost is a rule of numbers.
+type atMost uint64
+
+func (a atMost) holds(value protoreflect.Value) bool { return value.Uint() <= uint64(a) }
 
 // choice is a rule of enums.
 type choice struct {

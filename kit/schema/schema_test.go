@@ -8,9 +8,11 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/backlot-video/backlot/kit/schema"
 	configstorev1 "github.com/backlot-video/backlot/proto/gen/backlot/configstore/v1"
+	coordinatorv1 "github.com/backlot-video/backlot/proto/gen/backlot/coordinator/v1"
 	gatewayv1 "github.com/backlot-video/backlot/proto/gen/backlot/gateway/v1"
 	moneyv1 "github.com/backlot-video/backlot/proto/gen/backlot/money/v1"
 	settlementv1 "github.com/backlot-video/backlot/proto/gen/backlot/settlement/v1"
@@ -52,6 +54,23 @@ func booked(n int, change func(*settlementv1.NewTransfer)) *settlementv1.CreateT
 	}
 	if change != nil {
 		change(request.GetTransfers()[n-1])
+	}
+	return request
+}
+
+var nested = structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{structpb.NewStringValue("s"), structpb.NewNullValue()}})
+
+// submitted is a global transaction of two branches, changed.
+func submitted(change func(*coordinatorv1.SubmitRequest)) *coordinatorv1.SubmitRequest {
+	branch := func(id string) *coordinatorv1.BranchSpec {
+		call := func(phase string) *coordinatorv1.HttpCall {
+			return &coordinatorv1.HttpCall{Url: "http://10.0.0.1/" + phase}
+		}
+		return &coordinatorv1.BranchSpec{BranchId: id, Http: &coordinatorv1.HttpBranch{Try: call("try"), Confirm: call("confirm"), Cancel: call("cancel")}}
+	}
+	request := &coordinatorv1.SubmitRequest{Xid: "x", Branches: []*coordinatorv1.BranchSpec{branch("a"), branch("b")}}
+	if change != nil {
+		change(request)
 	}
 	return request
 }
@@ -103,6 +122,14 @@ func TestValidateTellsWhatProtovalidateDoes(t *testing.T) {
 		"no transfers":         {&settlementv1.CreateTransfersRequest{}, "transfers"},
 		"empty amount":         {booked(1, func(t *settlementv1.NewTransfer) { t.Postings[0].Amount = new(moneyv1.Money) }), "postings[0].amount.currency"},
 		"reference":            {booked(1, func(t *settlementv1.NewTransfer) { t.Reference = strings.Repeat("ä", 128) }), ""},
+		"submitted":            {submitted(nil), ""},
+		"nested body":          {submitted(func(s *coordinatorv1.SubmitRequest) { s.Branches[1].Http.Try.Body = nested }), ""},
+		"branch":               {submitted(func(s *coordinatorv1.SubmitRequest) { s.Branches[1].BranchId = "B" }), "branches[1].branch_id"},
+		"long address":         {submitted(func(s *coordinatorv1.SubmitRequest) { s.Branches[1].Http.Try.Url = strings.Repeat("u", 2049) }), "branches[1].http.try.url"},
+		"most bytes":           {submitted(func(s *coordinatorv1.SubmitRequest) { s.Branches[0].Http.Try.RawBody = strings.Repeat("ä", 32768) }), ""},
+		"too many bytes":       {submitted(func(s *coordinatorv1.SubmitRequest) { s.Branches[0].Http.Try.RawBody = strings.Repeat("ä", 32769) }), "branches[0].http.try.raw_body"},
+		"most attempts":        {submitted(func(s *coordinatorv1.SubmitRequest) { s.Policy = &coordinatorv1.CallPolicy{Attempts: 10000} }), ""},
+		"too many attempts":    {submitted(func(s *coordinatorv1.SubmitRequest) { s.Policy = &coordinatorv1.CallPolicy{Attempts: 10001} }), "policy.attempts"},
 		"long reference":       {booked(1, func(t *settlementv1.NewTransfer) { t.Reference = strings.Repeat("ä", 129) }), "transfers[0].reference"},
 	}
 	for name, test := range cases {
@@ -117,7 +144,7 @@ func TestValidateTellsWhatProtovalidateDoes(t *testing.T) {
 }
 
 func FuzzValidate(f *testing.F) {
-	for _, m := range []proto.Message{addresses("a:1", ""), within(durationpb.New(-1)), labelled(map[string]string{"team": "play"}), booked(2, nil)} {
+	for _, m := range []proto.Message{addresses("a:1", ""), within(durationpb.New(-1)), labelled(map[string]string{"team": "play"}), booked(2, nil), submitted(nil)} {
 		raw, err := proto.Marshal(m)
 		if err != nil {
 			f.Fatal(err)
@@ -125,7 +152,7 @@ func FuzzValidate(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		for _, m := range []proto.Message{new(gatewayv1.Cluster), new(gatewayv1.Route), new(configstorev1.ApplyRequest), new(settlementv1.CreateTransfersRequest)} {
+		for _, m := range []proto.Message{new(gatewayv1.Cluster), new(gatewayv1.Route), new(configstorev1.ApplyRequest), new(settlementv1.CreateTransfersRequest), new(coordinatorv1.SubmitRequest)} {
 			if proto.Unmarshal(raw, m) != nil {
 				continue
 			}
@@ -139,7 +166,7 @@ func FuzzValidate(f *testing.F) {
 func BenchmarkValidate(b *testing.B) {
 	for name, m := range map[string]proto.Message{
 		"Cluster": addresses("10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080", "10.1.0.4:80"), "ApplyRequest": labelled(map[string]string{"team": "bench"}),
-		"CreateTransfersRequest": booked(64, nil),
+		"CreateTransfersRequest": booked(64, nil), "SubmitRequest": submitted(nil),
 	} {
 		for way, validate := range map[string]func(proto.Message) error{
 			"ours": schema.Validate, "protovalidate": func(m proto.Message) error { return protovalidate.Validate(m) },

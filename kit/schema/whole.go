@@ -49,9 +49,12 @@ func (w *wholes) holds(message protoreflect.Message) bool {
 	return of != nil && of.holds(message)
 }
 
-// wholeOf is nil where a rule is not known here, or a message of the type may
-// be in another: around are the types that it is in.
+// wholeOf is nil where a rule is not known here, or a message of the type that has
+// rules may be in another: around are the types that it is in.
 func wholeOf(message protoreflect.MessageDescriptor, around []protoreflect.FullName) *whole {
+	if free(message, make(map[protoreflect.FullName]bool)) {
+		return new(whole)
+	}
 	if slices.Contains(around, message.FullName()) {
 		return nil
 	}
@@ -79,6 +82,33 @@ func wholeOf(message protoreflect.MessageDescriptor, around []protoreflect.FullN
 		}
 	}
 	return w
+}
+
+// free tells that neither a type of messages nor what may be in one has a rule, such
+// as google.protobuf.Value, which may be in itself; seen are those that are looked at.
+func free(message protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) bool {
+	if seen[message.FullName()] {
+		return true
+	}
+	seen[message.FullName()] = true
+	if rules, err := protovalidate.ResolveMessageRules(message); err != nil || rules != nil {
+		return false
+	}
+	for n := range message.Oneofs().Len() {
+		if rules, err := protovalidate.ResolveOneofRules(message.Oneofs().Get(n)); err != nil || rules != nil {
+			return false
+		}
+	}
+	for n := range message.Fields().Len() {
+		field := message.Fields().Get(n)
+		if rules, err := protovalidate.ResolveFieldRules(field); err != nil || rules != nil || field.Kind() == protoreflect.GroupKind {
+			return false
+		}
+		if inner := field.Message(); inner != nil && !free(inner, seen) { // a map's is its entry
+			return false
+		}
+	}
+	return true
 }
 
 func partOf(field protoreflect.FieldDescriptor, around []protoreflect.FullName) (p part, known bool) {

@@ -82,13 +82,19 @@ func (p *Participants) callHTTP(ctx context.Context, key runner.Key, branch tcc.
 	return outcome, answerProblem(outcome, response.StatusCode, body)
 }
 
+// usualBody is what a participant gets whose call has no body of its own.
+type usualBody struct {
+	BranchID string `json:"branch_id"`
+	Phase    string `json:"phase"`
+	TenantID string `json:"tenant_id"`
+	XID      string `json:"xid"`
+}
+
 func newRequest(ctx context.Context, key runner.Key, branchID string, phase tcc.Phase, call *tcc.HTTPCall) (*http.Request, error) {
 	body := call.Body
 	if len(body) == 0 {
 		var err error
-		body, err = json.Marshal(map[string]string{
-			"xid": key.XID, "branch_id": branchID, "phase": phase.String(), "tenant_id": key.TenantID,
-		})
+		body, err = json.Marshal(usualBody{branchID, phase.String(), key.TenantID, key.XID})
 		if err != nil {
 			return nil, err
 		}
