@@ -77,15 +77,13 @@ func Expand(ledgers *store.Store) func(ctx context.Context, envelope *eventv1.En
 		if err := envelope.GetData().UnmarshalTo(at); err != nil {
 			return fmt.Errorf("short fact: %w", err)
 		}
-		all, err := ledgers.InBlocks(ctx, at.GetLedger(), at.GetFirstSequence(), at.GetLastSequence())
+		first, last := at.GetFirstSequence(), at.GetLastSequence()
+		whole := make([]byte, 0, usualTransfer*max(0, min(maxTold, last-first+1)))
+		err := ledgers.EachInBlocks(ctx, at.GetLedger(), first, last, func(t *ledger.Transfer) { whole = appendPostedTransfer(whole, t) })
 		if err != nil {
-			return fmt.Errorf("transfers %d to %d of ledger %d: %w", at.GetFirstSequence(), at.GetLastSequence(), at.GetLedger(), err)
+			return fmt.Errorf("transfers %d to %d of ledger %d: %w", first, last, at.GetLedger(), err)
 		}
-		posted := make([]*ledger.Transfer, len(all))
-		for i := range all {
-			posted[i] = &all[i]
-		}
-		envelope.Data = transfersPosted(posted)
+		envelope.Data = &anypb.Any{TypeUrl: transfersPostedURL, Value: whole}
 		return nil
 	}
 }

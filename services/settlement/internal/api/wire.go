@@ -14,12 +14,20 @@ import (
 
 // appendTransfersPosted appends a settlement.v1.TransfersPosted.
 func appendTransfersPosted(buf []byte, transfers []*ledger.Transfer) []byte {
-	buf = slices.Grow(buf, 384*len(transfers))
+	buf = slices.Grow(buf, usualTransfer*len(transfers))
 	for _, t := range transfers {
-		begin := len(buf)
-		buf = enclose(appendTransfer(buf, t), begin, 1)
+		buf = appendPostedTransfer(buf, t)
 	}
 	return buf
+}
+
+// usualTransfer is how many bytes a transfer takes in TransfersPosted, about.
+const usualTransfer = 384
+
+// appendPostedTransfer appends one of the transfers of a TransfersPosted.
+func appendPostedTransfer(buf []byte, t *ledger.Transfer) []byte {
+	begin := len(buf)
+	return enclose(appendTransfer(buf, t), begin, 1)
 }
 
 // appendTransfer appends the fields of what transferMessage makes.

@@ -116,27 +116,44 @@ func packText(buf []byte, text, before string) []byte {
 
 // unpack reads what a block holds, in the order of the chain.
 func unpack(row settlementdb.BlocksAfterRow) ([]stored, error) {
-	if len(row.Transfers) == 0 || row.Transfers[0] != blockFormat {
-		return nil, fmt.Errorf("%w: it is of another format", errBlock)
-	}
-	r := &blockReader{rest: row.Transfers[1:], base: row.Ledger << 32}
-	of := ledger.Transfer{TenantID: row.TenantID, Currency: row.Currency, State: ledger.Posted, CreatedAt: timeOf(row.At), EndedAt: timeOf(row.At)}
-	all := make([]stored, 0, min(maxBlock, len(r.rest)/leastPacked))
-	for len(r.rest) > 0 && r.err == nil {
-		if len(all) == maxBlock {
-			return nil, fmt.Errorf("%w: it has more than %d transfers", errBlock, maxBlock)
-		}
-		one := stored{Transfer: of}
-		r.transfer(&one)
-		all, of = append(all, one), one.Transfer
-	}
-	if r.err != nil {
-		return nil, r.err
-	}
-	if len(all) == 0 || of.Sequence != row.Sequence || of.ID != row.LastID {
-		return nil, fmt.Errorf("%w: it ends with another transfer than its row says", errBlock)
+	all := make([]stored, 0, min(maxBlock, len(row.Transfers)/leastPacked))
+	err := unpackEach(row, func(one *stored) error {
+		all = append(all, *one)
+		one.lines, one.Postings = nil, nil // the next one is to have its own
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return all, nil
+}
+
+// unpackEach has fn look at what a block holds, in the order of the chain. The
+// next transfer takes the memory of the last one. What is wrong with a block may
+// come out after fn has seen some of it.
+func unpackEach(row settlementdb.BlocksAfterRow, fn func(*stored) error) error {
+	if len(row.Transfers) == 0 || row.Transfers[0] != blockFormat {
+		return fmt.Errorf("%w: it is of another format", errBlock)
+	}
+	r := &blockReader{rest: row.Transfers[1:], base: row.Ledger << 32}
+	one := stored{Transfer: ledger.Transfer{
+		TenantID: row.TenantID, Currency: row.Currency, State: ledger.Posted, CreatedAt: timeOf(row.At), EndedAt: timeOf(row.At),
+	}}
+	for n := 0; len(r.rest) > 0; n++ {
+		if n == maxBlock {
+			return fmt.Errorf("%w: it has more than %d transfers", errBlock, maxBlock)
+		}
+		if r.transfer(&one); r.err != nil {
+			return r.err
+		}
+		if err := fn(&one); err != nil {
+			return err
+		}
+	}
+	if one.Sequence == 0 || one.Sequence != row.Sequence || one.ID != row.LastID {
+		return fmt.Errorf("%w: it ends with another transfer than its row says", errBlock)
+	}
+	return nil
 }
 
 // blockReader reads a block, until there is an error.
@@ -186,7 +203,8 @@ func (r *blockReader) text(before string) string {
 	return text
 }
 
-// transfer reads one; t has the texts and the place of the one before it.
+// transfer reads one; t has the texts and the place of the one before it, and its
+// memory for lines and postings.
 func (r *blockReader) transfer(t *stored) {
 	step := r.number()
 	before, id := t.ID, r.bytes(idSize)
@@ -206,7 +224,7 @@ func (r *blockReader) transfer(t *stored) {
 		r.fail("transfers are out of order, or one has too many postings")
 		return
 	}
-	t.lines, t.Postings = make([]line, n), make([]ledger.Posting, n)
+	t.lines, t.Postings = slices.Grow(t.lines[:0], int(n))[:n], slices.Grow(t.Postings[:0], int(n))[:n]
 	for i := range t.lines {
 		account, amount := r.number(), r.number()
 		l := line{number: r.base + int64(account), side: ledger.Debit, amount: int64(amount >> 1)}

@@ -176,28 +176,30 @@ func decodeRows[Row transferRow](rows []Row, err error) ([]stored, error) {
 
 // named makes whole transfers: their postings name accounts.
 func (s *Store) named(ctx context.Context, q *settlementdb.Queries, all []stored) ([]ledger.Transfer, error) {
-	var numbers []int64
-	for i := range all {
-		for _, l := range all[i].lines {
-			numbers = append(numbers, l.number)
-		}
-	}
-	known, err := s.names.of(numbers, func(number int64) (name, error) {
-		row, err := q.GetAccountByNumber(ctx, number)
-		return name{row.ID, ledger.Purpose(row.Purpose), row.OwnerID}, err
-	})
-	if err != nil {
-		return nil, err
-	}
 	transfers := make([]ledger.Transfer, len(all))
 	for i := range all {
-		transfers[i] = all[i].Transfer
-		for j, l := range all[i].lines {
-			posting, of := &transfers[i].Postings[j], known[l.number]
-			posting.AccountID, posting.Purpose, posting.OwnerID = of.id, of.purpose, of.ownerID
+		if err := s.name(ctx, q, &all[i]); err != nil {
+			return nil, err
 		}
+		transfers[i] = all[i].Transfer
 	}
 	return transfers, nil
+}
+
+// name has a transfer's postings name accounts.
+func (s *Store) name(ctx context.Context, q *settlementdb.Queries, one *stored) error {
+	for i, l := range one.lines {
+		of, err := s.names.of(l.number, func() (name, error) {
+			row, err := q.GetAccountByNumber(ctx, l.number)
+			return name{row.ID, ledger.Purpose(row.Purpose), row.OwnerID}, err
+		})
+		if err != nil {
+			return err
+		}
+		posting := &one.Postings[i]
+		posting.AccountID, posting.Purpose, posting.OwnerID = of.id, of.purpose, of.ownerID
+	}
+	return nil
 }
 
 // microsOf is a time as it is stored; none is 0.

@@ -12,7 +12,7 @@ import (
 type Posted struct {
 	Transfers []*ledger.Transfer // in the order of the chain
 	// Ledger is its number where they all are in blocks, one after the other: then
-	// InBlocks finds them. Else it is 0.
+	// EachInBlocks finds them. Else it is 0.
 	Ledger int64
 }
 
@@ -26,33 +26,38 @@ func (b *Batch) Posted() Posted {
 	return posted
 }
 
-// InBlocks gives the transfers of a ledger that are in blocks from one place in
-// its chain to another. It returns an error where one is missing.
-func (s *Store) InBlocks(ctx context.Context, number, first, last int64) ([]ledger.Transfer, error) {
+// EachInBlocks has fn look at the transfers of a ledger that are in blocks from one
+// place in its chain to another, in that order. The next one takes the memory of the
+// last. It returns an error where one is missing, perhaps after fn has seen others.
+func (s *Store) EachInBlocks(ctx context.Context, number, first, last int64, fn func(*ledger.Transfer)) error {
 	q := s.queries()
-	found := make([]stored, 0, min(maxBlock, max(0, last-first+1)))
 	for next := first; next <= last; {
 		blocks, err := q.BlocksAfter(ctx, settlementdb.BlocksAfterParams{
 			Ledger: number, AfterSequence: next - 1, MaxRows: int32(min(blocksPage, 1+(last-next)/maxBlock)),
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		before := next
 		for _, b := range blocks {
-			all, err := unpack(b)
-			if err != nil {
-				return nil, fmt.Errorf("block that ends with transfer %d of ledger %d: %w", b.Sequence, number, err)
-			}
-			for _, one := range all {
-				if one.Sequence == next && next <= last {
-					found, next = append(found, one), next+1
+			err := unpackEach(b, func(one *stored) error {
+				if one.Sequence != next || next > last {
+					return nil
 				}
+				if err := s.name(ctx, q, one); err != nil {
+					return err
+				}
+				fn(&one.Transfer)
+				next++
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("block that ends with transfer %d of ledger %d: %w", b.Sequence, number, err)
 			}
 		}
 		if next == before {
-			return nil, fmt.Errorf("%w: transfer %d of ledger %d is in none", errBlock, next, number)
+			return fmt.Errorf("%w: transfer %d of ledger %d is in none", errBlock, next, number)
 		}
 	}
-	return s.named(ctx, q, found)
+	return nil
 }

@@ -118,42 +118,26 @@ type name struct {
 // maxNames bounds what names remembers.
 const maxNames = 1 << 17
 
-// of gives the names of accounts by number, and reads those that it does not
-// know.
-func (n *names) of(numbers []int64, read func(number int64) (name, error)) (map[int64]name, error) {
-	found := make(map[int64]name, len(numbers))
-	var missing []int64
+// of gives the name of an account by number, and reads one that it does not know.
+func (n *names) of(number int64, read func() (name, error)) (name, error) {
 	n.mu.Lock()
-	for _, number := range numbers {
-		if known, ok := n.all[number]; ok {
-			found[number] = known
-		} else {
-			missing = append(missing, number)
-		}
-	}
+	one, known := n.all[number]
 	n.mu.Unlock()
-	for _, number := range missing {
-		if _, twice := found[number]; twice {
-			continue
-		}
-		one, err := read(number)
-		switch {
-		case errors.Is(err, sql.ErrNoRows): // a fault, which Verify will find
-			one = name{id: fmt.Sprintf("unknown account %d", number)}
-		case err != nil:
-			return nil, fmt.Errorf("account %d: %w", number, err)
-		}
-		found[number] = one
+	if known {
+		return one, nil
+	}
+	one, err := read()
+	if errors.Is(err, sql.ErrNoRows) { // a fault, which Verify will find
+		return name{id: fmt.Sprintf("unknown account %d", number)}, nil
+	}
+	if err != nil {
+		return name{}, fmt.Errorf("account %d: %w", number, err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.all == nil || len(n.all)+len(missing) > maxNames {
+	if n.all == nil || len(n.all) >= maxNames {
 		n.all = make(map[int64]name)
 	}
-	for _, number := range missing[:min(len(missing), maxNames)] {
-		if one := found[number]; one.purpose != "" {
-			n.all[number] = one
-		}
-	}
-	return found, nil
+	n.all[number] = one
+	return one, nil
 }
