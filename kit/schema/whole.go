@@ -49,13 +49,13 @@ func (w *wholes) holds(message protoreflect.Message) bool {
 	return of != nil && of.holds(message)
 }
 
-// wholeOf is nil where a rule is not known here, or a message of the type that has
-// rules may be in another: around are the types that it is in.
+// wholeOf is nil where a rule is not known here, or a message of the type may be in
+// another and there are rules in it: around are the types that it is in.
 func wholeOf(message protoreflect.MessageDescriptor, around []protoreflect.FullName) *whole {
-	if free(message, make(map[protoreflect.FullName]bool)) {
-		return new(whole)
-	}
 	if slices.Contains(around, message.FullName()) {
+		if free(message, make(map[protoreflect.FullName]bool)) {
+			return new(whole)
+		}
 		return nil
 	}
 	around = append(around, message.FullName())

@@ -13,8 +13,7 @@ const self = 0 // the calling thread
 
 // Where the system allows it, callers are preferred as what is real-time: one that
 // has something to do runs at once, and not when the server's thread there has had
-// its slice. Of two nicenesses that one is the lower, it waited 3 ms in one of a
-// hundred cases.
+// its slice. With a lower niceness in place of it, one in a hundred waited 3 ms.
 var (
 	preferred = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
 	usual     = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
