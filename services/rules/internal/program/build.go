@@ -55,6 +55,7 @@ const (
 	bySuffix
 	byFragment
 	byOutcome
+	byGrid
 )
 
 // facetKey names what a facet looks at.
@@ -76,6 +77,8 @@ type facetPlan struct {
 	count   int   // of asks
 	last    int32 // of them, in the builder's
 	asks    []ask // once all have come
+	across  axis  // of byGrid
+	down    axis
 	gain    float64
 }
 

@@ -8,20 +8,23 @@ import (
 // A ceiling is at least what some sums of the same two fields come to, which
 // differ in their factors: `amount + fee * 2` and `amount + fee * 9`. Where
 // that makes little difference, one facet looks at the ceiling and not many at
-// a sum each. It spares no tests.
+// a sum each. Where few numbers of the fields differ, a grid of them takes the
+// ceiling's place. Neither spares tests.
 type ceiling struct {
-	of    facetKey // of one of the sums, without its slot
-	sums  pair
-	plans []*facetPlan // of the sums
-	plan  *facetPlan   // its own
+	of           facetKey // of one of the sums, without its slot
+	sums         pair
+	plans        []*facetPlan // of the sums
+	plan         *facetPlan   // its own
+	across, down axis         // of the grid
+	grid         bool         // there is one
 }
 
 // nearly is how many times the difference that factors make fits into what is
 // compared with, at least.
 const nearly = 8
 
-// raise moves asks for much of a sum to the ceilings of sums. It comes before
-// the plans get their asks.
+// raise moves asks for much of a sum to the ceilings of sums, and all asks to
+// grids. It comes before the plans get their asks.
 func (b *Builder) raise() {
 	byPlan := make([]*ceiling, len(b.order))
 	some := false
@@ -30,6 +33,7 @@ func (b *Builder) raise() {
 			continue
 		}
 		some = true
+		c.divide()
 		for _, plan := range c.plans {
 			byPlan[plan.number] = c
 		}
@@ -39,7 +43,7 @@ func (b *Builder) raise() {
 	}
 	for i := range b.asks {
 		a := &b.asks[i]
-		if c := byPlan[a.plan]; c != nil && b.asksMuch(&b.made[a.part].draft, &c.sums) {
+		if c := byPlan[a.plan]; c != nil && (c.grid || b.asksMuch(&b.made[a.part].draft, &c.sums)) {
 			b.lift(int32(i), c)
 		}
 	}
@@ -88,11 +92,8 @@ func (b *Builder) lift(number int32, c *ceiling) {
 	a := &b.asks[number]
 	old := b.order[a.plan]
 	if c.plan == nil {
-		sums := c.sums
-		derived := b.parts.derivation(derivation{pair: &sums, make: sums.unbounded})
-		key := c.of
-		key.slot = int32(b.code.derived[derived-1].slot)
-		c.plan = &facetPlan{key: key, derived: derived, part: a.part, number: int32(len(b.order)), last: -1}
+		c.plan = b.ceilingPlan(c)
+		c.plan.part, c.plan.number, c.plan.last = a.part, int32(len(b.order)), -1
 		b.order = append(b.order, c.plan)
 	}
 	if c.plan.last >= 0 && b.asks[c.plan.last].position == a.position {
@@ -102,6 +103,27 @@ func (b *Builder) lift(number int32, c *ceiling) {
 	c.plan.count++
 	c.plan.last = number
 	a.plan, a.spares = c.plan.number, noPart
+}
+
+func (b *Builder) ceilingPlan(c *ceiling) *facetPlan {
+	if c.grid {
+		return &facetPlan{key: facetKey{kind: byGrid, list: -1}, across: c.across, down: c.down}
+	}
+	sums, key := c.sums, c.of
+	derived := b.parts.derivation(derivation{pair: &sums, make: sums.unbounded})
+	key.slot = int32(b.code.derived[derived-1].slot)
+	return &facetPlan{key: key, derived: derived}
+}
+
+// divide makes the axes of a grid, of whole numbers.
+func (c *ceiling) divide() {
+	if c.sums.money {
+		return
+	}
+	var across, down bool
+	c.across, across = newAxis(c.sums.a, c.sums.ofA)
+	c.down, down = newAxis(c.sums.b, c.sums.ofB)
+	c.grid = across && down
 }
 
 // add makes room in a ceiling for another sum. It reports false for a sum of
@@ -118,7 +140,7 @@ func (p *pair) add(sum *pair) bool {
 // spread is how much the factors matter in the sample, at most; 0 where that is
 // not known.
 func (p *pair) spread() float64 {
-	return float64(p.timesMost-p.times)*p.mostOfA + float64(p.moreMost-p.more)*p.mostOfB
+	return float64(p.timesMost-p.times)*p.ofA.most() + float64(p.moreMost-p.more)*p.ofB.most()
 }
 
 // unbounded is a ceiling of sums that may not fit: any of them may be more than

@@ -68,7 +68,7 @@ const noPart int32 = -1
 const runCost = 25
 
 // facetCosts are about nanoseconds.
-var facetCosts = [...]float64{byNumber: 15, byText: 20, byPrefix: 15, bySuffix: 20, byFragment: 50, byOutcome: 30}
+var facetCosts = [...]float64{byNumber: 15, byText: 20, byPrefix: 15, bySuffix: 20, byFragment: 50, byOutcome: 30, byGrid: 10}
 
 // elements names the elements that a facet looks at, and how.
 func (p *facetPlan) elements() [2]int32 {
@@ -157,6 +157,8 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 		copy(d.yes, x.all)
 		made.masker = d
 		b.exact(plan)
+	case byGrid:
+		made.masker = b.newGrid(x, plan, places, made.base, words)
 	case byText:
 		made.masker = b.newKeyed(plan, places, made.base, words)
 	default:

@@ -126,9 +126,8 @@ func (b *parts) column(field *check.Node) *column {
 	return known.column
 }
 
-// most is how much a field, or its multiple, is in the sample, at most and
-// without its sign; 0 where that is not known.
-func (b *parts) most(n *check.Node) float64 {
+// summand is what the sample has of a field of which n is a multiple, or nil.
+func (b *parts) summand(n *check.Node) *column {
 	for n.Op == check.Mul {
 		if n.Args[0].Op == check.Const {
 			n = n.Args[1]
@@ -137,13 +136,9 @@ func (b *parts) most(n *check.Node) float64 {
 		}
 	}
 	if n.Op != check.Field {
-		return 0
+		return nil
 	}
-	c := b.column(n)
-	if c == nil {
-		return 0
-	}
-	return c.most()
+	return b.column(n)
 }
 
 // columns are those of the slots of a fact or of a list's elements.

@@ -69,7 +69,7 @@ func newCells(spans []span, base []uint64, words *slab[uint64], sorter *sorter) 
 	}
 	ends = slices.Compact(append(sorter.sort(ends), maxInt))
 	exact = true
-	if most := max(leastCells, cellWords/len(base)); len(ends) > most {
+	if most := mostCells(len(base)); len(ends) > most {
 		exact = false
 		kept := ends[:0]
 		for i := range most {
@@ -90,6 +90,9 @@ func newCells(spans []span, base []uint64, words *slab[uint64], sorter *sorter) 
 	}
 	return c, exact
 }
+
+// mostCells is how many cells there are, at most, with masks of so many words.
+func mostCells(words int) int { return max(leastCells, cellWords/words) }
 
 func (c *cells) fill(spans []span, base []uint64) {
 	for i := 0; i < len(c.masks); i += c.words {

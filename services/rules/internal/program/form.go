@@ -13,6 +13,7 @@ const (
 	formCount              // a number of which few differ, without unit
 	formText               // a text of the fact; its keys have masks
 	formPairs              // elements: a text whose keys have masks, and a number
+	formGrid               // two numbers of the fact
 )
 
 // shape finds the facet's form. Its slots must be known.
@@ -29,6 +30,8 @@ func (a *facet) shape() {
 		if k.masked {
 			a.keyed, a.form = k, formText
 		}
+	case *grid:
+		a.grid, a.form = k, formGrid
 	default:
 	}
 	switch {
@@ -73,6 +76,12 @@ type textLook struct {
 	base []uint64
 }
 
+// gridLook is a facet of two numbers of the fact.
+type gridLook struct {
+	*grid
+	base []uint64
+}
+
 // sortForms puts facets of one form together: what is done for one after the
 // other is alike, so that a processor can predict it.
 func (x *Index) sortForms() {
@@ -86,6 +95,8 @@ func (x *Index) sortForms() {
 			x.counts = append(x.counts, numberLook{a.cells, a.slot, a.base})
 		case formNumber:
 			x.numbers = append(x.numbers, numberLook{a.cells, a.slot, a.base})
+		case formGrid:
+			x.grids = append(x.grids, gridLook{a.grid, a.base})
 		case formText:
 			x.texts = append(x.texts, textLook{a.keyed, a.slot, a.base})
 		default:
@@ -117,6 +128,10 @@ func (x *Index) candidates(f *Frame) {
 			m = n.of(v)
 		}
 		sieve.add(m)
+	}
+	for i := range x.grids {
+		g := &x.grids[i]
+		sieve.add(&g.of(slots, g.base)[0])
 	}
 	for i := range x.texts {
 		t := &x.texts[i]

@@ -21,6 +21,7 @@ type Index struct {
 	derived []int32      // values that facets look at, by number
 	counts  []numberLook // facets by their forms
 	numbers []numberLook
+	grids   []gridLook
 	texts   []textLook
 	others  []int32 // in facets
 	words   int     // of a mask
@@ -47,6 +48,7 @@ type facet struct {
 	slot, number   int32
 	cells          *cells
 	keyed          *keyed
+	grid           *grid
 	texts, numbers []uint64 // bases of formPairs
 	both           bool     // of formPairs: positions ask for both or none, and no number of the first cell will do
 }

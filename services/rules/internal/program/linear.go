@@ -126,7 +126,7 @@ type pair struct {
 	times, timesMost int64
 	more, moreMost   int64
 	money            bool
-	mostOfA, mostOfB float64 // what the fields are at most, in a sample, either way; 0: not known
+	ofA, ofB         *column // what a sample has of the fields; nil: nothing
 }
 
 // pairOf is a sum as a pair; nil for others.

@@ -392,7 +392,7 @@ func (b *parts) derive(n *check.Node) (number int32, slot int, ok bool) {
 	if *known == 0 {
 		d := derivationOf(n)
 		if d.pair != nil {
-			d.pair.mostOfA, d.pair.mostOfB = b.most(n.Args[0]), b.most(n.Args[1])
+			d.pair.ofA, d.pair.ofB = b.summand(n.Args[0]), b.summand(n.Args[1])
 		}
 		*known = b.derivation(d)
 	}

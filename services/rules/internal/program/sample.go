@@ -179,13 +179,27 @@ func (c *column) likely(b *parts, t *draft, guess float64) float64 {
 	return (float64(passed) + 0.3) / float64(c.facts+1)
 }
 
-// most is the greatest of the numbers without their sign.
+// most is the greatest of the numbers without their sign, 0 where nothing is
+// known of them.
 func (c *column) most() float64 {
+	if c == nil {
+		return 0
+	}
 	most := ends(c.plain)
 	for _, a := range c.amounts {
 		most = max(most, ends(a.values))
 	}
 	return most
+}
+
+// usual are the numbers, but for few, that are the least and the greatest.
+// ok is false where nothing is known of them.
+func (c *column) usual() (low, high int64, ok bool) {
+	if c == nil || len(c.plain) == 0 {
+		return 0, 0, false
+	}
+	few := len(c.plain) / 64
+	return c.plain[few], c.plain[len(c.plain)-1-few], true
 }
 
 // ends is the greater of the first and the last of ascending numbers, without
