@@ -18,7 +18,7 @@ const (
 	marksLast = time.Second
 )
 
-// marks are facts that the broker has and that are not marked yet. On SQLite a
+// marks are rows whose facts the broker has and that are not marked yet. On SQLite a
 // mark is a commit that all other writes wait for: with one for each batch of a busy
 // service, every second of its commits was a mark. Facts are published at once all
 // the same. What a dead process has not marked is published once more when the next
@@ -27,11 +27,12 @@ const (
 type marks struct {
 	outbox *Outbox
 	ids    []string
-	due    *time.Timer // stopped while there are none
+	due    *time.Timer         // stopped while there are none
+	partly map[string]struct{} // ids of facts that the broker has, of rows that it has not wholly
 }
 
 func newMarks(o *Outbox) *marks {
-	m := &marks{outbox: o, due: time.NewTimer(marksAge)}
+	m := &marks{outbox: o, due: time.NewTimer(marksAge), partly: map[string]struct{}{}}
 	m.due.Stop()
 	return m
 }
@@ -62,7 +63,8 @@ func (m *marks) flush(ctx context.Context) error {
 		return nil
 	}
 	err := m.outbox.mark(ctx, m.ids)
-	m.forget()
+	m.due.Stop()
+	m.ids = m.ids[:0]
 	return err
 }
 
@@ -70,6 +72,7 @@ func (m *marks) flush(ctx context.Context) error {
 func (m *marks) forget() {
 	m.due.Stop()
 	m.ids = m.ids[:0]
+	clear(m.partly)
 }
 
 // end marks what is left when ctx has ended.

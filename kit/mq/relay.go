@@ -9,10 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/backlot-video/backlot/kit/crashpoint"
 	"github.com/backlot-video/backlot/kit/database"
 	kitdb "github.com/backlot-video/backlot/sql/gen/kit"
@@ -27,8 +23,6 @@ const (
 	purgeLimit   = 1000 // rows at a time
 	relayPause   = 50 * time.Millisecond
 	relayMaxWait = 5 * time.Second
-	// sequenceField is Envelope.sequence.
-	sequenceField = 6
 )
 
 var (
@@ -151,12 +145,9 @@ func (o *Outbox) step(ctx context.Context, before *marks, again bool) (more bool
 		return false, nil
 	}
 	beforePublish.Hit()
-	sent, failure := o.publish(ctx, rows)
+	sent, failure := o.publish(ctx, rows, before.partly)
 	afterPublish.Hit()
-	err = before.add(ctx, sent)
-	o.cfg.Client.metrics.published.WithLabelValues(o.cfg.Service).Add(float64(len(sent)))
-	o.cfg.Client.metrics.unpublished.WithLabelValues(o.cfg.Service).Add(float64(len(rows) - len(sent)))
-	return more, errors.Join(failure, err)
+	return more, errors.Join(failure, before.add(ctx, sent))
 }
 
 // markLimit is how many rows MarkSent marks.
@@ -199,89 +190,6 @@ func (o *Outbox) measureLag(unsent []kitdb.ListUnsentRow) {
 		lag = o.cfg.Clock().Sub(time.UnixMicro(unsent[0].CreatedAt))
 	}
 	o.cfg.Client.metrics.lag.WithLabelValues(o.cfg.Service).Set(lag.Seconds())
-}
-
-// pending is a fact on its way to the broker.
-type pending struct {
-	id, key string
-	message *nats.Msg
-	future  jetstream.PubAckFuture
-	err     error // it cannot be sent
-}
-
-// publish returns the ids of the rows that the broker has, and the first error.
-// It sends a key's next fact only when the broker has the one before.
-func (o *Outbox) publish(ctx context.Context, rows []kitdb.ListUnsentRow) (sent []string, failure error) {
-	waves, failure := o.wavesOf(ctx, rows)
-	stuck := map[string]bool{} // keys
-	for _, wave := range waves {
-		for _, p := range wave {
-			if stuck[p.key] {
-				continue
-			}
-			if p.err == nil {
-				p.future, p.err = o.cfg.Client.stream.PublishMsgAsync(p.message)
-			}
-			if p.err != nil {
-				stuck[p.key], failure = true, errors.Join(failure, p.err)
-			}
-		}
-		for _, p := range wave {
-			if p.future == nil {
-				continue
-			}
-			err := outcome(ctx, p.future)
-			if err == nil {
-				sent = append(sent, p.id)
-				continue
-			}
-			stuck[p.key] = true
-			if failure == nil {
-				failure = fmt.Errorf("publish %s: %w", p.message.Subject, err)
-			}
-		}
-	}
-	return sent, failure
-}
-
-// wavesOf puts the n-th fact of each key into the n-th wave. Rows that do not
-// decode are left out, with an error.
-func (o *Outbox) wavesOf(ctx context.Context, rows []kitdb.ListUnsentRow) (waves [][]*pending, failure error) {
-	count := map[string]int{}
-	for _, row := range rows {
-		envelope, data, err := o.Decode(ctx, row.Envelope)
-		if err != nil {
-			err = fmt.Errorf("outbox row %s: %w", row.ID, err)
-		}
-		if envelope == nil {
-			failure = err
-			continue
-		}
-		p := &pending{id: row.ID, key: envelope.GetKey(), message: nats.NewMsg(Subject(envelope)), err: err}
-		p.message.Header.Set(jetstream.MsgIDHeader, row.ID)
-		p.message.Data = data
-		if envelope.GetSequence() == 0 { // by AddAll
-			p.message.Data = protowire.AppendVarint(protowire.AppendTag(p.message.Data, sequenceField, protowire.VarintType), uint64(row.Sequence))
-		}
-		wave := count[p.key]
-		count[p.key]++
-		if wave == len(waves) {
-			waves = append(waves, nil)
-		}
-		waves[wave] = append(waves[wave], p)
-	}
-	return waves, failure
-}
-
-func outcome(ctx context.Context, future jetstream.PubAckFuture) error {
-	select {
-	case <-future.Ok():
-		return nil
-	case err := <-future.Err():
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // purge removes what was sent long enough ago, and the oldest of the inbox.

@@ -74,40 +74,40 @@ func (q *Queries) AddEntries(ctx context.Context, arg AddEntriesParams) ([]AddEn
 
 const AddFacts = `-- name: AddFacts :exec
 INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
-SELECT fact.id, fact.tenant_id, fact.occurred_at, fact.envelope, fact.occurred_at, 0
+SELECT min(fact.id), min(fact.tenant_id), min(entry.occurred_at),
+    $1::bytea || string_agg(fact.part, ''::bytea), min(entry.occurred_at), 0
 FROM (
-    SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS tenant_id, unnest($3::text[]) AS xid,
-        unnest($4::int[]) AS sequence, unnest($5::int[]) AS state,
-        unnest($6::bigint[]) AS occurred_at, unnest($7::bytea[]) AS records,
-        unnest($8::bytea[]) AS envelope
+    SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS tenant_id, unnest($4::text[]) AS xid,
+        unnest($5::int[]) AS sequence, unnest($6::int[]) AS bundle,
+        unnest($7::bytea[]) AS part
 ) AS fact
 JOIN transaction_entries AS entry ON entry.tenant_id = fact.tenant_id AND entry.xid = fact.xid AND entry.sequence = fact.sequence
-    AND entry.state = fact.state AND entry.occurred_at = fact.occurred_at AND entry.records = fact.records
+    AND entry.xmin = pg_current_xact_id()::xid
+GROUP BY fact.bundle
 `
 
 type AddFactsParams struct {
-	Ids        []string
-	TenantIds  []string
-	Xids       []string
-	Sequences  []int32
-	States     []int32
-	OccurredAt []int64
-	Records    [][]byte
-	Envelopes  [][]byte
+	Beginning []byte
+	Ids       []string
+	TenantIds []string
+	Xids      []string
+	Sequences []int32
+	Bundles   []int32
+	Parts     [][]byte
 }
 
 // AddFacts adds to kit's outbox the facts of transactions that have ended by
-// these entries. Behind AddEntries.
+// entries that AddEntries has added: those of one bundle, which are of one
+// tenant, in one row.
 func (q *Queries) AddFacts(ctx context.Context, arg AddFactsParams) error {
 	_, err := q.db.Exec(ctx, AddFacts,
+		arg.Beginning,
 		arg.Ids,
 		arg.TenantIds,
 		arg.Xids,
 		arg.Sequences,
-		arg.States,
-		arg.OccurredAt,
-		arg.Records,
-		arg.Envelopes,
+		arg.Bundles,
+		arg.Parts,
 	)
 	return err
 }
@@ -220,35 +220,29 @@ const RestTransactions = `-- name: RestTransactions :exec
 UPDATE transactions SET state = entry.state, problem = entry.problem, updated_at = entry.occurred_at
 FROM (
     SELECT unnest($2::text[]) AS tenant_id, unnest($3::text[]) AS xid,
-        unnest($4::int[]) AS sequence, unnest($5::int[]) AS state,
-        unnest($6::bigint[]) AS occurred_at, unnest($7::bytea[]) AS records
+        unnest($4::int[]) AS sequence
 ) AS rest
 JOIN transaction_entries AS entry ON entry.tenant_id = rest.tenant_id AND entry.xid = rest.xid AND entry.sequence = rest.sequence
-    AND entry.state = rest.state AND entry.occurred_at = rest.occurred_at AND entry.records = rest.records
+    AND entry.xmin = pg_current_xact_id()::xid
 WHERE transactions.tenant_id = rest.tenant_id AND transactions.xid = rest.xid AND transactions.owner = $1::text
 `
 
 type RestTransactionsParams struct {
-	Owner      string
-	TenantIds  []string
-	Xids       []string
-	Sequences  []int32
-	States     []int32
-	OccurredAt []int64
-	Records    [][]byte
+	Owner     string
+	TenantIds []string
+	Xids      []string
+	Sequences []int32
 }
 
-// RestTransactions notes that transactions have ended or are parked. Behind
-// AddEntries: an entry that found its place taken is not in the log.
+// RestTransactions notes that transactions have ended or are parked, by
+// entries that AddEntries has added: an entry that found its place taken is not
+// of this transaction.
 func (q *Queries) RestTransactions(ctx context.Context, arg RestTransactionsParams) error {
 	_, err := q.db.Exec(ctx, RestTransactions,
 		arg.Owner,
 		arg.TenantIds,
 		arg.Xids,
 		arg.Sequences,
-		arg.States,
-		arg.OccurredAt,
-		arg.Records,
 	)
 	return err
 }

@@ -36,29 +36,31 @@ WHERE transactions.owner = sqlc.arg(owner)::text
 ON CONFLICT (tenant_id, xid, sequence) DO NOTHING
 RETURNING tenant_id, xid;
 
--- RestTransactions notes that transactions have ended or are parked. Behind
--- AddEntries: an entry that found its place taken is not in the log.
+-- RestTransactions notes that transactions have ended or are parked, by
+-- entries that AddEntries has added: an entry that found its place taken is not
+-- of this transaction.
 -- name: RestTransactions :exec
 UPDATE transactions SET state = entry.state, problem = entry.problem, updated_at = entry.occurred_at
 FROM (
     SELECT unnest(sqlc.arg(tenant_ids)::text[]) AS tenant_id, unnest(sqlc.arg(xids)::text[]) AS xid,
-        unnest(sqlc.arg(sequences)::int[]) AS sequence, unnest(sqlc.arg(states)::int[]) AS state,
-        unnest(sqlc.arg(occurred_at)::bigint[]) AS occurred_at, unnest(sqlc.arg(records)::bytea[]) AS records
+        unnest(sqlc.arg(sequences)::int[]) AS sequence
 ) AS rest
 JOIN transaction_entries AS entry ON entry.tenant_id = rest.tenant_id AND entry.xid = rest.xid AND entry.sequence = rest.sequence
-    AND entry.state = rest.state AND entry.occurred_at = rest.occurred_at AND entry.records = rest.records
+    AND entry.xmin = pg_current_xact_id()::xid
 WHERE transactions.tenant_id = rest.tenant_id AND transactions.xid = rest.xid AND transactions.owner = sqlc.arg(owner)::text;
 
 -- AddFacts adds to kit's outbox the facts of transactions that have ended by
--- these entries. Behind AddEntries.
+-- entries that AddEntries has added: those of one bundle, which are of one
+-- tenant, in one row.
 -- name: AddFacts :exec
 INSERT INTO outbox (id, tenant_id, sequence, envelope, created_at, sent_at)
-SELECT fact.id, fact.tenant_id, fact.occurred_at, fact.envelope, fact.occurred_at, 0
+SELECT min(fact.id), min(fact.tenant_id), min(entry.occurred_at),
+    sqlc.arg(beginning)::bytea || string_agg(fact.part, ''::bytea), min(entry.occurred_at), 0
 FROM (
     SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(tenant_ids)::text[]) AS tenant_id, unnest(sqlc.arg(xids)::text[]) AS xid,
-        unnest(sqlc.arg(sequences)::int[]) AS sequence, unnest(sqlc.arg(states)::int[]) AS state,
-        unnest(sqlc.arg(occurred_at)::bigint[]) AS occurred_at, unnest(sqlc.arg(records)::bytea[]) AS records,
-        unnest(sqlc.arg(envelopes)::bytea[]) AS envelope
+        unnest(sqlc.arg(sequences)::int[]) AS sequence, unnest(sqlc.arg(bundles)::int[]) AS bundle,
+        unnest(sqlc.arg(parts)::bytea[]) AS part
 ) AS fact
 JOIN transaction_entries AS entry ON entry.tenant_id = fact.tenant_id AND entry.xid = fact.xid AND entry.sequence = fact.sequence
-    AND entry.state = fact.state AND entry.occurred_at = fact.occurred_at AND entry.records = fact.records;
+    AND entry.xmin = pg_current_xact_id()::xid
+GROUP BY fact.bundle;

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/backlot-video/backlot/kit/database"
+	"github.com/backlot-video/backlot/kit/mq"
 	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
 	"github.com/backlot-video/backlot/sql/gen/coordinatorpg"
 )
@@ -80,12 +81,11 @@ func send(ctx context.Context, conn *pgx.Conn, owner string, batch []*write, don
 			entries.OccurredAt, entries.Records, owner).Query(mark)
 	}
 	if rests := p.rests; len(rests.Xids) > 0 {
-		statements.Queue(coordinatorpg.RestTransactions, owner, rests.TenantIds, rests.Xids, rests.Sequences,
-			rests.States, rests.OccurredAt, rests.Records)
+		statements.Queue(coordinatorpg.RestTransactions, owner, rests.TenantIds, rests.Xids, rests.Sequences)
 	}
 	if facts := p.facts; len(facts.Xids) > 0 {
-		statements.Queue(coordinatorpg.AddFacts, facts.Ids, facts.TenantIds, facts.Xids, facts.Sequences,
-			facts.States, facts.OccurredAt, facts.Records, facts.Envelopes)
+		statements.Queue(coordinatorpg.AddFacts, mq.Bundle(), facts.Ids, facts.TenantIds, facts.Xids, facts.Sequences,
+			facts.Bundles, facts.Parts)
 	}
 	err = conn.SendBatch(ctx, statements).Close()
 	return held, err
@@ -105,6 +105,7 @@ type parameters struct {
 	entries coordinatorpg.AddEntriesParams
 	rests   coordinatorpg.RestTransactionsParams
 	facts   coordinatorpg.AddFactsParams
+	bundles bundler
 }
 
 func parametersOf(batch []*write) *parameters {
@@ -153,9 +154,6 @@ func (p *parameters) addRest(w *write) {
 	r.TenantIds = append(r.TenantIds, w.key.TenantID)
 	r.Xids = append(r.Xids, w.key.XID)
 	r.Sequences = append(r.Sequences, w.entry.Sequence)
-	r.States = append(r.States, w.entry.State)
-	r.Records = append(r.Records, w.entry.Records)
-	r.OccurredAt = append(r.OccurredAt, w.entry.OccurredAt)
 }
 
 func (p *parameters) addFact(w *write, fact Fact) {
@@ -164,8 +162,6 @@ func (p *parameters) addFact(w *write, fact Fact) {
 	f.TenantIds = append(f.TenantIds, w.key.TenantID)
 	f.Xids = append(f.Xids, w.key.XID)
 	f.Sequences = append(f.Sequences, w.entry.Sequence)
-	f.States = append(f.States, w.entry.State)
-	f.Records = append(f.Records, w.entry.Records)
-	f.OccurredAt = append(f.OccurredAt, w.entry.OccurredAt)
-	f.Envelopes = append(f.Envelopes, fact.Envelope)
+	f.Bundles = append(f.Bundles, p.bundles.next(w.key.TenantID, fact))
+	f.Parts = append(f.Parts, mq.Bundled(fact.Envelope))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/backlot-video/backlot/kit/database"
+	"github.com/backlot-video/backlot/kit/mq"
 	coordinatordb "github.com/backlot-video/backlot/sql/gen/coordinator"
 )
 
@@ -33,7 +34,7 @@ func (s sqlite) commit(ctx context.Context, owner string, batch []*write) (resul
 				results[i] = w.refusal(held > 0)
 			}
 		}
-		return nil
+		return rows.tell(ctx)
 	})
 	return results, err
 }
@@ -41,10 +42,12 @@ func (s sqlite) commit(ctx context.Context, owner string, batch []*write) (resul
 // undone: a transaction that failed has left nothing.
 func (s sqlite) undone(err error) bool { return !errors.Is(err, database.ErrClosed) }
 
-// rowWriter writes in one transaction.
+// rowWriter writes in one transaction, which tell ends.
 type rowWriter struct {
 	tx       *sql.Tx
 	prepared map[string]*sql.Stmt
+	bundles  bundler
+	bundle   coordinatordb.AddFactParams // facts that are not added yet; without ID there are none
 }
 
 func newRowWriter(tx *sql.Tx) *rowWriter {
@@ -90,9 +93,28 @@ func (r *rowWriter) write(ctx context.Context, w *write) (added bool, err error)
 		return false, err
 	}
 	for _, fact := range w.facts {
-		if _, err := r.run(ctx, coordinatordb.AddFact, fact.ID, w.key.TenantID, e.OccurredAt, fact.Envelope, e.OccurredAt); err != nil {
-			return false, err
+		number := r.bundles.number
+		if r.bundles.next(w.key.TenantID, fact) != number {
+			if err := r.tell(ctx); err != nil {
+				return false, err
+			}
+			r.bundle = coordinatordb.AddFactParams{
+				ID: fact.ID, TenantID: w.key.TenantID, Sequence: e.OccurredAt, Envelope: mq.Bundle(), CreatedAt: e.OccurredAt,
+			}
 		}
+		r.bundle.ID = min(r.bundle.ID, fact.ID)
+		r.bundle.Envelope = append(r.bundle.Envelope, mq.Bundled(fact.Envelope)...)
 	}
 	return true, nil
+}
+
+// tell adds the facts that are not added yet.
+func (r *rowWriter) tell(ctx context.Context) error {
+	b := r.bundle
+	if b.ID == "" {
+		return nil
+	}
+	r.bundle = coordinatordb.AddFactParams{}
+	_, err := r.run(ctx, coordinatordb.AddFact, b.ID, b.TenantID, b.Sequence, b.Envelope, b.CreatedAt)
+	return err
 }

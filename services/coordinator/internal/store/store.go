@@ -6,6 +6,7 @@
 //	commit.go    group commit: the writes of many transactions in one
 //	postgres.go  a batch on PostgreSQL: one round trip
 //	sqlite.go    a batch on SQLite
+//	bundle.go    which facts share a row of the outbox
 //	retain.go    removing what ended long ago
 //	read.go      reading
 //	encode.go    rows to and from the runner's types
@@ -232,7 +233,7 @@ func (s *Store) Reopen(ctx context.Context, owner string, t runner.Transaction, 
 		if err == nil && !added {
 			return runner.ErrLost
 		}
-		return err
+		return errors.Join(err, writer.tell(ctx))
 	})
 	if err == nil && len(w.facts) > 0 {
 		s.config.Told()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/database/databasetest"
+	"github.com/backlot-video/backlot/kit/mq"
 	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
 	"github.com/backlot-video/backlot/services/coordinator/internal/store"
 	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
@@ -46,7 +47,13 @@ func told(t *testing.T, db *database.DB) (facts []string) {
 		t.Fatal(err)
 	}
 	for _, row := range rows {
-		facts = append(facts, string(row.Envelope))
+		all, err := mq.Facts(row.Envelope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fact := range all {
+			facts = append(facts, string(fact))
+		}
 	}
 	return facts
 }
