@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
@@ -103,6 +104,7 @@ func (w *writer) launch() {
 		}
 		close(m.landed)
 	}()
+	runtime.Gosched() // it goes first: what waits in the queue joins the batch after it
 }
 
 // wake has the writer look at what is flying.
