@@ -1,13 +1,7 @@
 package store
 
 import (
-	"bytes"
-	"context"
 	"encoding/binary"
-	"fmt"
-	"sync"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 )
@@ -30,23 +24,18 @@ const (
 // copyHeader opens the binary format: its signature, no flags, no extension.
 const copyHeader = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
 
-// copyBuffers are of type *[]byte: a batch's rows are some 100 kB.
-var copyBuffers sync.Pool
-
-// maxCopyBuffer bounds what is kept for the next batch.
-const maxCopyBuffer = 1 << 20
-
-// copyRows adds those of a batch's transfers that are rows.
-func copyRows(ctx context.Context, conn *pgx.Conn, l Ledger, w *written) error {
+// copyRows queues those of a batch's transfers that are rows.
+func (q *queued) copyRows(l Ledger, w *written) {
 	at := w.at.UnixMicro()
-	return copyAll(ctx, conn, copyTransfers, len(w.rows), func(rows []byte, i int) []byte {
+	q.copy(copyTransfers, len(w.rows), func(rows []byte, i int) []byte {
 		return appendRow(rows, l, w.rows[i], w.postings[i], at)
 	})
 }
 
-// copyKeys adds the idempotency keys of a batch's transfers.
-func copyKeys(ctx context.Context, conn *pgx.Conn, l Ledger, w *written) error {
-	return copyAll(ctx, conn, copyAllKeys, len(w.Added), func(rows []byte, i int) []byte {
+// copyKeys queues the idempotency keys of a batch's transfers.
+func (q *queued) copyKeys(l Ledger, w *written) {
+	q.copy(copyAllKeys, len(w.Added), func(rows []byte, i int) []byte {
+		i = w.byKey[i]
 		rows = binary.BigEndian.AppendUint16(rows, keyColumns)
 		rows = appendColumn(rows, l.TenantID)
 		rows = appendColumn(rows, w.Added[i].IdempotencyKey)
@@ -54,26 +43,17 @@ func copyKeys(ctx context.Context, conn *pgx.Conn, l Ledger, w *written) error {
 	})
 }
 
-// copyAll copies n rows, which add appends.
-func copyAll(ctx context.Context, conn *pgx.Conn, command string, n int, add func(rows []byte, i int) []byte) error {
-	kept, ok := copyBuffers.Get().(*[]byte)
-	if !ok {
-		kept = new([]byte)
+// copy queues n rows, which add appends.
+func (q *queued) copy(sql string, n int, add func(rows []byte, i int) []byte) {
+	c := q.add(sql)
+	c.expect(n, &q.taken)
+	c.data = func(rows []byte) []byte {
+		rows = append(rows, copyHeader...)
+		for i := range n {
+			rows = add(rows, i)
+		}
+		return binary.BigEndian.AppendUint16(rows, 0xffff) // the end
 	}
-	rows := append((*kept)[:0], copyHeader...)
-	for i := range n {
-		rows = add(rows, i)
-	}
-	rows = binary.BigEndian.AppendUint16(rows, 0xffff) // the end
-	tag, err := conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows), command)
-	if err == nil && tag.RowsAffected() != int64(n) {
-		err = fmt.Errorf("%d rows were added of %d", tag.RowsAffected(), n)
-	}
-	if cap(rows) <= maxCopyBuffer {
-		*kept = rows
-		copyBuffers.Put(kept)
-	}
-	return err
 }
 
 // appendRow appends a transfer in the binary format of COPY: the number of

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/backlot-video/backlot/kit/database"
 )
@@ -58,26 +57,23 @@ func overlapOn(ctx context.Context, conn *pgx.Conn, b *Batch, turn Turn) (fresh 
 		}
 	}()
 	l, w, rows := b.ledger, &b.written, &queued{}
-	rows.Queue(begin)
+	rows.add(begin)
 	rows.rows(l, w)
-	if fresh, err = rows.outcome(rows.send(ctx, conn, l, w)); err != nil || !fresh {
+	if fresh, err = rows.outcome(rows.send(ctx, conn)); err != nil || !fresh {
 		return fresh, err
 	}
 	if err := turn.Await(); err != nil {
 		return false, err
 	}
 	turn.Held()
-	last, tag := &queued{}, ""
-	last.Queue(passLedger,
+	last := &queued{}
+	last.add(passLedger,
 		l.Version, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted,
 		l.progress.sortedTo, l.progress.sortingTo, l.progress.account, l.progress.sequence, l.Number)
-	last.Queue("COMMIT").Exec(func(answer pgconn.CommandTag) error {
-		tag = answer.String()
-		return nil
-	})
-	fresh, err = last.outcome(conn.SendBatch(ctx, &last.Batch).Close())
-	if err == nil && fresh && tag != "COMMIT" {
-		err = fmt.Errorf("commit: the server answers %q", tag)
+	commit := last.add("COMMIT")
+	fresh, err = last.outcome(last.send(ctx, conn))
+	if err == nil && fresh && commit.tag.String() != "COMMIT" {
+		err = fmt.Errorf("commit: the server answers %q", commit.tag)
 	}
 	return err == nil && fresh, err
 }

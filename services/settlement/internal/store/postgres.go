@@ -127,70 +127,48 @@ func (p postgres) byKey(ctx context.Context, l Ledger, keys []string) (found []s
 	return found, nil
 }
 
-// write sends all statements in one round trip, and transfers in another.
+// write sends a batch in one round trip.
 func (p postgres) write(ctx context.Context, l Ledger, w *written) (bool, error) {
 	q := &queued{}
 	if w.unlocked {
-		q.expect(1, &q.moved, q.Queue(settlementdb.LockLedger, l.TenantID, l.Currency))
+		q.add(settlementdb.LockLedger, l.TenantID, l.Currency).expect(1, &q.moved)
 	}
 	q.rows(l, w)
-	q.expect(1, &q.moved, q.Queue(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted,
-		l.progress.sortedTo, l.progress.sortingTo, l.progress.account, l.progress.sequence, l.Number, l.Version))
-	err := p.native(func(conn *pgx.Conn) error { return q.send(ctx, conn, l, w) })
+	q.add(settlementdb.MoveLedger, w.LastNumber, w.Head.Sequence, w.Head.Hash[:], w.at.UnixMicro(), l.Unsorted,
+		l.progress.sortedTo, l.progress.sortingTo, l.progress.account, l.progress.sequence, l.Number, l.Version).expect(1, &q.moved)
+	err := p.native(func(conn *pgx.Conn) error { return q.send(ctx, conn) })
 	return q.outcome(err)
 }
 
-// queued is the statements of a batch, and what came of them.
-type queued struct {
-	pgx.Batch
-	taken, moved bool
-}
-
-// expect sets missing where a statement is not about so many rows.
-func (q *queued) expect(rows int, missing *bool, query *pgx.QueuedQuery) {
-	query.Exec(func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() != int64(rows) {
-			*missing = true
-		}
-		return nil
-	})
-}
-
-// rows queues all but the ledger's row and the new transfers.
+// rows queues all but the ledger's row.
 func (q *queued) rows(l Ledger, w *written) {
-	if n := len(w.Opened); n > 0 {
-		q.expect(n, &q.taken, queueAccounts(&q.Batch, l, w))
+	if len(w.Opened) > 0 {
+		q.accounts(l, w)
 	}
-	if n := len(w.Ended); n > 0 {
-		q.expect(n, &q.moved, queueEnded(&q.Batch, l, w))
+	if len(w.Ended) > 0 {
+		q.ended(l, w)
 	}
-	if n := len(w.Held); n > 0 {
-		q.expect(n, &q.moved, queueBalances(&q.Batch, w))
+	if len(w.Held) > 0 {
+		q.balances(w)
 	}
-	queueBlocks(&q.Batch, l, w)
+	q.blocks(l, w)
 	if len(w.Moves) > 0 {
-		queueMoves(&q.Batch, l, w)
+		q.add(settlementdb.AddMoves, l.Number, w.Head.Sequence, w.Moves[0].Sequence, w.at.UnixMicro(), w.moves)
 	}
-	queueStep(&q.Batch, l)
+	q.step(l)
 	if len(w.facts) > 0 {
 		p := settlementpg.AddFactsParams{TenantID: l.TenantID, At: w.at.UnixMicro()}
 		for _, fact := range w.facts {
 			p.Ids, p.Envelopes = append(p.Ids, fact.ID), append(p.Envelopes, fact.Envelope)
 		}
-		q.Queue(settlementpg.AddFacts, p.Ids, p.TenantID, p.At, p.Envelopes)
+		q.add(settlementpg.AddFacts, p.Ids, p.TenantID, p.At, p.Envelopes)
 	}
-}
-
-// send sends what is queued, and then the new transfers.
-func (q *queued) send(ctx context.Context, conn *pgx.Conn, l Ledger, w *written) error {
-	err := conn.SendBatch(ctx, &q.Batch).Close()
-	if err != nil || q.moved || q.taken || len(w.Added) == 0 {
-		return err
+	if len(w.Added) > 0 {
+		q.copyKeys(l, w)
 	}
-	if err = copyKeys(ctx, conn, l, w); err == nil && len(w.rows) > 0 {
-		err = copyRows(ctx, conn, l, w)
+	if len(w.rows) > 0 {
+		q.copyRows(l, w)
 	}
-	return err
 }
 
 // outcome tells apart what went wrong: ErrMoved, or false where an id or an
@@ -212,66 +190,60 @@ func (q *queued) outcome(err error) (bool, error) {
 	return !q.taken, err
 }
 
-func queueAccounts(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {
+func (q *queued) accounts(l Ledger, w *written) {
 	p := settlementpg.AddAccountsParams{TenantID: l.TenantID, Currency: l.Currency, At: w.at.UnixMicro()}
 	for _, a := range w.Opened {
 		p.Numbers, p.Ids, p.States = append(p.Numbers, a.Number), append(p.Ids, a.ID), append(p.States, int32(a.State))
 		p.Purposes, p.OwnerIds = append(p.Purposes, string(a.Purpose)), append(p.OwnerIds, a.OwnerID)
 		p.NormalSides, p.Overdrafts = append(p.NormalSides, int32(a.NormalSide)), append(p.Overdrafts, flag(a.Overdraft))
 	}
-	query := batch.Queue(settlementpg.AddAccounts, p.Numbers, p.Ids, p.TenantID, p.Purposes, p.OwnerIds, p.Currency, p.NormalSides,
-		p.Overdrafts, p.States, p.At)
-	batch.Queue(settlementpg.AddBalances, p.Numbers)
-	return query
+	q.add(settlementpg.AddAccounts, p.Numbers, p.Ids, p.TenantID, p.Purposes, p.OwnerIds, p.Currency, p.NormalSides,
+		p.Overdrafts, p.States, p.At).expect(len(w.Opened), &q.taken)
+	q.add(settlementpg.AddBalances, p.Numbers)
 }
 
-func queueEnded(batch *pgx.Batch, l Ledger, w *written) *pgx.QueuedQuery {
+func (q *queued) ended(l Ledger, w *written) {
 	var p settlementpg.EndTransfersParams
 	for _, t := range w.Ended {
 		p.Ids, p.States = append(p.Ids, t.ID), append(p.States, int32(t.State))
 		p.Sequences, p.Hashes = append(p.Sequences, t.Sequence), append(p.Hashes, hashOf(t))
 	}
-	return batch.Queue(settlementpg.EndTransfers, w.at.UnixMicro(), l.TenantID, p.Ids, p.States, p.Sequences, p.Hashes)
+	q.add(settlementpg.EndTransfers, w.at.UnixMicro(), l.TenantID, p.Ids, p.States, p.Sequences, p.Hashes).expect(len(w.Ended), &q.moved)
 }
 
-func queueBalances(batch *pgx.Batch, w *written) *pgx.QueuedQuery {
+func (q *queued) balances(w *written) {
 	n := len(w.Held)
 	p := settlementpg.SetBalancesParams{Accounts: make([]int64, n), DebitsPending: make([]int64, n), CreditsPending: make([]int64, n)}
 	for i, a := range w.Held {
 		p.Accounts[i] = a.Number
 		p.DebitsPending[i], p.CreditsPending[i] = a.Balance.DebitsPending.Minor, a.Balance.CreditsPending.Minor
 	}
-	return batch.Queue(settlementpg.SetBalances, p.Accounts, p.DebitsPending, p.CreditsPending)
+	q.add(settlementpg.SetBalances, p.Accounts, p.DebitsPending, p.CreditsPending).expect(n, &q.moved)
 }
 
-// queueBlocks writes those of a batch's transfers that are in blocks.
-func queueBlocks(batch *pgx.Batch, l Ledger, w *written) {
+// blocks queues those of a batch's transfers that are in blocks.
+func (q *queued) blocks(l Ledger, w *written) {
 	if len(w.blocks) > 0 {
 		p := settlementpg.AddBlocksParams{Ledger: l.Number, At: w.at.UnixMicro()}
 		for _, b := range w.blocks {
 			p.Sequences, p.LastIds, p.Transfers = append(p.Sequences, b.sequence), append(p.LastIds, b.lastID), append(p.Transfers, b.transfers)
 		}
-		batch.Queue(settlementpg.AddBlocks, p.Ledger, p.Sequences, p.LastIds, p.At, p.Transfers)
+		q.add(settlementpg.AddBlocks, p.Ledger, p.Sequences, p.LastIds, p.At, p.Transfers)
 	}
 	if len(w.referenced) > 0 {
 		p := settlementpg.AddBlockReferencesParams{TenantID: l.TenantID, Ledger: l.Number}
 		for _, t := range w.referenced {
 			p.Refs, p.Ids, p.Sequences = append(p.Refs, t.Reference), append(p.Ids, t.ID), append(p.Sequences, t.Sequence)
 		}
-		batch.Queue(settlementpg.AddBlockReferences, p.TenantID, p.Refs, p.Ids, p.Ledger, p.Sequences)
+		q.add(settlementpg.AddBlockReferences, p.TenantID, p.Refs, p.Ids, p.Ledger, p.Sequences)
 	}
 }
 
-// queueMoves writes a batch's moves.
-func queueMoves(batch *pgx.Batch, l Ledger, w *written) {
-	batch.Queue(settlementdb.AddMoves, l.Number, w.Head.Sequence, w.Moves[0].Sequence, w.at.UnixMicro(), w.moves)
-}
-
-// queueStep does what a batch does to sort the moves of others. Of two that
+// step queues what a batch does to sort the moves of others. Of two that
 // overlap, each deletes others.
-func queueStep(batch *pgx.Batch, l Ledger) {
+func (q *queued) step(l Ledger) {
 	if l.step.deleteTo > 0 {
-		batch.Queue(settlementdb.DeleteMoves, l.Number, l.step.from.sequence, l.step.deleteTo)
+		q.add(settlementdb.DeleteMoves, l.Number, l.step.from.sequence, l.step.deleteTo)
 	}
 	n := len(l.step.runs)
 	if n == 0 {
@@ -286,5 +258,5 @@ func queueStep(batch *pgx.Batch, l Ledger) {
 		p.Accounts[i], p.At[i], p.Sequences[i], p.Debits[i], p.Credits[i] = r.account, r.at, r.sequence, r.debits, r.credits
 		p.Lines[i] = r.lines
 	}
-	batch.Queue(settlementpg.AddRuns, p.Accounts, p.At, p.Sequences, p.Debits, p.Credits, p.Lines)
+	q.add(settlementpg.AddRuns, p.Accounts, p.At, p.Sequences, p.Debits, p.Credits, p.Lines)
 }

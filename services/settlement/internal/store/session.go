@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/backlot-video/backlot/kit/database"
@@ -153,6 +155,7 @@ type written struct {
 	// What prepare makes.
 	blocks []block
 	moves  []byte
+	byKey  []int // of Added, in the order of their idempotency keys
 	keys   []any // on SQLite: of each of Added its idempotency key and its place, by key
 }
 
@@ -174,10 +177,22 @@ func (w *written) prepare(l Ledger) {
 	}
 }
 
+// sortKeys makes byKey. In their own order most go to the end of the table: pages
+// split seldom, and in the order of the file. Otherwise SQLite looks through all
+// that it has cached at each commit, and PostgreSQL goes to and fro in its index.
+func (w *written) sortKeys() {
+	w.byKey = make([]int, len(w.Added))
+	for i := range w.byKey {
+		w.byKey[i] = i
+	}
+	slices.SortFunc(w.byKey, func(a, b int) int { return strings.Compare(w.Added[a].IdempotencyKey, w.Added[b].IdempotencyKey) })
+}
+
 func (s *Store) prepare(l Ledger, w *written) {
 	w.prepare(l)
+	w.sortKeys()
 	if s.db.Dialect() == database.SQLite {
-		w.sortKeys()
+		w.bindKeys()
 	}
 }
 

@@ -287,17 +287,10 @@ func (s *sqlite) addAccounts(ctx context.Context, l Ledger, w *written) (bool, e
 	return true, nil
 }
 
-// sortKeys makes keys. In their own order most go to the end of the table: pages
-// split seldom, and in the order of the file. Otherwise SQLite looks through all
-// that it has cached at each commit.
-func (w *written) sortKeys() {
-	order := make([]int, len(w.Added))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return strings.Compare(w.Added[a].IdempotencyKey, w.Added[b].IdempotencyKey) })
-	w.keys = make([]any, 0, 2*len(order))
-	for _, i := range order {
+// bindKeys makes keys.
+func (w *written) bindKeys() {
+	w.keys = make([]any, 0, 2*len(w.byKey))
+	for _, i := range w.byKey {
 		w.keys = append(w.keys, w.Added[i].IdempotencyKey, w.places[i])
 	}
 }

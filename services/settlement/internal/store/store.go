@@ -6,6 +6,7 @@
 //	sqlite.go    a batch on SQLite: statements of many rows
 //	postgres.go  a batch on PostgreSQL: an array for each column
 //	copy.go      its transfers that are rows, and all keys, by COPY
+//	send.go      statements that go there in one round trip
 //	overlap.go   a batch that goes there while the one before is committed
 //	block.go     many transfers as one value
 //	blocks.go    finding them, and lists of those and of rows
