@@ -36,7 +36,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		published:   counter("published_messages_total", "Messages that the broker took.", "service"),
 		unpublished: counter("publish_failures_total", "Messages that the broker did not take; they are sent again.", "service"),
 		lag:         gauge("outbox_lag_seconds", "Age of the oldest fact that waits in the outbox.", "service"),
-		unmarked:    gauge("outbox_unmarked_facts", "Facts that the broker has and that are not marked as sent yet.", "service"),
+		unmarked:    gauge("outbox_unmarked_facts", "Rows of facts that the broker has and that are not marked as sent yet.", "service"),
 		handled:     counter("handled_messages_total", "Messages that a handler took.", "consumer"),
 		failed:      counter("failed_attempts_total", "Attempts of a handler that failed.", "consumer"),
 		parked:      counter("parked_messages_total", "Messages set aside, since no attempt succeeded.", "consumer"),

@@ -230,10 +230,13 @@ func (s *Store) Reopen(ctx context.Context, owner string, t runner.Transaction, 
 		writer := newRowWriter(tx)
 		defer writer.close()
 		added, err := writer.write(ctx, w)
-		if err == nil && !added {
+		if err != nil {
+			return err
+		}
+		if !added {
 			return runner.ErrLost
 		}
-		return errors.Join(err, writer.tell(ctx))
+		return writer.tell(ctx)
 	})
 	if err == nil && len(w.facts) > 0 {
 		s.config.Told()
