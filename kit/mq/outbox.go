@@ -20,7 +20,7 @@ type OutboxConfig struct {
 	Service string           // required: the source of the facts
 	DB      *database.DB     // required: the service's database
 	Client  *Client          // required to Run
-	Batch   int              // facts published at a time, at most 1024; default 512
+	Batch   int              // rows published at a time, at most 1024; default 512
 	Keep    time.Duration    // how long facts are kept once sent; default 3 minutes
 	Poll    time.Duration    // how often to look without being told; default 1 s
 	Log     *slog.Logger     // default none

@@ -167,7 +167,7 @@ func markSent(now int64, ids []string) kitdb.MarkSentParams {
 }
 
 // mark notes in one transaction, on PostgreSQL in one statement, that the
-// broker has these facts.
+// broker has the facts of these rows.
 func (o *Outbox) mark(ctx context.Context, sent []string) error {
 	now := o.cfg.Clock().UnixMicro()
 	return o.cfg.DB.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
