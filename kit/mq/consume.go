@@ -46,6 +46,7 @@ var errInterrupted = errors.New("interrupted")
 func (c *Client) consume(ctx context.Context, consumer Consumer) error {
 	reconnected, unwatch := c.watch()
 	defer unwatch()
+	connection := c.conn.Stats().Reconnects
 	durable, err := c.durable(ctx, consumer)
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func (c *Client) consume(ctx context.Context, consumer Consumer) error {
 	serving.Go(func() { h.run(done) })
 	serving.Go(func() { acks.run(done) })
 	serving.Go(func() { c.lag(stopping, durable, consumer, done) })
-	consuming, err := c.pull(durable, consumer, h, lanes)
+	consuming, err := c.pull(durable, consumer, connection, h, lanes)
 	if err == nil {
 		select {
 		case <-ctx.Done():
@@ -106,9 +107,15 @@ func (c *Client) consume(ctx context.Context, consumer Consumer) error {
 
 // pull has the broker send messages to their lanes for as long as there is
 // room: at most MaxAckPending are on their way or in hand, and once MaxBytes
-// are in hand the next waits, and with it further requests.
-func (c *Client) pull(durable jetstream.Consumer, consumer Consumer, h *holder, lanes []*lane) (jetstream.ConsumeContext, error) {
+// are in hand the next waits, and with it further requests. nats.go goes on by
+// itself when a connection that broke has come back: what it brings is refused,
+// since what was lost with the one before comes first.
+func (c *Client) pull(durable jetstream.Consumer, consumer Consumer, connection uint64, h *holder, lanes []*lane) (jetstream.ConsumeContext, error) {
 	return durable.Consume(func(message jetstream.Msg) {
+		if c.conn.Stats().Reconnects != connection {
+			_ = message.Nak()
+			return
+		}
 		h.hold(message)
 		lanes[laneOf(message.Subject(), len(lanes))].queue <- message
 	}, jetstream.PullMaxMessagesWithBytesLimit(pullLimit, consumer.MaxBytes), jetstream.PullHeartbeat(pullHeartbeat),

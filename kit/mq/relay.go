@@ -57,9 +57,12 @@ func (o *Outbox) Run(ctx context.Context) error {
 	poll, purge := time.NewTicker(o.cfg.Poll), time.NewTicker(purgeEvery)
 	defer poll.Stop()
 	defer purge.Stop()
-	again, woken := true, false
+	connection, again, woken := o.cfg.Client.conn.Stats().Reconnects, true, false
 	pause := newBackoff(relayPause, relayMaxWait)
 	for {
+		if now := o.cfg.Client.conn.Stats().Reconnects; now != connection {
+			connection, again = now, true
+		}
 		more, err := o.turn(ctx, right, sent, &again, woken)
 		if ctx.Err() != nil {
 			return nil
@@ -86,8 +89,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 			if err := sent.flush(ctx); err != nil && ctx.Err() == nil {
 				o.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "outbox not marked", slog.String("service", o.cfg.Service), slog.Any("err", err))
 			}
-		case <-reconnected:
-			again = true
+		case <-reconnected: // counted above
 		case <-purge.C:
 			if err := o.purge(ctx); err != nil && ctx.Err() == nil {
 				o.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "outbox not purged", slog.String("service", o.cfg.Service), slog.Any("err", err))
