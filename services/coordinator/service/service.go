@@ -145,7 +145,7 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 		return err
 	}
 	outbox := mq.NewOutbox(mq.OutboxConfig{Service: name, DB: db, Client: broker, Log: host.Log, Clock: host.Clock})
-	kept := store.Config{GatherTime: gatherWrites, Registerer: host.Registerer, Clock: host.Clock}
+	kept := store.Config{Registerer: host.Registerer, Clock: host.Clock}
 	kept.Tell, kept.Told = tell(outbox, s.config.Facts), gathered(outbox.Wake, gatherFacts)
 	log := store.New(db, kept)
 	id, err := hostID(host.DataDir)
@@ -177,10 +177,6 @@ func (s *Service) Run(ctx context.Context, host *lifecycle.Host) error {
 	}
 	return drives.Run(ctx, host.Ready)
 }
-
-// gatherWrites is how long writes of the log wait for others at most, when there
-// are several at a time.
-const gatherWrites = 4 * time.Millisecond
 
 // gatherFacts is the least time between two looks for facts to publish: one
 // costs much the same for many as for one.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
 )
@@ -24,17 +23,16 @@ type engine interface {
 
 // committer gathers the writes of many transactions into few commits. It has
 // no goroutine: the caller whose write waits first writes for those behind it
-// too. What arrives during a commit is the next batch.
+// too. What arrives during a commit is the next batch; to wait for more makes
+// batches larger and spares little, while processors idle.
 type committer struct {
 	engine  engine
 	config  Config
 	metrics *metrics
 
 	mu      sync.Mutex
-	waiting []*write      // in order of arrival
-	writing int           // callers that write, at most config.Commits
-	latest  int           // writes in the latest batch
-	took    time.Duration // that commits take, smoothed
+	waiting []*write // in order of arrival
+	writing int      // callers that write, at most config.Commits
 }
 
 // do makes a write durable. If ctx ends before the write is in a batch, it is
@@ -95,10 +93,8 @@ func (c *committer) leave(w *write) bool {
 
 // lead writes the batch of which w is the first.
 func (c *committer) lead(ctx context.Context) error {
-	c.gather()
 	c.mu.Lock()
 	batch := c.take()
-	c.latest = len(batch)
 	c.pass()
 	c.mu.Unlock()
 	defer func() {
@@ -112,20 +108,6 @@ func (c *committer) lead(ctx context.Context) error {
 		other.done <- results[i+1]
 	}
 	return results[0]
-}
-
-// gather waits for more, where batches have several writes: a batch costs much
-// the same whatever is in it. It waits as long as a commit takes, so that a
-// database that is far or busy has fewer of them. One that comes alone does not
-// wait.
-func (c *committer) gather() {
-	c.mu.Lock()
-	busy := c.latest > 1 && len(c.waiting) < c.config.BatchLimit
-	wait := min(c.took, c.config.GatherTime)
-	c.mu.Unlock()
-	if busy && wait > 0 {
-		<-time.After(wait)
-	}
 }
 
 // take removes the next batch from the queue: as many as may be written
@@ -177,11 +159,7 @@ func (c *committer) commit(ctx context.Context, batch []*write) ([]error, error)
 	defer cancel()
 	began := c.config.Clock()
 	results, err := c.engine.commit(ctx, batch[0].owner, batch)
-	took := c.config.Clock().Sub(began)
 	c.metrics.batch.Observe(float64(len(batch)))
-	c.metrics.commit.Observe(took.Seconds())
-	c.mu.Lock()
-	c.took += (took - c.took) / 8
-	c.mu.Unlock()
+	c.metrics.commit.Observe(c.config.Clock().Sub(began).Seconds())
 	return results, err
 }

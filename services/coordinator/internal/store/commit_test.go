@@ -136,38 +136,6 @@ func TestOneBadWriteDoesNotSpoilTheBatch(t *testing.T) {
 	}
 }
 
-// TestBusyBatchesGather: a write that comes alone is written at once; where
-// there were several, the next batch waits a moment for more.
-func TestBusyBatchesGather(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fakeEngine{}
-		c := newCommitter(f, Config{GatherTime: 100 * time.Millisecond})
-		began := time.Now()
-		submit(c, named("a"))
-		if took := time.Since(began); took != time.Second {
-			t.Errorf("alone it took %v", took)
-		}
-		submit(c, named("b"), named("c"), named("d")) // b is alone, c and d are the next
-		began = time.Now()
-		var all sync.WaitGroup
-		for _, wait := range []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond} {
-			all.Go(func() {
-				<-time.After(wait)
-				if err := c.do(context.Background(), named(wait.String())); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		if got := fmt.Sprint(f.batches); got != "[[a] [b] [c d] [0s 50ms] [200ms]]" {
-			t.Errorf("got %s", got)
-		}
-		if took := time.Since(began); took != 2200*time.Millisecond {
-			t.Errorf("both took %v", took)
-		}
-	})
-}
-
 func TestFullQueueRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := submit(newCommitter(&fakeEngine{}, Config{QueueLimit: 2}), named("a"), named("b"), named("c"), named("d"), named("e"))

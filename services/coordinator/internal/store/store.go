@@ -57,7 +57,6 @@ type Config struct {
 	BatchLimit    int                   // writes in one commit; default 512
 	BatchBytes    int                   // about so many bytes in one commit; default 8 MiB
 	Commits       int                   // at once; default 1
-	GatherTime    time.Duration         // that a batch waits for more at most, when there is more than one write at a time; default none
 	CommitTimeout time.Duration         // default 30 s
 	Registerer    prometheus.Registerer // default: no metrics
 	Clock         func() time.Time      // measures; default time.Now
