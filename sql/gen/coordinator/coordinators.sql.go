@@ -77,8 +77,7 @@ func (q *Queries) Fence(ctx context.Context, id string) (int64, error) {
 const PurgeCoordinators = `-- name: PurgeCoordinators :execrows
 DELETE FROM coordinators
 WHERE lease_until < $1 AND NOT EXISTS (
-    SELECT 1 FROM transactions
-    WHERE transactions.owner = coordinators.id AND transactions.state IN (1, 2, 4)
+    SELECT 1 FROM open_transactions WHERE open_transactions.owner = coordinators.id
 )
 `
 
@@ -112,8 +111,8 @@ func (q *Queries) RenewCoordinator(ctx context.Context, arg RenewCoordinatorPara
 }
 
 const TakeOver = `-- name: TakeOver :execrows
-UPDATE transactions SET owner = $1
-WHERE state IN (1, 2, 4) AND owner <> $1 AND owner IN (
+UPDATE open_transactions SET owner = $1
+WHERE owner <> $1 AND owner IN (
     SELECT dead.id FROM coordinators AS dead WHERE dead.lease_until = 0
 )
 `

@@ -8,13 +8,9 @@ type Transaction struct {
 	TenantID  string
 	Xid       string
 	Mode      int32
-	State     int32
-	Owner     string
 	Digest    []byte
 	Branches  []byte
-	Problem   string
 	CreatedAt int64
-	UpdatedAt int64
 	ExpiresAt int64
 	Records   []byte
 }

@@ -11,10 +11,11 @@ import (
 
 const AddEntry = `-- name: AddEntry :execrows
 INSERT INTO transaction_entries (tenant_id, xid, sequence, state, problem, occurred_at, records)
-SELECT transactions.tenant_id, transactions.xid, CAST($1 AS INTEGER), CAST($2 AS INTEGER),
+SELECT own.tenant_id, own.xid, CAST($1 AS INTEGER), CAST($2 AS INTEGER),
     CAST($3 AS TEXT), CAST($4 AS BIGINT), $5
-FROM transactions
-WHERE transactions.tenant_id = $6 AND transactions.xid = $7 AND transactions.owner = $8
+FROM open_transactions AS own
+WHERE own.owner = $6 AND own.created_at = $7
+  AND own.tenant_id = $8 AND own.xid = $9
 ON CONFLICT (tenant_id, xid, sequence) DO NOTHING
 `
 
@@ -24,13 +25,14 @@ type AddEntryParams struct {
 	Problem    string
 	OccurredAt int64
 	Records    []byte
+	Owner      string
+	CreatedAt  int64
 	TenantID   string
 	Xid        string
-	Owner      string
 }
 
 // AddEntry inserts nothing where the place in the log is taken, or the
-// transaction is another's.
+// transaction is another's or has ended.
 func (q *Queries) AddEntry(ctx context.Context, arg AddEntryParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, AddEntry,
 		arg.Sequence,
@@ -38,9 +40,10 @@ func (q *Queries) AddEntry(ctx context.Context, arg AddEntryParams) (int64, erro
 		arg.Problem,
 		arg.OccurredAt,
 		arg.Records,
+		arg.Owner,
+		arg.CreatedAt,
 		arg.TenantID,
 		arg.Xid,
-		arg.Owner,
 	)
 	if err != nil {
 		return 0, err
@@ -75,9 +78,9 @@ func (q *Queries) AddFact(ctx context.Context, arg AddFactParams) error {
 }
 
 const AddTransaction = `-- name: AddTransaction :execrows
-INSERT INTO transactions (tenant_id, xid, mode, state, owner, digest, branches, problem, created_at, updated_at, expires_at, records)
-VALUES ($1, $2, $3, $4, $5, $6,
-    $7, $8, $9, $10, $11, $12)
+INSERT INTO transactions (tenant_id, xid, mode, digest, branches, created_at, expires_at, records)
+VALUES ($1, $2, $3, $4, $5,
+    $6, $7, $8)
 ON CONFLICT (tenant_id, xid) DO NOTHING
 `
 
@@ -85,13 +88,9 @@ type AddTransactionParams struct {
 	TenantID  string
 	Xid       string
 	Mode      int32
-	State     int32
-	Owner     string
 	Digest    []byte
 	Branches  []byte
-	Problem   string
 	CreatedAt int64
-	UpdatedAt int64
 	ExpiresAt int64
 	Records   []byte
 }
@@ -102,13 +101,9 @@ func (q *Queries) AddTransaction(ctx context.Context, arg AddTransactionParams) 
 		arg.TenantID,
 		arg.Xid,
 		arg.Mode,
-		arg.State,
-		arg.Owner,
 		arg.Digest,
 		arg.Branches,
-		arg.Problem,
 		arg.CreatedAt,
-		arg.UpdatedAt,
 		arg.ExpiresAt,
 		arg.Records,
 	)
@@ -119,28 +114,60 @@ func (q *Queries) AddTransaction(ctx context.Context, arg AddTransactionParams) 
 }
 
 const ClaimTransaction = `-- name: ClaimTransaction :execrows
-UPDATE transactions SET owner = $1, state = 1
-WHERE tenant_id = $2 AND xid = $3 AND state NOT IN (3, 5)
+UPDATE open_transactions SET owner = $1
+WHERE tenant_id = $2 AND xid = $3 AND created_at = $4
 `
 
 type ClaimTransactionParams struct {
-	Owner    string
-	TenantID string
-	Xid      string
+	Owner     string
+	TenantID  string
+	Xid       string
+	CreatedAt int64
 }
 
 // ClaimTransaction makes a transaction the owner's that has not ended, to be
 // driven.
 func (q *Queries) ClaimTransaction(ctx context.Context, arg ClaimTransactionParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, ClaimTransaction, arg.Owner, arg.TenantID, arg.Xid)
+	result, err := q.db.ExecContext(ctx, ClaimTransaction,
+		arg.Owner,
+		arg.TenantID,
+		arg.Xid,
+		arg.CreatedAt,
+	)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
+const CloseTransaction = `-- name: CloseTransaction :exec
+DELETE FROM open_transactions
+WHERE owner = $1 AND created_at = $2 AND tenant_id = $3 AND xid = $4
+`
+
+type CloseTransactionParams struct {
+	Owner     string
+	CreatedAt int64
+	TenantID  string
+	Xid       string
+}
+
+// CloseTransaction notes that a transaction has ended.
+func (q *Queries) CloseTransaction(ctx context.Context, arg CloseTransactionParams) error {
+	_, err := q.db.ExecContext(ctx, CloseTransaction,
+		arg.Owner,
+		arg.CreatedAt,
+		arg.TenantID,
+		arg.Xid,
+	)
+	return err
+}
+
 const GetOwner = `-- name: GetOwner :one
-SELECT owner FROM transactions WHERE tenant_id = $1 AND xid = $2
+SELECT CAST(COALESCE(own.owner, '') AS TEXT) AS owner FROM transactions
+LEFT JOIN open_transactions AS own
+    ON own.created_at = transactions.created_at AND own.tenant_id = transactions.tenant_id AND own.xid = transactions.xid
+WHERE transactions.tenant_id = $1 AND transactions.xid = $2
 `
 
 type GetOwnerParams struct {
@@ -148,6 +175,8 @@ type GetOwnerParams struct {
 	Xid      string
 }
 
+// GetOwner gives ” where nobody drives a transaction: it has ended or is
+// parked.
 func (q *Queries) GetOwner(ctx context.Context, arg GetOwnerParams) (string, error) {
 	row := q.db.QueryRowContext(ctx, GetOwner, arg.TenantID, arg.Xid)
 	var owner string
@@ -156,7 +185,7 @@ func (q *Queries) GetOwner(ctx context.Context, arg GetOwnerParams) (string, err
 }
 
 const GetTransaction = `-- name: GetTransaction :many
-SELECT transactions.tenant_id, transactions.xid, transactions.mode, transactions.state, transactions.owner, transactions.digest, transactions.branches, transactions.problem, transactions.created_at, transactions.updated_at, transactions.expires_at, transactions.records, CAST(COALESCE(e.sequence, 0) AS INTEGER) AS sequence,
+SELECT transactions.tenant_id, transactions.xid, transactions.mode, transactions.digest, transactions.branches, transactions.created_at, transactions.expires_at, transactions.records, CAST(COALESCE(e.sequence, 0) AS INTEGER) AS sequence,
     CAST(COALESCE(e.state, 0) AS INTEGER) AS entry_state, CAST(COALESCE(e.problem, '') AS TEXT) AS entry_problem,
     CAST(COALESCE(e.occurred_at, 0) AS BIGINT) AS occurred_at, e.records AS entry_records
 FROM transactions
@@ -194,13 +223,137 @@ func (q *Queries) GetTransaction(ctx context.Context, arg GetTransactionParams) 
 			&i.Transaction.TenantID,
 			&i.Transaction.Xid,
 			&i.Transaction.Mode,
-			&i.Transaction.State,
-			&i.Transaction.Owner,
 			&i.Transaction.Digest,
 			&i.Transaction.Branches,
-			&i.Transaction.Problem,
 			&i.Transaction.CreatedAt,
-			&i.Transaction.UpdatedAt,
+			&i.Transaction.ExpiresAt,
+			&i.Transaction.Records,
+			&i.Sequence,
+			&i.EntryState,
+			&i.EntryProblem,
+			&i.OccurredAt,
+			&i.EntryRecords,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListEnded = `-- name: ListEnded :many
+SELECT transactions.tenant_id, transactions.xid FROM transactions
+WHERE transactions.created_at < $1 AND (
+    SELECT latest.state IN (3, 5) AND latest.occurred_at < $1 FROM transaction_entries AS latest
+    WHERE latest.tenant_id = transactions.tenant_id AND latest.xid = transactions.xid
+    ORDER BY latest.sequence DESC LIMIT 1
+)
+ORDER BY transactions.created_at, transactions.xid, transactions.tenant_id
+LIMIT $2
+`
+
+type ListEndedParams struct {
+	Before  int64
+	MaxRows int32
+}
+
+type ListEndedRow struct {
+	TenantID string
+	Xid      string
+}
+
+// ListEnded gives the oldest of those that ended before a time.
+func (q *Queries) ListEnded(ctx context.Context, arg ListEndedParams) ([]ListEndedRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListEnded, arg.Before, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListEndedRow
+	for rows.Next() {
+		var i ListEndedRow
+		if err := rows.Scan(&i.TenantID, &i.Xid); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListOpen = `-- name: ListOpen :many
+SELECT transactions.tenant_id, transactions.xid, transactions.mode, transactions.digest, transactions.branches, transactions.created_at, transactions.expires_at, transactions.records, CAST(COALESCE(e.sequence, 0) AS INTEGER) AS sequence,
+    CAST(COALESCE(e.state, 0) AS INTEGER) AS entry_state, CAST(COALESCE(e.problem, '') AS TEXT) AS entry_problem,
+    CAST(COALESCE(e.occurred_at, 0) AS BIGINT) AS occurred_at, e.records AS entry_records
+FROM transactions
+LEFT JOIN transaction_entries AS e ON e.tenant_id = transactions.tenant_id AND e.xid = transactions.xid
+WHERE transactions.tenant_id = $1 AND transactions.xid IN (
+    SELECT page.xid FROM open_transactions AS page
+    WHERE page.tenant_id = $1
+      AND (page.created_at, page.xid) < (CAST($2 AS BIGINT), CAST($3 AS TEXT))
+      AND ((CAST($4 AS BIGINT) >> CAST(COALESCE((
+            SELECT latest.state FROM transaction_entries AS latest
+            WHERE latest.tenant_id = page.tenant_id AND latest.xid = page.xid
+            ORDER BY latest.sequence DESC LIMIT 1
+        ), 1) AS INTEGER)) & 1) = 1
+    ORDER BY page.created_at DESC, page.xid DESC
+    LIMIT $5
+)
+ORDER BY transactions.created_at DESC, transactions.xid DESC, e.sequence
+`
+
+type ListOpenParams struct {
+	TenantID        string
+	BeforeCreatedAt int64
+	BeforeXid       string
+	States          int64
+	MaxRows         int32
+}
+
+type ListOpenRow struct {
+	Transaction  Transaction
+	Sequence     int32
+	EntryState   int32
+	EntryProblem string
+	OccurredAt   int64
+	EntryRecords []byte
+}
+
+// ListOpen is ListTransactions for states that are not the end: it does not
+// look through what has ended.
+func (q *Queries) ListOpen(ctx context.Context, arg ListOpenParams) ([]ListOpenRow, error) {
+	rows, err := q.db.QueryContext(ctx, ListOpen,
+		arg.TenantID,
+		arg.BeforeCreatedAt,
+		arg.BeforeXid,
+		arg.States,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListOpenRow
+	for rows.Next() {
+		var i ListOpenRow
+		if err := rows.Scan(
+			&i.Transaction.TenantID,
+			&i.Transaction.Xid,
+			&i.Transaction.Mode,
+			&i.Transaction.Digest,
+			&i.Transaction.Branches,
+			&i.Transaction.CreatedAt,
 			&i.Transaction.ExpiresAt,
 			&i.Transaction.Records,
 			&i.Sequence,
@@ -278,7 +431,7 @@ func (q *Queries) ListRecords(ctx context.Context, arg ListRecordsParams) ([]Lis
 }
 
 const ListTransactions = `-- name: ListTransactions :many
-SELECT transactions.tenant_id, transactions.xid, transactions.mode, transactions.state, transactions.owner, transactions.digest, transactions.branches, transactions.problem, transactions.created_at, transactions.updated_at, transactions.expires_at, transactions.records, CAST(COALESCE(e.sequence, 0) AS INTEGER) AS sequence,
+SELECT transactions.tenant_id, transactions.xid, transactions.mode, transactions.digest, transactions.branches, transactions.created_at, transactions.expires_at, transactions.records, CAST(COALESCE(e.sequence, 0) AS INTEGER) AS sequence,
     CAST(COALESCE(e.state, 0) AS INTEGER) AS entry_state, CAST(COALESCE(e.problem, '') AS TEXT) AS entry_problem,
     CAST(COALESCE(e.occurred_at, 0) AS BIGINT) AS occurred_at, e.records AS entry_records
 FROM transactions
@@ -287,11 +440,11 @@ WHERE transactions.tenant_id = $1 AND transactions.xid IN (
     SELECT page.xid FROM transactions AS page
     WHERE page.tenant_id = $1
       AND (page.created_at, page.xid) < (CAST($2 AS BIGINT), CAST($3 AS TEXT))
-      AND ((CAST($4 AS BIGINT) >> CAST(CASE WHEN page.state IN (3, 5, 6) THEN page.state ELSE COALESCE((
+      AND ((CAST($4 AS BIGINT) >> CAST(COALESCE((
             SELECT latest.state FROM transaction_entries AS latest
             WHERE latest.tenant_id = page.tenant_id AND latest.xid = page.xid
             ORDER BY latest.sequence DESC LIMIT 1
-        ), page.state) END AS INTEGER)) & 1) = 1
+        ), 1) AS INTEGER)) & 1) = 1
     ORDER BY page.created_at DESC, page.xid DESC
     LIMIT $5
 )
@@ -336,13 +489,9 @@ func (q *Queries) ListTransactions(ctx context.Context, arg ListTransactionsPara
 			&i.Transaction.TenantID,
 			&i.Transaction.Xid,
 			&i.Transaction.Mode,
-			&i.Transaction.State,
-			&i.Transaction.Owner,
 			&i.Transaction.Digest,
 			&i.Transaction.Branches,
-			&i.Transaction.Problem,
 			&i.Transaction.CreatedAt,
-			&i.Transaction.UpdatedAt,
 			&i.Transaction.ExpiresAt,
 			&i.Transaction.Records,
 			&i.Sequence,
@@ -365,14 +514,14 @@ func (q *Queries) ListTransactions(ctx context.Context, arg ListTransactionsPara
 }
 
 const ListUnfinished = `-- name: ListUnfinished :many
-SELECT transactions.tenant_id, transactions.xid, transactions.mode, transactions.state, transactions.owner, transactions.digest, transactions.branches, transactions.problem, transactions.created_at, transactions.updated_at, transactions.expires_at, transactions.records, CAST(COALESCE(e.sequence, 0) AS INTEGER) AS sequence,
+SELECT transactions.tenant_id, transactions.xid, transactions.mode, transactions.digest, transactions.branches, transactions.created_at, transactions.expires_at, transactions.records, CAST(COALESCE(e.sequence, 0) AS INTEGER) AS sequence,
     CAST(COALESCE(e.state, 0) AS INTEGER) AS entry_state, CAST(COALESCE(e.problem, '') AS TEXT) AS entry_problem,
     CAST(COALESCE(e.occurred_at, 0) AS BIGINT) AS occurred_at, e.records AS entry_records
 FROM transactions
 LEFT JOIN transaction_entries AS e ON e.tenant_id = transactions.tenant_id AND e.xid = transactions.xid
 WHERE (transactions.tenant_id, transactions.xid) IN (
-    SELECT page.tenant_id, page.xid FROM transactions AS page
-    WHERE page.state IN (1, 2, 4) AND page.owner = $1
+    SELECT page.tenant_id, page.xid FROM open_transactions AS page
+    WHERE page.owner = $1
       AND (page.created_at, page.tenant_id, page.xid) > (CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT))
     ORDER BY page.created_at, page.tenant_id, page.xid
     LIMIT $5
@@ -418,13 +567,9 @@ func (q *Queries) ListUnfinished(ctx context.Context, arg ListUnfinishedParams) 
 			&i.Transaction.TenantID,
 			&i.Transaction.Xid,
 			&i.Transaction.Mode,
-			&i.Transaction.State,
-			&i.Transaction.Owner,
 			&i.Transaction.Digest,
 			&i.Transaction.Branches,
-			&i.Transaction.Problem,
 			&i.Transaction.CreatedAt,
-			&i.Transaction.UpdatedAt,
 			&i.Transaction.ExpiresAt,
 			&i.Transaction.Records,
 			&i.Sequence,
@@ -446,89 +591,90 @@ func (q *Queries) ListUnfinished(ctx context.Context, arg ListUnfinishedParams) 
 	return items, nil
 }
 
-const RemoveEnded = `-- name: RemoveEnded :execrows
-DELETE FROM transactions WHERE (tenant_id, xid) IN (
-    SELECT ended.tenant_id, ended.xid FROM transactions AS ended
-    WHERE ended.state IN (3, 5) AND ended.updated_at < $1
-    ORDER BY ended.updated_at, ended.tenant_id, ended.xid
-    LIMIT $2
-)
+const OpenTransaction = `-- name: OpenTransaction :exec
+INSERT INTO open_transactions (owner, created_at, tenant_id, xid)
+VALUES ($1, $2, $3, $4)
 `
 
-type RemoveEndedParams struct {
-	Before  int64
-	MaxRows int32
-}
-
-// RemoveEnded removes the longest ended of those that ended before a time,
-// after RemoveEndedEntries and RemoveEndedRecords in the same transaction.
-func (q *Queries) RemoveEnded(ctx context.Context, arg RemoveEndedParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, RemoveEnded, arg.Before, arg.MaxRows)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-const RemoveEndedEntries = `-- name: RemoveEndedEntries :exec
-DELETE FROM transaction_entries WHERE (tenant_id, xid) IN (
-    SELECT ended.tenant_id, ended.xid FROM transactions AS ended
-    WHERE ended.state IN (3, 5) AND ended.updated_at < $1
-    ORDER BY ended.updated_at, ended.tenant_id, ended.xid
-    LIMIT $2
-)
-`
-
-type RemoveEndedEntriesParams struct {
-	Before  int64
-	MaxRows int32
-}
-
-func (q *Queries) RemoveEndedEntries(ctx context.Context, arg RemoveEndedEntriesParams) error {
-	_, err := q.db.ExecContext(ctx, RemoveEndedEntries, arg.Before, arg.MaxRows)
-	return err
-}
-
-const RemoveEndedRecords = `-- name: RemoveEndedRecords :exec
-DELETE FROM transaction_log WHERE (tenant_id, xid) IN (
-    SELECT ended.tenant_id, ended.xid FROM transactions AS ended
-    WHERE ended.state IN (3, 5) AND ended.updated_at < $1
-    ORDER BY ended.updated_at, ended.tenant_id, ended.xid
-    LIMIT $2
-)
-`
-
-type RemoveEndedRecordsParams struct {
-	Before  int64
-	MaxRows int32
-}
-
-func (q *Queries) RemoveEndedRecords(ctx context.Context, arg RemoveEndedRecordsParams) error {
-	_, err := q.db.ExecContext(ctx, RemoveEndedRecords, arg.Before, arg.MaxRows)
-	return err
-}
-
-const RestTransaction = `-- name: RestTransaction :exec
-UPDATE transactions SET state = $1, problem = $2, updated_at = $3
-WHERE tenant_id = $4 AND xid = $5
-`
-
-type RestTransactionParams struct {
-	State     int32
-	Problem   string
-	UpdatedAt int64
+type OpenTransactionParams struct {
+	Owner     string
+	CreatedAt int64
 	TenantID  string
 	Xid       string
 }
 
-// RestTransaction notes that a transaction has ended or is parked.
-func (q *Queries) RestTransaction(ctx context.Context, arg RestTransactionParams) error {
-	_, err := q.db.ExecContext(ctx, RestTransaction,
-		arg.State,
-		arg.Problem,
-		arg.UpdatedAt,
+// OpenTransaction gives one that was added its owner.
+func (q *Queries) OpenTransaction(ctx context.Context, arg OpenTransactionParams) error {
+	_, err := q.db.ExecContext(ctx, OpenTransaction,
+		arg.Owner,
+		arg.CreatedAt,
 		arg.TenantID,
 		arg.Xid,
 	)
+	return err
+}
+
+const ParkTransaction = `-- name: ParkTransaction :exec
+UPDATE open_transactions SET owner = ''
+WHERE owner = $1 AND created_at = $2 AND tenant_id = $3 AND xid = $4
+`
+
+type ParkTransactionParams struct {
+	Owner     string
+	CreatedAt int64
+	TenantID  string
+	Xid       string
+}
+
+// ParkTransaction notes that nobody drives a transaction.
+func (q *Queries) ParkTransaction(ctx context.Context, arg ParkTransactionParams) error {
+	_, err := q.db.ExecContext(ctx, ParkTransaction,
+		arg.Owner,
+		arg.CreatedAt,
+		arg.TenantID,
+		arg.Xid,
+	)
+	return err
+}
+
+const RemoveEntries = `-- name: RemoveEntries :exec
+DELETE FROM transaction_entries WHERE tenant_id = $1 AND xid = $2
+`
+
+type RemoveEntriesParams struct {
+	TenantID string
+	Xid      string
+}
+
+func (q *Queries) RemoveEntries(ctx context.Context, arg RemoveEntriesParams) error {
+	_, err := q.db.ExecContext(ctx, RemoveEntries, arg.TenantID, arg.Xid)
+	return err
+}
+
+const RemoveRecords = `-- name: RemoveRecords :exec
+DELETE FROM transaction_log WHERE tenant_id = $1 AND xid = $2
+`
+
+type RemoveRecordsParams struct {
+	TenantID string
+	Xid      string
+}
+
+func (q *Queries) RemoveRecords(ctx context.Context, arg RemoveRecordsParams) error {
+	_, err := q.db.ExecContext(ctx, RemoveRecords, arg.TenantID, arg.Xid)
+	return err
+}
+
+const RemoveTransaction = `-- name: RemoveTransaction :exec
+DELETE FROM transactions WHERE tenant_id = $1 AND xid = $2
+`
+
+type RemoveTransactionParams struct {
+	TenantID string
+	Xid      string
+}
+
+func (q *Queries) RemoveTransaction(ctx context.Context, arg RemoveTransactionParams) error {
+	_, err := q.db.ExecContext(ctx, RemoveTransaction, arg.TenantID, arg.Xid)
 	return err
 }

@@ -13,19 +13,23 @@ const AddEntries = `-- name: AddEntries :many
 INSERT INTO transaction_entries (tenant_id, xid, sequence, state, problem, occurred_at, records)
 SELECT entry.tenant_id, entry.xid, entry.sequence, entry.state, entry.problem, entry.occurred_at, entry.records
 FROM (
-    SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS xid,
-        unnest($3::int[]) AS sequence, unnest($4::int[]) AS state,
-        unnest($5::text[]) AS problem, unnest($6::bigint[]) AS occurred_at,
-        unnest($7::bytea[]) AS records
-    FROM coordinators WHERE coordinators.id = $8::text AND coordinators.lease_until > 0
+    SELECT unnest($1::bigint[]) AS created_at, unnest($2::text[]) AS tenant_id,
+        unnest($3::text[]) AS xid, unnest($4::int[]) AS sequence, unnest($5::int[]) AS state,
+        unnest($6::text[]) AS problem, unnest($7::bigint[]) AS occurred_at,
+        unnest($8::bytea[]) AS records
+    FROM coordinators WHERE coordinators.id = $9::text AND coordinators.lease_until > 0
 ) AS entry
-JOIN transactions ON transactions.tenant_id = entry.tenant_id AND transactions.xid = entry.xid
-WHERE transactions.owner = $8::text
+CROSS JOIN LATERAL (
+    SELECT 1 FROM open_transactions AS open
+    WHERE open.owner = $9::text AND open.created_at = entry.created_at AND open.tenant_id = entry.tenant_id AND open.xid = entry.xid
+    LIMIT 1
+) AS own
 ON CONFLICT (tenant_id, xid, sequence) DO NOTHING
 RETURNING tenant_id, xid
 `
 
 type AddEntriesParams struct {
+	CreatedAt  []int64
 	TenantIds  []string
 	Xids       []string
 	Sequences  []int32
@@ -45,6 +49,7 @@ type AddEntriesRow struct {
 // was free. Behind HoldFence.
 func (q *Queries) AddEntries(ctx context.Context, arg AddEntriesParams) ([]AddEntriesRow, error) {
 	rows, err := q.db.Query(ctx, AddEntries,
+		arg.CreatedAt,
 		arg.TenantIds,
 		arg.Xids,
 		arg.Sequences,
@@ -113,21 +118,25 @@ func (q *Queries) AddFacts(ctx context.Context, arg AddFactsParams) error {
 }
 
 const AddTransactions = `-- name: AddTransactions :many
-INSERT INTO transactions (tenant_id, xid, mode, state, owner, digest, branches, problem, created_at, updated_at, expires_at, records)
-SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::int[]), 1,
-    $4::text, unnest($5::bytea[]), unnest($6::bytea[]), '',
-    unnest($7::bigint[]), unnest($7::bigint[]), unnest($8::bigint[]),
-    unnest($9::bytea[])
-FROM coordinators WHERE coordinators.id = $4::text AND coordinators.lease_until > 0
-ON CONFLICT (tenant_id, xid) DO NOTHING
+WITH added AS (
+    INSERT INTO transactions (tenant_id, xid, mode, digest, branches, created_at, expires_at, records)
+    SELECT unnest($2::text[]), unnest($3::text[]), unnest($4::int[]),
+        unnest($5::bytea[]), unnest($6::bytea[]), unnest($7::bigint[]),
+        unnest($8::bigint[]), unnest($9::bytea[])
+    FROM coordinators WHERE coordinators.id = $1::text AND coordinators.lease_until > 0
+    ON CONFLICT (tenant_id, xid) DO NOTHING
+    RETURNING transactions.created_at, transactions.tenant_id, transactions.xid
+)
+INSERT INTO open_transactions (owner, created_at, tenant_id, xid)
+SELECT $1::text, added.created_at, added.tenant_id, added.xid FROM added
 RETURNING tenant_id, xid
 `
 
 type AddTransactionsParams struct {
+	Owner     string
 	TenantIds []string
 	Xids      []string
 	Modes     []int32
-	Owner     string
 	Digests   [][]byte
 	Branches  [][]byte
 	CreatedAt []int64
@@ -140,13 +149,14 @@ type AddTransactionsRow struct {
 	Xid      string
 }
 
-// AddTransactions gives those that were not known. Behind HoldFence.
+// AddTransactions gives those that were not known, and gives them their owner.
+// Behind HoldFence.
 func (q *Queries) AddTransactions(ctx context.Context, arg AddTransactionsParams) ([]AddTransactionsRow, error) {
 	rows, err := q.db.Query(ctx, AddTransactions,
+		arg.Owner,
 		arg.TenantIds,
 		arg.Xids,
 		arg.Modes,
-		arg.Owner,
 		arg.Digests,
 		arg.Branches,
 		arg.CreatedAt,
@@ -171,6 +181,48 @@ func (q *Queries) AddTransactions(ctx context.Context, arg AddTransactionsParams
 	return items, nil
 }
 
+const CloseTransactions = `-- name: CloseTransactions :exec
+DELETE FROM open_transactions WHERE ctid = ANY (ARRAY (
+    SELECT own.ctid FROM (
+        SELECT unnest($1::bigint[]) AS created_at, unnest($2::text[]) AS tenant_id,
+            unnest($3::text[]) AS xid, unnest($4::int[]) AS sequence
+    ) AS rest
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM transaction_entries AS entry
+        WHERE entry.tenant_id = rest.tenant_id AND entry.xid = rest.xid AND entry.sequence = rest.sequence
+            AND entry.xmin = pg_current_xact_id()::xid
+        LIMIT 1
+    ) AS added
+    CROSS JOIN LATERAL (
+        SELECT open.ctid FROM open_transactions AS open
+        WHERE open.owner = $5::text AND open.created_at = rest.created_at AND open.tenant_id = rest.tenant_id AND open.xid = rest.xid
+        LIMIT 1
+    ) AS own
+))
+`
+
+type CloseTransactionsParams struct {
+	CreatedAt []int64
+	TenantIds []string
+	Xids      []string
+	Sequences []int32
+	Owner     string
+}
+
+// CloseTransactions notes that transactions have ended by entries that
+// AddEntries has added: an entry that found its place taken is not of this
+// transaction.
+func (q *Queries) CloseTransactions(ctx context.Context, arg CloseTransactionsParams) error {
+	_, err := q.db.Exec(ctx, CloseTransactions,
+		arg.CreatedAt,
+		arg.TenantIds,
+		arg.Xids,
+		arg.Sequences,
+		arg.Owner,
+	)
+	return err
+}
+
 const HoldFence = `-- name: HoldFence :many
 SELECT id, set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
     set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
@@ -189,7 +241,9 @@ type HoldFenceRow struct {
 // transaction ends. It gives no row where that may have happened. These are
 // the statements of one batch: in each, the n-th elements of all arrays are
 // one row. Rows are found one by one by their keys, and plans are kept, which
-// were made when the tables were small: nothing but that may be planned.
+// were made when the tables were small: nothing but that may be planned. So
+// open_transactions, of which no more than its owner seems to be needed then,
+// is behind LIMIT, which keeps it from being joined in another way.
 func (q *Queries) HoldFence(ctx context.Context, owner string) ([]HoldFenceRow, error) {
 	rows, err := q.db.Query(ctx, HoldFence, owner)
 	if err != nil {
@@ -216,33 +270,75 @@ func (q *Queries) HoldFence(ctx context.Context, owner string) ([]HoldFenceRow, 
 	return items, nil
 }
 
-const RestTransactions = `-- name: RestTransactions :exec
-UPDATE transactions SET state = entry.state, problem = entry.problem, updated_at = entry.occurred_at
-FROM (
-    SELECT unnest($2::text[]) AS tenant_id, unnest($3::text[]) AS xid,
-        unnest($4::int[]) AS sequence
-) AS rest
-JOIN transaction_entries AS entry ON entry.tenant_id = rest.tenant_id AND entry.xid = rest.xid AND entry.sequence = rest.sequence
-    AND entry.xmin = pg_current_xact_id()::xid
-WHERE transactions.tenant_id = rest.tenant_id AND transactions.xid = rest.xid AND transactions.owner = $1::text
+const ParkTransactions = `-- name: ParkTransactions :exec
+UPDATE open_transactions SET owner = '' WHERE ctid = ANY (ARRAY (
+    SELECT own.ctid FROM (
+        SELECT unnest($1::bigint[]) AS created_at, unnest($2::text[]) AS tenant_id,
+            unnest($3::text[]) AS xid, unnest($4::int[]) AS sequence
+    ) AS rest
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM transaction_entries AS entry
+        WHERE entry.tenant_id = rest.tenant_id AND entry.xid = rest.xid AND entry.sequence = rest.sequence
+            AND entry.xmin = pg_current_xact_id()::xid
+        LIMIT 1
+    ) AS added
+    CROSS JOIN LATERAL (
+        SELECT open.ctid FROM open_transactions AS open
+        WHERE open.owner = $5::text AND open.created_at = rest.created_at AND open.tenant_id = rest.tenant_id AND open.xid = rest.xid
+        LIMIT 1
+    ) AS own
+))
 `
 
-type RestTransactionsParams struct {
-	Owner     string
+type ParkTransactionsParams struct {
+	CreatedAt []int64
 	TenantIds []string
 	Xids      []string
 	Sequences []int32
+	Owner     string
 }
 
-// RestTransactions notes that transactions have ended or are parked, by
-// entries that AddEntries has added: an entry that found its place taken is not
-// of this transaction.
-func (q *Queries) RestTransactions(ctx context.Context, arg RestTransactionsParams) error {
-	_, err := q.db.Exec(ctx, RestTransactions,
-		arg.Owner,
+// ParkTransactions notes that nobody drives transactions any more, by entries
+// that AddEntries has added.
+func (q *Queries) ParkTransactions(ctx context.Context, arg ParkTransactionsParams) error {
+	_, err := q.db.Exec(ctx, ParkTransactions,
+		arg.CreatedAt,
 		arg.TenantIds,
 		arg.Xids,
 		arg.Sequences,
+		arg.Owner,
 	)
 	return err
+}
+
+const RemoveEnded = `-- name: RemoveEnded :execrows
+WITH ended AS (
+    SELECT transactions.tenant_id, transactions.xid FROM transactions
+    WHERE transactions.created_at < $1::bigint AND (
+        SELECT latest.state IN (3, 5) AND latest.occurred_at < $1::bigint FROM transaction_entries AS latest
+        WHERE latest.tenant_id = transactions.tenant_id AND latest.xid = transactions.xid
+        ORDER BY latest.sequence DESC LIMIT 1
+    )
+    ORDER BY transactions.created_at, transactions.xid, transactions.tenant_id
+    LIMIT $2
+), records AS (
+    DELETE FROM transaction_log USING ended WHERE transaction_log.tenant_id = ended.tenant_id AND transaction_log.xid = ended.xid
+), entries AS (
+    DELETE FROM transaction_entries USING ended WHERE transaction_entries.tenant_id = ended.tenant_id AND transaction_entries.xid = ended.xid
+)
+DELETE FROM transactions USING ended WHERE transactions.tenant_id = ended.tenant_id AND transactions.xid = ended.xid
+`
+
+type RemoveEndedParams struct {
+	Before  int64
+	MaxRows int32
+}
+
+// RemoveEnded removes the oldest of those that ended before a time.
+func (q *Queries) RemoveEnded(ctx context.Context, arg RemoveEndedParams) (int64, error) {
+	result, err := q.db.Exec(ctx, RemoveEnded, arg.Before, arg.MaxRows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

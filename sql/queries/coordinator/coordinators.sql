@@ -25,13 +25,12 @@ WHERE lease_until > 0 AND id <> sqlc.arg(id)
 -- name: PurgeCoordinators :execrows
 DELETE FROM coordinators
 WHERE lease_until < sqlc.arg(before) AND NOT EXISTS (
-    SELECT 1 FROM transactions
-    WHERE transactions.owner = coordinators.id AND transactions.state IN (1, 2, 4)
+    SELECT 1 FROM open_transactions WHERE open_transactions.owner = coordinators.id
 );
 
 -- TakeOver gives transactions of coordinators that were ended a new owner.
 -- name: TakeOver :execrows
-UPDATE transactions SET owner = sqlc.arg(owner)
-WHERE state IN (1, 2, 4) AND owner <> sqlc.arg(owner) AND owner IN (
+UPDATE open_transactions SET owner = sqlc.arg(owner)
+WHERE owner <> sqlc.arg(owner) AND owner IN (
     SELECT dead.id FROM coordinators AS dead WHERE dead.lease_until = 0
 );

@@ -13,7 +13,10 @@ import (
 type AllowList struct{ prefixes []prefix }
 
 // prefix allows a scheme, a host with its port, and paths at or below path.
-type prefix struct{ scheme, host, path string }
+type prefix struct {
+	scheme, host, path string
+	text               string // how addresses begin that need no parser
+}
 
 // ParseAllowList reads `http://host[:port][/path],...`. It reports all faults
 // at once.
@@ -32,13 +35,20 @@ func ParseAllowList(text string) (AllowList, error) {
 			faults = append(faults, fmt.Errorf("%q: %w", entry, err))
 			continue
 		}
-		list.prefixes = append(list.prefixes, prefixOf(parsed))
+		allowed := prefixOf(parsed)
+		allowed.text = strings.TrimSuffix(parsed.String(), "/")
+		list.prefixes = append(list.prefixes, allowed)
 	}
 	return list, errors.Join(faults...)
 }
 
 // Check returns why an address must not be called, or nil.
 func (l AllowList) Check(address string) error {
+	for _, allowed := range l.prefixes {
+		if allowed.plainly(address) {
+			return nil
+		}
+	}
 	parsed, err := parse(address)
 	if err != nil {
 		return err
@@ -51,6 +61,24 @@ func (l AllowList) Check(address string) error {
 	}
 	return fmt.Errorf("%s://%s%s is not in the coordinator's allow list (--coordinator.http-allow)",
 		asked.scheme, asked.host, asked.path)
+}
+
+// plainly reports whether an address is the prefix as it is written and a path
+// of letters, digits, - and _, which means the same to everybody.
+func (p prefix) plainly(address string) bool {
+	rest, found := strings.CutPrefix(address, p.text)
+	if !found || p.text == "" || rest != "" && rest[0] != '/' {
+		return false
+	}
+	for i := range len(rest) {
+		c := rest[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		slash := c == '/' && !strings.HasPrefix(rest[i+1:], "/")
+		if !letter && !slash && !('0' <= c && c <= '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
 }
 
 // parse reads an absolute http or https URL that means the same to everybody:

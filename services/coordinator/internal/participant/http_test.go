@@ -204,9 +204,20 @@ func FuzzAllowList(f *testing.F) {
 	f.Add("http://shop.example/tcc/x")
 	f.Add("http://shop.example:80/tcc/../x")
 	f.Add("http://shop.example/tcc/%2e%2e")
+	f.Add("http://shop.example/tcc/try")
 	f.Fuzz(func(t *testing.T, address string) {
-		list := AllowList{prefixes: []prefix{{scheme: "http", host: "shop.example:80", path: "/tcc"}}}
-		if list.Check(address) != nil {
+		list, err := ParseAllowList("http://shop.example/tcc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed := list
+		parsed.prefixes = []prefix{list.prefixes[0]}
+		parsed.prefixes[0].text = ""
+		allowed := list.Check(address) == nil
+		if byParts := parsed.Check(address) == nil; byParts != allowed {
+			t.Errorf("%q: allowed %v, by its parts %v", address, allowed, byParts)
+		}
+		if !allowed {
 			return
 		}
 		request, err := http.NewRequest(http.MethodPost, address, nil)

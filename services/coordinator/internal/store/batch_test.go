@@ -170,10 +170,14 @@ func TestTakeOverWaitsForTheBatchUnderWay(t *testing.T) {
 	waitForLock(t, db)
 	x := transaction("x")
 	digest := x.Spec.Digest()
-	_, err = coordinatordb.New(under).AddTransaction(t.Context(), coordinatordb.AddTransactionParams{
-		TenantID: "main", Xid: "x", Mode: 1, State: 1, Owner: "slow", Digest: digest[:], Branches: []byte{}, Records: []byte{1},
+	q := coordinatordb.New(under)
+	_, err = q.AddTransaction(t.Context(), coordinatordb.AddTransactionParams{
+		TenantID: "main", Xid: "x", Mode: 1, Digest: digest[:], Branches: []byte{}, Records: []byte{1},
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.OpenTransaction(t.Context(), coordinatordb.OpenTransactionParams{Owner: "slow", TenantID: "main", Xid: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := under.Commit(); err != nil {
@@ -248,72 +252,26 @@ func TestLeaseLostAmongWrites(t *testing.T) {
 	})
 }
 
-// TestLogOfBeforeIsRead: transactions that began before entries existed have
-// their records one by one, and go on with entries.
-func TestLogOfBeforeIsRead(t *testing.T) {
-	databasetest.Each(t, "coordinator", func(t *testing.T, db *database.DB) {
-		s := store.New(db, store.Config{Tell: tell})
-		if err := s.Join(t.Context(), lease("one", noon)); err != nil {
-			t.Fatal(err)
-		}
-		x := transaction("x")
-		if err := s.Begin(t.Context(), "one", x, record(1)); err != nil {
-			t.Fatal(err)
-		}
-		err := db.Write(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `UPDATE transactions SET records = '', state = 2`)
-			for sequence := 1; err == nil && sequence <= 3; sequence++ {
-				_, err = tx.ExecContext(ctx, `INSERT INTO transaction_log (tenant_id, xid, sequence, branch, phase, status, attempt, problem, occurred_at)
-					VALUES ('main', 'x', $1, 0, 1, 1, 1, '', 0)`, sequence)
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := s.Unfinished(t.Context(), "one", runner.Cursor{}, 2)
-		if err != nil || len(got) != 1 || len(got[0].Log) != 3 || got[0].State != tcc.Confirming {
-			t.Fatalf("got %+v, %v", got, err)
-		}
-		x.State = tcc.Confirmed
-		if err := s.Append(t.Context(), "one", x, record(4)); err != nil {
-			t.Fatal(err)
-		}
-		all, err := s.List(t.Context(), "main", []tcc.State{tcc.Confirmed}, runner.Cursor{}, 2)
-		if err != nil || len(all) != 1 || len(all[0].Log) != 4 || all[0].Log[3].Sequence != 4 {
-			t.Errorf("got %+v, %v", all, err)
-		}
-		if n, err := s.Remove(t.Context(), noon.Add(time.Hour), 2); err != nil || n != 1 {
-			t.Errorf("removed %d, %v", n, err)
-		}
-		var left int
-		row := db.Read().QueryRowContext(t.Context(), `SELECT (SELECT COUNT(*) FROM transactions) + (SELECT COUNT(*) FROM transaction_entries) + (SELECT COUNT(*) FROM transaction_log)`)
-		if err := row.Scan(&left); err != nil || left != 0 {
-			t.Errorf("%d rows are left, %v", left, err)
-		}
-	})
-}
-
 func TestRemoveTakesOnlyWhatEndedLongAgo(t *testing.T) {
 	suite(t, func(t *testing.T, s *store.Store, _ func() []string) {
 		for _, x := range []struct {
-			xid   string
-			state tcc.State
-			age   time.Duration
+			xid      string
+			state    tcc.State
+			age, end time.Duration // ago
 		}{
-			{"old", tcc.Confirmed, 3 * time.Hour},
-			{"older", tcc.Cancelled, 4 * time.Hour},
-			{"oldest", tcc.Confirmed, 5 * time.Hour},
-			{"new", tcc.Confirmed, time.Hour},
-			{"parked", tcc.Parked, 9 * time.Hour},
-			{"open", tcc.Confirming, 9 * time.Hour},
+			{"old", tcc.Confirmed, 4 * time.Hour, 3 * time.Hour},
+			{"older", tcc.Cancelled, 5 * time.Hour, 4 * time.Hour},
+			{"oldest", tcc.Confirmed, 6 * time.Hour, 5 * time.Hour},
+			{"new", tcc.Confirmed, 10 * time.Hour, time.Hour},
+			{"parked", tcc.Parked, 10 * time.Hour, 9 * time.Hour},
+			{"open", tcc.Confirming, 10 * time.Hour, 9 * time.Hour},
 		} {
 			one := transaction(x.xid)
-			one.CreatedAt = noon.Add(-10 * time.Hour)
+			one.CreatedAt = noon.Add(-x.age)
 			if err := s.Begin(t.Context(), "one", one, record(1)); err != nil {
 				t.Fatal(err)
 			}
-			one.State, one.UpdatedAt = x.state, noon.Add(-x.age)
+			one.State, one.UpdatedAt = x.state, noon.Add(-x.end)
 			if err := s.Append(t.Context(), "one", one, record(2)); err != nil {
 				t.Fatal(err)
 			}
@@ -321,7 +279,7 @@ func TestRemoveTakesOnlyWhatEndedLongAgo(t *testing.T) {
 		for _, want := range []struct {
 			n    int64
 			left string
-		}{{2, "[parked open old new]"}, {1, "[parked open new]"}, {0, "[parked open new]"}} {
+		}{{2, "[old parked open new]"}, {1, "[parked open new]"}, {0, "[parked open new]"}} {
 			n, err := s.Remove(t.Context(), noon.Add(-2*time.Hour), 2)
 			all, listErr := s.List(t.Context(), "main", nil, runner.Cursor{}, 10)
 			if err != nil || listErr != nil || n != want.n || fmt.Sprint(xids(all)) != want.left {

@@ -19,6 +19,7 @@ type engine interface {
 	// undone tells whether such an error is certain to have written nothing,
 	// so that each may be tried alone.
 	undone(err error) bool
+	remove(ctx context.Context, before int64, limit int32) (removed int64, err error)
 }
 
 // committer gathers the writes of many transactions into few commits. It has

@@ -57,6 +57,8 @@ func (f *fakeEngine) commit(ctx context.Context, owner string, batch []*write) (
 	return results, ctx.Err()
 }
 
+func (f *fakeEngine) remove(context.Context, int64, int32) (int64, error) { return 0, errEngine }
+
 func (f *fakeEngine) undone(err error) bool { return !errors.Is(err, errEngine) }
 
 func newCommitter(f *fakeEngine, config Config) *committer {

@@ -13,7 +13,7 @@ import (
 	coordinatordb "github.com/backlot-video/backlot/sql/gen/coordinator"
 )
 
-// encode makes a row without an owner. The content is kept as a SubmitRequest
+// encode makes a row. The content is kept as a SubmitRequest
 // with nothing else in it.
 func encode(t runner.Transaction) (coordinatordb.Transaction, error) {
 	content := &coordinatorv1.SubmitRequest{Policy: message.Policy(t.Spec.Policy), NotifyUrl: t.Spec.NotifyURL}
@@ -26,14 +26,12 @@ func encode(t runner.Transaction) (coordinatordb.Transaction, error) {
 	}
 	digest := t.Spec.Digest()
 	return coordinatordb.Transaction{
-		TenantID: t.TenantID, Xid: t.XID, Mode: int32(t.Spec.Mode), State: int32(t.State),
-		Digest: digest[:], Branches: branches, Problem: clean(t.Problem),
-		CreatedAt: t.CreatedAt.UnixMicro(), UpdatedAt: t.UpdatedAt.UnixMicro(), ExpiresAt: t.ExpiresAt.UnixMicro(),
+		TenantID: t.TenantID, Xid: t.XID, Mode: int32(t.Spec.Mode), Digest: digest[:], Branches: branches,
+		CreatedAt: t.CreatedAt.UnixMicro(), ExpiresAt: t.ExpiresAt.UnixMicro(),
 	}, nil
 }
 
-// decode is encode's inverse. State, problem and time of update are those of
-// the row: the beginning's, or those of the end.
+// decode is encode's inverse: the transaction as it began.
 func decode(row coordinatordb.Transaction) (runner.Transaction, error) {
 	var content coordinatorv1.SubmitRequest
 	if err := proto.Unmarshal(row.Branches, &content); err != nil {
@@ -44,8 +42,7 @@ func decode(row coordinatordb.Transaction) (runner.Transaction, error) {
 		Spec: tcc.Spec{
 			Mode: tcc.Mode(row.Mode), Policy: message.PolicyOf(content.GetPolicy()), NotifyURL: content.GetNotifyUrl(),
 		},
-		State: tcc.State(row.State), Problem: row.Problem,
-		CreatedAt: timeOf(row.CreatedAt), UpdatedAt: timeOf(row.UpdatedAt), ExpiresAt: timeOf(row.ExpiresAt),
+		State: tcc.Trying, CreatedAt: timeOf(row.CreatedAt), UpdatedAt: timeOf(row.CreatedAt), ExpiresAt: timeOf(row.ExpiresAt),
 	}
 	for _, spec := range content.GetBranches() {
 		t.Spec.Branches = append(t.Spec.Branches, message.BranchOf(spec))

@@ -14,6 +14,7 @@ import (
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/mq"
 	"github.com/backlot-video/backlot/services/coordinator/internal/runner"
+	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
 	"github.com/backlot-video/backlot/sql/gen/coordinatorpg"
 )
 
@@ -73,15 +74,18 @@ func send(ctx context.Context, conn *pgx.Conn, owner string, batch []*write, don
 		return err
 	}
 	if begins := p.begins; len(begins.Xids) > 0 {
-		statements.Queue(coordinatorpg.AddTransactions, begins.TenantIds, begins.Xids, begins.Modes, owner, begins.Digests,
+		statements.Queue(coordinatorpg.AddTransactions, owner, begins.TenantIds, begins.Xids, begins.Modes, begins.Digests,
 			begins.Branches, begins.CreatedAt, begins.ExpiresAt, begins.Records).Query(mark)
 	}
 	if entries := p.entries; len(entries.Xids) > 0 {
-		statements.Queue(coordinatorpg.AddEntries, entries.TenantIds, entries.Xids, entries.Sequences, entries.States, entries.Problems,
-			entries.OccurredAt, entries.Records, owner).Query(mark)
+		statements.Queue(coordinatorpg.AddEntries, entries.CreatedAt, entries.TenantIds, entries.Xids, entries.Sequences,
+			entries.States, entries.Problems, entries.OccurredAt, entries.Records, owner).Query(mark)
 	}
-	if rests := p.rests; len(rests.Xids) > 0 {
-		statements.Queue(coordinatorpg.RestTransactions, owner, rests.TenantIds, rests.Xids, rests.Sequences)
+	if ends := p.ends; len(ends.Xids) > 0 {
+		statements.Queue(coordinatorpg.CloseTransactions, ends.CreatedAt, ends.TenantIds, ends.Xids, ends.Sequences, owner)
+	}
+	if parks := p.parks; len(parks.Xids) > 0 {
+		statements.Queue(coordinatorpg.ParkTransactions, parks.CreatedAt, parks.TenantIds, parks.Xids, parks.Sequences, owner)
 	}
 	if facts := p.facts; len(facts.Xids) > 0 {
 		statements.Queue(coordinatorpg.AddFacts, mq.Bundle(), facts.Ids, facts.TenantIds, facts.Xids, facts.Sequences,
@@ -103,7 +107,8 @@ func sorted(batch []*write) []*write {
 type parameters struct {
 	begins  coordinatorpg.AddTransactionsParams
 	entries coordinatorpg.AddEntriesParams
-	rests   coordinatorpg.RestTransactionsParams
+	ends    coordinatorpg.CloseTransactionsParams
+	parks   coordinatorpg.CloseTransactionsParams // ParkTransactions takes the same
 	facts   coordinatorpg.AddFactsParams
 	bundles bundler
 }
@@ -116,8 +121,11 @@ func parametersOf(batch []*write) *parameters {
 			continue
 		}
 		p.addEntry(w)
-		if w.rests() {
-			p.addRest(w)
+		switch state := tcc.State(w.entry.State); {
+		case state.Ended():
+			addRest(&p.ends, w)
+		case state == tcc.Parked:
+			addRest(&p.parks, w)
 		}
 		for _, fact := range w.facts {
 			p.addFact(w, fact)
@@ -133,13 +141,14 @@ func (p *parameters) addBegin(w *write) {
 	b.Modes = append(b.Modes, w.begin.Mode)
 	b.Digests = append(b.Digests, w.begin.Digest)
 	b.Branches = append(b.Branches, w.begin.Branches)
-	b.CreatedAt = append(b.CreatedAt, w.begin.CreatedAt)
+	b.CreatedAt = append(b.CreatedAt, w.createdAt)
 	b.ExpiresAt = append(b.ExpiresAt, w.begin.ExpiresAt)
 	b.Records = append(b.Records, w.begin.Records)
 }
 
 func (p *parameters) addEntry(w *write) {
 	e := &p.entries
+	e.CreatedAt = append(e.CreatedAt, w.createdAt)
 	e.TenantIds = append(e.TenantIds, w.key.TenantID)
 	e.Xids = append(e.Xids, w.key.XID)
 	e.Sequences = append(e.Sequences, w.entry.Sequence)
@@ -149,8 +158,8 @@ func (p *parameters) addEntry(w *write) {
 	e.Records = append(e.Records, w.entry.Records)
 }
 
-func (p *parameters) addRest(w *write) {
-	r := &p.rests
+func addRest(r *coordinatorpg.CloseTransactionsParams, w *write) {
+	r.CreatedAt = append(r.CreatedAt, w.createdAt)
 	r.TenantIds = append(r.TenantIds, w.key.TenantID)
 	r.Xids = append(r.Xids, w.key.XID)
 	r.Sequences = append(r.Sequences, w.entry.Sequence)

@@ -58,10 +58,18 @@ func (s *Store) List(
 		set = math.MaxInt64
 	}
 	q := coordinatordb.New(s.db.Read())
-	rows, err := q.ListTransactions(ctx, coordinatordb.ListTransactionsParams{
+	params := coordinatordb.ListTransactionsParams{
 		TenantID: tenantID, States: set, BeforeCreatedAt: micros(before.CreatedAt, math.MaxInt64),
 		BeforeXid: before.XID, MaxRows: int32(limit),
-	})
+	}
+	if set&(1<<tcc.Confirmed|1<<tcc.Cancelled) == 0 {
+		rows, err := q.ListOpen(ctx, coordinatordb.ListOpenParams(params))
+		if err != nil {
+			return nil, err
+		}
+		return s.assemble(ctx, q, convert(rows, func(r coordinatordb.ListOpenRow) row { return row(r) }))
+	}
+	rows, err := q.ListTransactions(ctx, params)
 	if err != nil {
 		return nil, err
 	}

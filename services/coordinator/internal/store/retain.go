@@ -6,23 +6,48 @@ import (
 	"time"
 
 	coordinatordb "github.com/backlot-video/backlot/sql/gen/coordinator"
+	"github.com/backlot-video/backlot/sql/gen/coordinatorpg"
 )
 
 // Remove implements runner.Store.
 func (s *Store) Remove(ctx context.Context, before time.Time, limit int) (removed int64, err error) {
-	micros, rows := before.UnixMicro(), int32(limit)
-	err = s.single(ctx, func(ctx context.Context, _ *sql.Tx, q *coordinatordb.Queries) error {
-		if err := q.RemoveEndedEntries(ctx, coordinatordb.RemoveEndedEntriesParams{Before: micros, MaxRows: rows}); err != nil {
-			return err
-		}
-		if err := q.RemoveEndedRecords(ctx, coordinatordb.RemoveEndedRecordsParams{Before: micros, MaxRows: rows}); err != nil {
-			return err
-		}
-		removed, err = q.RemoveEnded(ctx, coordinatordb.RemoveEndedParams{Before: micros, MaxRows: rows})
-		return err
-	})
-	if err == nil {
+	if removed, err = s.committer.engine.remove(ctx, before.UnixMicro(), int32(limit)); err == nil {
 		s.metrics.removed.Add(float64(removed))
 	}
+	return removed, err
+}
+
+// remove takes away the oldest that ended before a time.
+func (p postgres) remove(ctx context.Context, before int64, limit int32) (removed int64, err error) {
+	err = p.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, coordinatorpg.RemoveEnded, before, limit)
+		if err != nil {
+			return err
+		}
+		removed, err = result.RowsAffected()
+		return err
+	})
+	return removed, err
+}
+
+// remove takes away the oldest that ended before a time.
+func (s sqlite) remove(ctx context.Context, before int64, limit int32) (removed int64, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		ended, err := coordinatordb.New(tx).ListEnded(ctx, coordinatordb.ListEndedParams{Before: before, MaxRows: limit})
+		if err != nil {
+			return err
+		}
+		rows := newRowWriter(tx)
+		defer rows.close()
+		for _, key := range ended {
+			for _, query := range []string{coordinatordb.RemoveTransaction, coordinatordb.RemoveEntries, coordinatordb.RemoveRecords} {
+				if _, err := rows.run(ctx, query, key.TenantID, key.Xid); err != nil {
+					return err
+				}
+			}
+		}
+		removed = int64(len(ended))
+		return nil
+	})
 	return removed, err
 }

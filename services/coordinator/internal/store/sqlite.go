@@ -7,6 +7,7 @@ import (
 
 	"github.com/backlot-video/backlot/kit/database"
 	"github.com/backlot-video/backlot/kit/mq"
+	"github.com/backlot-video/backlot/services/coordinator/internal/tcc"
 	coordinatordb "github.com/backlot-video/backlot/sql/gen/coordinator"
 )
 
@@ -81,15 +82,25 @@ func (r *rowWriter) run(ctx context.Context, query string, args ...any) (bool, e
 // write adds w's rows, or none where its place is taken.
 func (r *rowWriter) write(ctx context.Context, w *write) (added bool, err error) {
 	if b := w.begin; b != nil {
-		return r.run(ctx, coordinatordb.AddTransaction, b.TenantID, b.Xid, b.Mode, b.State, b.Owner, b.Digest,
-			b.Branches, b.Problem, b.CreatedAt, b.UpdatedAt, b.ExpiresAt, b.Records)
+		added, err = r.run(ctx, coordinatordb.AddTransaction, b.TenantID, b.Xid, b.Mode, b.Digest, b.Branches, b.CreatedAt, b.ExpiresAt, b.Records)
+		if err != nil || !added {
+			return false, err
+		}
+		return r.run(ctx, coordinatordb.OpenTransaction, w.owner, w.createdAt, w.key.TenantID, w.key.XID)
 	}
 	e := w.entry
-	added, err = r.run(ctx, coordinatordb.AddEntry, e.Sequence, e.State, e.Problem, e.OccurredAt, e.Records, w.key.TenantID, w.key.XID, w.owner)
-	if err != nil || !added || !w.rests() {
-		return added, err
+	added, err = r.run(ctx, coordinatordb.AddEntry, e.Sequence, e.State, e.Problem, e.OccurredAt, e.Records,
+		w.owner, w.createdAt, w.key.TenantID, w.key.XID)
+	if err != nil || !added {
+		return false, err
 	}
-	if _, err := r.run(ctx, coordinatordb.RestTransaction, e.State, e.Problem, e.OccurredAt, w.key.TenantID, w.key.XID); err != nil {
+	switch state := tcc.State(e.State); {
+	case state.Ended():
+		_, err = r.run(ctx, coordinatordb.CloseTransaction, w.owner, w.createdAt, w.key.TenantID, w.key.XID)
+	case state == tcc.Parked:
+		_, err = r.run(ctx, coordinatordb.ParkTransaction, w.owner, w.createdAt, w.key.TenantID, w.key.XID)
+	}
+	if err != nil {
 		return false, err
 	}
 	for _, fact := range w.facts {

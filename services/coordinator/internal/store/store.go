@@ -13,8 +13,9 @@
 //	records.go   the stored form of records
 //	metrics.go   what is measured
 //
-// A transaction takes a row at its beginning, which is updated at its end, and
-// appends an entry to the log for each step in between. A batch checks once
+// A transaction takes a row at its beginning, and appends an entry to the log
+// for each step; the latest has its state. A small row beside says who drives
+// it, and goes at its end. A batch checks once
 // that its coordinator has not been ended, and holds that for as long as it
 // is written, so one that has lost its transactions cannot write to them. An
 // entry is of the transaction's owner, and every place in a log is taken once.
@@ -187,8 +188,8 @@ func (s *Store) Append(ctx context.Context, owner string, t runner.Transaction, 
 }
 
 // blame makes a refusal ErrLost where the transaction is another's. That the
-// place is taken may also be by an earlier write of the same owner, whose
-// answer did not arrive.
+// place is taken, or that nobody drives it, may also be by an earlier write of
+// the same owner, whose answer did not arrive.
 func (s *Store) blame(ctx context.Context, w *write, err error) error {
 	if !errors.Is(err, errTaken) {
 		return err
@@ -197,7 +198,7 @@ func (s *Store) blame(ctx context.Context, w *write, err error) error {
 	switch {
 	case errors.Is(getErr, sql.ErrNoRows):
 		return runner.ErrLost
-	case getErr == nil && owner != w.owner:
+	case getErr == nil && owner != "" && owner != w.owner:
 		return runner.ErrLost
 	default:
 		return errors.Join(err, getErr)
@@ -222,7 +223,9 @@ func (s *Store) Reopen(ctx context.Context, owner string, t runner.Transaction, 
 		if last := len(before.Log); last == 0 || before.Log[last-1].Sequence+1 != log[0].Sequence {
 			return runner.ErrLost
 		}
-		rows, err := q.ClaimTransaction(ctx, coordinatordb.ClaimTransactionParams{Owner: owner, TenantID: t.TenantID, Xid: t.XID})
+		rows, err := q.ClaimTransaction(ctx, coordinatordb.ClaimTransactionParams{
+			Owner: owner, TenantID: t.TenantID, Xid: t.XID, CreatedAt: w.createdAt,
+		})
 		if err := owned(rows, err); err != nil {
 			return err
 		}

@@ -13,11 +13,12 @@ import (
 // write is one write of one transaction: its beginning, or an entry of its
 // log.
 type write struct {
-	key   runner.Key
-	owner string
-	begin *coordinatordb.Transaction // nil: it is an entry
-	entry entry
-	facts []Fact // of an entry that ends the transaction
+	key       runner.Key
+	createdAt int64 // of the transaction
+	owner     string
+	begin     *coordinatordb.Transaction // nil: it is an entry
+	entry     entry
+	facts     []Fact // of an entry that ends the transaction
 
 	leads bool          // it has the turn; guarded by the committer
 	turn  chan struct{} // of length 1: write a batch that begins with this
@@ -46,14 +47,8 @@ func (w *write) size() int {
 	return n
 }
 
-// rests tells whether an entry leaves nothing to drive.
-func (w *write) rests() bool {
-	state := tcc.State(w.entry.State)
-	return state.Ended() || state == tcc.Parked
-}
-
 // errTaken means that the log has gone on, or that the transaction is
-// another's.
+// another's or has ended.
 var errTaken = errors.New("place in the log is taken")
 
 // refusal is why nothing was written though the batch was: the coordinator's
@@ -75,11 +70,10 @@ func beginning(owner string, t runner.Transaction, log []tcc.Record) (*write, er
 	if err != nil {
 		return nil, err
 	}
-	row.Owner = owner
 	if row.Records, err = encodeRecords(log); err != nil {
 		return nil, err
 	}
-	return &write{key: t.Key, owner: owner, begin: &row}, nil
+	return &write{key: t.Key, createdAt: row.CreatedAt, owner: owner, begin: &row}, nil
 }
 
 // following is the write of an entry. With a final state it tells the facts.
@@ -88,7 +82,7 @@ func following(ctx context.Context, owner string, t runner.Transaction, log []tc
 	if err != nil {
 		return nil, err
 	}
-	w := &write{key: t.Key, owner: owner, entry: entry{
+	w := &write{key: t.Key, createdAt: t.CreatedAt.UnixMicro(), owner: owner, entry: entry{
 		Sequence: int32(log[0].Sequence), State: int32(t.State),
 		Problem: clean(t.Problem), OccurredAt: t.UpdatedAt.UnixMicro(), Records: records,
 	}}
