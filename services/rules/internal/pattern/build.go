@@ -53,6 +53,13 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 		out.skip = uint16(len(out.prefix))
 	default:
 		out.manner = search
+		if at := p.closes(whole); at >= 0 {
+			out.manner, out.closer = closing, p.charOf(at)[0]
+			p.reverse()
+			whole.first, whole.last = whole.last, whole.first
+			out.near = p.nearby(at, whole.last)
+			skipped = at
+		}
 	}
 	if !begin && out.manner != search {
 		out.prefix = ""
@@ -83,7 +90,7 @@ func (p *parser) tables(out *Pattern) {
 	for i, follow := range p.follow[:p.n] {
 		bit := uint64(1) << i
 		neighbour := bit << 1
-		if out.manner == backward {
+		if out.manner == backward || out.manner == closing {
 			neighbour = bit >> 1
 		}
 		if follow&neighbour != 0 {

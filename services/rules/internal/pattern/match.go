@@ -21,6 +21,8 @@ func (p *Pattern) MatchString(s string) bool {
 		return strings.Contains(s, p.literal)
 	case search:
 		return p.search(s)
+	case closing:
+		return p.closing(s)
 	default: // the others look at the affixes first
 	}
 	if !strings.HasSuffix(s, p.suffix) || !strings.HasPrefix(s, p.prefix) {
@@ -34,7 +36,7 @@ func (p *Pattern) MatchString(s string) bool {
 	case p.manner == forward:
 		return p.forward(s)
 	}
-	return p.backward(s)
+	return p.backward(s[:len(s)-int(p.skip)])
 }
 
 // step returns the positions that may follow those reached, but for their
@@ -81,9 +83,10 @@ func (p *Pattern) forward(s string) bool {
 	return reached&p.accept != 0
 }
 
+// backward runs from the end of s, behind which is what the match ends with.
 func (p *Pattern) backward(s string) bool {
 	reached, next := p.start, p.next
-	for i := len(s) - int(p.skip); i > 0; {
+	for i := len(s); i > 0; {
 		c := s[i-1]
 		var accepted uint64
 		width := 1

@@ -104,6 +104,9 @@ func check(t *testing.T, text string, inputs ...string) (ours bool, matches int)
 		if tails := p.Tails(); want && tails != nil && !slices.ContainsFunc(tails, func(tail string) bool { return strings.HasSuffix(s, tail) }) {
 			t.Fatalf("%q matches %q, which ends with none of %q", text, s, tails)
 		}
+		if c, near, ok := p.Closer(); want && ok && !closed(s, c, near) {
+			t.Fatalf("%q matches %q, in which no %q has one of %v before it", text, s, c, near)
+		}
 		if got := p.MatchString(s); got != want {
 			t.Fatalf("/%s/ on %q: %v, regexp: %v", text, s, got, want)
 		}
@@ -115,6 +118,17 @@ func check(t *testing.T, text string, inputs ...string) (ours bool, matches int)
 		}
 	}
 	return p.manner != standard, matches
+}
+
+// closed reports whether a text has a character with one of near before it.
+func closed(s string, c byte, near []Near) bool {
+	for i := range len(s) {
+		fits := func(n Near) bool { return i >= n.Before && s[i-n.Before] == n.Char }
+		if s[i] == c && (near == nil || slices.ContainsFunc(near, fits)) {
+			return true
+		}
+	}
+	return false
 }
 
 func TestMatchesAsRegexp(t *testing.T) {

@@ -7,6 +7,7 @@
 //   - class.go: sets of characters
 //   - alphabet.go: characters to the positions that accept them
 //   - build.go: positions to a Pattern
+//   - closer.go: characters that end matches and nothing else
 //   - match.go: runs
 //   - standard.go: Go's regexp for everything else
 //
@@ -40,12 +41,14 @@ const (
 	search                 // from every character on
 	forward                // from the text's begin
 	backward               // from the text's end
+	closing                // from each closer backwards
 )
 
 // Pattern is a compiled regular expression.
 type Pattern struct {
 	manner manner
 	least  uint8  // bytes of the shortest match
+	closer byte   // of closing
 	skip   uint16 // bytes of prefix (backward: suffix) after which runs begin
 
 	start  uint64 // positions reached at skip
@@ -53,7 +56,7 @@ type Pattern struct {
 	accept uint64 // positions that end a match
 	early  uint64 // accept, where a match may end anywhere; else none
 
-	linear uint64   // positions that the one numbered next (backward: before) may follow
+	linear uint64   // positions that the one numbered next (backward, closing: before) may follow
 	loops  uint64   // positions that they themselves may follow
 	jumps  uint64   // positions that others may follow
 	follow []uint64 // of jumps: those others, by position
@@ -70,6 +73,7 @@ type Pattern struct {
 	heads   []string
 	tails   []string
 	pieces  []string
+	near    []Near
 	text    string
 	regex   *regexp.Regexp
 }

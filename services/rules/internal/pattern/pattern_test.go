@@ -150,6 +150,10 @@ func TestAwkwardPatterns(t *testing.T) {
 		{`^ab|^ac`, "ac ad"},
 		{`c(bc)+$`, "cbc bc cbcbc"},
 		{`a(bc)+`, "abcbc a"},
+		{`[ab]c*@`, "@ a@ @a@ @bcc@ cc@a a@@"},
+		{`([ab]@)+`, "@ c@a@b@ c@@"},
+		{`(a|b)?[0-9]*5[0-9]?@`, "5@ 4@a51@ a4@b53 中5@"},
+		{`(a|中.)1?@`, "中@ 中é1@ é1@ 中\xff@"},
 	} {
 		inputs := append(strings.Split(c.inputs, " "), "", c.inputs, " ", "\n")
 		check(t, c.text, inputs...)

@@ -56,6 +56,7 @@ const (
 	byFragment
 	byOutcome
 	byGrid
+	byCloser
 )
 
 // facetKey names what a facet looks at.
@@ -64,6 +65,7 @@ type facetKey struct {
 	list     int32 // -1: the fact
 	slot     int32
 	outcome  int32  // of byOutcome: where the test is remembered, -1: nowhere
+	closer   byte   // of byCloser
 	every    bool   // of the elements: all must satisfy, not just one
 	currency string // of money
 }
@@ -227,7 +229,7 @@ func (b *Builder) pack(key facetKey) [2]uint64 {
 	if key.every {
 		every = 1
 	}
-	return [2]uint64{uint64(uint32(key.list))<<32 | uint64(uint32(key.slot)), uint64(uint32(key.outcome))<<32 | uint64(unit)<<8 | uint64(key.kind)<<1 | every}
+	return [2]uint64{uint64(uint32(key.list))<<32 | uint64(uint32(key.slot)), uint64(uint32(key.outcome))<<32 | uint64(unit)<<16 | uint64(key.closer)<<8 | uint64(key.kind)<<1 | every}
 }
 
 // add adds an ask of a facet.

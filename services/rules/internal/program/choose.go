@@ -68,7 +68,7 @@ const noPart int32 = -1
 const runCost = 25
 
 // facetCosts are about nanoseconds.
-var facetCosts = [...]float64{byNumber: 15, byText: 20, byPrefix: 15, bySuffix: 20, byFragment: 50, byOutcome: 30, byGrid: 10}
+var facetCosts = [...]float64{byNumber: 15, byText: 20, byPrefix: 15, bySuffix: 20, byFragment: 50, byOutcome: 30, byGrid: 10, byCloser: 15}
 
 // elements names the elements that a facet looks at, and how.
 func (p *facetPlan) elements() [2]int32 {
@@ -159,6 +159,8 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 		b.exact(plan)
 	case byGrid:
 		made.masker = b.newGrid(x, plan, places, made.base, words)
+	case byCloser:
+		made.masker = b.newClosed(plan, places, made.base, words)
 	case byText:
 		made.masker = b.newKeyed(plan, places, made.base, words)
 	default:
@@ -188,6 +190,19 @@ func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 	}
 	g.texts = textMap{}
 	return g
+}
+
+func (b *Builder) newClosed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *closed {
+	c := &closed{closer: plan.key.closer, keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
+	for i := range plan.asks {
+		a := &plan.asks[i]
+		_, near, _ := b.code.regexes[b.made[a.part].ref].Closer()
+		for _, n := range near {
+			c.add(n, places[a.position])
+		}
+	}
+	b.filed = c.seal(base, words)
+	return c
 }
 
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {

@@ -14,7 +14,9 @@ func (b *Builder) askEdges(p *part, a ask) (all bool) {
 	regex := b.code.regexes[p.ref]
 	b.askEdge(byPrefix, regex.Heads(), p, a)
 	b.askEdge(bySuffix, regex.Tails(), p, a)
-	if !tells(regex, regex.Pieces()...) {
+	if closer, near, _ := regex.Closer(); len(near) > 0 {
+		b.askLikely(facetKey{kind: byCloser, closer: closer}, len(near), p, a)
+	} else if !tells(regex, regex.Pieces()...) {
 		b.askEdge(byFragment, regex.Pieces(), p, a)
 	}
 	return tells(regex, regex.Literal())
@@ -29,9 +31,13 @@ func (b *Builder) askEdge(kind facetKind, texts []string, p *part, a ask) {
 	if len(texts) == 0 || slices.ContainsFunc(texts, short) {
 		return
 	}
-	key := facetKey{kind: kind, list: -1, slot: p.slot, outcome: -1}
-	likely := clampLikely(guesses[opPrefix] * 2 * float64(len(texts)))
-	a.likely, a.spares = float32(likely), noPart
+	b.askLikely(facetKey{kind: kind}, len(texts), p, a)
+}
+
+// askLikely asks for one of several things that say less than the pattern.
+func (b *Builder) askLikely(key facetKey, ways int, p *part, a ask) {
+	key.list, key.slot, key.outcome = -1, p.slot, -1
+	a.likely, a.spares = float32(clampLikely(guesses[opPrefix]*2*float64(ways))), noPart
 	b.add(key, p.derived, a)
 }
 

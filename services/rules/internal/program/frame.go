@@ -4,8 +4,8 @@
 //	leaf.go      which tests a branch program has, sets.go their constants
 //	derive.go    values computed once an event, calendar.go hours and days
 //	index.go     which rules an event can fire: masks of rules by the values
-//	             they ask for; form.go, facet.go, affix.go, grid.go and
-//	             locate.go look values up, masks.go joins what they find,
+//	             they ask for; form.go, facet.go, affix.go, closer.go, grid.go
+//	             and locate.go look values up, masks.go joins what they find,
 //	             build.go builds, with what scratch.go lends; edges.go,
 //	             choose.go and ceiling.go say of what
 //	estimate.go  how often conditions hold and what they cost

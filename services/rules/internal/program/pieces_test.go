@@ -24,6 +24,7 @@ func TestPiecesAreAskedWhereEdgesTellLess(t *testing.T) {
 		{`^[a-z]+7@gmail[.]com$`, []facetKind{bySuffix}},
 		{`^promo[0-9]+`, []facetKind{byPrefix}},
 		{`(promo|bot)[0-9]*7`, []facetKind{byFragment}},
+		{`(promo|bot)[0-9]*7[0-9]?@`, []facetKind{byCloser}},
 		{`^a[0-9]+promo[0-9]`, []facetKind{byPrefix, byFragment}},
 	} {
 		file, faults := syntax.Parse("rule a when email matches /" + c.pattern + "/ then deny")
