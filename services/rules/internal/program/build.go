@@ -468,6 +468,7 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 			x.unions++
 		}
 	}
+	x.pairUp()
 	x.sortForms()
 	b.release()
 	x.pool = &sync.Pool{New: func() any { return newWork(x) }}

@@ -8,7 +8,7 @@ import (
 )
 
 // askEdges asks for what texts that match a pattern begin and end with, and for
-// pieces of them where these say more. It reports whether nothing that is in
+// what stands before a closer, or pieces of them, where these say more. It reports whether nothing that is in
 // them does.
 func (b *Builder) askEdges(p *part, a ask) (all bool) {
 	regex := b.code.regexes[p.ref]

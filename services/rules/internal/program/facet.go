@@ -29,6 +29,11 @@ func (c *cells) mask(f *Frame, _ *Index, s *fact.Slot, base, _ []uint64) []uint6
 	return c.masks[at : at+c.words]
 }
 
+// alike reports whether two facets take numbers of the same kind.
+func (c *cells) alike(other *cells) bool {
+	return c.float == other.float && c.money == other.money && c.unit == other.unit
+}
+
 // value is a slot's number in the order of the cells.
 func (c *cells) value(f *Frame, s *fact.Slot) (v int64, ok bool) {
 	if c.float || c.money {

@@ -14,6 +14,7 @@ const (
 	formText               // a text of the fact; its keys have masks
 	formPairs              // elements: a text whose keys have masks, and a number
 	formGrid               // two numbers of the fact
+	formBeside             // all elements: looked at beside a formPairs
 )
 
 // shape finds the facet's form. Its slots must be known.
@@ -62,7 +63,25 @@ func (a *facet) shapePairs() {
 	a.both = slices.Equal(a.texts, a.base) && slices.Equal(a.numbers, a.base) && slices.Equal(c.masks[:c.words], a.base)
 }
 
-// numberLook is a facet of a number of the fact.
+// pairUp lets facets of pairs look at what all elements must satisfy of the same
+// number, too.
+func (x *Index) pairUp() {
+	for i := range x.facets {
+		for j := range x.facets {
+			a, b := &x.facets[i], &x.facets[j]
+			if a.form != formPairs || b.form != formEvery || a.list != b.list || len(b.looks) > 1 {
+				continue
+			}
+			l := &b.looks[0]
+			if c, ok := l.masker.(*cells); ok && c.single && l.slot == a.number && c.alike(a.cells) {
+				a.beside, b.form = &numberLook{c, l.slot, l.base}, formBeside
+			}
+		}
+	}
+}
+
+// numberLook is a facet of a number, which is one of the fact if nothing else is
+// told.
 type numberLook struct {
 	*cells
 	slot int32
@@ -99,6 +118,7 @@ func (x *Index) sortForms() {
 			x.grids = append(x.grids, gridLook{a.grid, a.base})
 		case formText:
 			x.texts = append(x.texts, textLook{a.keyed, a.slot, a.base})
+		case formBeside:
 		default:
 			x.others = append(x.others, int32(i))
 		}
@@ -157,20 +177,29 @@ func (x *Index) candidates(f *Frame) {
 	sieve.flush()
 }
 
-// lookPairs joins what the text and the number of single elements satisfy.
+// lookPairs joins what the text and the number of single elements satisfy, and
+// sifts by what all numbers must.
 func (a *facet) lookPairs(f *Frame, joined []uint64) *uint64 {
 	slots, c := f.Record.Slots, a.cells
 	elements := &slots[a.list]
 	if !elements.OK {
+		if a.beside != nil {
+			f.sieve.add(&a.beside.base[0])
+		}
 		return &a.base[0]
 	}
 	joint := &f.joint
 	joint.joined = joined
 	copy(joined, a.base)
-	least := int64(c.origin ^ sign)
+	least, all := int64(c.origin^sign), newReach()
 	for at := elements.First(); at != 0; at = int(slots[at].N) {
 		m, n := &a.texts[0], &a.numbers[0]
-		if v, ok := c.value(f, &slots[at+1+int(a.number)]); ok {
+		s := &slots[at+1+int(a.number)]
+		v, ok := s.N, c.money && s.OK && sameText(s.S, c.unit) // mostly
+		if !ok {
+			v, ok = c.value(f, s)
+		}
+		if all.add(v, ok); ok {
 			if a.both && v <= least {
 				continue
 			}
@@ -184,5 +213,8 @@ func (a *facet) lookPairs(f *Frame, joined []uint64) *uint64 {
 		joint.add(m, n)
 	}
 	joint.flush()
+	if a.beside != nil {
+		a.beside.siftReach(&all, a.beside.base, &f.sieve)
+	}
 	return &joined[0]
 }

@@ -49,8 +49,9 @@ type facet struct {
 	cells          *cells
 	keyed          *keyed
 	grid           *grid
-	texts, numbers []uint64 // bases of formPairs
-	both           bool     // of formPairs: positions ask for both or none, and no number of the first cell will do
+	texts, numbers []uint64    // bases of formPairs
+	beside         *numberLook // of formPairs: what all elements must satisfy of the same number; nil: nothing
+	both           bool        // of formPairs: positions ask for both or none, and no number of the first cell will do
 }
 
 // look is one value of a facet. base has the positions that ask nothing of it.
@@ -138,7 +139,7 @@ func (a *facet) sift(f *Frame, x *Index, s *sieve) {
 	first := elements.First()
 	for i := range a.looks {
 		l := &a.looks[i]
-		if c, ok := l.masker.(*cells); ok && c.single && first != 0 {
+		if c, ok := l.masker.(*cells); ok && c.single {
 			c.siftRange(f, first, l, s)
 			continue
 		}
@@ -156,22 +157,40 @@ func (a *facet) sift(f *Frame, x *Index, s *sieve) {
 // siftRange is sift for numbers of which each position asks for one span: all
 // elements are in it when the least and the greatest are.
 func (c *cells) siftRange(f *Frame, first int, l *look, s *sieve) {
-	least, greatest, known := int64(maxInt), int64(minInt), true
-	slots := f.Record.Slots
+	all, slots := newReach(), f.Record.Slots
 	for at := first; at != 0; at = int(slots[at].N) {
-		v, ok := c.value(f, &slots[at+1+int(l.slot)])
-		known = known && ok
-		least, greatest = min(least, v), max(greatest, v)
+		all.add(c.value(f, &slots[at+1+int(l.slot)]))
 	}
-	if !known {
-		s.add(&l.base[0])
+	c.siftReach(&all, l.base, s)
+}
+
+// reach is how far some numbers go, if all are known.
+type reach struct {
+	least, greatest int64
+	known           bool
+}
+
+func newReach() reach { return reach{maxInt, minInt, true} }
+
+func (r *reach) add(v int64, ok bool) {
+	r.known = r.known && ok
+	r.least, r.greatest = min(r.least, v), max(r.greatest, v)
+}
+
+// siftReach leaves what all numbers satisfy; of none they are all.
+func (c *cells) siftReach(r *reach, base []uint64, s *sieve) {
+	switch {
+	case !r.known:
+		s.add(&base[0])
+		return
+	case r.least > r.greatest:
 		return
 	}
 	if c.above || !c.below { // one mask at least: some positions may ask for no number at all
-		s.add(c.of(least))
+		s.add(c.of(r.least))
 	}
 	if c.below {
-		s.add(c.of(greatest))
+		s.add(c.of(r.greatest))
 	}
 }
 
