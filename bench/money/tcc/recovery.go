@@ -25,7 +25,7 @@ const (
 // DTM that were submitted; ones that their client had only prepared are
 // cancelled by either when their time is over.
 const (
-	oursLeft = "SELECT COUNT(*) FROM coordinator.transactions WHERE state IN (1, 2, 4)"
+	oursLeft = "SELECT COUNT(*) FROM coordinator.open_transactions WHERE owner <> ''"
 	dtmLeft  = "SELECT COUNT(*) FROM public.trans_global WHERE status = 'submitted'"
 )
 
