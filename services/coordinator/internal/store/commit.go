@@ -19,6 +19,8 @@ type engine interface {
 	// undone tells whether such an error is certain to have written nothing,
 	// so that each may be tried alone.
 	undone(err error) bool
+	// remove takes away the oldest transactions that ended before a time, in
+	// microseconds, and tells how many.
 	remove(ctx context.Context, before int64, limit int32) (removed int64, err error)
 }
 

@@ -13,8 +13,8 @@ import (
 	coordinatordb "github.com/backlot-video/backlot/sql/gen/coordinator"
 )
 
-// encode makes a row. The content is kept as a SubmitRequest
-// with nothing else in it.
+// encode makes a row. The content is kept as a SubmitRequest with nothing else
+// in it.
 func encode(t runner.Transaction) (coordinatordb.Transaction, error) {
 	content := &coordinatorv1.SubmitRequest{Policy: message.Policy(t.Spec.Policy), NotifyUrl: t.Spec.NotifyURL}
 	for _, branch := range t.Spec.Branches {

@@ -17,7 +17,6 @@ func (s *Store) Remove(ctx context.Context, before time.Time, limit int) (remove
 	return removed, err
 }
 
-// remove takes away the oldest that ended before a time.
 func (p postgres) remove(ctx context.Context, before int64, limit int32) (removed int64, err error) {
 	err = p.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, coordinatorpg.RemoveEnded, before, limit)
@@ -30,7 +29,6 @@ func (p postgres) remove(ctx context.Context, before int64, limit int32) (remove
 	return removed, err
 }
 
-// remove takes away the oldest that ended before a time.
 func (s sqlite) remove(ctx context.Context, before int64, limit int32) (removed int64, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		ended, err := coordinatordb.New(tx).ListEnded(ctx, coordinatordb.ListEndedParams{Before: before, MaxRows: limit})
