@@ -33,7 +33,7 @@ type link struct {
 
 func newLink(t *testing.T, broker string, refusal func()) *link {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func (l *link) carry(front net.Conn) {
 	defer front.Close()
 	l.up.RLock()                           // waits while it is down
 	l.up.RUnlock()                         //nolint:staticcheck // nothing is done under it
-	back, err := net.Dial("tcp", l.broker) //nolint:noctx // loopback
+	back, err := net.Dial("tcp", l.broker)
 	if err != nil {
 		return
 	}
