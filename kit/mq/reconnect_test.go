@@ -58,8 +58,8 @@ func newLink(t *testing.T, broker string, refusal func()) *link {
 
 func (l *link) carry(front net.Conn) {
 	defer front.Close()
-	l.up.RLock()                           // waits while it is down
-	l.up.RUnlock()                         //nolint:staticcheck // nothing is done under it
+	l.up.RLock()   // waits while it is down
+	l.up.RUnlock() //nolint:staticcheck // nothing is done under it
 	back, err := net.Dial("tcp", l.broker)
 	if err != nil {
 		return
