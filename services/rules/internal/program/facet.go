@@ -42,6 +42,12 @@ func (c *cells) value(f *Frame, s *fact.Slot) (v int64, ok bool) {
 	return s.N, s.OK
 }
 
+// amount is value for amounts in the cells' unit, which most are; ok is false for
+// all else. It is short enough to be compiled into where it is called.
+func (c *cells) amount(s *fact.Slot) (v int64, ok bool) {
+	return s.N, c.money && s.OK && sameText(s.S, c.unit)
+}
+
 // ordered is value for numbers that are not in order as they are, or have units.
 func (c *cells) ordered(f *Frame, s *fact.Slot) (v int64, ok bool) {
 	switch {

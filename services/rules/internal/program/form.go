@@ -144,7 +144,12 @@ func (x *Index) candidates(f *Frame) {
 	for i := range x.numbers {
 		n := &x.numbers[i]
 		m := &n.base[0]
-		if v, ok := n.value(f, &slots[n.slot]); ok {
+		s := &slots[n.slot]
+		v, ok := n.amount(s)
+		if !ok {
+			v, ok = n.value(f, s)
+		}
+		if ok {
 			m = n.of(v)
 		}
 		sieve.add(m)
@@ -195,7 +200,7 @@ func (a *facet) lookPairs(f *Frame, joined []uint64) *uint64 {
 	for at := elements.First(); at != 0; at = int(slots[at].N) {
 		m, n := &a.texts[0], &a.numbers[0]
 		s := &slots[at+1+int(a.number)]
-		v, ok := s.N, c.money && s.OK && sameText(s.S, c.unit) // mostly
+		v, ok := c.amount(s)
 		if !ok {
 			v, ok = c.value(f, s)
 		}
