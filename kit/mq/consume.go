@@ -113,7 +113,7 @@ func (c *Client) consume(ctx context.Context, consumer Consumer) error {
 func (c *Client) pull(durable jetstream.Consumer, consumer Consumer, connection uint64, h *holder, lanes []*lane) (jetstream.ConsumeContext, error) {
 	return durable.Consume(func(message jetstream.Msg) {
 		if c.conn.Stats().Reconnects != connection {
-			_ = message.Nak()
+			_ = message.NakWithDelay(relayPause) // at once it would come back at once
 			return
 		}
 		h.hold(message)
