@@ -62,7 +62,7 @@ const (
 	transit       = 8 * time.Millisecond // the P99 of round_trip here: what the server is told that calls take on their ways
 	transferBatch = 64
 	accounts      = 10_000
-	turns         = 3
+	turns         = 5
 	trial         = 1500 * time.Millisecond // each closed loop that chooses how many callers
 	closedFor     = 3 * time.Second         // each closed one that counts
 	openFor       = 3500 * time.Millisecond // each open one; the first half second does not count
