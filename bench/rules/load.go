@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,9 +21,14 @@ type loader struct {
 	cpu, wall time.Duration // of one, the least of the rounds
 }
 
-// Load measures how long a set takes from source text to swapped in. While one
-// loads, what others have loaded is gone: the collector would look through it.
+// Load measures how long a set takes from source text to swapped in. What others
+// have loaded is gone by then, and of the rules nothing is left but the texts: the
+// collector would look through all of it.
 func Load(report *measure.Report, name string, rules []Rule) error {
+	rules = slices.Clone(rules)
+	for i := range rules {
+		rules[i].Cond = Cond{text: rules[i].text, hoist: rules[i].hoist}
+	}
 	var current atomic.Pointer[any]
 	loaders, err := loaders(rules, &current)
 	if err != nil {
