@@ -135,9 +135,9 @@ func (a *affixed) key(key string) (word, mask uint64) {
 	return a.word(key), mask
 }
 
-func (a *affixed) add(key string, position int32) {
+func (a *affixed) add(key *endedText, position int32) {
 	if a.file(&a.keys, key, position) {
-		a.texts = append(a.texts, key)
+		a.texts = append(a.texts, key.text)
 	}
 }
 

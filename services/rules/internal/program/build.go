@@ -35,7 +35,8 @@ type Builder struct {
 	slots    []int32      // of derived values
 	outcomes []int32      // numbers of those that more than one test has, by memo
 	lookups  slab[textSlot]
-	all      bool // every facet is worth its price: for tests
+	touched  int64 // of no use but to be fetched
+	all      bool  // every facet is worth its price: for tests
 }
 
 // position is one way in which a rule can hold.
@@ -346,7 +347,7 @@ func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
 	case opFloat:
 		return key, p.derived, check.Op(t.how) != check.Ne
 	case opMoney:
-		key.currency = b.texts[t.text]
+		key.currency = b.texts[t.text].text
 		return key, p.derived, check.Op(t.how) != check.Ne
 	case opTextEq:
 		key.kind = byText
@@ -362,7 +363,7 @@ func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
 		return key, p.derived, t.want && t.text != 0
 	case opContains:
 		key.kind = byFragment
-		return key, p.derived, t.want && len(b.texts[t.text]) >= fragmentBytes
+		return key, p.derived, t.want && len(b.texts[t.text].text) >= fragmentBytes
 	case opMatches:
 		key.kind = byFragment
 		return key, p.derived, t.want && len(b.code.regexes[t.ref].Literal()) >= fragmentBytes

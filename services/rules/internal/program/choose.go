@@ -135,6 +135,7 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 		place := places[plan.asks[i].position]
 		made.base[place>>6] &^= 1 << (place & 63)
 	}
+	b.touch(plan.asks)
 	switch key.kind {
 	case byNumber:
 		spans := b.spanned[:0]
@@ -169,6 +170,17 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 	return made
 }
 
+// touch has the tests that ask fetched all at once, and not one by one when each
+// is looked at.
+func (b *Builder) touch(asks []ask) {
+	touched := int64(0)
+	for i := range asks {
+		p := &b.made[asks[i].part]
+		touched += int64(p.slot) + p.m
+	}
+	b.touched = touched
+}
+
 func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 	g := &fragments{}
 	for i := range plan.asks {
@@ -176,7 +188,7 @@ func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 		place := places[a.position]
 		t := &b.made[a.part]
 		if t.op != opMatches {
-			g.add(b.texts[t.text], place)
+			g.add(b.texts[t.text].text, place)
 			continue
 		}
 		regex := b.code.regexes[t.ref]
@@ -210,11 +222,12 @@ func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words
 	for i := range plan.asks {
 		t, place := &b.made[plan.asks[i].part], places[plan.asks[i].position]
 		if t.op != opTexts {
-			k.add(b.texts[t.text], place)
+			k.add(&b.texts[t.text], place)
 			continue
 		}
-		for _, member := range b.parts.sets[t.ref] {
-			k.add(member, place)
+		set := &b.parts.sets[t.ref]
+		for j := range set.members {
+			k.add(&b.texts[int(set.first)+j], place)
 		}
 	}
 	b.exact(plan)
@@ -228,7 +241,7 @@ func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, wor
 		a := &plan.asks[i]
 		t := &b.made[a.part]
 		if a.spares != noPart {
-			k.add(b.texts[t.text], places[a.position])
+			k.add(&b.texts[t.text], places[a.position])
 			b.spared(a)
 			continue
 		}
@@ -238,7 +251,8 @@ func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, wor
 			texts = regex.Tails()
 		}
 		for _, edge := range texts {
-			k.add(edge, places[a.position])
+			key := ended(edge)
+			k.add(&key, places[a.position])
 		}
 	}
 	b.filed = k.seal(base, words)

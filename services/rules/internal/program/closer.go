@@ -37,8 +37,8 @@ func (c *closed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []
 func (c *closed) add(n pattern.Near, position int32) {
 	key := &c.keys[n.Before-1][n.Char]
 	if *key == 0 {
-		c.sets = append(c.sets, keySet{})
-		*key = uint16(len(c.sets))
+		c.count++
+		*key = uint16(c.count)
 	}
 	c.filed = append(c.filed, filed{int32(*key - 1), position})
 }

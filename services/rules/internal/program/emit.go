@@ -90,7 +90,7 @@ func (b *Builder) emitTest(p *part, yes, no int32) int32 {
 	case opAny:
 		ref = b.emit(p.first, accept, reject)
 	case opTexts:
-		set := textSet{members: b.parts.sets[p.ref]}
+		set := textSet{members: b.parts.sets[p.ref].members}
 		set.index(&b.lookups)
 		ref = int32(len(b.code.texts))
 		b.code.texts = append(b.code.texts, set)
@@ -101,7 +101,7 @@ func (b *Builder) emitTest(p *part, yes, no int32) int32 {
 	}
 	b.code.tests = append(b.code.tests, test{
 		op: p.op, how: p.how, want: p.want, depth: p.depth, slot: b.settled(p.slot), yes: yes, no: no, ref: ref,
-		memo: b.outcomes[p.memo], n: p.n, m: p.m, text: b.texts[p.text],
+		memo: b.outcomes[p.memo], n: p.n, m: p.m, text: b.texts[p.text].text,
 	})
 	at := int32(len(b.code.tests) - 1)
 	if p.derived > 0 {

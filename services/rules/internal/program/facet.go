@@ -149,7 +149,7 @@ func (k *keyed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []u
 	return base
 }
 
-func (k *keyed) add(key string, position int32) {
+func (k *keyed) add(key *endedText, position int32) {
 	k.file(&k.keys, key, position)
 }
 
@@ -157,6 +157,7 @@ func (k *keyed) add(key string, position int32) {
 type keySets struct {
 	sets   []keySet
 	masked bool    // they have masks
+	count  int     // while it is built: of sets
 	filed  []filed // while it is built: what has come
 }
 
@@ -196,7 +197,7 @@ func (k *keySet) join(current, base, union []uint64) []uint64 {
 // returns the memory of what was filed.
 func (k *keySets) seal(base []uint64, words *slab[uint64]) []filed {
 	all := k.filed
-	k.filed, k.masked = nil, len(k.sets) <= maxKeyMasks
+	k.filed, k.sets, k.masked = nil, make([]keySet, k.count), k.count <= maxKeyMasks
 	if !k.masked {
 		k.list(all)
 		return all
@@ -231,10 +232,10 @@ func (k *keySets) list(all []filed) {
 }
 
 // file files a position under a key, and reports whether the key is new.
-func (k *keySets) file(keys *textMap, key string, position int32) bool {
+func (k *keySets) file(keys *textMap, key *endedText, position int32) bool {
 	at, added := keys.number(key)
 	if added {
-		k.sets = append(k.sets, keySet{})
+		k.count++
 	}
 	k.filed = append(k.filed, filed{at - 1, position})
 	return added

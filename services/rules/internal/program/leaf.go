@@ -154,7 +154,10 @@ func (b *parts) tables(t *draft, n *check.Node) {
 		b.code.ints = append(b.code.ints, newIntSet(n.Ints))
 		t.ref = int32(len(b.code.ints) - 1)
 	case opTexts:
-		b.sets = append(b.sets, n.Set)
+		b.sets = append(b.sets, memberSet{n.Set, int32(len(b.texts))})
+		for _, member := range n.Set {
+			b.texts = append(b.texts, ended(member))
+		}
 		t.ref = int32(len(b.sets) - 1)
 	case opNets:
 		b.prefixes = append(b.prefixes, n.Nets)

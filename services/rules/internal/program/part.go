@@ -78,7 +78,7 @@ type parts struct {
 	regexes  map[*pattern.Pattern]int32
 	regex    int32 // the number asked for last
 	buffer   []byte
-	sets     [][]string       // of opTexts
+	sets     []memberSet      // of opTexts
 	prefixes [][]netip.Prefix // of opNets
 	fixed    *Frame           // where constants are folded
 	shapes   []shape          // by number
@@ -91,12 +91,18 @@ func newParts(code *Code, sample *Sample, with *scratch) *parts {
 	}
 }
 
+// memberSet is a set of texts on its way.
+type memberSet struct {
+	members []string // in order, each once
+	first   int32    // of them in parts, where they stand one behind the other
+}
+
 // textOf numbers a text of a draft; 0 is the empty one.
 func (b *parts) textOf(s string) int32 {
 	if s == "" {
 		return 0
 	}
-	b.texts = append(b.texts, s)
+	b.texts = append(b.texts, ended(s))
 	return int32(len(b.texts) - 1)
 }
 

@@ -25,6 +25,7 @@ type column struct {
 	plain   []int64    // numbers without currency
 	amounts []valuesOf // by currency, of which there are few
 	texts   []string
+	heads   []int64 // the first bytes of texts, ascending, as often as they came
 	known   textMap // 1 + index in counts
 	counts  []int
 }
@@ -125,8 +126,8 @@ func (c *column) addText(text string) {
 }
 
 // count is how many have a text.
-func (c *column) count(text string) int {
-	if at := c.known.get(text); at > 0 {
+func (c *column) count(text *endedText) int {
+	if at := c.known.of(text); at > 0 {
 		return c.counts[at-1]
 	}
 	return 0
@@ -138,6 +139,12 @@ func (c *column) sort() {
 		slices.Sort(a.values)
 	}
 	slices.Sort(c.texts)
+	for _, text := range c.texts {
+		word, _ := head(text)
+		for range c.counts[c.known.get(text)-1] {
+			c.heads = append(c.heads, ordered64(word))
+		}
+	}
 }
 
 // likely is the share of the sample that a test lets through, or the guess.
@@ -149,15 +156,15 @@ func (c *column) likely(b *parts, t *draft, guess float64) float64 {
 	case opFloat:
 		passed = count(c.plain, intOps[t.how], floatOrder(t.m), 0)
 	case opMoney:
-		if at := c.unit(b.texts[t.text]); at >= 0 {
+		if at := c.unit(b.texts[t.text].text); at >= 0 {
 			passed = count(c.amounts[at].values, intOps[t.how], t.n, 0)
 		}
 	case opTextEq:
-		passed = c.count(b.texts[t.text])
+		passed = c.count(&b.texts[t.text])
 	case opTextNe:
-		passed = c.present - c.count(b.texts[t.text])
+		passed = c.present - c.count(&b.texts[t.text])
 	case opPrefix:
-		passed = c.wanted(t, c.withPrefix(b.texts[t.text]))
+		passed = c.wanted(t, c.withPrefix(b.texts[t.text].text))
 	case opPresent:
 		passed = c.present
 		if !t.want {
@@ -169,8 +176,9 @@ func (c *column) likely(b *parts, t *draft, guess float64) float64 {
 		}
 		passed = c.wanted(t, passed)
 	case opTexts:
-		for _, v := range b.sets[t.ref] {
-			passed += c.count(v)
+		set := &b.sets[t.ref]
+		for i := range set.members {
+			passed += c.count(&b.texts[int(set.first)+i])
 		}
 		passed = c.wanted(t, passed)
 	default:
@@ -218,13 +226,36 @@ func (c *column) wanted(t *draft, passed int) int {
 	return c.present - passed
 }
 
+// withPrefix is how many begin with a prefix.
 func (c *column) withPrefix(prefix string) int {
+	if len(prefix) > wordBytes {
+		return c.withLong(prefix)
+	}
+	low, missing := head(prefix)
+	return upTo(c.heads, ordered64(low|missing)) - below(c.heads, ordered64(low))
+}
+
+func (c *column) withLong(prefix string) int {
 	passed := 0
 	for i := sort.SearchStrings(c.texts, prefix); i < len(c.texts) && strings.HasPrefix(c.texts[i], prefix); i++ {
-		passed += c.count(c.texts[i])
+		passed += c.counts[c.known.get(c.texts[i])-1]
 	}
 	return passed
 }
+
+// head is the first bytes of a text, the first one highest, and a mask of those
+// that it does not have.
+func head(text string) (word, missing uint64) {
+	missing = ^uint64(0)
+	for i := range min(len(text), wordBytes) {
+		word |= uint64(text[i]) << (56 - 8*i)
+		missing >>= 8
+	}
+	return word, missing
+}
+
+// ordered64 maps words to numbers of the same order.
+func ordered64(word uint64) int64 { return int64(word ^ sign) }
 
 // count is how many of ascending values pass a test.
 func count(values []int64, op opcode, n, m int64) int {

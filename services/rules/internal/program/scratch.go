@@ -19,7 +19,7 @@ type scratch struct {
 	spanned   []span
 	ends      sorter // of cells
 	memos     keyTable
-	texts     []string // of drafts, from 1; empty while the scratch waits
+	texts     []endedText // of drafts, from 1; empty while the scratch waits
 }
 
 // spare is what the last builder left, if nobody has it. A sync.Pool would lose
@@ -47,7 +47,7 @@ func newScratch(tests, rules int) *scratch {
 	s.positions = slices.Grow(s.positions[:0], rules)
 	s.asks = slices.Grow(s.asks[:0], asksPerRule*rules)
 	s.memos.reset(rules / 2)
-	s.texts = append(slices.Grow(s.texts[:0], rules), "")
+	s.texts = append(slices.Grow(s.texts[:0], rules), endedText{})
 	return s
 }
 

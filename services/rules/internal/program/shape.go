@@ -47,7 +47,7 @@ func (b *parts) known(n *check.Node, negate bool) (i int32, ok bool) {
 	case opTextEq, opTextNe, opText, opPrefix, opSuffix, opContains:
 		t.text = b.textOf(n.Args[1].Value.S)
 	case opMoney:
-		if t.n = n.Args[1].Value.N; n.Args[1].Value.S != b.texts[t.text] {
+		if t.n = n.Args[1].Value.N; n.Args[1].Value.S != b.texts[t.text].text {
 			t.text = b.textOf(n.Args[1].Value.S)
 		}
 	case opFloat:
@@ -85,7 +85,7 @@ func (b *parts) asked(p *part) *facetPlan {
 			return plan
 		}
 	case opMoney:
-		if plan != nil && plan.key.currency == b.texts[t.text] {
+		if plan != nil && plan.key.currency == b.texts[t.text].text {
 			return plan
 		}
 	default:

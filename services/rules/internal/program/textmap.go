@@ -33,6 +33,18 @@ func textEnds(s string) (first, last uint64) {
 	return 0, 0
 }
 
+// endedText is a text and its ends: those of thousands of texts are fetched more
+// quickly than what the texts themselves point to.
+type endedText struct {
+	text        string
+	first, last uint64
+}
+
+func ended(text string) endedText {
+	first, last := textEnds(text)
+	return endedText{text, first, last}
+}
+
 func textHash(first, last uint64, n int) uint64 {
 	const k1, k2 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
 	high, low := bits.Mul64(first^uint64(n)^k1, last^k2)
@@ -66,6 +78,28 @@ func (m *textMap) get(key string) int32 {
 	}
 }
 
+// of is get for a text whose ends are known.
+func (m *textMap) of(key *endedText) int32 {
+	if m.count == 0 {
+		return 0
+	}
+	return m.slots[m.find(key.text, key.first, key.last)].value
+}
+
+// find is where a key stands, or where it would. There must be a free slot.
+func (m *textMap) find(key string, first, last uint64) uint64 {
+	mask := uint64(len(m.slots) - 1)
+	for i := textHash(first, last, len(key)) & mask; ; i = (i + 1) & mask {
+		s := &m.slots[i]
+		if s.value == 0 {
+			return i
+		}
+		if s.first == first && s.last == last && int(s.length) == len(key) && (len(key) <= longText || m.texts[i] == key) {
+			return i
+		}
+	}
+}
+
 // put gives a new key a value above 0.
 func (m *textMap) put(key string, value int32) {
 	if 2*(m.count+1) > len(m.slots) {
@@ -83,30 +117,24 @@ func (m *textMap) put(key string, value int32) {
 }
 
 // number returns the value of a key; a new one gets the count of keys, from 1.
-func (m *textMap) number(key string) (value int32, added bool) {
+func (m *textMap) number(key *endedText) (value int32, added bool) {
 	if 2*(m.count+1) > len(m.slots) {
 		m.grow()
 	}
-	if len(key) > longText {
-		if value = m.get(key); value == 0 {
-			m.put(key, int32(m.count+1))
-			return int32(m.count), true
-		}
-		return value, false
+	if len(key.text) > longText && m.texts == nil {
+		m.texts = make([]string, len(m.slots))
 	}
-	first, last := textEnds(key)
-	mask := uint64(len(m.slots) - 1)
-	for i := textHash(first, last, len(key)) & mask; ; i = (i + 1) & mask {
-		s := &m.slots[i]
-		if s.value == 0 {
-			m.count++
-			*s = textSlot{first, last, int32(len(key)), int32(m.count)}
-			return s.value, true
-		}
-		if s.first == first && s.last == last && int(s.length) == len(key) {
-			return s.value, false
-		}
+	at := m.find(key.text, key.first, key.last)
+	s := &m.slots[at]
+	if s.value > 0 {
+		return s.value, false
 	}
+	m.count++
+	*s = textSlot{key.first, key.last, int32(len(key.text)), int32(m.count)}
+	if m.texts != nil {
+		m.texts[at] = key.text
+	}
+	return s.value, true
 }
 
 // roomFor is how many slots so many keys take.
