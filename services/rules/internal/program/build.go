@@ -35,6 +35,8 @@ type Builder struct {
 	slots    []int32      // of derived values
 	outcomes []int32      // numbers of those that more than one test has, by memo
 	lookups  slab[textSlot]
+	strings  textMap
+	spares   int   // how many branches facets spare
 	touched  int64 // of no use but to be fetched
 	all      bool  // every facet is worth its price: for tests
 }
@@ -196,7 +198,7 @@ func (b *Builder) ask(i, number int32) {
 	a := ask{likely: float32(p.likely), position: number, part: i, spares: i}
 	if p.shared {
 		// The first rule with this test is not among the asks: no facet excludes it.
-		b.add(facetKey{kind: byOutcome, list: -1, outcome: p.memo}, p.derived, a)
+		b.add(facetKey{kind: byOutcome, list: -1, outcome: p.memo}, p.derived(), a)
 	}
 	if p.op == opAny {
 		b.askElements(p, a)
@@ -341,35 +343,35 @@ func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
 	key = facetKey{list: -1, slot: t.slot, outcome: -1}
 	switch t.op {
 	case opFlag, opIntEq, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn:
-		return key, p.derived, true
+		return key, p.derived(), true
 	case opInts:
-		return key, p.derived, t.want
+		return key, p.derived(), t.want
 	case opFloat:
-		return key, p.derived, check.Op(t.how) != check.Ne
+		return key, p.derived(), check.Op(t.how) != check.Ne
 	case opMoney:
-		key.currency = b.texts[t.text].text
-		return key, p.derived, check.Op(t.how) != check.Ne
+		key.currency = b.texts[t.ref].text
+		return key, p.derived(), check.Op(t.how) != check.Ne
 	case opTextEq:
 		key.kind = byText
-		return key, p.derived, true
+		return key, p.derived(), true
 	case opTexts:
 		key.kind = byText
-		return key, p.derived, t.want
+		return key, p.derived(), t.want
 	case opPrefix:
 		key.kind = byPrefix
-		return key, p.derived, t.want && t.text != 0
+		return key, p.derived(), t.want && t.ref != 0
 	case opSuffix:
 		key.kind = bySuffix
-		return key, p.derived, t.want && t.text != 0
+		return key, p.derived(), t.want && t.ref != 0
 	case opContains:
 		key.kind = byFragment
-		return key, p.derived, t.want && len(b.texts[t.text].text) >= fragmentBytes
+		return key, p.derived(), t.want && len(b.texts[t.ref].text) >= fragmentBytes
 	case opMatches:
 		key.kind = byFragment
-		return key, p.derived, t.want && len(b.code.regexes[t.ref].Literal()) >= fragmentBytes
+		return key, p.derived(), t.want && len(b.code.regexes[t.ref].Literal()) >= fragmentBytes
 	case opPresent:
 		key.kind = byOutcome
-		return key, p.derived, !t.want && t.depth == 0
+		return key, p.derived(), !t.want && t.depth == 0
 	case opNets:
 		return b.netFacet(p)
 	default:

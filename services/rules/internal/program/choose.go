@@ -188,7 +188,7 @@ func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 		place := places[a.position]
 		t := &b.made[a.part]
 		if t.op != opMatches {
-			g.add(b.texts[t.text].text, place)
+			g.add(b.texts[t.ref].text, place)
 			continue
 		}
 		regex := b.code.regexes[t.ref]
@@ -222,7 +222,7 @@ func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words
 	for i := range plan.asks {
 		t, place := &b.made[plan.asks[i].part], places[plan.asks[i].position]
 		if t.op != opTexts {
-			k.add(&b.texts[t.text], place)
+			k.add(&b.texts[t.ref], place)
 			continue
 		}
 		set := &b.parts.sets[t.ref]
@@ -241,7 +241,7 @@ func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, wor
 		a := &plan.asks[i]
 		t := &b.made[a.part]
 		if a.spares != noPart {
-			k.add(&b.texts[t.text], places[a.position])
+			k.add(&b.texts[t.ref], places[a.position])
 			b.spared(a)
 			continue
 		}

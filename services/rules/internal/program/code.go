@@ -56,16 +56,16 @@ type test struct {
 	depth   uint8
 	slot    int32
 	yes, no int32
-	ref     int32 // of opcodes with a table; the body of opAny
+	ref     int32 // of opcodes with a text or a table; the body of opAny
 	memo    int32 // where a slow test's outcome is remembered for the event, 0: nowhere
 	n, m    int64
-	text    string
 }
 
 // Code is the branch programs of all rules of a set, and what they refer to.
 // It is immutable once built and safe for concurrent use.
 type Code struct {
 	tests   []test
+	strings []string
 	ints    []intSet
 	texts   []textSet
 	regexes []*pattern.Pattern
@@ -101,17 +101,17 @@ func (c *Code) run(f *Frame, pc int32) bool {
 		case opFloat:
 			ok = s.OK && compareFloat(t.how, slotFloat(s), t.m)
 		case opMoney:
-			ok = s.OK && f.moneyTest(t, s)
+			ok = s.OK && f.moneyTest(t, c.strings[t.ref], s)
 		case opTextEq:
-			ok = s.OK && s.S == t.text
+			ok = s.OK && s.S == c.strings[t.ref]
 		case opTextNe:
-			ok = s.OK && s.S != t.text
+			ok = s.OK && s.S != c.strings[t.ref]
 		case opText:
-			ok = s.OK && ordered(t.how, strings.Compare(s.S, t.text))
+			ok = s.OK && ordered(t.how, strings.Compare(s.S, c.strings[t.ref]))
 		case opPrefix:
-			ok = s.OK && strings.HasPrefix(s.S, t.text) == t.want
+			ok = s.OK && strings.HasPrefix(s.S, c.strings[t.ref]) == t.want
 		case opSuffix:
-			ok = s.OK && strings.HasSuffix(s.S, t.text) == t.want
+			ok = s.OK && strings.HasSuffix(s.S, c.strings[t.ref]) == t.want
 		case opPresent:
 			ok = s.OK == t.want
 		case opDerive:
@@ -174,7 +174,7 @@ func (c *Code) slowTest(f *Frame, t *test, s *fact.Slot) bool {
 	case opAny:
 		return c.quantify(f, t, s)
 	case opContains:
-		return strings.Contains(s.S, t.text) == t.want
+		return strings.Contains(s.S, c.strings[t.ref]) == t.want
 	case opMatches:
 		return c.regexes[t.ref].MatchString(s.S) == t.want
 	case opList:

@@ -320,13 +320,13 @@ func compareFloatSlot(op check.Op, i int, c float64) Cond {
 
 // moneySlot compares an amount with a constant one.
 func moneySlot(op check.Op, depth, i int, c fact.Slot) Cond {
-	t := test{how: uint8(op), n: c.N, text: c.S}
+	t := test{how: uint8(op), n: c.N}
 	low, width, ok := within(op, c.N)
 	switch unit := c.S; {
 	case depth > 0:
-		return func(f *Frame) bool { s := f.slot(depth, i); return s.OK && f.moneyTest(&t, s) }
+		return func(f *Frame) bool { s := f.slot(depth, i); return s.OK && f.moneyTest(&t, c.S, s) }
 	case !ok:
-		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && f.moneyTest(&t, s) }
+		return func(f *Frame) bool { s := &f.Record.Slots[i]; return s.OK && f.moneyTest(&t, c.S, s) }
 	default:
 		return func(f *Frame) bool {
 			s := &f.Record.Slots[i]

@@ -38,7 +38,7 @@ func (b *Builder) askEdge(kind facetKind, texts []string, p *part, a ask) {
 func (b *Builder) askLikely(key facetKey, ways int, p *part, a ask) {
 	key.list, key.slot, key.outcome = -1, p.slot, -1
 	a.likely, a.spares = float32(clampLikely(guesses[opPrefix]*2*float64(ways))), noPart
-	b.add(key, p.derived, a)
+	b.add(key, p.derived(), a)
 }
 
 // tells reports whether what texts that match a pattern begin or end with holds

@@ -27,13 +27,8 @@ func (b *Builder) settled(slot int32) int32 {
 
 // lay lays out the branches of all positions, without what facets spare.
 func (b *Builder) lay(x *Index, places []int32) {
-	tests := len(b.code.tests)
-	for i := range b.made {
-		if p := &b.made[i]; p.kind == partTest && !p.spared {
-			tests++
-		}
-	}
-	b.code.tests = append(make([]test, 0, tests), b.code.tests...)
+	left := len(b.code.tests) + b.parts.branches - b.spares
+	b.code.tests = append(make([]test, 0, left), b.code.tests...)
 	for i := range b.positions {
 		at := b.positions[i].part
 		p, pc := &b.made[at], accept
@@ -97,18 +92,29 @@ func (b *Builder) emitTest(p *part, yes, no int32) int32 {
 	case opNets:
 		ref = int32(len(b.code.nets))
 		b.code.nets = append(b.code.nets, newNets(b.parts.prefixes[p.ref]))
+	case opMoney, opTextEq, opTextNe, opText, opPrefix, opSuffix, opContains:
+		ref = b.stringOf(&b.texts[p.ref])
 	default:
 	}
 	b.code.tests = append(b.code.tests, test{
 		op: p.op, how: p.how, want: p.want, depth: p.depth, slot: b.settled(p.slot), yes: yes, no: no, ref: ref,
-		memo: b.outcomes[p.memo], n: p.n, m: p.m, text: b.texts[p.text].text,
+		memo: b.outcomes[p.memo], n: p.n, m: p.m,
 	})
 	at := int32(len(b.code.tests) - 1)
-	if p.derived > 0 {
-		b.code.tests = append(b.code.tests, test{op: opDerive, ref: p.derived - 1, yes: at, no: at})
+	if number := p.derived(); number > 0 {
+		b.code.tests = append(b.code.tests, test{op: opDerive, ref: number - 1, yes: at, no: at})
 		at++
 	}
 	return at
+}
+
+// stringOf numbers the texts of tests; equal ones share a number.
+func (b *Builder) stringOf(text *endedText) int32 {
+	number, added := b.strings.number(text)
+	if added {
+		b.code.strings = append(b.code.strings, text.text)
+	}
+	return number - 1
 }
 
 // exact notes that a facet says all there is to say about its asks.
@@ -128,5 +134,8 @@ func (b *Builder) spared(a *ask) {
 		p.m--
 		return
 	}
-	p.spared = true
+	if !p.spared {
+		p.spared = true
+		b.spares += p.branches()
+	}
 }

@@ -81,7 +81,7 @@ func (b *parts) estimateTest(p *part, of *prior) estimate {
 	case of.column != nil:
 		e.likely = of.column.likely(b, &p.draft, of.guess)
 	}
-	if p.derived > 0 {
+	if p.derived() > 0 {
 		e.cost += 2
 	}
 	e.likely = clampLikely(e.likely)

@@ -96,7 +96,7 @@ func (b *Builder) newGrid(x *Index, plan *facetPlan, places []int32, base []uint
 	for i := range plan.asks {
 		p := &b.made[plan.asks[i].part]
 		spans = b.spans(spans[:0], &p.draft, places[plan.asks[i].position])
-		g.add(b.code.derived[p.derived-1].pair, spans)
+		g.add(b.code.derived[p.derived()-1].pair, spans)
 	}
 	b.spanned = spans
 	return g

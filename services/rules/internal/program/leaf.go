@@ -57,7 +57,7 @@ func (b *parts) leaf(n *check.Node, negate bool) int32 {
 		return b.simple(n, negate, n.Args[0], draft{op: opMatches, want: !negate, ref: b.regexRef(n.Regex)})
 	case check.StartsWith, check.EndsWith, check.Contains:
 		if part := n.Args[1]; part.Op == check.Const {
-			return b.simple(n, negate, n.Args[0], draft{op: textOps[op], want: !negate, text: b.textOf(part.Value.S)})
+			return b.simple(n, negate, n.Args[0], draft{op: textOps[op], want: !negate, ref: b.textOf(part.Value.S)})
 		}
 	default:
 	}
@@ -102,7 +102,7 @@ func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *c
 	t := draft{how: uint8(op), n: c.N}
 	switch left.Type.Kind {
 	case fact.String:
-		t.op, t.text = opText, b.textOf(c.S)
+		t.op, t.ref = opText, b.textOf(c.S)
 		switch op {
 		case check.Eq:
 			t.op = opTextEq
@@ -113,7 +113,7 @@ func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *c
 	case fact.Float:
 		t.op, t.m = opFloat, c.N
 	case fact.Money:
-		t.op, t.text = opMoney, b.textOf(c.S)
+		t.op, t.ref = opMoney, b.textOf(c.S)
 	default:
 		t.op = intOps[op]
 	}
@@ -128,11 +128,12 @@ func (b *parts) simple(n *check.Node, negate bool, value *check.Node, t draft) i
 	case check.Field:
 		p.slot, p.depth = int32(value.Slot), uint8(value.Depth)
 	default:
-		number, slot, ok := b.derive(value)
+		slot, ok := b.derive(value)
 		if !ok {
 			return b.closure(n, negate)
 		}
-		p.derived, p.slot, p.n = number, int32(slot), t.n
+		p.slot, p.n = int32(slot), t.n
+		b.branches++
 		if t.op == opList || t.op == opNets {
 			p.n = 0 // no field of the fact: the address is parsed each time
 		}
@@ -227,8 +228,8 @@ func (t *test) holdsOf(v int64) bool {
 }
 
 // moneyTest compares an amount with a constant.
-func (f *Frame) moneyTest(t *test, s *fact.Slot) bool {
-	if s.S != t.text {
+func (f *Frame) moneyTest(t *test, unit string, s *fact.Slot) bool {
+	if s.S != unit {
 		f.Unknown.Currency++
 		return false
 	}

@@ -23,7 +23,7 @@ const (
 
 // part is a condition on its way to branches: `not` has been pushed into the
 // tests, constants are folded, and/or chains are flat. There are some ten
-// thousands of them, without pointers, and named by where they are in parts.
+// thousands of them, a cache line each, and named by where they are in parts.
 type part struct {
 	estimate
 	draft
@@ -31,22 +31,19 @@ type part struct {
 	decided bool  // of a chain: a part that needs no fact says what it comes to
 	shared  bool  // other rules have the same slow test
 	spared  bool  // facets say all there is to say about it
-	derived int32 // 1 + the derived value that the test reads, 0: none
 	shape   int32 // of a test; 0: none
 	first   int32 // of a chain; of opAny its body. 0: none
-	last    int32 // of a chain
 	next    int32 // within its chain; 0: none
 }
 
-// draft is a test on its way: without branches, its text as a number. Of opTexts,
-// opNets and opAny, ref is in parts.
+// draft is a test on its way: without branches. Of opTexts, opNets, opAny and
+// what has a text, ref is in parts; of a chain, it is its last part.
 type draft struct {
 	op              opcode
 	how             uint8
 	want            bool
 	depth           uint8
 	slot, ref, memo int32
-	text            int32 // in parts
 	n, m            int64 // m of opAny: how many of its facets must be exact to spare it
 }
 
@@ -78,6 +75,7 @@ type parts struct {
 	regexes  map[*pattern.Pattern]int32
 	regex    int32 // the number asked for last
 	buffer   []byte
+	branches int              // that all tests take, about
 	sets     []memberSet      // of opTexts
 	prefixes [][]netip.Prefix // of opNets
 	fixed    *Frame           // where constants are folded
@@ -168,8 +166,20 @@ func (b *parts) chain(kind partKind) int32 {
 	return int32(len(b.made) - 1)
 }
 
+// derived is 1 + the number of the derived value that a test reads, 0: none.
+func (t *draft) derived() int32 { return max(-t.slot, 0) }
+
+// branches is how many a test takes by itself.
+func (t *draft) branches() int {
+	if t.slot < 0 {
+		return 2
+	}
+	return 1
+}
+
 // single returns a part of one test, which is valid until the next part is made.
 func (b *parts) single(d draft) (int32, *part) {
+	b.branches++
 	b.made = append(b.made, part{draft: d})
 	i := len(b.made) - 1
 	return int32(i), &b.made[i]
@@ -213,9 +223,9 @@ func (b *parts) link(chain *part, i int32) {
 	if chain.first == 0 {
 		chain.first = i
 	} else {
-		b.made[chain.last].next = i
+		b.made[chain.ref].next = i
 	}
-	chain.last, b.made[i].next = i, 0
+	chain.ref, b.made[i].next = i, 0
 }
 
 // narrow joins an upper and a lower bound of one whole number into a range.
@@ -224,7 +234,7 @@ func (b *parts) narrow(p, q *part) bool {
 	if !ok || p.first == 0 {
 		return false
 	}
-	last := &b.made[p.last]
+	last := &b.made[p.ref]
 	lastLow, lastHigh, ok := last.bounds()
 	if !ok || last.slot != q.slot || last.depth != q.depth {
 		return false
@@ -269,7 +279,7 @@ func (b *parts) settle(chain int32) int32 {
 		return constPart(p.kind == partOr)
 	case p.first == 0:
 		return constPart(p.kind == partAnd)
-	case p.first == p.last:
+	case p.first == p.ref:
 		return p.first
 	}
 	b.arrange(p)
@@ -295,7 +305,7 @@ func (b *parts) arrange(p *part) {
 		slices.SortStableFunc(all, func(a, b ranked) int { return byRatio(a.rank, b.rank) })
 	}
 	reach := 1.0
-	p.first, p.last = 0, 0
+	p.first, p.ref = 0, 0
 	p.cost, p.likely = 0, 1
 	for _, at := range all {
 		b.link(p, at.part)
@@ -387,12 +397,12 @@ func (b *parts) memo(n *check.Node, negate bool) int32 {
 	return *number
 }
 
-// derive returns 1 + the number of the derived value that a node is, and its
-// slot, which is below zero until the slots of the fact are all known.
-func (b *parts) derive(n *check.Node) (number int32, slot int, ok bool) {
+// derive returns the slot of the derived value that a node is, which is below
+// zero until the slots of the fact are all known: its number, from 1, negated.
+func (b *parts) derive(n *check.Node) (slot int, ok bool) {
 	key, ok := b.key(n)
 	if !ok {
-		return 0, 0, false
+		return 0, false
 	}
 	known := b.derived.at(key)
 	if *known == 0 {
@@ -402,7 +412,7 @@ func (b *parts) derive(n *check.Node) (number int32, slot int, ok bool) {
 		}
 		*known = b.derivation(d)
 	}
-	return *known, b.code.derived[*known-1].slot, true
+	return b.code.derived[*known-1].slot, true
 }
 
 func (b *parts) derivation(d derivation) int32 {

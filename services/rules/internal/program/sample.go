@@ -156,15 +156,15 @@ func (c *column) likely(b *parts, t *draft, guess float64) float64 {
 	case opFloat:
 		passed = count(c.plain, intOps[t.how], floatOrder(t.m), 0)
 	case opMoney:
-		if at := c.unit(b.texts[t.text].text); at >= 0 {
+		if at := c.unit(b.texts[t.ref].text); at >= 0 {
 			passed = count(c.amounts[at].values, intOps[t.how], t.n, 0)
 		}
 	case opTextEq:
-		passed = c.count(&b.texts[t.text])
+		passed = c.count(&b.texts[t.ref])
 	case opTextNe:
-		passed = c.present - c.count(&b.texts[t.text])
+		passed = c.present - c.count(&b.texts[t.ref])
 	case opPrefix:
-		passed = c.wanted(t, c.withPrefix(b.texts[t.text].text))
+		passed = c.wanted(t, c.withPrefix(b.texts[t.ref].text))
 	case opPresent:
 		passed = c.present
 		if !t.want {

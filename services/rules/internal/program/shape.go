@@ -33,6 +33,7 @@ func (b *parts) known(n *check.Node, negate bool) (i int32, ok bool) {
 	b.made = append(b.made, s.part)
 	p := &b.made[i]
 	t := &p.draft
+	b.branches += t.branches()
 	if !n.Varies {
 		b.tables(t, n)
 		if t.memo > 0 {
@@ -45,10 +46,10 @@ func (b *parts) known(n *check.Node, negate bool) (i int32, ok bool) {
 	case opMatches:
 		t.ref = b.regexRef(n.Regex)
 	case opTextEq, opTextNe, opText, opPrefix, opSuffix, opContains:
-		t.text = b.textOf(n.Args[1].Value.S)
+		t.ref = b.textOf(n.Args[1].Value.S)
 	case opMoney:
-		if t.n = n.Args[1].Value.N; n.Args[1].Value.S != b.texts[t.text].text {
-			t.text = b.textOf(n.Args[1].Value.S)
+		if t.n = n.Args[1].Value.N; n.Args[1].Value.S != b.texts[t.ref].text {
+			t.ref = b.textOf(n.Args[1].Value.S)
 		}
 	case opFloat:
 		t.n, t.m = n.Args[1].Value.N, n.Args[1].Value.N
@@ -81,11 +82,11 @@ func (b *parts) asked(p *part) *facetPlan {
 	case opFlag, opIntEq, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn, opFloat, opTextEq, opTexts:
 		return plan
 	case opPrefix, opSuffix:
-		if t.text != 0 {
+		if t.ref != 0 {
 			return plan
 		}
 	case opMoney:
-		if plan != nil && plan.key.currency == b.texts[t.text].text {
+		if plan != nil && plan.key.currency == b.texts[t.ref].text {
 			return plan
 		}
 	default:
