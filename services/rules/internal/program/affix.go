@@ -135,9 +135,10 @@ func (a *affixed) key(key string) (word, mask uint64) {
 	return a.word(key), mask
 }
 
-func (a *affixed) add(key *endedText, position int32) {
-	if a.file(&a.keys, key, position) {
-		a.texts = append(a.texts, key.text)
+func (a *affixed) add(text string, position int32) {
+	key := ended(text)
+	if a.file(&a.keys, key.key(), text, position) {
+		a.texts = append(a.texts, text)
 	}
 }
 

@@ -27,8 +27,8 @@ func TestAffixesAreFound(t *testing.T) {
 			for keys[i] == "" {
 				keys[i] = outerText(r, 3+r.IntN(20))
 			}
-			key := ended(keys[i])
-			a.add(&key, int32(i))
+
+			a.add(keys[i], int32(i))
 		}
 		base := make([]uint64, words)
 		a.seal(base, &slab[uint64]{})

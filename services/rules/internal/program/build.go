@@ -2,7 +2,6 @@ package program
 
 import (
 	"math"
-	"net/netip"
 	"slices"
 	"sync"
 
@@ -36,9 +35,9 @@ type Builder struct {
 	outcomes []int32      // numbers of those that more than one test has, by memo
 	lookups  slab[textSlot]
 	strings  textMap
-	spares   int   // how many branches facets spare
-	touched  int64 // of no use but to be fetched
-	all      bool  // every facet is worth its price: for tests
+	without  []uint64 // a bit for each part of which facets say all there is to say
+	spares   int      // how many of them there are
+	all      bool     // every facet is worth its price: for tests
 }
 
 // position is one way in which a rule can hold.
@@ -85,16 +84,6 @@ type facetPlan struct {
 	across  axis  // of byGrid
 	down    axis
 	gain    float64
-}
-
-// ask is what a position asks of a facet's value. There are some ten thousands
-// of them.
-type ask struct {
-	likely   float32
-	position int32
-	plan     int32
-	part     int32
-	spares   int32 // the part that the facet may spare; noPart: of opMatches, what texts begin or end with, or have in them
 }
 
 // span is the numbers from low to high that a position asks for.
@@ -174,51 +163,6 @@ func (b *Builder) wait(rule int, i int32) {
 // shared reports whether a slow test has come before.
 func (b *Builder) shared(p *part) bool { return p.memo > 0 && b.parts.uses[p.memo] > 1 }
 
-// Flush lets the rules ask that came since the last one.
-func (b *Builder) Flush() {
-	for ; b.asked < len(b.positions); b.asked++ {
-		b.lists = b.lists[:0]
-		number, i := int32(b.asked), b.positions[b.asked].part
-		if b.made[i].kind != partAnd {
-			b.ask(i, number)
-			continue
-		}
-		for at := b.made[i].first; at != 0; at = b.made[at].next {
-			b.ask(at, number)
-		}
-	}
-}
-
-// ask lets a position ask for a part, which must hold whenever it does.
-func (b *Builder) ask(i, number int32) {
-	p := &b.made[i]
-	if p.kind != partTest {
-		return
-	}
-	a := ask{likely: float32(p.likely), position: number, part: i, spares: i}
-	if p.shared {
-		// The first rule with this test is not among the asks: no facet excludes it.
-		b.add(facetKey{kind: byOutcome, list: -1, outcome: p.memo}, p.derived(), a)
-	}
-	if p.op == opAny {
-		b.askElements(p, a)
-		return
-	}
-	if p.op == opMatches && p.want && b.askEdges(p, a) {
-		return
-	}
-	plan := b.parts.asked(p)
-	if plan == nil {
-		key, derived, ok := b.facetOf(p)
-		if !ok {
-			return
-		}
-		plan = b.plan(key, derived, i)
-		b.parts.asks(p, plan)
-	}
-	b.join(plan, a)
-}
-
 // pack makes a key that is quickly hashed.
 func (b *Builder) pack(key facetKey) [2]uint64 {
 	unit := 0
@@ -235,9 +179,9 @@ func (b *Builder) pack(key facetKey) [2]uint64 {
 	return [2]uint64{uint64(uint32(key.list))<<32 | uint64(uint32(key.slot)), uint64(uint32(key.outcome))<<32 | uint64(unit)<<16 | uint64(key.closer)<<8 | uint64(key.kind)<<1 | every}
 }
 
-// add adds an ask of a facet.
-func (b *Builder) add(key facetKey, derived int32, a ask) {
-	b.join(b.plan(key, derived, a.part), a)
+// add adds an ask of a facet by a part.
+func (b *Builder) add(key facetKey, derived, part int32, a ask) {
+	b.join(b.plan(key, derived, part), a)
 }
 
 // plan is that of a facet.
@@ -248,198 +192,6 @@ func (b *Builder) plan(key facetKey, derived, part int32) *facetPlan {
 		b.order = append(b.order, &facetPlan{key: key, derived: derived, part: part, number: *number - 1})
 	}
 	return b.order[*number-1]
-}
-
-// join keeps of two asks of one position the one that excludes more.
-func (b *Builder) join(plan *facetPlan, a ask) {
-	a.plan = plan.number
-	if plan.count > 0 && b.asks[plan.last].position == a.position {
-		if a.likely < b.asks[plan.last].likely {
-			b.asks[plan.last] = a
-		}
-		return
-	}
-	plan.count++
-	plan.last = int32(len(b.asks))
-	b.asks = append(b.asks, a)
-}
-
-// sortAsks gives the plans their asks.
-func (b *Builder) sortAsks() {
-	b.sorted = slices.Grow(b.sorted[:0], len(b.asks))
-	all := b.sorted[:len(b.asks)]
-	for _, plan := range b.order {
-		plan.asks, all = all[:0:plan.count], all[plan.count:]
-	}
-	for i := range b.asks {
-		plan := b.order[b.asks[i].plan]
-		plan.asks = append(plan.asks, b.asks[i])
-	}
-}
-
-// askElements asks for what `any` needs of one element, and `all` of every.
-func (b *Builder) askElements(p *part, a ask) {
-	if p.depth > 0 {
-		return
-	}
-	if p.want { // another element may satisfy a second any
-		if slices.Contains(b.lists, p.slot) {
-			return
-		}
-		b.lists = append(b.lists, p.slot)
-	}
-	first := p.first
-	if b.made[first].kind == partAnd {
-		first = b.made[first].first
-	}
-	rarest := first
-	p.m = 0 // facets must spare all of the body
-	for i := first; ; i = b.made[i].next {
-		p.m++
-		if b.made[i].likely < b.made[rarest].likely {
-			rarest = i
-		}
-		if b.made[i].next == 0 {
-			break
-		}
-	}
-	for i := first; i != 0; i = b.made[i].next {
-		b.askElement(p, i, i == rarest, a)
-	}
-}
-
-// askElement asks for a part of the body of an `any`, or `all`.
-func (b *Builder) askElement(p *part, i int32, rarest bool, a ask) {
-	q := &b.made[i]
-	if q.kind != partTest || q.depth != uint8(p.n) || q.op == opAny {
-		return
-	}
-	plan := b.parts.asked(q)
-	if plan == nil {
-		key, _, ok := b.facetOf(q)
-		if !ok || key.kind == byOutcome {
-			return
-		}
-		key.list, key.every = p.slot, !p.want
-		plan = b.plan(key, 0, i)
-		b.parts.asks(q, plan)
-	}
-	var likely float64
-	switch {
-	case !p.want:
-		likely = everyLikely(q.likely, b.parts.each[p.ref])
-	case rarest:
-		likely = someLikely(q.likely, b.parts.each[p.ref])
-	default: // of the elements that are left
-		likely = min(0.9, 1.2*q.likely)
-	}
-	a.likely, a.part = float32(clampLikely(likely)), i
-	b.join(plan, a)
-}
-
-// facetOf tells which facet a test asks.
-func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
-	t := &p.draft
-	key = facetKey{list: -1, slot: t.slot, outcome: -1}
-	switch t.op {
-	case opFlag, opIntEq, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn:
-		return key, p.derived(), true
-	case opInts:
-		return key, p.derived(), t.want
-	case opFloat:
-		return key, p.derived(), check.Op(t.how) != check.Ne
-	case opMoney:
-		key.currency = b.texts[t.ref].text
-		return key, p.derived(), check.Op(t.how) != check.Ne
-	case opTextEq:
-		key.kind = byText
-		return key, p.derived(), true
-	case opTexts:
-		key.kind = byText
-		return key, p.derived(), t.want
-	case opPrefix:
-		key.kind = byPrefix
-		return key, p.derived(), t.want && t.ref != 0
-	case opSuffix:
-		key.kind = bySuffix
-		return key, p.derived(), t.want && t.ref != 0
-	case opContains:
-		key.kind = byFragment
-		return key, p.derived(), t.want && len(b.texts[t.ref].text) >= fragmentBytes
-	case opMatches:
-		key.kind = byFragment
-		return key, p.derived(), t.want && len(b.code.regexes[t.ref].Literal()) >= fragmentBytes
-	case opPresent:
-		key.kind = byOutcome
-		return key, p.derived(), !t.want && t.depth == 0
-	case opNets:
-		return b.netFacet(p)
-	default:
-		return key, 0, false
-	}
-}
-
-// netFacet is the facet of addresses of one family, as numbers.
-func (b *Builder) netFacet(p *part) (key facetKey, derived int32, ok bool) {
-	t := &p.draft
-	prefixes := b.parts.prefixes[t.ref]
-	v4 := prefixes[0].Addr().Is4()
-	for _, prefix := range prefixes {
-		ok = prefix.Addr().Is4() == v4
-		if !ok {
-			break
-		}
-	}
-	if !ok || !t.want || t.n == 0 || t.depth > 0 {
-		return key, 0, false
-	}
-	derived = b.parts.netNumber(int(t.n), int(t.slot), v4)
-	return facetKey{list: -1, slot: int32(b.code.derived[derived-1].slot), outcome: -1}, derived, true
-}
-
-// spans are the numbers that a test asks for.
-func (b *Builder) spans(all []span, t *draft, position int32) []span {
-	op, n := t.op, t.n
-	switch t.op {
-	case opInts:
-		set := &b.code.ints[t.ref]
-		for _, v := range set.few {
-			all = append(all, span{v, v, position})
-		}
-		for v := range set.many {
-			all = append(all, span{v, v, position})
-		}
-		return all
-	case opNets:
-		for _, prefix := range b.parts.prefixes[t.ref] {
-			low, high := netBounds(prefix)
-			all = append(all, span{low, high, position})
-		}
-		return all
-	case opFloat:
-		op, n = intOps[t.how], floatOrder(t.m)
-	case opMoney:
-		op = intOps[t.how]
-	default:
-	}
-	if op == opFlag || op == opIntEq {
-		return append(all, span{n, n, position})
-	}
-	bounds := draft{op: op, n: n, m: t.m}
-	low, high, ok := bounds.bounds()
-	if !ok || low > high {
-		return all // nothing passes
-	}
-	return append(all, span{low, high, position})
-}
-
-func netBounds(prefix netip.Prefix) (low, high int64) {
-	low = netNumber(prefix.Masked().Addr())
-	hosts := 32 - prefix.Bits()
-	if prefix.Addr().Is6() {
-		hosts = max(64-prefix.Bits(), 0)
-	}
-	return low, low | int64(uint64(1)<<hosts-1)
 }
 
 // Build ends the building: the builder must not be used any more. order[i] is
@@ -456,6 +208,7 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	}
 	b.raise()
 	b.sortAsks()
+	b.without = make([]uint64, len(b.made)>>6+1)
 	b.settle(extra)
 	for _, plan := range b.chosen(x.words) {
 		b.addFacet(x, plan, b.look(x, plan, places, words))

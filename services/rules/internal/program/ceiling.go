@@ -2,7 +2,6 @@ package program
 
 import (
 	"github.com/backlot-video/backlot/services/rules/fact"
-	"github.com/backlot-video/backlot/services/rules/internal/check"
 )
 
 // A ceiling is at least what some sums of the same two fields come to, which
@@ -43,7 +42,7 @@ func (b *Builder) raise() {
 	}
 	for i := range b.asks {
 		a := &b.asks[i]
-		if c := byPlan[a.plan]; c != nil && (c.grid || b.asksMuch(&b.made[a.part].draft, &c.sums)) {
+		if c := byPlan[a.plan]; c != nil && (c.grid || b.asksMuch(a, &c.sums)) {
 			b.lift(int32(i), c)
 		}
 	}
@@ -76,15 +75,12 @@ next:
 
 // asksMuch reports whether a test asks for so much of a sum that it matters
 // little which one it is.
-func (b *Builder) asksMuch(t *draft, sums *pair) bool {
-	switch {
-	case t.op == opIntGt, t.op == opIntGe:
-	case t.op == opMoney && (check.Op(t.how) == check.Gt || check.Op(t.how) == check.Ge):
-	default:
+func (b *Builder) asksMuch(a *ask, sums *pair) bool {
+	if a.low == minInt || a.high < maxInt {
 		return false
 	}
 	spread := sums.spread()
-	return b.all || spread > 0 && nearly*spread <= float64(t.n)
+	return b.all || spread > 0 && nearly*spread <= float64(a.low)
 }
 
 // lift moves an ask to a ceiling.
@@ -93,7 +89,7 @@ func (b *Builder) lift(number int32, c *ceiling) {
 	old := b.order[a.plan]
 	if c.plan == nil {
 		c.plan = b.ceilingPlan(c)
-		c.plan.part, c.plan.number, c.plan.last = a.part, int32(len(b.order)), -1
+		c.plan.part, c.plan.number, c.plan.last = old.part, int32(len(b.order)), -1
 		b.order = append(b.order, c.plan)
 	}
 	if c.plan.last >= 0 && b.asks[c.plan.last].position == a.position {

@@ -60,7 +60,9 @@ func (b *Builder) leave(plan *facetPlan) {
 	}
 }
 
-// noPart marks an ask whose facet spares no test.
+// noPart marks an ask whose facet spares no test: of opMatches, what texts begin
+// or end with, or have in them. Less than that is what asks for a part of a
+// body: noPart - 1 for body 0.
 const noPart int32 = -1
 
 // runCost is what running a position takes beside its tests, in about
@@ -135,13 +137,12 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 		place := places[plan.asks[i].position]
 		made.base[place>>6] &^= 1 << (place & 63)
 	}
-	b.touch(plan.asks)
 	switch key.kind {
 	case byNumber:
 		spans := b.spanned[:0]
 		for i := range plan.asks {
 			a := &plan.asks[i]
-			spans = b.spans(spans, &b.made[a.part].draft, places[a.position])
+			spans = b.spans(spans, a, places[a.position])
 		}
 		b.spanned = spans
 		c, exact := newCells(spans, made.base, words, &b.ends)
@@ -170,28 +171,16 @@ func (b *Builder) look(x *Index, plan *facetPlan, places []int32, words *slab[ui
 	return made
 }
 
-// touch has the tests that ask fetched all at once, and not one by one when each
-// is looked at.
-func (b *Builder) touch(asks []ask) {
-	touched := int64(0)
-	for i := range asks {
-		p := &b.made[asks[i].part]
-		touched += int64(p.slot) + p.m
-	}
-	b.touched = touched
-}
-
 func (b *Builder) newFragments(plan *facetPlan, places []int32) *fragments {
 	g := &fragments{}
 	for i := range plan.asks {
 		a := &plan.asks[i]
 		place := places[a.position]
-		t := &b.made[a.part]
-		if t.op != opMatches {
-			g.add(b.texts[t.ref].text, place)
+		if a.op != opMatches {
+			g.add(b.texts[a.ref].text, place)
 			continue
 		}
-		regex := b.code.regexes[t.ref]
+		regex := b.code.regexes[a.ref]
 		if a.spares != noPart {
 			g.add(regex.Literal(), place)
 			continue
@@ -208,7 +197,7 @@ func (b *Builder) newClosed(plan *facetPlan, places []int32, base []uint64, word
 	c := &closed{closer: plan.key.closer, keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
 	for i := range plan.asks {
 		a := &plan.asks[i]
-		_, near, _ := b.code.regexes[b.made[a.part].ref].Closer()
+		_, near, _ := b.code.regexes[a.ref].Closer()
 		for _, n := range near {
 			c.add(n, places[a.position])
 		}
@@ -217,17 +206,30 @@ func (b *Builder) newClosed(plan *facetPlan, places []int32, base []uint64, word
 	return c
 }
 
+// keyOf is the text that a test asks for, as a key; only of a long one the text
+// itself is told.
+func (b *Builder) keyOf(a *ask) (key textSlot, long string) {
+	if a.length > longText {
+		text := &b.texts[a.ref]
+		return text.key(), text.text
+	}
+	return textSlot{first: uint64(a.low), last: uint64(a.high), length: int32(a.length)}, ""
+}
+
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
 	k := &keyed{keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
 	for i := range plan.asks {
-		t, place := &b.made[plan.asks[i].part], places[plan.asks[i].position]
-		if t.op != opTexts {
-			k.add(&b.texts[t.ref], place)
+		a := &plan.asks[i]
+		place := places[a.position]
+		if a.op != opTexts {
+			key, long := b.keyOf(a)
+			k.file(&k.keys, key, long, place)
 			continue
 		}
-		set := &b.parts.sets[t.ref]
+		set := &b.parts.sets[a.ref]
 		for j := range set.members {
-			k.add(&b.texts[int(set.first)+j], place)
+			member := &b.texts[int(set.first)+j]
+			k.file(&k.keys, member.key(), member.text, place)
 		}
 	}
 	b.exact(plan)
@@ -239,20 +241,21 @@ func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, wor
 	k := &affixed{suffix: plan.key.kind == bySuffix, keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
 	for i := range plan.asks {
 		a := &plan.asks[i]
-		t := &b.made[a.part]
 		if a.spares != noPart {
-			k.add(&b.texts[t.ref], places[a.position])
+			key, long := b.keyOf(a)
+			if k.file(&k.keys, key, long, places[a.position]) {
+				k.texts = append(k.texts, b.texts[a.ref].text)
+			}
 			b.spared(a)
 			continue
 		}
-		regex := b.code.regexes[t.ref]
+		regex := b.code.regexes[a.ref]
 		texts := regex.Heads()
 		if k.suffix {
 			texts = regex.Tails()
 		}
 		for _, edge := range texts {
-			key := ended(edge)
-			k.add(&key, places[a.position])
+			k.add(edge, places[a.position])
 		}
 	}
 	b.filed = k.seal(base, words)

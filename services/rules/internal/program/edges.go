@@ -10,19 +10,20 @@ import (
 // askEdges asks for what texts that match a pattern begin and end with, and for
 // what stands before a closer, or pieces of them, where these say more. It reports whether nothing that is in
 // them does.
-func (b *Builder) askEdges(p *part, a ask) (all bool) {
+func (b *Builder) askEdges(i int32, a ask) (all bool) {
+	p := &b.made[i]
 	regex := b.code.regexes[p.ref]
-	b.askEdge(byPrefix, regex.Heads(), p, a)
-	b.askEdge(bySuffix, regex.Tails(), p, a)
+	b.askEdge(byPrefix, regex.Heads(), i, a)
+	b.askEdge(bySuffix, regex.Tails(), i, a)
 	if closer, near, _ := regex.Closer(); len(near) > 0 {
-		b.askLikely(facetKey{kind: byCloser, closer: closer}, len(near), p, a)
+		b.askLikely(facetKey{kind: byCloser, closer: closer}, len(near), i, a)
 	} else if !tells(regex, regex.Pieces()...) {
-		b.askEdge(byFragment, regex.Pieces(), p, a)
+		b.askEdge(byFragment, regex.Pieces(), i, a)
 	}
 	return tells(regex, regex.Literal())
 }
 
-func (b *Builder) askEdge(kind facetKind, texts []string, p *part, a ask) {
+func (b *Builder) askEdge(kind facetKind, texts []string, i int32, a ask) {
 	least := 1
 	if kind == byFragment {
 		least = fragmentBytes
@@ -31,14 +32,15 @@ func (b *Builder) askEdge(kind facetKind, texts []string, p *part, a ask) {
 	if len(texts) == 0 || slices.ContainsFunc(texts, short) {
 		return
 	}
-	b.askLikely(facetKey{kind: kind}, len(texts), p, a)
+	b.askLikely(facetKey{kind: kind}, len(texts), i, a)
 }
 
 // askLikely asks for one of several things that say less than the pattern.
-func (b *Builder) askLikely(key facetKey, ways int, p *part, a ask) {
+func (b *Builder) askLikely(key facetKey, ways int, i int32, a ask) {
+	p := &b.made[i]
 	key.list, key.slot, key.outcome = -1, p.slot, -1
 	a.likely, a.spares = float32(clampLikely(guesses[opPrefix]*2*float64(ways))), noPart
-	b.add(key, p.derived(), a)
+	b.add(key, p.derived(), i, a)
 }
 
 // tells reports whether what texts that match a pattern begin or end with holds

@@ -35,7 +35,7 @@ func (b *Builder) lay(x *Index, places []int32) {
 		switch {
 		case p.kind == partAnd:
 			pc = b.emitAll(p.first, accept, reject)
-		case !p.spared:
+		case !b.isSpared(at):
 			pc = b.emit(at, accept, reject)
 		}
 		x.entries[places[i]].pc = pc
@@ -65,7 +65,7 @@ func (b *Builder) emitAll(i, yes, no int32) int32 {
 	if i == 0 {
 		return yes
 	}
-	if yes = b.emitAll(b.made[i].next, yes, no); b.made[i].spared {
+	if yes = b.emitAll(b.made[i].next, yes, no); b.isSpared(i) {
 		return yes
 	}
 	return b.emit(i, yes, no)
@@ -108,9 +108,12 @@ func (b *Builder) emitTest(p *part, yes, no int32) int32 {
 	return at
 }
 
+// isSpared reports whether facets say all there is to say about a part.
+func (b *Builder) isSpared(i int32) bool { return b.without[i>>6]>>(i&63)&1 != 0 }
+
 // stringOf numbers the texts of tests; equal ones share a number.
 func (b *Builder) stringOf(text *endedText) int32 {
-	number, added := b.strings.number(text)
+	number, added := b.strings.number(text.key(), text.text)
 	if added {
 		b.code.strings = append(b.code.strings, text.text)
 	}
@@ -129,13 +132,16 @@ func (b *Builder) spared(a *ask) {
 	if a.spares == noPart {
 		return
 	}
-	p := &b.made[a.spares]
-	if p.op == opAny && p.m > 1 {
-		p.m--
-		return
+	i := a.spares
+	if i < noPart {
+		body := &b.parts.bodies[noPart-1-i]
+		if body.exact--; body.exact > 0 {
+			return
+		}
+		i = body.part
 	}
-	if !p.spared {
-		p.spared = true
-		b.spares += p.branches()
+	if bit := uint64(1) << (i & 63); b.without[i>>6]&bit == 0 {
+		b.without[i>>6] |= bit
+		b.spares++
 	}
 }

@@ -149,10 +149,6 @@ func (k *keyed) mask(_ *Frame, _ *Index, s *fact.Slot, base, union []uint64) []u
 	return base
 }
 
-func (k *keyed) add(key *endedText, position int32) {
-	k.file(&k.keys, key, position)
-}
-
 // keySets are the positions of keys.
 type keySets struct {
 	sets   []keySet
@@ -232,8 +228,8 @@ func (k *keySets) list(all []filed) {
 }
 
 // file files a position under a key, and reports whether the key is new.
-func (k *keySets) file(keys *textMap, key *endedText, position int32) bool {
-	at, added := keys.number(key)
+func (k *keySets) file(keys *textMap, key textSlot, text string, position int32) bool {
+	at, added := keys.number(key, text)
 	if added {
 		k.count++
 	}

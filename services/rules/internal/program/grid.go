@@ -94,9 +94,9 @@ func (b *Builder) newGrid(x *Index, plan *facetPlan, places []int32, base []uint
 	}
 	spans := b.spanned[:0]
 	for i := range plan.asks {
-		p := &b.made[plan.asks[i].part]
-		spans = b.spans(spans[:0], &p.draft, places[plan.asks[i].position])
-		g.add(b.code.derived[p.derived()-1].pair, spans)
+		a := &plan.asks[i]
+		spans = b.spans(spans[:0], a, places[a.position])
+		g.add(b.code.derived[a.derived()-1].pair, spans)
 	}
 	b.spanned = spans
 	return g

@@ -180,15 +180,15 @@ func (b *parts) slotTest(field *check.Node, t draft) int32 {
 // all of the negation, and the other way round.
 func (b *parts) quantifier(n *check.Node, negate bool) int32 {
 	list, each := n.Args[0], b.enter(n)
-	body := b.of(n.Args[1], negate)
+	inside := b.of(n.Args[1], negate)
 	t := draft{op: opAny, want: (n.Op == check.Any) != negate, slot: int32(list.Slot), depth: uint8(list.Depth), n: int64(n.Depth)}
 	if list.Depth == 0 {
 		t.memo = b.memo(n, negate)
 	}
 	i, p := b.single(t)
-	inner := b.made[body].estimate
-	p.first, p.ref = body, int32(len(b.each))
-	b.each = append(b.each, each)
+	inner := b.made[inside].estimate
+	p.first, p.ref = inside, int32(len(b.bodies))
+	b.bodies = append(b.bodies, body{each: each, part: i})
 	p.cost = 10 + each*(5+inner.cost)
 	if t.want {
 		p.likely = someLikely(inner.likely, each)

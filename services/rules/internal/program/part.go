@@ -30,7 +30,6 @@ type part struct {
 	kind    partKind
 	decided bool  // of a chain: a part that needs no fact says what it comes to
 	shared  bool  // other rules have the same slow test
-	spared  bool  // facets say all there is to say about it
 	shape   int32 // of a test; 0: none
 	first   int32 // of a chain; of opAny its body. 0: none
 	next    int32 // within its chain; 0: none
@@ -44,7 +43,7 @@ type draft struct {
 	want            bool
 	depth           uint8
 	slot, ref, memo int32
-	n, m            int64 // m of opAny: how many of its facets must be exact to spare it
+	n, m            int64
 }
 
 // Where parts begin with those that need no fact.
@@ -69,8 +68,8 @@ type parts struct {
 	columns  []columns                      // by list + 1, then by slot
 	elements [check.MaxNesting + 1]elements // by depth
 	derived  keyTable
-	uses     []int32   // by memo
-	each     []float64 // of opAny: how many elements their lists have, about
+	uses     []int32 // by memo
+	bodies   []body  // of opAny
 	lists    map[*list.Ref]int32
 	regexes  map[*pattern.Pattern]int32
 	regex    int32 // the number asked for last
@@ -87,6 +86,13 @@ func newParts(code *Code, sample *Sample, with *scratch) *parts {
 		scratch: with, code: code, sample: sample, uses: []int32{0}, lists: map[*list.Ref]int32{}, regexes: map[*pattern.Pattern]int32{},
 		fixed: NewFrame(0),
 	}
+}
+
+// body is what opAny asks of the elements of a list.
+type body struct {
+	each  float64 // how many elements there are, about
+	part  int32   // the opAny
+	exact int32   // how many more facets must say all of it to spare the opAny
 }
 
 // memberSet is a set of texts on its way.

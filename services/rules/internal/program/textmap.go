@@ -45,6 +45,11 @@ func ended(text string) endedText {
 	return endedText{text, first, last}
 }
 
+// key is the text as a key.
+func (t *endedText) key() textSlot {
+	return textSlot{first: t.first, last: t.last, length: int32(len(t.text))}
+}
+
 func textHash(first, last uint64, n int) uint64 {
 	const k1, k2 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
 	high, low := bits.Mul64(first^uint64(n)^k1, last^k2)
@@ -83,18 +88,19 @@ func (m *textMap) of(key *endedText) int32 {
 	if m.count == 0 {
 		return 0
 	}
-	return m.slots[m.find(key.text, key.first, key.last)].value
+	return m.slots[m.find(key.key(), key.text)].value
 }
 
 // find is where a key stands, or where it would. There must be a free slot.
-func (m *textMap) find(key string, first, last uint64) uint64 {
+// Of a key that is not long, its text does not matter.
+func (m *textMap) find(key textSlot, text string) uint64 {
 	mask := uint64(len(m.slots) - 1)
-	for i := textHash(first, last, len(key)) & mask; ; i = (i + 1) & mask {
+	for i := textHash(key.first, key.last, int(key.length)) & mask; ; i = (i + 1) & mask {
 		s := &m.slots[i]
 		if s.value == 0 {
 			return i
 		}
-		if s.first == first && s.last == last && int(s.length) == len(key) && (len(key) <= longText || m.texts[i] == key) {
+		if s.first == key.first && s.last == key.last && s.length == key.length && (key.length <= longText || m.texts[i] == text) {
 			return i
 		}
 	}
@@ -117,22 +123,22 @@ func (m *textMap) put(key string, value int32) {
 }
 
 // number returns the value of a key; a new one gets the count of keys, from 1.
-func (m *textMap) number(key *endedText) (value int32, added bool) {
+func (m *textMap) number(key textSlot, text string) (value int32, added bool) {
 	if 2*(m.count+1) > len(m.slots) {
 		m.grow()
 	}
-	if len(key.text) > longText && m.texts == nil {
+	if key.length > longText && m.texts == nil {
 		m.texts = make([]string, len(m.slots))
 	}
-	at := m.find(key.text, key.first, key.last)
+	at := m.find(key, text)
 	s := &m.slots[at]
 	if s.value > 0 {
 		return s.value, false
 	}
 	m.count++
-	*s = textSlot{key.first, key.last, int32(len(key.text)), int32(m.count)}
+	*s = textSlot{key.first, key.last, key.length, int32(m.count)}
 	if m.texts != nil {
-		m.texts[at] = key.text
+		m.texts[at] = text
 	}
 	return s.value, true
 }
