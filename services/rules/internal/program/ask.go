@@ -190,9 +190,9 @@ func (b *Builder) askElement(p *part, i int32, rarest bool, number int32) {
 	var likely float64
 	switch {
 	case !p.want:
-		likely = everyLikely(q.likely, b.parts.bodies[p.ref].each)
+		likely = b.parts.powers.everyLikely(q.likely, b.parts.bodies[p.ref].each)
 	case rarest:
-		likely = someLikely(q.likely, b.parts.bodies[p.ref].each)
+		likely = b.parts.powers.someLikely(q.likely, b.parts.bodies[p.ref].each)
 	default: // of the elements that are left
 		likely = min(0.9, 1.2*q.likely)
 	}

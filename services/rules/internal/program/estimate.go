@@ -174,15 +174,29 @@ func (b *parts) enter(n *check.Node) float64 {
 	return entered.each
 }
 
+// powers are those of likelihoods that were asked for: a sample of some hundred
+// facts has few likelihoods.
+type powers [1 << powerBits]struct{ likely, each, power float64 }
+
+const powerBits = 8
+
+// of is how often as many conditions hold that each is so likely.
+func (p *powers) of(likely, each float64) float64 {
+	known := &p[math.Float64bits(likely)*0x9E3779B97F4A7C15>>(64-powerBits)]
+	if known.likely != likely || known.each != each {
+		known.likely, known.each, known.power = likely, each, math.Exp(each*math.Log(likely)) // math.Pow takes twice the time
+	}
+	return known.power
+}
+
 // someLikely is how often one of so many elements passes that each passes so
 // often.
-func someLikely(likely, each float64) float64 { return clampLikely(1 - power(1-likely, each)) }
+func (p *powers) someLikely(likely, each float64) float64 {
+	return clampLikely(1 - p.of(1-likely, each))
+}
 
 // everyLikely is how often all of them pass.
-func everyLikely(likely, each float64) float64 { return clampLikely(power(likely, each)) }
-
-// power is math.Pow of a likelihood, in half the time.
-func power(likely, each float64) float64 { return math.Exp(each * math.Log(likely)) }
+func (p *powers) everyLikely(likely, each float64) float64 { return clampLikely(p.of(likely, each)) }
 
 // pathOf is where the sample has a field.
 func (e *elements) pathOf(path *syntax.Path) string {

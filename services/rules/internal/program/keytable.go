@@ -8,28 +8,32 @@ import (
 )
 
 // keyTable numbers keys of bytes, some ten thousands of which are met while a
-// set is built: they stand one behind the other, not each for itself.
+// set is built: they stand one behind the other, not each for itself. Its slots
+// are small, so that they stay near.
 type keyTable struct {
-	slots []keySlot // a power of two, at most half full
-	text  []byte    // of all keys
-	count int
+	slots []uint32 // a power of two, at most half full: 1 + a key's index in keys, below a tag of its hash; 0: free
+	keys  []tableKey
+	text  []byte // of all keys
 }
 
-type keySlot struct {
+type tableKey struct {
 	hash       uint32
-	value      int32 // 0: free
+	value      int32
 	begin, end uint32
 }
+
+// keyBits are enough for the keys of a source of syntax.MaxSource.
+const keyBits = 24
 
 // reset empties a table and gives it room for about so many keys of a condition.
 func (k *keyTable) reset(keys int) {
 	const keyBytes = 40
 	if slots := 64 << bits.Len(uint(keys/32)); len(k.slots) < slots {
-		k.slots = make([]keySlot, slots)
+		k.slots = make([]uint32, slots)
 	} else {
 		clear(k.slots)
 	}
-	k.text, k.count = slices.Grow(k.text[:0], keyBytes*keys), 0
+	k.keys, k.text = slices.Grow(k.keys[:0], keys), slices.Grow(k.text[:0], keyBytes*keys)
 }
 
 var keySeed = maphash.MakeSeed()
@@ -37,38 +41,42 @@ var keySeed = maphash.MakeSeed()
 // at returns where the value of a key is kept; that is 0 for a new one and must
 // then be set at once. It is valid until the next call.
 func (k *keyTable) at(key []byte) *int32 {
-	if 2*(k.count+1) > len(k.slots) {
+	if 2*(len(k.keys)+1) > len(k.slots) {
 		k.grow()
 	}
 	hash := uint32(maphash.Bytes(keySeed, key))
 	mask := uint32(len(k.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
-		s := &k.slots[i]
-		if s.value == 0 {
-			begin := len(k.text)
+		slot := k.slots[i]
+		if slot == 0 {
+			begin := uint32(len(k.text))
 			k.text = append(k.text, key...)
-			*s = keySlot{hash: hash, begin: uint32(begin), end: uint32(len(k.text))}
-			k.count++
-			return &s.value
+			k.keys = append(k.keys, tableKey{hash: hash, begin: begin, end: uint32(len(k.text))})
+			k.slots[i] = k.slot(len(k.keys) - 1)
+			return &k.keys[len(k.keys)-1].value
 		}
-		if s.hash == hash && bytes.Equal(k.text[s.begin:s.end], key) {
-			return &s.value
+		if (slot^hash)>>keyBits != 0 {
+			continue
+		}
+		if known := &k.keys[slot<<(32-keyBits)>>(32-keyBits)-1]; known.hash == hash && bytes.Equal(k.text[known.begin:known.end], key) {
+			return &known.value
 		}
 	}
 }
 
+// slot is what stands for a key in slots.
+func (k *keyTable) slot(i int) uint32 {
+	return k.keys[i].hash>>keyBits<<keyBits | uint32(i+1)
+}
+
 func (k *keyTable) grow() {
-	old := k.slots
-	k.slots = make([]keySlot, max(64, 2*len(old)))
+	k.slots = make([]uint32, max(64, 2*len(k.slots)))
 	mask := uint32(len(k.slots) - 1)
-	for _, s := range old {
-		if s.value == 0 {
-			continue
-		}
-		i := s.hash & mask
-		for k.slots[i].value != 0 {
+	for number := range k.keys {
+		i := k.keys[number].hash & mask
+		for k.slots[i] != 0 {
 			i = (i + 1) & mask
 		}
-		k.slots[i] = s
+		k.slots[i] = k.slot(number)
 	}
 }

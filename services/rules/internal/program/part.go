@@ -72,7 +72,9 @@ type parts struct {
 	bodies   []body  // of opAny
 	lists    map[*list.Ref]int32
 	regexes  map[*pattern.Pattern]int32
-	regex    int32 // the number asked for last
+	regex    int32     // the number asked for last
+	matches  []matched // by regex
+	powers   powers
 	buffer   []byte
 	branches int              // that all tests take, about
 	sets     []memberSet      // of opTexts
@@ -387,20 +389,50 @@ func (b *parts) regexRef(r *pattern.Pattern) int32 {
 // memo numbers the outcome of a slow test of the fact, so that it is found
 // out once a judgement; 0 where its key says nothing.
 func (b *parts) memo(n *check.Node, negate bool) int32 {
-	key, ok := b.key(n)
-	if !ok {
-		return 0
+	number := b.matchMemo(n, negate)
+	if number == nil {
+		key, ok := b.key(n)
+		if !ok {
+			return 0
+		}
+		if negate {
+			key = append(key, '!')
+		}
+		number = b.memos.at(key)
 	}
-	if negate {
-		key = append(key, '!')
-	}
-	number := b.memos.at(key)
 	if *number == 0 {
 		*number = int32(len(b.uses))
 		b.uses = append(b.uses, 0)
 	}
 	b.uses[*number]++
 	return *number
+}
+
+// matched is where the outcome of a pattern is remembered: that of the first field
+// that was matched against it, and of the negation.
+type matched struct {
+	slot  int // 1 + the field's; 0: none so far
+	memos [2]int32
+}
+
+// matchMemo is where the memo's number is kept for a field that must match a
+// pattern, if it is the pattern's first one; nil for others.
+func (b *parts) matchMemo(n *check.Node, negate bool) *int32 {
+	if n.Op != check.Matches || n.Args[0].Op != check.Field || n.Args[0].Depth > 0 {
+		return nil
+	}
+	regex, slot := int(b.regexRef(n.Regex)), n.Args[0].Slot+1
+	for len(b.matches) <= regex {
+		b.matches = append(b.matches, matched{})
+	}
+	m := &b.matches[regex]
+	if m.slot == 0 {
+		m.slot = slot
+	}
+	if m.slot != slot {
+		return nil
+	}
+	return &m.memos[flagValue(negate)]
 }
 
 // derive returns the slot of the derived value that a node is, which is below
