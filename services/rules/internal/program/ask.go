@@ -72,7 +72,7 @@ func (b *Builder) detail(a *ask, t *draft) {
 		text := &b.texts[t.ref]
 		a.low, a.high, a.length = int64(text.first), int64(text.last), uint8(min(len(text.text), longText+1))
 	case opNets:
-		if prefixes := b.parts.prefixes[t.ref]; len(prefixes) == 1 {
+		if prefixes := b.prefixes[t.ref]; len(prefixes) == 1 {
 			a.op = opIntIn
 			a.low, a.high = netBounds(prefixes[0])
 		}
@@ -165,7 +165,8 @@ func (b *Builder) askElements(p *part, number int32) {
 			break
 		}
 	}
-	b.parts.bodies[p.ref].exact = exact
+	body := &b.bodies[p.ref]
+	body.tests, body.exact = exact, exact
 	for i := first; i != 0; i = b.made[i].next {
 		b.askElement(p, i, i == rarest, number)
 	}
@@ -190,9 +191,9 @@ func (b *Builder) askElement(p *part, i int32, rarest bool, number int32) {
 	var likely float64
 	switch {
 	case !p.want:
-		likely = b.parts.powers.everyLikely(q.likely, b.parts.bodies[p.ref].each)
+		likely = b.parts.powers.everyLikely(q.likely, b.bodies[p.ref].each)
 	case rarest:
-		likely = b.parts.powers.someLikely(q.likely, b.parts.bodies[p.ref].each)
+		likely = b.parts.powers.someLikely(q.likely, b.bodies[p.ref].each)
 	default: // of the elements that are left
 		likely = min(0.9, 1.2*q.likely)
 	}

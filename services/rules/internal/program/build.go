@@ -25,7 +25,6 @@ type Builder struct {
 	*scratch
 	code     *Code
 	parts    *parts
-	facets   planTable
 	units    []string     // currencies of facets
 	order    []*facetPlan // of facets, as they were met
 	lists    []int32      // of the any that the current position has asked
@@ -35,9 +34,8 @@ type Builder struct {
 	outcomes []int32      // numbers of those that more than one test has, by memo
 	lookups  slab[textSlot]
 	strings  textMap
-	without  []uint64 // a bit for each part of which facets say all there is to say
-	spares   int      // how many of them there are
-	all      bool     // every facet is worth its price: for tests
+	spares   int  // how many of them there are
+	all      bool // every facet is worth its price: for tests
 }
 
 // position is one way in which a rule can hold.
@@ -161,7 +159,7 @@ func (b *Builder) wait(rule int, i int32) {
 }
 
 // shared reports whether a slow test has come before.
-func (b *Builder) shared(p *part) bool { return p.memo > 0 && b.parts.uses[p.memo] > 1 }
+func (b *Builder) shared(p *part) bool { return p.memo > 0 && b.uses[p.memo] > 1 }
 
 // pack makes a key that is quickly hashed.
 func (b *Builder) pack(key facetKey) [2]uint64 {
@@ -208,7 +206,7 @@ func (b *Builder) Build(order []int32, extra func() int) *Index {
 	}
 	b.raise()
 	b.sortAsks()
-	b.without = make([]uint64, len(b.made)>>6+1)
+	b.without = zeroed(b.without, len(b.made)>>6+1)
 	b.settle(extra)
 	for _, plan := range b.chosen(x.words) {
 		b.addFacet(x, plan, b.look(x, plan, places, words))
@@ -241,7 +239,8 @@ func (b *Builder) arrange(x *Index, order []int32) []int32 {
 	for i := range begins[1:] {
 		begins[i+1] += begins[i]
 	}
-	places := make([]int32, len(b.positions))
+	b.places = slices.Grow(b.places[:0], len(b.positions))
+	places := b.places[:len(b.positions)]
 	x.entries = make([]entry, len(b.positions))
 	for i := range b.positions {
 		number := order[b.positions[i].rule]

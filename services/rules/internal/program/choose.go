@@ -217,28 +217,31 @@ func (b *Builder) keyOf(a *ask) (key textSlot, long string) {
 }
 
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
+	b.keys.reset()
 	k := &keyed{keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
 	for i := range plan.asks {
 		a := &plan.asks[i]
 		place := places[a.position]
 		if a.op != opTexts {
 			key, long := b.keyOf(a)
-			k.file(&k.keys, key, long, place)
+			k.file(&b.keys, key, long, place)
 			continue
 		}
-		set := &b.parts.sets[a.ref]
+		set := &b.sets[a.ref]
 		for j := range set.members {
 			member := &b.texts[int(set.first)+j]
-			k.file(&k.keys, member.key(), member.text, place)
+			k.file(&b.keys, member.key(), member.text, place)
 		}
 	}
 	b.exact(plan)
+	k.keys = b.keys.fitted()
 	b.filed = k.seal(base, words)
 	return k
 }
 
 func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *affixed {
-	k := &affixed{suffix: plan.key.kind == bySuffix, keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
+	b.keys.reset()
+	k := &affixed{suffix: plan.key.kind == bySuffix, keys: b.keys, keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
 	for i := range plan.asks {
 		a := &plan.asks[i]
 		if a.spares != noPart {
@@ -258,6 +261,7 @@ func (b *Builder) newAffixed(plan *facetPlan, places []int32, base []uint64, wor
 			k.add(edge, places[a.position])
 		}
 	}
+	b.keys = k.keys
 	b.filed = k.seal(base, words)
 	return k
 }

@@ -8,8 +8,8 @@ func (b *Builder) settle(extra func() int) {
 		b.slots[i] = int32(extra())
 		b.code.derived[i].slot = int(b.slots[i])
 	}
-	b.outcomes = make([]int32, len(b.parts.uses))
-	for i, uses := range b.parts.uses {
+	b.outcomes = make([]int32, len(b.uses))
+	for i, uses := range b.uses {
 		if uses > 1 {
 			b.code.memos++
 			b.outcomes[i] = int32(b.code.memos)
@@ -85,13 +85,13 @@ func (b *Builder) emitTest(p *part, yes, no int32) int32 {
 	case opAny:
 		ref = b.emit(p.first, accept, reject)
 	case opTexts:
-		set := textSet{members: b.parts.sets[p.ref].members}
+		set := textSet{members: b.sets[p.ref].members}
 		set.index(&b.lookups)
 		ref = int32(len(b.code.texts))
 		b.code.texts = append(b.code.texts, set)
 	case opNets:
 		ref = int32(len(b.code.nets))
-		b.code.nets = append(b.code.nets, newNets(b.parts.prefixes[p.ref]))
+		b.code.nets = append(b.code.nets, newNets(b.prefixes[p.ref]))
 	case opMoney, opTextEq, opTextNe, opText, opPrefix, opSuffix, opContains:
 		ref = b.stringOf(&b.texts[p.ref])
 	default:
@@ -134,11 +134,12 @@ func (b *Builder) spared(a *ask) {
 	}
 	i := a.spares
 	if i < noPart {
-		body := &b.parts.bodies[noPart-1-i]
+		body := &b.bodies[noPart-1-i]
 		if body.exact--; body.exact > 0 {
 			return
 		}
 		i = body.part
+		b.spares += int(body.tests)
 	}
 	if bit := uint64(1) << (i & 63); b.without[i>>6]&bit == 0 {
 		b.without[i>>6] |= bit

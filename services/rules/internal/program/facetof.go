@@ -51,7 +51,7 @@ func (b *Builder) facetOf(p *part) (key facetKey, derived int32, ok bool) {
 // netFacet is the facet of addresses of one family, as numbers.
 func (b *Builder) netFacet(p *part) (key facetKey, derived int32, ok bool) {
 	t := &p.draft
-	prefixes := b.parts.prefixes[t.ref]
+	prefixes := b.prefixes[t.ref]
 	v4 := prefixes[0].Addr().Is4()
 	for _, prefix := range prefixes {
 		ok = prefix.Addr().Is4() == v4
@@ -79,7 +79,7 @@ func (b *Builder) spans(all []span, a *ask, position int32) []span {
 		}
 		return all
 	case opNets:
-		for _, prefix := range b.parts.prefixes[a.ref] {
+		for _, prefix := range b.prefixes[a.ref] {
 			low, high := netBounds(prefix)
 			all = append(all, span{low, high, position})
 		}

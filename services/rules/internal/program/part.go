@@ -2,7 +2,6 @@ package program
 
 import (
 	"math"
-	"net/netip"
 	"slices"
 
 	"github.com/backlot-video/backlot/services/rules/internal/check"
@@ -68,24 +67,19 @@ type parts struct {
 	columns  []columns                      // by list + 1, then by slot
 	elements [check.MaxNesting + 1]elements // by depth
 	derived  keyTable
-	uses     []int32 // by memo
-	bodies   []body  // of opAny
 	lists    map[*list.Ref]int32
 	regexes  map[*pattern.Pattern]int32
-	regex    int32     // the number asked for last
-	matches  []matched // by regex
+	regex    int32 // the number asked for last
 	powers   powers
 	buffer   []byte
-	branches int              // that all tests take, about
-	sets     []memberSet      // of opTexts
-	prefixes [][]netip.Prefix // of opNets
-	fixed    *Frame           // where constants are folded
-	shapes   []shape          // by number
+	branches int     // that all tests take, about
+	fixed    *Frame  // where constants are folded
+	shapes   []shape // by number
 }
 
 func newParts(code *Code, sample *Sample, with *scratch) *parts {
 	return &parts{
-		scratch: with, code: code, sample: sample, uses: []int32{0}, lists: map[*list.Ref]int32{}, regexes: map[*pattern.Pattern]int32{},
+		scratch: with, code: code, sample: sample, lists: map[*list.Ref]int32{}, regexes: map[*pattern.Pattern]int32{},
 		fixed: NewFrame(0),
 	}
 }
@@ -94,7 +88,8 @@ func newParts(code *Code, sample *Sample, with *scratch) *parts {
 type body struct {
 	each  float64 // how many elements there are, about
 	part  int32   // the opAny
-	exact int32   // how many more facets must say all of it to spare the opAny
+	tests int32   // of which each has a facet, if facets can spare the opAny
+	exact int32   // how many more facets must say all of it to do so
 }
 
 // memberSet is a set of texts on its way.

@@ -38,6 +38,12 @@ func (t *planTable) slot(key [2]uint64) *planSlot {
 	}
 }
 
+// reset empties the table.
+func (t *planTable) reset() {
+	clear(t.slots)
+	t.count = 0
+}
+
 func (t *planTable) grow() {
 	old := t.slots
 	t.slots = make([]planSlot, max(64, 2*len(old)))

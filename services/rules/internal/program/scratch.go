@@ -1,6 +1,7 @@
 package program
 
 import (
+	"net/netip"
 	"slices"
 	"sync/atomic"
 )
@@ -17,9 +18,18 @@ type scratch struct {
 	sorted    []ask // by facet
 	filed     []filed
 	spanned   []span
-	ends      sorter // of cells
+	ends      sorter   // of cells
+	places    []int32  // of positions
+	without   []uint64 // a bit for each part of which facets say all there is to say
 	memos     keyTable
-	texts     []endedText // of drafts, from 1; empty while the scratch waits
+	uses      []int32   // by memo
+	matches   []matched // by regex
+	bodies    []body    // of opAny
+	keys      textMap   // of the facet at hand
+	facets    planTable
+	sets      []memberSet      // of opTexts; empty while the scratch waits
+	prefixes  [][]netip.Prefix // of opNets; empty while the scratch waits
+	texts     []endedText      // of drafts, from 1; empty while the scratch waits
 }
 
 // spare is what the last builder left, if nobody has it. A sync.Pool would lose
@@ -30,7 +40,8 @@ const (
 	// leastScratch is from how many rules on a scratch is taken from another
 	// builder: to clean one takes longer than to make a small one.
 	leastScratch = 1000
-	// mostScratch is how many parts one has that waits, at most: some 10 MB.
+	// mostScratch is how many parts one has that waits, and texts, at most: some
+	// 20 MB.
 	mostScratch = 1 << 17
 )
 
@@ -47,14 +58,27 @@ func newScratch(tests, rules int) *scratch {
 	s.positions = slices.Grow(s.positions[:0], rules)
 	s.asks = slices.Grow(s.asks[:0], asksPerRule*rules)
 	s.memos.reset(rules / 2)
+	s.uses, s.matches, s.bodies = append(s.uses[:0], 0), s.matches[:0], s.bodies[:0]
+	s.sets, s.prefixes = s.sets[:0], s.prefixes[:0]
+	s.facets.reset()
 	s.texts = append(slices.Grow(s.texts[:0], rules), endedText{})
+	return s
+}
+
+// zeroed returns n zeros, in the memory of a slice where it has room for them.
+func zeroed(s []uint64, n int) []uint64 {
+	s = slices.Grow(s[:0], n)[:n]
+	clear(s)
 	return s
 }
 
 // release leaves the scratch to another builder.
 func (b *Builder) release() {
-	if cap(b.positions) >= leastScratch && cap(b.made) <= mostScratch {
+	if cap(b.positions) >= leastScratch && max(cap(b.made), cap(b.texts), len(b.keys.slots)/2) <= mostScratch {
 		clear(b.texts)
+		clear(b.sets)
+		clear(b.prefixes)
+		b.keys.reset()
 		spare.Store(b.scratch)
 	}
 	b.scratch, b.parts, b.order = nil, nil, nil // whose asks are in it

@@ -143,6 +143,29 @@ func (m *textMap) number(key textSlot, text string) (value int32, added bool) {
 	return s.value, true
 }
 
+// reset empties the map and keeps its memory.
+func (m *textMap) reset() {
+	clear(m.slots)
+	m.texts, m.count = nil, 0
+}
+
+// fitted is a copy that takes no more memory than it must.
+func (m *textMap) fitted() textMap {
+	fit := textMap{slots: make([]textSlot, roomFor(m.count)), count: m.count}
+	if m.texts != nil {
+		fit.texts = make([]string, len(fit.slots))
+	}
+	for i, s := range m.slots {
+		if s.value == 0 {
+			continue
+		}
+		if at := fit.place(s); m.texts != nil {
+			fit.texts[at] = m.texts[i]
+		}
+	}
+	return fit
+}
+
 // roomFor is how many slots so many keys take.
 func roomFor(keys int) int { return max(8, 1<<bits.Len(uint(2*keys-1))) }
 
