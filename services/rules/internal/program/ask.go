@@ -13,7 +13,7 @@ type ask struct {
 	ref       int32 // of a number, what derived returns; else as the test's
 	op        opcode
 	length    uint8 // of a text, or longText + 1 of a long one
-	low, high int64 // of a number: what the test lets through, nothing if high is less; of a text: its ends
+	low, high int64 // of a number: what the test lets through, nothing if high is less; of a text: its ends; of opTexts: where its texts begin and end in parts
 }
 
 // Flush lets the rules ask that came since the last one.
@@ -67,7 +67,10 @@ func (b *Builder) detail(a *ask, t *draft) {
 	switch t.op {
 	case opInts:
 		a.low = int64(t.derived())
-	case opTexts, opMatches, opPresent:
+	case opTexts:
+		set := &b.sets[t.ref]
+		a.low, a.high = int64(set.first), int64(set.first)+int64(len(set.members))
+	case opMatches, opPresent:
 	case opTextEq, opPrefix, opSuffix, opContains:
 		text := &b.texts[t.ref]
 		a.low, a.high, a.length = int64(text.first), int64(text.last), uint8(min(len(text.text), longText+1))
@@ -191,9 +194,9 @@ func (b *Builder) askElement(p *part, i int32, rarest bool, number int32) {
 	var likely float64
 	switch {
 	case !p.want:
-		likely = b.parts.powers.everyLikely(q.likely, b.bodies[p.ref].each)
+		likely = everyLikely(q.likely, b.bodies[p.ref].each)
 	case rarest:
-		likely = b.parts.powers.someLikely(q.likely, b.bodies[p.ref].each)
+		likely = someLikely(q.likely, b.bodies[p.ref].each)
 	default: // of the elements that are left
 		likely = min(0.9, 1.2*q.likely)
 	}

@@ -34,8 +34,9 @@ type Builder struct {
 	outcomes []int32      // numbers of those that more than one test has, by memo
 	lookups  slab[textSlot]
 	strings  textMap
-	spares   int  // how many of them there are
-	all      bool // every facet is worth its price: for tests
+	touched  uint64 // of no use but to be fetched
+	spares   int    // how many of them there are
+	all      bool   // every facet is worth its price: for tests
 }
 
 // position is one way in which a rule can hold.

@@ -206,6 +206,18 @@ func (b *Builder) newClosed(plan *facetPlan, places []int32, base []uint64, word
 	return c
 }
 
+// touch has the members of sets fetched all at once, and not one by one when they
+// are filed.
+func (b *Builder) touch(asks []ask) {
+	touched := uint64(0)
+	for i := range asks {
+		if a := &asks[i]; a.op == opTexts && a.low < a.high {
+			touched += b.texts[a.low].first + b.texts[a.high-1].first
+		}
+	}
+	b.touched = touched
+}
+
 // keyOf is the text that a test asks for, as a key; only of a long one the text
 // itself is told.
 func (b *Builder) keyOf(a *ask) (key textSlot, long string) {
@@ -217,6 +229,7 @@ func (b *Builder) keyOf(a *ask) (key textSlot, long string) {
 }
 
 func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words *slab[uint64]) *keyed {
+	b.touch(plan.asks)
 	b.keys.reset()
 	k := &keyed{keySets: keySets{filed: slices.Grow(b.filed[:0], len(plan.asks))}}
 	for i := range plan.asks {
@@ -227,9 +240,9 @@ func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words
 			k.file(&b.keys, key, long, place)
 			continue
 		}
-		set := &b.sets[a.ref]
-		for j := range set.members {
-			member := &b.texts[int(set.first)+j]
+		members := b.texts[a.low:a.high]
+		for j := range members {
+			member := &members[j]
 			k.file(&b.keys, member.key(), member.text, place)
 		}
 	}

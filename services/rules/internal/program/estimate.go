@@ -174,29 +174,29 @@ func (b *parts) enter(n *check.Node) float64 {
 	return entered.each
 }
 
-// powers are those of likelihoods that were asked for: a sample of some hundred
-// facts has few likelihoods.
-type powers [1 << powerBits]struct{ likely, each, power float64 }
-
-const powerBits = 8
-
-// of is how often as many conditions hold that each is so likely.
-func (p *powers) of(likely, each float64) float64 {
-	known := &p[math.Float64bits(likely)*0x9E3779B97F4A7C15>>(64-powerBits)]
-	if known.likely != likely || known.each != each {
-		known.likely, known.each, known.power = likely, each, math.Exp(each*math.Log(likely)) // math.Pow takes twice the time
-	}
-	return known.power
-}
-
 // someLikely is how often one of so many elements passes that each passes so
 // often.
-func (p *powers) someLikely(likely, each float64) float64 {
-	return clampLikely(1 - p.of(1-likely, each))
-}
+func someLikely(likely, each float64) float64 { return clampLikely(1 - power(1-likely, each)) }
 
 // everyLikely is how often all of them pass.
-func (p *powers) everyLikely(likely, each float64) float64 { return clampLikely(p.of(likely, each)) }
+func everyLikely(likely, each float64) float64 { return clampLikely(power(likely, each)) }
+
+// power is math.Pow of a likelihood above 0 to some five digits, in a quarter of
+// the time.
+func power(likely, each float64) float64 {
+	const fraction = 1<<52 - 1
+	bits := math.Float64bits(likely)
+	octave := float64(int(bits>>52) - 1023)
+	m := math.Float64frombits(bits&fraction | 1023<<52)
+	t := (m - math.Sqrt2) / (m + math.Sqrt2)
+	log := octave + 0.5 + 2*math.Log2E*t*(1+t*t*(1.0/3+t*t/5))
+	whole := math.Floor(each*log + 0.5)
+	if whole < -1000 {
+		return 0
+	}
+	x := math.Ln2 * (each*log - whole)
+	return math.Float64frombits(uint64(whole+1023)<<52) * (1 + x*(1+x*(1.0/2+x*(1.0/6+x*(1.0/24+x/120)))))
+}
 
 // pathOf is where the sample has a field.
 func (e *elements) pathOf(path *syntax.Path) string {

@@ -191,9 +191,9 @@ func (b *parts) quantifier(n *check.Node, negate bool) int32 {
 	b.bodies = append(b.bodies, body{each: each, part: i})
 	p.cost = 10 + each*(5+inner.cost)
 	if t.want {
-		p.likely = b.powers.someLikely(inner.likely, each)
+		p.likely = someLikely(inner.likely, each)
 	} else {
-		p.likely = b.powers.everyLikely(inner.likely, each)
+		p.likely = everyLikely(inner.likely, each)
 	}
 	return i
 }

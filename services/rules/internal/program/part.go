@@ -70,7 +70,6 @@ type parts struct {
 	lists    map[*list.Ref]int32
 	regexes  map[*pattern.Pattern]int32
 	regex    int32 // the number asked for last
-	powers   powers
 	buffer   []byte
 	branches int     // that all tests take, about
 	fixed    *Frame  // where constants are folded
