@@ -23,9 +23,10 @@ type column struct {
 	facts   int // how many facts or elements, with those without the field
 	present int
 	plain   []int64    // numbers without currency
+	ranks   *ranks     // of plain
 	amounts []valuesOf // by currency, of which there are few
 	texts   []string
-	heads   []int64 // the first bytes of texts, ascending, as often as they came
+	heads   *ranks  // of the first bytes of texts
 	known   textMap // 1 + index in counts
 	counts  []int
 }
@@ -34,6 +35,7 @@ type column struct {
 type valuesOf struct {
 	unit   string
 	values []int64
+	ranks  *ranks
 }
 
 // How much is looked at.
@@ -113,7 +115,12 @@ func (c *column) add(kind fact.Kind, s *fact.Slot) {
 
 // unit is where the amounts of a currency are, -1 where there are none.
 func (c *column) unit(currency string) int {
-	return slices.IndexFunc(c.amounts, func(a valuesOf) bool { return a.unit == currency })
+	for at := range c.amounts {
+		if sameText(c.amounts[at].unit, currency) {
+			return at
+		}
+	}
+	return -1
 }
 
 func (c *column) addText(text string) {
@@ -135,16 +142,21 @@ func (c *column) count(text *endedText) int {
 
 func (c *column) sort() {
 	slices.Sort(c.plain)
-	for _, a := range c.amounts {
+	c.ranks = newRanks(c.plain)
+	for i := range c.amounts {
+		a := &c.amounts[i]
 		slices.Sort(a.values)
+		a.ranks = newRanks(a.values)
 	}
 	slices.Sort(c.texts)
+	heads := make([]int64, 0, c.present)
 	for _, text := range c.texts {
 		word, _ := head(text)
 		for range c.counts[c.known.get(text)-1] {
-			c.heads = append(c.heads, ordered64(word))
+			heads = append(heads, ordered64(word))
 		}
 	}
+	c.heads = newRanks(heads)
 }
 
 // likely is the share of the sample that a test lets through, or the guess.
@@ -152,12 +164,12 @@ func (c *column) likely(b *parts, t *draft, guess float64) float64 {
 	var passed int
 	switch t.op {
 	case opFlag, opIntEq, opIntNe, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn:
-		passed = count(c.plain, t.op, t.n, t.m)
+		passed = c.ranks.count(t.op, t.n, t.m)
 	case opFloat:
-		passed = count(c.plain, intOps[t.how], floatOrder(t.m), 0)
+		passed = c.ranks.count(intOps[t.how], floatOrder(t.m), 0)
 	case opMoney:
 		if at := c.unit(b.texts[t.ref].text); at >= 0 {
-			passed = count(c.amounts[at].values, intOps[t.how], t.n, 0)
+			passed = c.amounts[at].ranks.count(intOps[t.how], t.n, 0)
 		}
 	case opTextEq:
 		passed = c.count(&b.texts[t.ref])
@@ -172,7 +184,7 @@ func (c *column) likely(b *parts, t *draft, guess float64) float64 {
 		}
 	case opInts:
 		for _, v := range b.code.ints[t.ref].few {
-			passed += count(c.plain, opIntEq, v, 0)
+			passed += c.ranks.count(opIntEq, v, 0)
 		}
 		passed = c.wanted(t, passed)
 	case opTexts:
@@ -232,7 +244,7 @@ func (c *column) withPrefix(prefix string) int {
 		return c.withLong(prefix)
 	}
 	low, missing := head(prefix)
-	return upTo(c.heads, ordered64(low|missing)) - below(c.heads, ordered64(low))
+	return c.heads.upTo(ordered64(low|missing)) - c.heads.below(ordered64(low))
 }
 
 func (c *column) withLong(prefix string) int {
@@ -256,49 +268,6 @@ func head(text string) (word, missing uint64) {
 
 // ordered64 maps words to numbers of the same order.
 func ordered64(word uint64) int64 { return int64(word ^ sign) }
-
-// count is how many of ascending values pass a test.
-func count(values []int64, op opcode, n, m int64) int {
-	switch op {
-	case opIntNe:
-		return len(values) - (upTo(values, n) - below(values, n))
-	case opIntLt:
-		return below(values, n)
-	case opIntLe:
-		return upTo(values, n)
-	case opIntGt:
-		return len(values) - upTo(values, n)
-	case opIntGe:
-		return len(values) - below(values, n)
-	case opIntIn:
-		return max(upTo(values, m)-below(values, n), 0)
-	default:
-		return upTo(values, n) - below(values, n)
-	}
-}
-
-// below is how many of ascending values are less than n.
-func below(values []int64, n int64) int {
-	from, length := 0, len(values)
-	for length > 0 { // without branches that could not be predicted
-		half := (length + 1) / 2
-		step := 0
-		if values[from+half-1] < n {
-			step = half
-		}
-		from += step
-		length -= half
-	}
-	return from
-}
-
-// upTo is how many of ascending values are not more than n.
-func upTo(values []int64, n int64) int {
-	if n == math.MaxInt64 {
-		return len(values)
-	}
-	return below(values, n+1)
-}
 
 // floatOrder maps a float's bits to a number of the same order; -0 is 0.
 func floatOrder(bits int64) int64 {
