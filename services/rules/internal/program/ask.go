@@ -40,7 +40,7 @@ func (b *Builder) ask(i, number int32) {
 	a := ask{likely: float32(p.likely), position: number, spares: i, ref: p.ref, op: p.op}
 	if p.shared {
 		// The first rule with this test is not among the asks: no facet excludes it.
-		b.add(facetKey{kind: byOutcome, list: -1, outcome: p.memo}, p.derived(), i, a)
+		b.join(b.outcomePlan(p, i), a)
 	}
 	if p.op == opAny {
 		b.askElements(p, number)

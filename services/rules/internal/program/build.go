@@ -33,6 +33,7 @@ type Builder struct {
 	slots    []int32      // of derived values
 	outcomes []int32      // numbers of those that more than one test has, by memo
 	lookups  slab[textSlot]
+	ranges   slab[[2]uint32]
 	strings  textMap
 	touched  uint64 // of no use but to be fetched
 	spares   int    // how many of them there are
@@ -160,7 +161,7 @@ func (b *Builder) wait(rule int, i int32) {
 }
 
 // shared reports whether a slow test has come before.
-func (b *Builder) shared(p *part) bool { return p.memo > 0 && b.uses[p.memo] > 1 }
+func (b *Builder) shared(p *part) bool { return p.memo > 0 && b.uses[p.memo].tests > 1 }
 
 // pack makes a key that is quickly hashed.
 func (b *Builder) pack(key facetKey) [2]uint64 {
@@ -187,10 +188,25 @@ func (b *Builder) add(key facetKey, derived, part int32, a ask) {
 func (b *Builder) plan(key facetKey, derived, part int32) *facetPlan {
 	number := b.facets.at(b.pack(key))
 	if *number == 0 {
-		*number = int32(len(b.order) + 1)
-		b.order = append(b.order, &facetPlan{key: key, derived: derived, part: part, number: *number - 1})
+		*number = b.newPlan(key, derived, part)
 	}
 	return b.order[*number-1]
+}
+
+// outcomePlan is that of the outcome of a test that others have.
+func (b *Builder) outcomePlan(p *part, i int32) *facetPlan {
+	use := &b.uses[p.memo]
+	if use.plan == 0 {
+		use.plan = b.newPlan(facetKey{kind: byOutcome, list: -1, outcome: p.memo}, p.derived(), i)
+	}
+	return b.order[use.plan-1]
+}
+
+// newPlan returns the number of a new facet, from 1.
+func (b *Builder) newPlan(key facetKey, derived, part int32) int32 {
+	plan := &facetPlan{key: key, derived: derived, part: part, number: int32(len(b.order))}
+	b.order = append(b.order, plan)
+	return plan.number + 1
 }
 
 // Build ends the building: the builder must not be used any more. order[i] is

@@ -70,7 +70,7 @@ type Code struct {
 	texts   []textSet
 	regexes []*pattern.Pattern
 	lists   []*list.Ref
-	nets    []*nets
+	nets    []nets
 	conds   []Cond
 	derived []derivation
 	memos   int // number of remembered outcomes, from 1

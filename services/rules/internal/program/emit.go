@@ -1,5 +1,7 @@
 package program
 
+import "slices"
+
 // settle gives derived values their slots, and numbers the outcomes of tests
 // that are shared: the others take no memory.
 func (b *Builder) settle(extra func() int) {
@@ -9,8 +11,8 @@ func (b *Builder) settle(extra func() int) {
 		b.code.derived[i].slot = int(b.slots[i])
 	}
 	b.outcomes = make([]int32, len(b.uses))
-	for i, uses := range b.uses {
-		if uses > 1 {
+	for i := range b.uses {
+		if b.uses[i].tests > 1 {
 			b.code.memos++
 			b.outcomes[i] = int32(b.code.memos)
 		}
@@ -29,6 +31,7 @@ func (b *Builder) settled(slot int32) int32 {
 func (b *Builder) lay(x *Index, places []int32) {
 	left := len(b.code.tests) + b.parts.branches - b.spares
 	b.code.tests = append(make([]test, 0, left), b.code.tests...)
+	b.code.nets = slices.Grow(b.code.nets, len(b.prefixes))
 	for i := range b.positions {
 		at := b.positions[i].part
 		p, pc := &b.made[at], accept
@@ -91,7 +94,7 @@ func (b *Builder) emitTest(p *part, yes, no int32) int32 {
 		b.code.texts = append(b.code.texts, set)
 	case opNets:
 		ref = int32(len(b.code.nets))
-		b.code.nets = append(b.code.nets, newNets(b.prefixes[p.ref]))
+		b.code.nets = append(b.code.nets, netsOf(b.prefixes[p.ref], &b.ranges))
 	case opMoney, opTextEq, opTextNe, opText, opPrefix, opSuffix, opContains:
 		ref = b.stringOf(&b.texts[p.ref])
 	default:

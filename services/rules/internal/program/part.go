@@ -396,10 +396,16 @@ func (b *parts) memo(n *check.Node, negate bool) int32 {
 	}
 	if *number == 0 {
 		*number = int32(len(b.uses))
-		b.uses = append(b.uses, 0)
+		b.uses = append(b.uses, use{})
 	}
-	b.uses[*number]++
+	b.uses[*number].tests++
 	return *number
+}
+
+// use is what is known of a test that is remembered.
+type use struct {
+	tests int32 // how many are the same
+	plan  int32 // 1 + the facet of the outcome; 0: none
 }
 
 // matched is where the outcome of a pattern is remembered: that of the first field

@@ -22,7 +22,7 @@ type scratch struct {
 	places    []int32  // of positions
 	without   []uint64 // a bit for each part of which facets say all there is to say
 	memos     keyTable
-	uses      []int32   // by memo
+	uses      []use     // by memo
 	matches   []matched // by regex
 	bodies    []body    // of opAny
 	keys      textMap   // of the facet at hand
@@ -58,7 +58,7 @@ func newScratch(tests, rules int) *scratch {
 	s.positions = slices.Grow(s.positions[:0], rules)
 	s.asks = slices.Grow(s.asks[:0], asksPerRule*rules)
 	s.memos.reset(rules / 2)
-	s.uses, s.matches, s.bodies = append(s.uses[:0], 0), s.matches[:0], s.bodies[:0]
+	s.uses, s.matches, s.bodies = append(s.uses[:0], use{}), s.matches[:0], s.bodies[:0]
 	s.sets, s.prefixes = s.sets[:0], s.prefixes[:0]
 	s.facets.reset()
 	s.texts = append(slices.Grow(s.texts[:0], rules), endedText{})

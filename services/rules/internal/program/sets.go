@@ -123,7 +123,13 @@ type nets struct {
 }
 
 func newNets(prefixes []netip.Prefix) *nets {
-	n := &nets{prefixes: prefixes, v4: make([][2]uint32, 0, len(prefixes))}
+	n := netsOf(prefixes, &slab[[2]uint32]{make([][2]uint32, len(prefixes))})
+	return &n
+}
+
+// netsOf is newNets with ranges of a slab.
+func netsOf(prefixes []netip.Prefix, ranges *slab[[2]uint32]) nets {
+	n := nets{prefixes: prefixes, v4: ranges.cut(len(prefixes))[:0]}
 	for _, prefix := range prefixes {
 		if !prefix.Addr().Is4() {
 			n.v6 = append(n.v6, prefix)

@@ -37,7 +37,7 @@ func (b *parts) known(n *check.Node, negate bool) (i int32, ok bool) {
 	if !n.Varies {
 		b.tables(t, n)
 		if t.memo > 0 {
-			b.uses[t.memo]++
+			b.uses[t.memo].tests++
 		}
 		return i, true
 	}
