@@ -149,17 +149,21 @@ func (m *textMap) reset() {
 	m.texts, m.count = nil, 0
 }
 
-// fitted is a copy that takes no more memory than it must.
+// fitted is a copy that takes no more memory than it must. The values must be
+// those that number gave: whatever memory the map had before, the copy is the same.
 func (m *textMap) fitted() textMap {
 	fit := textMap{slots: make([]textSlot, roomFor(m.count)), count: m.count}
 	if m.texts != nil {
 		fit.texts = make([]string, len(fit.slots))
 	}
-	for i, s := range m.slots {
-		if s.value == 0 {
-			continue
+	places := make([]int32, m.count) // by value
+	for i := range m.slots {
+		if value := m.slots[i].value; value > 0 {
+			places[value-1] = int32(i)
 		}
-		if at := fit.place(s); m.texts != nil {
+	}
+	for _, i := range places {
+		if at := fit.place(m.slots[i]); m.texts != nil {
 			fit.texts[at] = m.texts[i]
 		}
 	}
