@@ -36,7 +36,7 @@ type Builder struct {
 	ranges   slab[[2]uint32]
 	strings  textMap
 	touched  uint64 // of no use but to be fetched
-	spares   int    // how many of them there are
+	spares   int    // how many branches they take
 	all      bool   // every facet is worth its price: for tests
 }
 

@@ -125,8 +125,12 @@ func (b *Builder) stringOf(text *endedText) int32 {
 
 // exact notes that a facet says all there is to say about its asks.
 func (b *Builder) exact(plan *facetPlan) {
+	before := b.spares
 	for i := range plan.asks {
 		b.spared(&plan.asks[i])
+	}
+	if b.made[plan.part].derived() > 0 {
+		b.spares += b.spares - before // what makes the value ready
 	}
 }
 

@@ -242,6 +242,7 @@ func (b *parts) narrow(p, q *part) bool {
 		return false
 	}
 	// Both are this chain's own: the leaf just made and the one before it.
+	b.branches -= q.branches()
 	last.op, last.n, last.m = opIntIn, max(low, lastLow), min(high, lastHigh)
 	last.estimate = last.both(q.estimate)
 	return true
