@@ -23,3 +23,15 @@ func TestNamesNumberTextsInTheirOrder(t *testing.T) {
 		t.Error("texts that were not added are known")
 	}
 }
+
+func TestNamesAreSmallAndHaveRoomForTheLongestSource(t *testing.T) {
+	n := newNames(10_000)
+	if size := 4 * len(n.slots); size > 64<<10 {
+		t.Errorf("the table of 10,000 texts has %d bytes", size)
+	}
+	for _, number := range []int{0, 1, numberMask - 1} {
+		if slot := numberMask + 1 | nameSlot(number+1); slot.number() != number {
+			t.Errorf("slot %x has number %d, not %d", slot, slot.number(), number)
+		}
+	}
+}
