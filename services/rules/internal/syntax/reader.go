@@ -2,7 +2,6 @@ package syntax
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -96,23 +95,24 @@ func Lists(src string) []*List {
 }
 
 // declarations are the places where a line begins like the declaration of a
-// list, in order. To look for the word is quicker than to look at each line.
+// list, in order.
 func declarations(src string) []int {
 	var places []int
-	for _, word := range spelling[wordList] {
-		for from := 0; ; {
-			next := strings.Index(src[from:], word)
-			if next < 0 {
-				break
-			}
-			at := from + next
-			from = at + len(word)
-			if line := strings.TrimRight(src[:at], " \t\r"); line == "" || line[len(line)-1] == '\n' {
-				places = append(places, at)
-			}
+	english, chinese := spelling[wordList][0], spelling[wordList][1]
+	for at := 0; at < len(src); {
+		switch c := src[at]; {
+		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+			at++
+			continue
+		case c == english[0] && strings.HasPrefix(src[at:], english), c == chinese[0] && strings.HasPrefix(src[at:], chinese):
+			places = append(places, at)
 		}
+		next := strings.IndexByte(src[at:], '\n')
+		if next < 0 {
+			break
+		}
+		at += next + 1
 	}
-	slices.Sort(places)
 	return places
 }
 

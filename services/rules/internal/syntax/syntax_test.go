@@ -244,6 +244,7 @@ func TestListsAreFoundWhereverTheyStand(t *testing.T) {
 		"list @a = [\"x\"]": "a", " \tlist@a=[]": "a", "rule r when a in list @b then deny\nlist @a = []": "a",
 		"名单 @a = []\n名单\n@b = []": "ab", "list # why\n\n # so # and so\n  @a = []": "a", "list @a = [\"list @b = []\"]\nlist @c cidr = [1.2.3.4]": "ac",
 		"# list @a = []": "", "x list @a = []": "", "list @a": "", "list @": "", "@a = []": "", "listlist @a = []": "", "#\n\n@a = []": "", "": "",
+		"\r\n \r\n\t list @a = []\r\n名单 @b = []\n 名 @c = []\n\t名单 @d = []": "abd", "lis\nlist @a = []\nx\n": "a", "\n \n": "",
 	} {
 		var got string
 		for _, list := range Lists(source) {
