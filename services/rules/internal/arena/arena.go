@@ -3,6 +3,8 @@
 // one goroutine at a time.
 package arena
 
+import "unsafe"
+
 // Pool hands out elements of blocks. Their addresses stay valid until Reset.
 type Pool[T any] struct {
 	block []T
@@ -12,9 +14,14 @@ type Pool[T any] struct {
 }
 
 const (
-	blockSize = 128
-	maxSpare  = 64 // blocks that wait for their next use
+	firstSize  = 8 // elements of the first block; each of the next has twice as many
+	blockSize  = 128
+	blockBytes = 4096 // at least, of small elements
+	maxSpare   = 64   // blocks that wait for their next use
 )
+
+// size is how many elements a block has at most, but for long slices.
+func (p *Pool[T]) size() int { return max(blockSize, blockBytes/int(unsafe.Sizeof(*new(T)))) }
 
 // Get returns a zero element.
 func (p *Pool[T]) Get() *T {
@@ -42,11 +49,12 @@ func (p *Pool[T]) next(n int) {
 		p.full = append(p.full, p.block)
 	}
 	p.used = 0
-	if last := len(p.spare) - 1; last >= 0 && n <= blockSize {
+	size := p.size()
+	if last := len(p.spare) - 1; last >= 0 && n <= size {
 		p.block, p.spare = p.spare[last], p.spare[:last]
 		return
 	}
-	p.block = make([]T, max(blockSize, n))
+	p.block = make([]T, max(min(2*len(p.block), size), firstSize, n))
 }
 
 // Keep leaves the elements handed out so far to whoever holds them: Reset will
@@ -55,8 +63,9 @@ func (p *Pool[T]) Keep() { p.block, p.used, p.full = nil, 0, nil }
 
 // Reset takes the elements handed out so far back.
 func (p *Pool[T]) Reset() {
+	size := p.size()
 	for i, block := range p.full {
-		if len(block) == blockSize && len(p.spare) < maxSpare {
+		if len(block) == size && len(p.spare) < maxSpare {
 			clear(block)
 			p.spare = append(p.spare, block)
 		}

@@ -135,6 +135,7 @@ type checker struct {
 	addrs    map[int]int          // number of an IP address by slot
 	patterns *names               // numbers in compiled, by text
 	compiled []*pattern.Pattern
+	compiler pattern.Compiler
 	names    *names // of rules
 	named    *names // of rules of the set that is continued
 	elements map[*fact.Scope]fieldsByName

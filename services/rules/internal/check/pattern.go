@@ -36,7 +36,7 @@ func (c *checker) pattern(text string) (*pattern.Pattern, error) {
 	if !added && c.compiled[number] != nil {
 		return c.compiled[number], nil
 	}
-	compiled, err := pattern.Compile(text)
+	compiled, err := c.compiler.Compile(text)
 	if added {
 		c.compiled = append(c.compiled, compiled)
 	}

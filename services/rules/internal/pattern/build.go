@@ -1,28 +1,36 @@
 package pattern
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+	"strings"
+)
+
+// textBlock is how many bytes of texts are in one piece, if there are so many.
+const textBlock = 2048
 
 // compile returns nil for what is left to Go's regexp.
-func compile(text string) *Pattern {
+func (c *Compiler) compile(text string) *Pattern {
 	if len(text) > maxText {
 		return nil
 	}
-	p := parser{text: text}
-	whole, begin, end := p.whole()
-	if p.failed || !p.divide() {
+	c.parser = parser{text: text}
+	whole, begin, end := c.parser.whole()
+	if c.parser.failed || !c.parser.divide() {
 		return nil
 	}
-	return p.build(whole, begin, end)
+	return c.build(whole, begin, end)
 }
 
-func (p *parser) build(whole part, begin, end bool) *Pattern {
-	out := &Pattern{text: p.text, least: uint8(whole.least)}
+func (c *Compiler) build(whole part, begin, end bool) *Pattern {
+	p, out := &c.parser, c.patterns.Get()
+	out.text, out.least = p.text, uint8(whole.least)
 	if whole.least == 0 && !(begin && end) {
 		out.manner = always
 		return out
 	}
 	if p.to > 0 {
-		chars := string(p.bytes[:p.ends[p.n]])
+		chars := c.text(p.bytes[:p.ends[p.n]])
 		out.literal = chars[p.from:p.to]
 		out.prefix = chars[:p.ends[p.opening]]
 		out.suffix = chars[p.ends[p.run]:]
@@ -30,9 +38,9 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 	switch {
 	case whole.least == 0:
 	case begin:
-		out.heads = p.edges(whole.first, whole.last, false)
+		out.heads = c.edges(whole.first, whole.last, false)
 	case len(out.literal) < longLiteral:
-		out.pieces = p.edges(whole.first, whole.last, false)
+		out.pieces = c.edges(whole.first, whole.last, false)
 	}
 	opening, skipped := int(p.opening)-1, -1 // positions
 	switch {
@@ -41,7 +49,7 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 		p.reverse()
 		whole.first, whole.last = whole.last, whole.first
 		if whole.least > 0 {
-			out.tails = p.edges(whole.first, whole.last, true)
+			out.tails = c.edges(whole.first, whole.last, true)
 		}
 		if int(p.run) < p.n {
 			skipped = int(p.run)
@@ -57,7 +65,7 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 			out.manner, out.closer = closing, p.charOf(at)[0]
 			p.reverse()
 			whole.first, whole.last = whole.last, whole.first
-			out.near = p.nearby(at, whole.last)
+			out.near = c.nearby(at, whole.last)
 			skipped = at
 		}
 	}
@@ -75,7 +83,7 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 	if !begin || !end {
 		out.early = out.accept
 	}
-	p.tables(out)
+	c.tables(out)
 	switch {
 	case out.early&out.start != 0:
 		out.manner = affixes
@@ -86,7 +94,8 @@ func (p *parser) build(whole part, begin, end bool) *Pattern {
 }
 
 // tables sets what may follow positions and what they accept.
-func (p *parser) tables(out *Pattern) {
+func (c *Compiler) tables(out *Pattern) {
+	p := &c.parser
 	for i, follow := range p.follow[:p.n] {
 		bit := uint64(1) << i
 		neighbour := bit << 1
@@ -104,18 +113,19 @@ func (p *parser) tables(out *Pattern) {
 		}
 	}
 	classes := 1 + p.classes
-	tables := make([]uint64, classes+bits.Len64(out.jumps))
+	size := classes + bits.Len64(out.jumps)
+	tables := c.words.Slice(size)[:size]
 	out.masks, out.follow = tables[:classes], tables[classes:]
 	copy(out.masks, p.masks[:])
 	copy(out.follow, p.follow[:])
 	if p.intervals > 0 {
-		out.runes = append(out.runes, p.runes[1:1+p.intervals]...)
+		out.runes = slices.Clone(p.runes[1 : 1+p.intervals])
 	}
 	out.class = p.class
 	if out.manner == search {
-		for c, class := range out.class {
+		for char, class := range out.class {
 			if out.masks[class]&out.next == 0 {
-				out.idle[c>>6] |= 1 << (c & 63)
+				out.idle[char>>6] |= 1 << (char & 63)
 			}
 		}
 	}
@@ -133,13 +143,26 @@ func (p *parser) width(positions uint64) int {
 	return n + bits.OnesCount64(positions)
 }
 
+// text copies bytes to where those of other patterns are.
+func (c *Compiler) text(bytes []byte) string {
+	from := c.chars.Len()
+	if from+len(bytes) > c.chars.Cap() {
+		size := max(min(2*c.chars.Cap(), textBlock), len(bytes))
+		c.chars, from = strings.Builder{}, 0
+		c.chars.Grow(size)
+	}
+	c.chars.Write(bytes)
+	return c.chars.String()[from:]
+}
+
 // reverse turns round what follows what.
 func (p *parser) reverse() {
-	var before [maxPositions]uint64
+	before := &p.before
+	clear(before[:p.n])
 	for i, after := range p.follow[:p.n] {
 		for ; after != 0; after &= after - 1 {
 			before[bits.TrailingZeros64(after)&63] |= 1 << i
 		}
 	}
-	p.follow = before
+	copy(p.follow[:p.n], before[:p.n])
 }

@@ -37,12 +37,14 @@ func (p *parser) closes(whole part) int {
 
 // nearby is what Closer tells of a position, once what follows what was turned
 // round; begins are the positions that begin matches.
-func (p *parser) nearby(at int, begins uint64) []Near {
+func (c *Compiler) nearby(at int, begins uint64) []Near {
+	p := &c.parser
 	wide := p.other
 	for i := range p.runes[1 : 1+p.intervals] {
 		wide |= p.runes[1+i].positions
 	}
-	var near []Near
+	var buffer [2 * maxEdges]Near
+	near := buffer[:0]
 	for before := p.follow[at]; before != 0; before &= before - 1 {
 		one := bits.TrailingZeros64(before)
 		if char := p.charOf(one); len(char) > 0 {
@@ -60,10 +62,10 @@ func (p *parser) nearby(at int, begins uint64) []Near {
 			near = addNear(near, Near{2, char[len(char)-1]})
 		}
 	}
-	if len(near) > maxEdges {
+	if len(near) == 0 || len(near) > maxEdges {
 		return nil
 	}
-	return near
+	return append(c.near.Slice(len(near)), near...)
 }
 
 // addNear adds what is not there yet.

@@ -57,7 +57,8 @@ func (e *edge) cut(back bool) []byte {
 
 // edges follows positions of one character from first on, until there are too
 // many ways or a match may end. back tells that they are followed from the end.
-func (p *parser) edges(first, last uint64, back bool) []string {
+func (c *Compiler) edges(first, last uint64, back bool) []string {
+	p := &c.parser
 	var ways [maxEdges]edge
 	n := 0
 	for ; first != 0; first &= first - 1 {
@@ -75,18 +76,18 @@ func (p *parser) edges(first, last uint64, back bool) []string {
 		}
 		i++
 	}
-	return cutAll(ways[:n], back)
+	return c.cutAll(ways[:n], back)
 }
 
 // cutAll returns the texts of edges, which are in one piece of memory.
-func cutAll(ways []edge, back bool) []string {
+func (c *Compiler) cutAll(ways []edge, back bool) []string {
 	var buffer [maxEdges * maxEdgeText]byte
 	all := buffer[:0]
 	for i := range ways {
 		all = append(all, ways[i].cut(back)...)
 	}
-	left := string(all)
-	texts := make([]string, len(ways))
+	left := c.text(all)
+	texts := c.texts.Slice(len(ways))[:len(ways)]
 	for i := range texts {
 		n := min(ways[i].n, maxEdgeText)
 		texts[i], left = left[:n], left[n:]
@@ -99,6 +100,14 @@ func cutAll(ways []edge, back bool) []string {
 func (p *parser) spread(ways *[maxEdges]edge, n *int, i int, back bool) bool {
 	next := p.follow[ways[i].at]
 	count := bits.OnesCount64(next)
+	if count == 1 { // nearly always
+		at := bits.TrailingZeros64(next)
+		char := p.charOf(at)
+		if len(char) > 0 {
+			ways[i].extend(at, char, back)
+		}
+		return len(char) > 0
+	}
 	if count == 0 || *n+count-1 > maxEdges {
 		return false
 	}

@@ -81,12 +81,15 @@ func (s *source) text() string {
 	return s.b.String()
 }
 
+// shared compiles all patterns that are checked, which must not disturb each other.
+var shared Compiler
+
 // check compares a pattern with Go's regexp and tells whether it is a valid
 // one that was compiled here.
 func check(t *testing.T, text string, inputs ...string) (ours bool, matches int) {
 	t.Helper()
 	regex, err := regexp.Compile(text)
-	p, faulty := Compile(text)
+	p, faulty := shared.Compile(text)
 	if (err == nil) != (faulty == nil) {
 		t.Fatalf("/%s/: %v, regexp: %v", text, faulty, err)
 	}

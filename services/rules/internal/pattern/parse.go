@@ -28,6 +28,7 @@ type parser struct {
 
 	n      int // positions
 	follow [maxPositions]uint64
+	before [maxPositions]uint64 // of reverse
 	alphabet
 	chars
 	literals

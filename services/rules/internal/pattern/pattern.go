@@ -22,7 +22,12 @@
 // Patterns are immutable and safe for concurrent use.
 package pattern
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+
+	"github.com/backlot-video/backlot/services/rules/internal/arena"
+)
 
 // Limits of a pattern.
 const (
@@ -78,13 +83,31 @@ type Pattern struct {
 	regex   *regexp.Regexp
 }
 
+// Compiler compiles patterns that stay as long as each other, such as those of a
+// ruleset: what they are made of comes from blocks. Its zero value is ready. It is
+// for one goroutine at a time.
+type Compiler struct {
+	parser   parser
+	patterns arena.Pool[Pattern]
+	words    arena.Pool[uint64]
+	texts    arena.Pool[string]
+	chars    strings.Builder
+	near     arena.Pool[Near]
+}
+
 // Compile compiles a regular expression of at most 1000 bytes. Its errors are
 // worded for the author of a rule.
-func Compile(text string) (*Pattern, error) {
-	if p := compile(text); p != nil {
+func (c *Compiler) Compile(text string) (*Pattern, error) {
+	if p := c.compile(text); p != nil {
 		return p, nil
 	}
 	return compileStandard(text)
+}
+
+// Compile compiles a pattern that stands alone.
+func Compile(text string) (*Pattern, error) {
+	var c Compiler
+	return c.Compile(text)
 }
 
 // String returns the pattern's source.

@@ -1,6 +1,8 @@
 package pattern
 
 import (
+	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -230,6 +232,29 @@ func TestMatchAllocatesNothing(t *testing.T) {
 			}
 		}); n != 0 {
 			t.Errorf("/%s/ allocates %v times", text, n)
+		}
+	}
+}
+
+func TestPatternsOfOneCompilerAreAsAlone(t *testing.T) {
+	s := &source{Rand: rand.New(rand.NewPCG(*seed, 1))}
+	var together Compiler
+	var made, alone []*Pattern
+	for len(made) < 3000 {
+		text := s.pattern()
+		p, err := together.Compile(text)
+		if err != nil {
+			continue
+		}
+		q, err := Compile(text)
+		if err != nil {
+			t.Fatalf("/%s/ alone: %v", text, err)
+		}
+		made, alone = append(made, p), append(alone, q)
+	}
+	for i, p := range made { // once the others are made
+		if p.regex == nil && !reflect.DeepEqual(p, alone[i]) {
+			t.Errorf("/%s/ is %+v, alone %+v", p.text, p, alone[i])
 		}
 	}
 }
