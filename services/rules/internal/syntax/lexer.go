@@ -16,6 +16,9 @@ type lexer struct {
 	occupied bool // the current line has a token
 	comments []Comment
 	fault    Fault // of the last token, if Message is set
+
+	currency string // of an amount read before
+	exponent int    // its decimals
 }
 
 // next reads the next token into tok. On a bad one it sets fault and tok is a

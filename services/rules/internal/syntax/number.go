@@ -123,7 +123,14 @@ func (l *lexer) amount(tok *token, value int64, decimals, end, at int) bool {
 		return false
 	}
 	code := l.src[at:stop]
-	if want, known := money.Exponent(code); !known || want != decimals || end-l.pos > maxPlain {
+	if code != l.currency { // mostly it is that of the amount before
+		exponent, known := money.Exponent(code)
+		if !known {
+			return false
+		}
+		l.currency, l.exponent = code, exponent
+	}
+	if l.exponent != decimals || end-l.pos > maxPlain {
 		return false
 	}
 	*tok = token{kind: tokLiteral, lit: MoneyLit, num: value, text: code, span: Span{int32(l.pos), int32(stop)}}

@@ -10,8 +10,8 @@ import (
 // A text that differs from the condition only in what fills them, by literals
 // of the same kinds, has the same tree but for those.
 type Stencil struct {
-	Number int      // in the order in which they were added, from 0
-	pieces []string // what stands before each hole, and behind the last one
+	Number int     // in the order in which they were added, from 0
+	pieces []piece // what stands before each hole, and behind the last one
 	holes  []HoleKind
 }
 
@@ -70,11 +70,9 @@ type Stencils struct {
 	strings []string                 // to be used for arrays
 }
 
-// bucket finds the stencils that a text may be of, which has stencilBytes.
-func (s *Stencils) bucket(text string) *[]*Stencil {
-	_ = text[stencilBytes-1]
-	word := uint32(text[0]) | uint32(text[1])<<8 | uint32(text[2])<<16 | uint32(text[3])<<24
-	return &s.buckets[word*0x9E3779B1>>24]
+// bucket finds the stencils that a text may be of, which begins with a word.
+func (s *Stencils) bucket(word uint64) *[]*Stencil {
+	return &s.buckets[uint32(word)*0x9E3779B1>>24]
 }
 
 // Add adds the stencil of a condition that stands in a source and was found
@@ -90,12 +88,12 @@ func (s *Stencils) Add(src string, condition Span, holes []Hole) *Stencil {
 		if before := src[hole.Start-1]; classes[before]&identClass != 0 || before >= 0x80 || hole.Start <= from {
 			return nil // where a word before it ends is not certain
 		}
-		made.pieces, made.holes = append(made.pieces, src[from:hole.Start]), append(made.holes, hole.Kind)
+		made.pieces, made.holes = append(made.pieces, newPiece(src[from:hole.Start])), append(made.holes, hole.Kind)
 		from = hole.End
 	}
-	made.pieces = append(made.pieces, src[from:condition.End])
-	bucket := s.bucket(text)
-	if len(made.pieces[0]) < stencilBytes || len(*bucket) == maxAlike || slices.ContainsFunc(*bucket, made.same) {
+	made.pieces = append(made.pieces, newPiece(src[from:condition.End]))
+	bucket := s.bucket(made.pieces[0].word)
+	if len(made.pieces[0].text) < stencilBytes || len(*bucket) == maxAlike || slices.ContainsFunc(*bucket, made.same) {
 		return nil
 	}
 	*bucket = append(*bucket, made)
@@ -125,6 +123,10 @@ func (p *parser) terms(rule *Rule, at int) bool {
 		if at == end || at == len(l.src) {
 			break
 		}
+		if strings.HasPrefix(l.src[at:], "and ") { // nearly always
+			at = l.spaces(at + len("and "))
+			continue
+		}
 		behind := l.identEnd(at)
 		if behind == at {
 			break
@@ -149,7 +151,10 @@ func (p *parser) terms(rule *Rule, at int) bool {
 // before it.
 func (p *parser) stand(word Word, start, end, last int) {
 	l := &p.lexer
-	p.last, p.tok = int32(last), token{kind: tokIdent, word: word, text: l.src[start:end], span: Span{int32(start), int32(end)}}
+	tok := &p.tok
+	tok.kind, tok.word, tok.text, tok.span = tokIdent, word, l.src[start:end], Span{int32(start), int32(end)}
+	tok.first, tok.lit, tok.punct, tok.num, tok.float = false, 0, 0, 0, 0
+	p.last = int32(last)
 	l.pos, l.occupied, l.regex = end, true, false
 }
 
@@ -164,11 +169,13 @@ func (l *lexer) spaces(at int) int {
 // term adds the condition that stands at a place of the source to a rule, and
 // returns its end; 0 where no stencil is its.
 func (p *parser) term(rule *Rule, at int) int {
-	if at+stencilBytes > len(p.lexer.src) {
-		return 0
+	src := p.lexer.src
+	if at+wordBytes > len(src) {
+		return 0 // there is no room for a condition and what follows it
 	}
-	for _, s := range *p.stencils.bucket(p.lexer.src[at:]) {
-		if !strings.HasPrefix(p.lexer.src[at:], s.pieces[0]) {
+	word := wordAt(src, at)
+	for _, s := range *p.stencils.bucket(word) {
+		if begin := &s.pieces[0]; (word^begin.word)&begin.mask != 0 || !begin.standsAt(src, at) {
 			continue
 		}
 		fills := p.made.fills.Slice(len(s.holes))[:len(s.holes)]
@@ -187,7 +194,7 @@ func (p *parser) term(rule *Rule, at int) int {
 // returns the end of the condition; 0 where it is not of this stencil.
 func (p *parser) fill(s *Stencil, at int, fills []Fill) int {
 	l := &p.lexer
-	at += len(s.pieces[0])
+	at += len(s.pieces[0].text)
 	for i, kind := range s.holes {
 		l.pos = at
 		switch {
@@ -199,11 +206,11 @@ func (p *parser) fill(s *Stencil, at int, fills []Fill) int {
 			return 0
 		}
 		at = l.pos
-		piece := s.pieces[i+1]
-		if !strings.HasPrefix(l.src[at:], piece) {
+		piece := &s.pieces[i+1]
+		if !piece.standsAt(l.src, at) {
 			return 0
 		}
-		at += len(piece)
+		at += len(piece.text)
 	}
 	return at
 }
@@ -227,7 +234,10 @@ func (l *lexer) fill(kind LiteralKind, fill *Fill) bool {
 	default:
 		return false
 	}
-	l.fault = Fault{}
+	if l.fault.Message != "" {
+		l.fault = Fault{}
+		return false
+	}
 	fill.Int, fill.Float, fill.Str = tok.num, tok.float, tok.text
 	return tok.kind == tokLiteral && tok.lit == kind
 }
