@@ -28,10 +28,15 @@ func (p *parser) extend(c rune) {
 		to = from + uint16(utf8.EncodeRune(p.bytes[from:], c))
 	}
 	p.ends[p.n] = to
+	p.lengthen()
+}
+
+// lengthen lets the run end at the newest position.
+func (p *parser) lengthen() {
 	if !p.closed {
 		p.opening = uint8(p.n)
 	}
-	if from = p.ends[p.run]; to-from > p.to-p.from {
+	if from, to := p.ends[p.run], p.ends[p.n]; to-from > p.to-p.from {
 		p.from, p.to = from, to
 	}
 }

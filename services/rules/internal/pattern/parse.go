@@ -112,30 +112,16 @@ func either(a, b part) part {
 func (p *parser) sequence() part {
 	var whole part
 	for p.at < len(p.text) {
-		c := p.text[p.at]
-		switch {
+		switch c := p.text[p.at]; {
 		case c == '|' || c == ')' || c == '$':
 			return whole
-		case alnum.has(c) && !p.quantified():
-			p.at++
-			whole = p.concat(whole, p.literal(rune(c)))
-		default:
+		case !p.plain():
 			whole = p.concat(whole, p.repeated())
+		default:
+			whole = p.concat(whole, p.characters())
 		}
 	}
 	return whole
-}
-
-// quantified tells whether the next byte has a quantifier.
-func (p *parser) quantified() bool {
-	if p.at+1 >= len(p.text) {
-		return false
-	}
-	switch p.text[p.at+1] {
-	case '*', '+', '?', '{':
-		return true
-	}
-	return false
 }
 
 func (p *parser) concat(a, b part) part {

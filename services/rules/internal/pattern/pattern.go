@@ -3,6 +3,7 @@
 //
 //   - pattern.go: Compile and Pattern
 //   - parse.go: text to positions and what may follow each (Glushkov's automaton)
+//   - plain.go: characters that stand for themselves
 //   - literal.go: texts that every match begins with, ends with or contains
 //   - class.go: sets of characters
 //   - alphabet.go: characters to the positions that accept them
