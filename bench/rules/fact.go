@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -21,7 +22,9 @@ import (
 //	message Money { int64 minor = 1; string currency = 2; }
 //	message Address { string country = 1; string city = 2; }
 //	message Item { string category = 1; Money price = 2; int64 quantity = 3; }
-func Schema() (*fact.Schema, error) {
+func Schema() (*fact.Schema, error) { return schemaOnce() }
+
+var schemaOnce = sync.OnceValues(func() (*fact.Schema, error) {
 	desc, err := describe.File("bench",
 		describe.Message{Name: "Money", Fields: "minor:int64 currency:string"},
 		describe.Message{Name: "Address", Fields: "country:string city:string"},
@@ -33,7 +36,7 @@ func Schema() (*fact.Schema, error) {
 		return nil, err
 	}
 	return fact.New(desc, fact.Config{})
-}
+})
 
 // Wire is the event as the service receives it.
 func (e *Event) Wire() []byte {

@@ -33,9 +33,15 @@ func Options(events []Event) (*backlot.Options, error) {
 		Lists: lists, Scope: "bench",
 		Counters: velocities.New(velocities.Config{MaxBytes: 1 << 30, Clock: func() time.Time { return day.Add(48 * time.Hour) }}),
 	}
-	for _, e := range Sample() {
-		options.Sample = append(options.Sample, e.Wire())
+	schema, err := Schema()
+	if err != nil {
+		return nil, err
 	}
+	var recent [][]byte
+	for _, e := range Sample() {
+		recent = append(recent, e.Wire())
+	}
+	options.Sample = backlot.NewSample(schema, recent)
 	return options, countHistory(events, options)
 }
 

@@ -85,7 +85,7 @@ func newCompiler(p *Program) *compiler {
 	return &compiler{
 		program: p, text: p.source, line: 1, reader: syntax.NewReader(p.source),
 		checker: check.New(p.schema, p.options.Lists, syntax.Lists(p.source), rules),
-		builder: program.NewBuilder(program.NewSample(p.schema, p.options.Sample), size/bytesPerTest, rules),
+		builder: program.NewBuilder(p.options.Sample.of(p.schema), size/bytesPerTest, rules),
 		made:    make([]*Rule, 0, rules),
 	}
 }

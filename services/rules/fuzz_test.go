@@ -59,7 +59,7 @@ func FuzzPrograms(f *testing.F) {
 			want[i] = fired(t, whole, wire)
 		}
 		sampled := options()
-		sampled.Sample = facts
+		sampled.Sample = NewSample(schema, facts)
 		formatted, err := Format("fuzz", source, Chinese)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, source)

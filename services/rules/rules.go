@@ -55,10 +55,10 @@ type Options struct {
 	Rates    *rate.Ref         // of convert; none
 	Counters velocity.Counters // of velocity functions; an own store
 	Scope    string            // whose counters: programs of one scope share them; the name
-	// Sample has recent facts, as wire bytes, from which the compiler learns
-	// how often conditions hold. It changes speed, never verdicts. Default:
-	// none, the compiler guesses.
-	Sample [][]byte
+	// Sample has recent facts, from which the compiler learns how often
+	// conditions hold. It changes speed, never verdicts. Default: none, the
+	// compiler guesses, as it does where the sample's facts have other fields.
+	Sample *Sample
 	// Budget bounds what judging one fact may cost, see Program.Cost.
 	// Default DefaultBudget.
 	Budget int64

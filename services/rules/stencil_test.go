@@ -45,7 +45,7 @@ func bothWays(t *testing.T, source string) (with, without string, used int) {
 			t.Fatal(err)
 		}
 	}
-	options := &Options{Lists: knownLists(t), Counters: velocity.New(velocity.Config{}), Scope: "s", Version: "v", Budget: 1 << 40, Sample: sample}
+	options := &Options{Lists: knownLists(t), Counters: velocity.New(velocity.Config{}), Scope: "s", Version: "v", Budget: 1 << 40, Sample: NewSample(schema, sample)}
 	compiled := func(stencils bool) string {
 		p := newProgram("both", source, schema, options)
 		c := newCompiler(p)

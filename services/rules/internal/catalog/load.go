@@ -235,7 +235,7 @@ func (c *Catalog) compile(r Ruleset, base *rules.Program) (judge, error) {
 		program, err = base.Edit(r.Source, r.Version)
 	} else {
 		program, err = rules.Compile(r.Name, r.Source, known.schema, &rules.Options{
-			Version: r.Version, Lists: &c.lists, Rates: &c.rates, Counters: c.counters, Scope: r.Name, Sample: known.sample.copied(),
+			Version: r.Version, Lists: &c.lists, Rates: &c.rates, Counters: c.counters, Scope: r.Name, Sample: known.sample.learned(known.schema),
 			Budget: c.config.Budget,
 		})
 	}

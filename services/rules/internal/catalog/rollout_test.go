@@ -353,8 +353,19 @@ func TestResamplingKeepsVersionAndVerdict(t *testing.T) {
 	if c.rulesets["r"].program == before {
 		t.Error("not compiled again")
 	}
-	if kept := len(c.types[order].sample.copied()); kept != sampleFacts {
+	sample, schema := c.types[order].sample, c.types[order].schema
+	if kept := len(sample.facts); kept != sampleFacts {
 		t.Errorf("%d facts kept", kept)
+	}
+	learned := sample.learned(schema)
+	if sample.learned(schema) != learned {
+		t.Error("learned again of the same facts")
+	}
+	for range sampleEvery {
+		judge1(t, c, `{"card": "y"}`)
+	}
+	if sample.learned(schema) == learned {
+		t.Error("newer facts are not learned")
 	}
 	if action, version := judge1(t, c, `{"card": "x", "is_3ds": true}`); action != rules.Deny || version != "1" {
 		t.Errorf("%s by %s", action, version)

@@ -3,6 +3,9 @@ package catalog
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/backlot-video/backlot/services/rules"
+	"github.com/backlot-video/backlot/services/rules/fact"
 )
 
 const (
@@ -19,6 +22,7 @@ type sample struct {
 	mu    sync.Mutex
 	facts [][]byte
 	next  int
+	last  *rules.Sample // nil once there are other facts
 }
 
 // offer copies a fact if it is its turn. It never waits.
@@ -28,6 +32,7 @@ func (s *sample) offer(wire []byte) {
 		return
 	}
 	defer s.mu.Unlock()
+	s.last = nil
 	if len(s.facts) < sampleFacts {
 		s.facts = append(s.facts, append([]byte(nil), wire...))
 		return
@@ -36,10 +41,19 @@ func (s *sample) offer(wire []byte) {
 	s.next = (s.next + 1) % sampleFacts
 }
 
-// copied returns the facts.
-func (s *sample) copied() [][]byte {
+// learned is what compilers need to know of the facts, the same for all who ask
+// before there are others.
+func (s *sample) learned(schema *fact.Schema) *rules.Sample {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.last == nil || s.last.Schema() != schema {
+		s.last = rules.NewSample(schema, s.copied())
+	}
+	return s.last
+}
+
+// copied returns the facts; mu is held.
+func (s *sample) copied() [][]byte {
 	facts := make([][]byte, len(s.facts))
 	for i, fact := range s.facts {
 		facts[i] = append([]byte(nil), fact...)
