@@ -26,11 +26,11 @@ func TestSampleIsOfFactsWithTheSameFields(t *testing.T) {
 	if sample.of(other) != nil || (*Sample)(nil).of(schema) != nil {
 		t.Error("learned from for other fields, or from nothing")
 	}
-	program, err := Compile("r", `rule a when quantity > 1 then deny`, other, &Options{Sample: sample})
+	program, err := Compile("r", `rule a when count > 1 then deny`, other, &Options{Sample: sample})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if wire, err = other.FromJSON([]byte(`{"quantity": 2}`)); err != nil {
+	if wire, err = other.FromJSON([]byte(`{"count": 2}`)); err != nil {
 		t.Fatal(err)
 	}
 	if got := fired(t, program, wire); len(got) != 1 {
