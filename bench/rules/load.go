@@ -2,7 +2,9 @@ package rules
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -12,6 +14,8 @@ import (
 	"github.com/backlot-video/backlot/bench/internal/measure"
 	backlot "github.com/backlot-video/backlot/services/rules"
 )
+
+const heapGrowth = 400
 
 // loader takes a ruleset from text to where it would judge.
 type loader struct {
@@ -23,8 +27,12 @@ type loader struct {
 
 // Load measures how long a set takes from source text to swapped in. What others
 // have loaded is gone by then, and of the rules nothing is left but the texts: the
-// collector would look through all of it.
+// collector would look through all of it. That is set as in the process of rules,
+// for peers, too.
 func Load(report *measure.Report, name string, rules []Rule) error {
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(heapGrowth))
+	}
 	rules = slices.Clone(rules)
 	for i := range rules {
 		rules[i].Cond = Cond{text: rules[i].text, hoist: rules[i].hoist}
