@@ -133,12 +133,17 @@ func (b *Builder) join(plan *facetPlan, a ask) {
 func (b *Builder) sortAsks() {
 	b.sorted = slices.Grow(b.sorted[:0], len(b.asks))
 	all := b.sorted[:len(b.asks)]
-	for _, plan := range b.order {
-		plan.asks, all = all[:0:plan.count], all[plan.count:]
+	b.next = slices.Grow(b.next[:0], len(b.order))
+	next, free := b.next[:len(b.order)], 0
+	for i, plan := range b.order {
+		next[i] = free
+		plan.asks = all[free : free+plan.count : free+plan.count]
+		free += plan.count
 	}
 	for i := range b.asks {
-		plan := b.order[b.asks[i].plan]
-		plan.asks = append(plan.asks, b.asks[i])
+		a := &b.asks[i]
+		all[next[a.plan]] = *a
+		next[a.plan]++
 	}
 }
 

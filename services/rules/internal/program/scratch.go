@@ -16,6 +16,7 @@ type scratch struct {
 	positions []position
 	asks      []ask // as they came
 	sorted    []ask // by facet
+	next      []int // where in sorted a facet has its next one
 	filed     []filed
 	spanned   []span
 	ends      sorter   // of cells
