@@ -27,7 +27,6 @@ func TestAffixesAreFound(t *testing.T) {
 			for keys[i] == "" {
 				keys[i] = outerText(r, 3+r.IntN(20))
 			}
-
 			a.add(keys[i], int32(i))
 		}
 		base := make([]uint64, words)
