@@ -29,7 +29,7 @@ func (b *Builder) settled(slot int32) int32 {
 
 // lay lays out the branches of all positions, without what facets spare.
 func (b *Builder) lay(x *Index, places []int32) {
-	left := len(b.code.tests) + b.parts.branches - b.spares
+	left := max(len(b.code.tests)+b.parts.branches-b.spares, len(b.code.tests)) // a hint
 	b.code.tests = append(make([]test, 0, left), b.code.tests...)
 	b.code.nets = slices.Grow(b.code.nets, len(b.prefixes))
 	for i := range b.positions {
