@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/backlot-video/backlot/kit/timeslice"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
@@ -96,6 +97,7 @@ func (w *writer) launch() {
 	w.plan()
 	go func() {
 		defer w.wake()
+		defer timeslice.Long()()
 		m.err = w.fly(m)
 		m.before = nil
 		close(m.written)

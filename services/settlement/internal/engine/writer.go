@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/backlot-video/backlot/kit/timeslice"
 	"github.com/backlot-video/backlot/services/settlement/internal/ledger"
 	"github.com/backlot-video/backlot/services/settlement/internal/store"
 )
@@ -63,6 +64,7 @@ func (w *writer) offer(c *waiting) error {
 // run is the writer's goroutine, until the engine closes or the ledger is idle.
 func (w *writer) run() {
 	defer w.forget()
+	defer timeslice.Long()()
 	idle := time.NewTimer(w.engine.config.Idle)
 	defer idle.Stop()
 	for {
