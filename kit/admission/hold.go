@@ -24,14 +24,16 @@ func (g *Gate) Look(ctx context.Context, work Work) (*Hold, error) {
 	work.Cost = max(work.Cost, 1)
 	j := job{Work: work, entered: now}
 	j.hasten(ctx, now, g.cfg)
+	hold := &Hold{g, j.Tenant, j.Cost} // not while mu is held: who allocates may have to help collecting garbage
 	g.mu.Lock()
 	refusal := g.core.refuse(now, &j)
 	if refusal == nil {
-		defer g.mu.Unlock()
 		g.core.queue.keep(j.Tenant, j.Cost)
-		return &Hold{g, j.Tenant, j.Cost}, nil
 	}
 	g.mu.Unlock()
+	if refusal == nil {
+		return hold, nil
+	}
 	refusal.RetryAfter = g.jittered(refusal.RetryAfter)
 	g.metrics.refuse(work.Tenant, refusal.Reason)
 	return nil, refusal

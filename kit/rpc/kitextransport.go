@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudwego/gopkg/bufiox"
@@ -28,8 +29,8 @@ type kitexTransport struct {
 
 	mu       sync.Mutex
 	listener net.Listener
-	conns    map[net.Conn]bool // whether a request is being worked on
-	closing  bool
+	conns    map[net.Conn]*atomic.Bool // whether a request is being worked on
+	closing  atomic.Bool               // mu is held where it is set
 	serving  sync.WaitGroup
 }
 
@@ -42,7 +43,7 @@ type kitexTransportFactory struct {
 func (f kitexTransportFactory) NewTransServer(options *remote.ServerOption, handler remote.ServerTransHandler) remote.TransServer {
 	return &kitexTransport{
 		config: f.config, grpc: f.grpc, options: options, handler: handler,
-		conns: make(map[net.Conn]bool),
+		conns: make(map[net.Conn]*atomic.Bool),
 	}
 }
 
@@ -55,7 +56,7 @@ func (k *kitexTransport) CreateListener(address net.Addr) (net.Listener, error) 
 func (k *kitexTransport) BootstrapServer(listener net.Listener) error {
 	k.mu.Lock()
 	k.listener = listener
-	closing := k.closing
+	closing := k.closing.Load()
 	k.mu.Unlock()
 	if closing {
 		return listener.Close()
@@ -65,7 +66,7 @@ func (k *kitexTransport) BootstrapServer(listener net.Listener) error {
 		if err != nil {
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			if k.closing {
+			if k.closing.Load() {
 				return nil
 			}
 			return err
@@ -79,13 +80,14 @@ func (k *kitexTransport) BootstrapServer(listener net.Listener) error {
 func (k *kitexTransport) start(conn net.Conn) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closing {
+	if k.closing.Load() {
 		return false
 	}
-	k.conns[conn] = false
+	busy := new(atomic.Bool)
+	k.conns[conn] = busy
 	k.serving.Go(func() {
 		defer k.end(conn)
-		if err := k.serve(conn); err != nil {
+		if err := k.serve(conn, busy); err != nil {
 			klog.Warnf("connection of %s: %v", conn.RemoteAddr(), err)
 		}
 	})
@@ -102,7 +104,7 @@ func (k *kitexTransport) end(conn net.Conn) {
 	delete(k.conns, conn)
 }
 
-func (k *kitexTransport) serve(conn net.Conn) error {
+func (k *kitexTransport) serve(conn net.Conn, busy *atomic.Bool) error {
 	if secure, ok := conn.(*tls.Conn); ok {
 		ctx, cancel := context.WithTimeout(context.Background(), k.config.HeaderTimeout)
 		defer cancel()
@@ -124,7 +126,7 @@ func (k *kitexTransport) serve(conn net.Conn) error {
 		return err
 	}
 	defer k.handler.OnInactive(ctx, buffered)
-	for k.await(buffered) {
+	for k.await(buffered, busy) {
 		if err := k.handler.OnRead(ctx, buffered); err != nil {
 			k.handler.OnError(ctx, err, buffered)
 			return nil
@@ -134,35 +136,28 @@ func (k *kitexTransport) serve(conn net.Conn) error {
 }
 
 // await waits for a request and reports whether there is one to work on.
-func (k *kitexTransport) await(conn *kitexConn) bool {
-	if !k.mark(conn, false) || conn.SetReadDeadline(time.Now().Add(k.config.IdleTimeout)) != nil {
+func (k *kitexTransport) await(conn *kitexConn, busy *atomic.Bool) bool {
+	busy.Store(false)
+	if k.closing.Load() || conn.SetReadDeadline(time.Now().Add(k.config.IdleTimeout)) != nil {
 		return false
 	}
 	if _, err := conn.reader.Peek(1); err != nil {
 		return false
 	}
-	return k.mark(conn, true) && conn.SetReadDeadline(time.Now().Add(k.config.BodyTimeout)) == nil
-}
-
-// mark says whether conn works on a request, false where it shall work on no
-// further one.
-func (k *kitexTransport) mark(conn *kitexConn, busy bool) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.conns[conn.Conn] = busy
-	return !k.closing || busy
+	busy.Store(true)
+	return conn.SetReadDeadline(time.Now().Add(k.config.BodyTimeout)) == nil
 }
 
 // Shutdown implements remote.TransServer: it hangs up where no request is
 // being worked on, and waits for the others as long as Kitex was told to.
 func (k *kitexTransport) Shutdown() error {
 	k.mu.Lock()
-	k.closing = true
+	k.closing.Store(true)
 	if k.listener != nil {
 		k.listener.Close()
 	}
 	for conn, busy := range k.conns {
-		if !busy && !k.grpc {
+		if !busy.Load() && !k.grpc {
 			conn.Close()
 		}
 	}
