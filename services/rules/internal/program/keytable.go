@@ -1,19 +1,17 @@
 package program
 
 import (
-	"bytes"
-	"hash/maphash"
 	"math/bits"
 	"slices"
 )
 
-// keyTable numbers keys of bytes, some ten thousands of which are met while a
+// keyTable numbers keys, some ten thousands of which are met while a
 // set is built: they stand one behind the other, not each for itself. Its slots
 // are small, so that they stay near.
 type keyTable struct {
 	slots []uint32 // a power of two, at most half full: 1 + a key's index in keys, below a tag of its hash; 0: free
 	keys  []tableKey
-	text  []byte // of all keys
+	words []uint64 // of all keys
 }
 
 type tableKey struct {
@@ -27,38 +25,36 @@ const keyBits = 24
 
 // reset empties a table and gives it room for about so many keys of a condition.
 func (k *keyTable) reset(keys int) {
-	const keyBytes = 40
+	const keyWords = 9
 	if slots := 64 << bits.Len(uint(keys/32)); len(k.slots) < slots {
 		k.slots = make([]uint32, slots)
 	} else {
 		clear(k.slots)
 	}
-	k.keys, k.text = slices.Grow(k.keys[:0], keys), slices.Grow(k.text[:0], keyBytes*keys)
+	k.keys, k.words = slices.Grow(k.keys[:0], keys), slices.Grow(k.words[:0], keyWords*keys)
 }
-
-var keySeed = maphash.MakeSeed()
 
 // at returns where the value of a key is kept; that is 0 for a new one and must
 // then be set at once. It is valid until the next call.
-func (k *keyTable) at(key []byte) *int32 {
+func (k *keyTable) at(of *key) *int32 {
 	if 2*(len(k.keys)+1) > len(k.slots) {
 		k.grow()
 	}
-	hash := uint32(maphash.Bytes(keySeed, key))
+	hash := uint32(of.hash)
 	mask := uint32(len(k.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		slot := k.slots[i]
 		if slot == 0 {
-			begin := uint32(len(k.text))
-			k.text = append(k.text, key...)
-			k.keys = append(k.keys, tableKey{hash: hash, begin: begin, end: uint32(len(k.text))})
+			begin := uint32(len(k.words))
+			k.words = append(k.words, of.words...)
+			k.keys = append(k.keys, tableKey{hash: hash, begin: begin, end: uint32(len(k.words))})
 			k.slots[i] = k.slot(len(k.keys) - 1)
 			return &k.keys[len(k.keys)-1].value
 		}
 		if (slot^hash)>>keyBits != 0 {
 			continue
 		}
-		if known := &k.keys[slot<<(32-keyBits)>>(32-keyBits)-1]; known.hash == hash && bytes.Equal(k.text[known.begin:known.end], key) {
+		if known := &k.keys[slot<<(32-keyBits)>>(32-keyBits)-1]; known.hash == hash && slices.Equal(k.words[known.begin:known.end], of.words) {
 			return &known.value
 		}
 	}

@@ -69,8 +69,8 @@ type parts struct {
 	derived  keyTable
 	lists    map[*list.Ref]int32
 	regexes  map[*pattern.Pattern]int32
-	regex    int32 // the number asked for last
-	buffer   []byte
+	regex    int32   // the number asked for last
+	written  key     // the last one
 	branches int     // that all tests take, about
 	fixed    *Frame  // where constants are folded
 	shapes   []shape // by number
@@ -391,7 +391,7 @@ func (b *parts) memo(n *check.Node, negate bool) int32 {
 			return 0
 		}
 		if negate {
-			key = append(key, '!')
+			key.word(math.MaxUint64)
 		}
 		number = b.memos.at(key)
 	}
@@ -462,10 +462,10 @@ func (b *parts) derivation(d derivation) int32 {
 
 // netNumber returns 1 + the number of the derived number of an address field.
 func (b *parts) netNumber(number, slot int, v4 bool) int32 {
-	b.buffer = append(b.buffer[:0], 0) // no operation
-	b.number(int64(slot))
-	b.number(flagValue(v4))
-	known := b.derived.at(b.buffer)
+	b.written.reset()
+	b.written.word(math.MaxUint64) // no operation
+	b.written.word(uint64(slot)<<1 | uint64(flagValue(v4)))
+	known := b.derived.at(&b.written)
 	if *known == 0 {
 		*known = b.derivation(derivation{ints: deriveNet(number, slot, v4)})
 	}
