@@ -100,7 +100,7 @@ func (t *draft) wanted() (low, high int64) {
 	case opFlag, opIntEq:
 		return t.n, t.n
 	case opFloat:
-		bounded.op, bounded.n = intOps[t.how], floatOrder(t.m)
+		bounded.op, bounded.n = intOps[t.how], floatOrder(t.n)
 	case opMoney:
 		bounded.op = intOps[t.how]
 	default:

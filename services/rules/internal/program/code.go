@@ -26,7 +26,7 @@ const (
 	opIntLe
 	opIntGt
 	opIntGe
-	opIntIn  // n <= N <= m
+	opIntIn  // n <= N <= high()
 	opFloat  // the same six by how, floats
 	opMoney  // the same six by how, currency text
 	opTextEq // S == text
@@ -48,7 +48,8 @@ const (
 )
 
 // test is one branch: it asks for a value and goes on at yes or no. Code is
-// laid out so that successors stand before their predecessors.
+// laid out so that successors stand before their predecessors. There are some ten
+// thousands of them, two to a cache line.
 type test struct {
 	op      opcode
 	how     uint8 // a check.Op
@@ -58,8 +59,15 @@ type test struct {
 	yes, no int32
 	ref     int32 // of opcodes with a text or a table; the body of opAny
 	memo    int32 // where a slow test's outcome is remembered for the event, 0: nowhere
-	n, m    int64
+	n       int64
 }
+
+// setHigh makes a number the upper bound of opIntIn, which has no table and is
+// not remembered.
+func (t *test) setHigh(v int64) { t.ref, t.memo = int32(v), int32(v>>32) }
+
+// high is the upper bound of opIntIn.
+func (t *test) high() int64 { return int64(t.memo)<<32 | int64(uint32(t.ref)) }
 
 // Code is the branch programs of all rules of a set, and what they refer to.
 // It is immutable once built and safe for concurrent use.
@@ -97,9 +105,9 @@ func (c *Code) run(f *Frame, pc int32) bool {
 		case opIntGe:
 			ok = s.OK && s.N >= t.n
 		case opIntIn:
-			ok = s.OK && t.n <= s.N && s.N <= t.m
+			ok = s.OK && t.n <= s.N && s.N <= t.high()
 		case opFloat:
-			ok = s.OK && compareFloat(t.how, slotFloat(s), t.m)
+			ok = s.OK && compareFloat(t.how, slotFloat(s), t.n)
 		case opMoney:
 			ok = s.OK && f.moneyTest(t, c.strings[t.ref], s)
 		case opTextEq:

@@ -101,9 +101,12 @@ func (b *Builder) emitTest(p *part, yes, no int32) int32 {
 	}
 	b.code.tests = append(b.code.tests, test{
 		op: p.op, how: p.how, want: p.want, depth: p.depth, slot: b.settled(p.slot), yes: yes, no: no, ref: ref,
-		memo: b.outcomes[p.memo], n: p.n, m: p.m,
+		memo: b.outcomes[p.memo], n: p.n,
 	})
 	at := int32(len(b.code.tests) - 1)
+	if p.op == opIntIn {
+		b.code.tests[at].setHigh(p.m)
+	}
 	if number := p.derived(); number > 0 {
 		b.code.tests = append(b.code.tests, test{op: opDerive, ref: number - 1, yes: at, no: at})
 		at++

@@ -111,7 +111,7 @@ func (b *parts) compared(n *check.Node, negate bool, op check.Op, left, right *c
 		default:
 		}
 	case fact.Float:
-		t.op, t.m = opFloat, c.N
+		t.op = opFloat
 	case fact.Money:
 		t.op, t.ref = opMoney, b.textOf(c.S)
 	default:

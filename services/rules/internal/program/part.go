@@ -42,7 +42,8 @@ type draft struct {
 	want            bool
 	depth           uint8
 	slot, ref, memo int32
-	n, m            int64
+	n               int64
+	m               int64 // of opIntIn
 }
 
 // Where parts begin with those that need no fact.

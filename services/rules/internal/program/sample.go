@@ -166,7 +166,7 @@ func (c *column) likely(b *parts, t *draft, guess float64) float64 {
 	case opFlag, opIntEq, opIntNe, opIntLt, opIntLe, opIntGt, opIntGe, opIntIn:
 		passed = c.ranks.count(t.op, t.n, t.m)
 	case opFloat:
-		passed = c.ranks.count(intOps[t.how], floatOrder(t.m), 0)
+		passed = c.ranks.count(intOps[t.how], floatOrder(t.n), 0)
 	case opMoney:
 		if at := c.unit(b.texts[t.ref].text); at >= 0 {
 			passed = c.amounts[at].ranks.count(intOps[t.how], t.n, 0)

@@ -51,8 +51,6 @@ func (b *parts) known(n *check.Node, negate bool) (i int32, ok bool) {
 		if t.n = n.Args[1].Value.N; n.Args[1].Value.S != b.texts[t.ref].text {
 			t.ref = b.textOf(n.Args[1].Value.S)
 		}
-	case opFloat:
-		t.n, t.m = n.Args[1].Value.N, n.Args[1].Value.N
 	default:
 		t.n = n.Args[1].Value.N
 	}
