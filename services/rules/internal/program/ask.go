@@ -13,7 +13,7 @@ type ask struct {
 	ref       int32 // of a number, what derived returns; else as the test's
 	op        opcode
 	length    uint8 // of a text, or longText + 1 of a long one
-	low, high int64 // of a number: what the test lets through, nothing if high is less; of a text: its ends; of opTexts: where its texts begin and end in parts
+	low, high int64 // of a number: what the test lets through, nothing if high is less; of a text: its ends; of opTexts: where its texts begin and end in members
 }
 
 // Flush lets the rules ask that came since the last one.

@@ -34,10 +34,10 @@ type Builder struct {
 	outcomes []int32      // numbers of those that more than one test has, by memo
 	lookups  slab[textSlot]
 	ranges   slab[[2]uint32]
-	strings  textMap
-	touched  uint64 // of no use but to be fetched
-	spares   int    // how many branches they take
-	all      bool   // every facet is worth its price: for tests
+	strings  []int32 // 1 + the number of a text in the code, 0: none
+	touched  uint64  // of no use but to be fetched
+	spares   int     // how many branches they take
+	all      bool    // every facet is worth its price: for tests
 }
 
 // position is one way in which a rule can hold.

@@ -212,7 +212,7 @@ func (b *Builder) touch(asks []ask) {
 	touched := uint64(0)
 	for i := range asks {
 		if a := &asks[i]; a.op == opTexts && a.low < a.high {
-			touched += b.texts[a.low].first + b.texts[a.high-1].first
+			touched += b.members[a.low].first + b.members[a.high-1].first
 		}
 	}
 	b.touched = touched
@@ -240,7 +240,7 @@ func (b *Builder) newKeyed(plan *facetPlan, places []int32, base []uint64, words
 			k.file(&b.keys, key, long, place)
 			continue
 		}
-		members := b.texts[a.low:a.high]
+		members := b.members[a.low:a.high]
 		for j := range members {
 			member := &members[j]
 			k.file(&b.keys, member.key(), member.text, place)

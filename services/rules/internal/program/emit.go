@@ -3,13 +3,14 @@ package program
 import "slices"
 
 // settle gives derived values their slots, and numbers the outcomes of tests
-// that are shared: the others take no memory.
+// that are shared: the others take no memory. From then on code can be laid out.
 func (b *Builder) settle(extra func() int) {
 	b.slots = make([]int32, len(b.code.derived))
 	for i := range b.code.derived {
 		b.slots[i] = int32(extra())
 		b.code.derived[i].slot = int(b.slots[i])
 	}
+	b.strings = make([]int32, len(b.texts))
 	b.outcomes = make([]int32, len(b.uses))
 	for i := range b.uses {
 		if b.uses[i].tests > 1 {
@@ -96,7 +97,7 @@ func (b *Builder) emitTest(p *part, yes, no int32) int32 {
 		ref = int32(len(b.code.nets))
 		b.code.nets = append(b.code.nets, netsOf(b.prefixes[p.ref], &b.ranges))
 	case opMoney, opTextEq, opTextNe, opText, opPrefix, opSuffix, opContains:
-		ref = b.stringOf(&b.texts[p.ref])
+		ref = b.stringOf(p.ref)
 	default:
 	}
 	b.code.tests = append(b.code.tests, test{
@@ -117,13 +118,13 @@ func (b *Builder) emitTest(p *part, yes, no int32) int32 {
 // isSpared reports whether facets say all there is to say about a part.
 func (b *Builder) isSpared(i int32) bool { return b.without[i>>6]>>(i&63)&1 != 0 }
 
-// stringOf numbers the texts of tests; equal ones share a number.
-func (b *Builder) stringOf(text *endedText) int32 {
-	number, added := b.strings.number(text.key(), text.text)
-	if added {
-		b.code.strings = append(b.code.strings, text.text)
+// stringOf numbers the texts of tests, without those that only facets need.
+func (b *Builder) stringOf(text int32) int32 {
+	if b.strings[text] == 0 {
+		b.code.strings = append(b.code.strings, b.texts[text].text)
+		b.strings[text] = int32(len(b.code.strings))
 	}
-	return number - 1
+	return b.strings[text] - 1
 }
 
 // exact notes that a facet says all there is to say about its asks.

@@ -155,9 +155,9 @@ func (b *parts) tables(t *draft, n *check.Node) {
 		b.code.ints = append(b.code.ints, newIntSet(n.Ints))
 		t.ref = int32(len(b.code.ints) - 1)
 	case opTexts:
-		b.sets = append(b.sets, memberSet{n.Set, int32(len(b.texts))})
+		b.sets = append(b.sets, memberSet{n.Set, int32(len(b.members))})
 		for _, member := range n.Set {
-			b.texts = append(b.texts, ended(member))
+			b.members = append(b.members, ended(member))
 		}
 		t.ref = int32(len(b.sets) - 1)
 	case opNets:

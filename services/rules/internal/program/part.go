@@ -95,16 +95,21 @@ type body struct {
 // memberSet is a set of texts on its way.
 type memberSet struct {
 	members []string // in order, each once
-	first   int32    // of them in parts, where they stand one behind the other
+	first   int32    // of them in parts' members, where they stand one behind the other
 }
 
-// textOf numbers a text of a draft; 0 is the empty one.
+// textOf numbers a text of drafts; 0 is the empty one. Equal ones share a number:
+// what is known of a text that many ask for stays near.
 func (b *parts) textOf(s string) int32 {
 	if s == "" {
 		return 0
 	}
-	b.texts = append(b.texts, ended(s))
-	return int32(len(b.texts) - 1)
+	text := ended(s)
+	number, added := b.numbers.number(text.key(), s)
+	if added {
+		b.texts = append(b.texts, text)
+	}
+	return number
 }
 
 // of makes the part of a condition, or with negate of its negation.

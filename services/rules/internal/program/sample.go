@@ -190,7 +190,7 @@ func (c *column) likely(b *parts, t *draft, guess float64) float64 {
 	case opTexts:
 		set := &b.sets[t.ref]
 		for i := range set.members {
-			passed += c.count(&b.texts[int(set.first)+i])
+			passed += c.count(&b.members[int(set.first)+i])
 		}
 		passed = c.wanted(t, passed)
 	default:

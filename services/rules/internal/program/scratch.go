@@ -30,7 +30,9 @@ type scratch struct {
 	facets    planTable
 	sets      []memberSet      // of opTexts; empty while the scratch waits
 	prefixes  [][]netip.Prefix // of opNets; empty while the scratch waits
-	texts     []endedText      // of drafts, from 1; empty while the scratch waits
+	texts     []endedText      // of drafts, from 1, each once; empty while the scratch waits
+	numbers   textMap          // of texts
+	members   []endedText      // of sets; empty while the scratch waits
 }
 
 // spare is what the last builder left, if nobody has it. A sync.Pool would lose
@@ -62,7 +64,7 @@ func newScratch(tests, rules int) *scratch {
 	s.uses, s.matches, s.bodies = append(s.uses[:0], use{}), s.matches[:0], s.bodies[:0]
 	s.sets, s.prefixes = s.sets[:0], s.prefixes[:0]
 	s.facets.reset()
-	s.texts = append(slices.Grow(s.texts[:0], rules), endedText{})
+	s.texts, s.members = append(s.texts[:0], endedText{}), s.members[:0]
 	return s
 }
 
@@ -75,8 +77,10 @@ func zeroed(s []uint64, n int) []uint64 {
 
 // release leaves the scratch to another builder.
 func (b *Builder) release() {
-	if cap(b.positions) >= leastScratch && max(cap(b.made), cap(b.texts), len(b.keys.slots)/2) <= mostScratch {
+	if cap(b.positions) >= leastScratch && max(cap(b.made), cap(b.texts), cap(b.members), len(b.keys.slots)/2, len(b.numbers.slots)/2) <= mostScratch {
 		clear(b.texts)
+		clear(b.members)
+		b.numbers.reset()
 		clear(b.sets)
 		clear(b.prefixes)
 		b.keys.reset()
