@@ -14,9 +14,13 @@ import (
 // money (500.00 CNY), durations (1h30m), times (2026-11-22T02:00+08:00) and
 // IPv4 addresses and prefixes (10.0.0.0/8).
 func (l *lexer) number(tok *token) {
-	if !l.common(tok) {
+	n := l.common()
+	if n.end == 0 {
 		*tok = l.rare()
+		return
 	}
+	*tok = token{kind: tokLiteral, lit: n.lit, num: n.num, float: n.float, text: n.text, span: Span{int32(l.pos), int32(n.end)}}
+	l.pos = n.end
 }
 
 // rare lexes numbers of any form.
@@ -67,9 +71,18 @@ func (l *lexer) rare() token {
 	return tok
 }
 
-// common lexes most numbers: few digits with or without decimals, a currency
+// plainNumber is a number as most are written, with what follows it.
+type plainNumber struct {
+	lit   LiteralKind
+	num   int64
+	float float64
+	text  string // its currency
+	end   int    // of the literal; 0: it is none of these
+}
+
+// common reads most numbers: few digits with or without decimals, a currency
 // or a unit, where what follows cannot make them more.
-func (l *lexer) common(tok *token) bool {
+func (l *lexer) common() (n plainNumber) {
 	src, i, decimals := l.src, l.pos, -1
 	var value int64
 	for i < len(src) && i < l.pos+maxPlain && isDigit(src[i]) {
@@ -84,7 +97,7 @@ func (l *lexer) common(tok *token) bool {
 		decimals = i - point - 1
 	}
 	if i+1 >= len(src) {
-		return false
+		return n
 	}
 	switch src[i] {
 	case ',', ')', ']', '\n', '}':
@@ -94,78 +107,73 @@ func (l *lexer) common(tok *token) bool {
 			next++
 		}
 		if next < len(src) && src[next]-'A' < 26 {
-			return l.amount(tok, value, decimals, i, next)
+			n.lit, n.num = MoneyLit, value
+			n.text, n.end = l.amount(decimals, i, next)
+			return n
 		}
 	case '.':
 		if src[i+1] != '.' || decimals >= 0 {
-			return false
+			return n
 		}
 	default:
-		return decimals < 0 && l.span(tok, value, i)
+		if micros := l.unit(i); decimals < 0 && micros > 0 && value <= math.MaxInt64/micros {
+			n.lit, n.num, n.end = DurationLit, value*micros, i+1
+		}
+		return n
 	}
-	*tok = token{kind: tokLiteral, lit: IntLit, num: value, span: Span{int32(l.pos), int32(i)}}
+	n.lit, n.num, n.end = IntLit, value, i
 	if decimals >= 0 {
 		float, err := strconv.ParseFloat(src[l.pos:i], 64)
 		if err != nil {
-			return false
+			return plainNumber{}
 		}
-		tok.lit, tok.num, tok.float = FloatLit, 0, float
+		n.lit, n.num, n.float = FloatLit, 0, float
 	}
-	l.pos = i
-	return true
+	return n
 }
 
-// amount lexes money of a number and the currency that stands at a place, if
-// it is as usual.
-func (l *lexer) amount(tok *token, value int64, decimals, end, at int) bool {
-	stop := at + 3
+// amount reads the currency that stands at a place, behind a number that ends
+// before it, if both are as usual. Otherwise its end is 0.
+func (l *lexer) amount(decimals, end, at int) (code string, stop int) {
+	stop = at + 3
 	if stop >= len(l.src) || l.src[at+1]-'A' >= 26 || l.src[at+2]-'A' >= 26 || classes[l.src[stop]]&identClass != 0 || l.src[stop] >= utf8.RuneSelf {
-		return false
+		return "", 0
 	}
-	code := l.src[at:stop]
+	code = l.src[at:stop]
 	if code != l.currency { // mostly it is that of the amount before
 		exponent, known := money.Exponent(code)
 		if !known {
-			return false
+			return "", 0
 		}
 		l.currency, l.exponent = code, exponent
 	}
 	if l.exponent != decimals || end-l.pos > maxPlain {
-		return false
+		return "", 0
 	}
-	*tok = token{kind: tokLiteral, lit: MoneyLit, num: value, text: code, span: Span{int32(l.pos), int32(stop)}}
-	l.pos = stop
-	return true
+	return code, stop
 }
 
-// span lexes a duration of a number and one unit, if it is as usual.
-func (l *lexer) span(tok *token, value int64, at int) bool {
-	var micros int64
-	switch l.src[at] {
-	case 's':
-		micros = 1e6
-	case 'm':
-		micros = 60e6
-	case 'h':
-		micros = 3600e6
-	case 'd':
-		micros = 24 * 3600e6
-	case 'w':
-		micros = 7 * 24 * 3600e6
-	default:
-		return false
-	}
+// unit is how many microseconds the unit that stands at a place has, 0 where
+// there is none that ends a literal.
+func (l *lexer) unit(at int) int64 {
 	switch l.src[at+1] {
 	case ' ', ')', ',', ']', '\n':
 	default:
-		return false
+		return 0
 	}
-	if value > math.MaxInt64/micros {
-		return false
+	switch l.src[at] {
+	case 's':
+		return 1e6
+	case 'm':
+		return 60e6
+	case 'h':
+		return 3600e6
+	case 'd':
+		return 24 * 3600e6
+	case 'w':
+		return 7 * 24 * 3600e6
 	}
-	*tok = token{kind: tokLiteral, lit: DurationLit, num: value * micros, span: Span{int32(l.pos), int32(at + 1)}}
-	l.pos = at + 1
-	return true
+	return 0
 }
 
 // maxPlain is how many digits certainly fit.

@@ -220,20 +220,28 @@ func (l *lexer) fill(kind LiteralKind, fill *Fill) bool {
 	if l.pos >= len(l.src) {
 		return false
 	}
-	var tok token
 	switch c := l.src[l.pos]; {
 	case kind == StringLit && c == '"':
 		if fill.Str = l.plainText(); fill.Str != "" {
 			return true
 		}
-		tok = l.str()
+		return l.fillBy(l.str(), kind, fill)
 	case kind == RegexLit && c == '/':
-		tok = l.pattern()
+		return l.fillBy(l.pattern(), kind, fill)
 	case kind != StringLit && kind != RegexLit && isDigit(c):
-		l.number(&tok)
-	default:
-		return false
+		n := l.common()
+		if n.end == 0 {
+			return l.fillBy(l.rare(), kind, fill)
+		}
+		fill.Int, fill.Float, fill.Str = n.num, n.float, n.text
+		l.pos = n.end
+		return n.lit == kind
 	}
+	return false
+}
+
+// fillBy takes a literal of one kind from the token that was read.
+func (l *lexer) fillBy(tok token, kind LiteralKind, fill *Fill) bool {
 	if l.fault.Message != "" {
 		l.fault = Fault{}
 		return false
