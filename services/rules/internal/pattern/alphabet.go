@@ -24,12 +24,25 @@ type alphabet struct {
 	runes     [1 + maxIntervals]interval // disjoint, from 1
 	intervals int
 	other     uint64 // positions that accept characters above ASCII in no interval
+
+	parts [maxClasses]division // of divide
+}
+
+// division is characters that the same sets have.
+type division struct {
+	low, high, positions uint64
 }
 
 // interval is characters above ASCII that the same positions accept.
 type interval struct {
 	from, to  rune
 	positions uint64
+}
+
+// begin makes the alphabet empty.
+func (a *alphabet) begin() {
+	a.class, a.singles, a.classes = [128]uint8{}, set{}, 0
+	a.known, a.intervals, a.other = 0, 0, 0
 }
 
 // above numbers an interval from 1, and tells whether there is room for it
@@ -64,6 +77,7 @@ func (a *alphabet) acceptOne(c byte, bit uint64) {
 		} else {
 			a.singles.high |= 1 << (c - 64)
 		}
+		a.masks[class] = 0
 	}
 	a.masks[class] |= bit
 }
@@ -87,18 +101,11 @@ func (a *alphabet) accept(s set, bit uint64) bool {
 // divide makes the classes of sets, and tells whether they are few enough. The
 // largest becomes class 0.
 func (a *alphabet) divide() bool {
-	type division struct {
-		low, high, positions uint64
-	}
-	for rest := a.singles; rest.low|rest.high != 0; {
-		c := rest.take()
-		for i, s := range a.sets[:a.known] {
-			if s.has(c) {
-				a.masks[a.class[c]] |= a.users[i]
-			}
+	for i := range a.sets[:a.known] {
+		s := &a.sets[i]
+		for both := (set{low: s.low & a.singles.low, high: s.high & a.singles.high}); both.low|both.high != 0; {
+			a.masks[a.class[both.take()]] |= a.users[i]
 		}
-	}
-	for i, s := range a.sets[:a.known] {
 		if s.above&1 != 0 {
 			a.other |= a.users[i]
 		}
@@ -108,10 +115,11 @@ func (a *alphabet) divide() bool {
 			}
 		}
 	}
-	var parts [maxClasses]division
+	parts := &a.parts
 	parts[0] = division{^a.singles.low, ^a.singles.high, 0}
 	n := 1
-	for i, s := range a.sets[:a.known] {
+	for i := range a.sets[:a.known] {
+		s := &a.sets[i]
 		for j := range n {
 			in := division{parts[j].low & s.low, parts[j].high & s.high, parts[j].positions | a.users[i]}
 			out := division{parts[j].low &^ s.low, parts[j].high &^ s.high, parts[j].positions}

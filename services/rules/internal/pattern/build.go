@@ -14,7 +14,7 @@ func (c *Compiler) compile(text string) *Pattern {
 	if len(text) > maxText {
 		return nil
 	}
-	c.parser = parser{text: text}
+	c.parser.begin(text)
 	whole, begin, end := c.parser.whole()
 	if c.parser.failed || !c.parser.divide() {
 		return nil
@@ -117,7 +117,9 @@ func (c *Compiler) tables(out *Pattern) {
 	tables := c.words.Slice(size)[:size]
 	out.masks, out.follow = tables[:classes], tables[classes:]
 	copy(out.masks, p.masks[:])
-	copy(out.follow, p.follow[:])
+	for i := range out.follow {
+		out.follow[i] = p.follow[i]
+	}
 	if p.intervals > 0 {
 		out.runes = slices.Clone(p.runes[1 : 1+p.intervals])
 	}
@@ -157,12 +159,12 @@ func (c *Compiler) text(bytes []byte) string {
 
 // reverse turns round what follows what.
 func (p *parser) reverse() {
-	before := &p.before
+	before := p.before
 	clear(before[:p.n])
 	for i, after := range p.follow[:p.n] {
 		for ; after != 0; after &= after - 1 {
 			before[bits.TrailingZeros64(after)&63] |= 1 << i
 		}
 	}
-	copy(p.follow[:p.n], before[:p.n])
+	p.follow, p.before = before, p.follow
 }

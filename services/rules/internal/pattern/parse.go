@@ -19,19 +19,31 @@ const (
 // parser numbers the characters of a pattern, its positions, as they are
 // written; a repeated part has as many as it has copies.
 type parser struct {
+	state
+	follow *[maxPositions]uint64 // one of ways
+	before *[maxPositions]uint64 // the other one, of reverse
+	ways   [2][maxPositions]uint64
+	alphabet
+	chars
+}
+
+// state is what a parser has of one text, but for what it has n of.
+type state struct {
 	text     string
 	at       int
 	failed   bool // Go's regexp must see it
 	caseless bool
 	depth    int
 	atoms    int
-
-	n      int // positions
-	follow [maxPositions]uint64
-	before [maxPositions]uint64 // of reverse
-	alphabet
-	chars
+	n        int // positions
 	literals
+}
+
+// begin makes the parser ready for a text.
+func (p *parser) begin(text string) {
+	p.follow, p.before = &p.ways[0], &p.ways[1]
+	p.state = state{text: text}
+	p.alphabet.begin()
 }
 
 // part is a piece of a pattern.
@@ -115,10 +127,12 @@ func (p *parser) sequence() part {
 		switch c := p.text[p.at]; {
 		case c == '|' || c == ')' || c == '$':
 			return whole
-		case !p.plain():
-			whole = p.concat(whole, p.repeated())
 		default:
-			whole = p.concat(whole, p.characters())
+			next, plain := p.characters()
+			if !plain {
+				next = p.repeated()
+			}
+			whole = p.concat(whole, next)
 		}
 	}
 	return whole
@@ -329,6 +343,7 @@ func (p *parser) add() (bit uint64) {
 	if p.n == maxPositions || p.failed {
 		return 0
 	}
+	p.follow[p.n] = 0
 	p.n++
 	p.ends[p.n] = p.ends[p.n-1]
 	return 1 << (p.n - 1)

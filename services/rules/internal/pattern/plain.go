@@ -32,12 +32,6 @@ var kinds = func() (table [256]uint8) {
 	return table
 }()
 
-// plain tells whether a plain character comes next.
-func (p *parser) plain() bool {
-	_, width := p.character()
-	return width > 0
-}
-
 // character is the plain character that comes next, whose case counts and that
 // has no quantifier, and the bytes that it takes; 0 for none.
 func (p *parser) character() (c byte, width int) {
@@ -57,24 +51,30 @@ func (p *parser) character() (c byte, width int) {
 	return c, width
 }
 
-// characters adds positions for plain characters, each behind the one before.
-func (p *parser) characters() part {
+// characters adds positions for plain characters, each behind the one before. ok
+// is false where none comes next.
+func (p *parser) characters() (run part, ok bool) {
 	from := p.n
-	for c, width := p.character(); width > 0; c, width = p.character() {
-		if p.n == maxPositions || p.failed {
-			return p.fail()
+	for {
+		c, width := p.character()
+		if width == 0 {
+			break
+		}
+		n := p.n
+		if n == maxPositions || p.failed {
+			return p.fail(), true
 		}
 		p.at += width
-		bit := uint64(1) << p.n
-		p.acceptOne(c, bit)
-		if p.n > from {
-			p.follow[p.n-1] |= bit
-		}
-		end := p.ends[p.n]
-		p.bytes[end] = c
-		p.n++
-		p.ends[p.n] = end + 1
+		p.acceptOne(c, 1<<n)
+		p.follow[n] = 2 << n // as if one came behind it
+		end := p.ends[n]
+		p.bytes[end], p.ends[n+1] = c, end+1
+		p.n = n + 1
 	}
+	if p.n == from {
+		return part{}, false
+	}
+	p.follow[p.n-1] = 0
 	p.lengthen()
-	return part{1 << from, 1 << (p.n - 1), p.n - from}
+	return part{1 << from, 1 << (p.n - 1), p.n - from}, true
 }
