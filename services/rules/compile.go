@@ -60,6 +60,7 @@ type compiler struct {
 	tests   []*syntax.Test
 	rules   arena.Pool[Rule]
 	made    []*Rule // as in the source
+	mixed   bool    // decisions tell them in another order
 	lines   []int   // of the tests
 	text    string  // what is read
 	line    int     // of offset
@@ -169,10 +170,8 @@ func (c *compiler) rule(plan *syntax.Rule) *Rule {
 		c.most, c.dearest = cost, plan.Name
 	}
 	rule := c.rules.Get()
-	*rule = Rule{
-		Name: plan.Name.Name, Action: plan.Action, Score: plan.Score, Priority: plan.Priority,
-		State: plan.State, Line: c.lineOf(plan.Span.Start),
-	}
+	rule.Name, rule.Action, rule.Score, rule.Priority = plan.Name.Name, plan.Action, plan.Score, plan.Priority
+	rule.State, rule.Line = plan.State, c.lineOf(plan.Span.Start)
 	if plan.Title != nil {
 		rule.Title = plan.Title.Str
 	}
@@ -190,8 +189,16 @@ func (c *compiler) rule(plan *syntax.Rule) *Rule {
 	if c.edits {
 		rule.when = checked.When
 	}
-	c.made = append(c.made, rule)
+	c.add(rule)
 	return rule
+}
+
+// add puts a rule behind those made before.
+func (c *compiler) add(rule *Rule) {
+	if last := len(c.made) - 1; last >= 0 && rule.before(c.made[last]) {
+		c.mixed = true
+	}
+	c.made = append(c.made, rule)
 }
 
 // condition builds the condition of the next rule and returns its cost.
@@ -229,7 +236,7 @@ func (c *compiler) terms(terms []syntax.Term) (cost int64, ok bool) {
 // again adds a rule that was compiled before.
 func (c *compiler) again(rule *Rule) {
 	c.builder.Add(len(c.made), rule.when)
-	c.made = append(c.made, rule)
+	c.add(rule)
 }
 
 // placeBits leave room for rules between others.
@@ -280,7 +287,9 @@ func (c *compiler) finish() {
 // layer makes what was added a layer.
 func (c *compiler) layer() layer {
 	rules := slices.Clone(c.made)
-	slices.SortFunc(rules, compareRules)
+	if c.mixed {
+		slices.SortFunc(rules, compareRules)
+	}
 	for rank, rule := range rules {
 		rule.number = int32(rank)
 	}

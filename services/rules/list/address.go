@@ -9,6 +9,11 @@ import (
 // ParsePrefix reads "10.0.0.0/8", or an address as the prefix of its full
 // length. IPv4 written as IPv6 (::ffff:a.b.c.d) counts as IPv4.
 func ParsePrefix(s string) (netip.Prefix, error) {
+	if octets, end, ok := parse4(s); ok && end < len(s) { // nearly always
+		if length, ok := parseLength(s[end+1:]); ok {
+			return netip.PrefixFrom(netip.AddrFrom4(octets), length).Masked(), nil
+		}
+	}
 	if strings.IndexByte(s, '/') < 0 {
 		addr, ok := ParseAddr(s)
 		if !ok {

@@ -330,6 +330,12 @@ func FuzzParseNetwork(f *testing.F) {
 		if ok != (err == nil) || ok && got.prefix() != want {
 			t.Errorf("%q: %v %v, want %v %v", s, got.prefix(), ok, want, err)
 		}
+		if strings.Contains(s, "/") && !strings.Contains(s, ":") {
+			standard, bad := netip.ParsePrefix(s)
+			if (err == nil) != (bad == nil) || err == nil && want != standard.Masked() {
+				t.Errorf("%q: %v %v, by package netip %v %v", s, want, err, standard, bad)
+			}
+		}
 	})
 }
 

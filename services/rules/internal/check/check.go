@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -146,8 +147,9 @@ type checker struct {
 	doubles  bool // the rule at hand has what parts counts twice
 	made     *nodes
 
-	templates []template // by the number of their stencil
-	shapes    int32      // how many tests they have
+	templates []template               // by the number of their stencil
+	nets      arena.Pool[netip.Prefix] // of what fills them
+	shapes    int32                    // how many tests they have
 }
 
 // node returns a node of this rule.

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/backlot-video/backlot/services/rules/fact"
@@ -80,7 +79,7 @@ func (c *Checker) fill(n *Node, fill *syntax.Fill) bool {
 		if err != nil {
 			return false
 		}
-		n.Nets = []netip.Prefix{prefix}
+		n.Nets = append(c.nets.Slice(1), prefix)
 	case Matches:
 		regex, err := c.pattern(fill.Str)
 		if err != nil {
@@ -98,10 +97,13 @@ func (c *Checker) fill(n *Node, fill *syntax.Fill) bool {
 
 // sorted orders the members of a set, each once, where they are.
 func sorted(members []string) []string {
-	if !slices.IsSorted(members) {
-		slices.Sort(members)
+	for i := 1; i < len(members); i++ {
+		if members[i-1] >= members[i] {
+			slices.Sort(members)
+			return slices.Compact(members)
+		}
 	}
-	return slices.Compact(members)
+	return members
 }
 
 // copy copies a condition, so that it outlives its rule, and finds its holes.
