@@ -46,6 +46,16 @@ func (e *edge) extend(at int, char []byte, back bool) {
 	copy(e.text[begin:], char)
 }
 
+// begin makes a text the edge, as much of it as counts.
+func (e *edge) begin(at int, text []byte, back bool) {
+	e.at, e.n = at, min(len(text), maxEdgeText)
+	if back {
+		copy(e.text[len(e.text)-e.n:], text[len(text)-e.n:])
+		return
+	}
+	copy(e.text[:], text[:e.n])
+}
+
 // cut is the text, at most maxEdgeText bytes of it.
 func (e *edge) cut(back bool) []byte {
 	n := min(e.n, maxEdgeText)
@@ -56,11 +66,15 @@ func (e *edge) cut(back bool) []byte {
 }
 
 // edges follows positions of one character from first on, until there are too
-// many ways or a match may end. back tells that they are followed from the end.
+// many ways or a match may end. One text that all have is taken at once. back tells that they are followed from the end.
 func (c *Compiler) edges(first, last uint64, back bool) []string {
 	p := &c.parser
 	var ways [maxEdges]edge
 	n := 0
+	if at, text := p.affix(back); text != nil {
+		ways[0].begin(at, text, back)
+		n, first = 1, 0
+	}
 	for ; first != 0; first &= first - 1 {
 		at := bits.TrailingZeros64(first)
 		char := p.charOf(at)
@@ -77,6 +91,18 @@ func (c *Compiler) edges(first, last uint64, back bool) []string {
 		i++
 	}
 	return c.cutAll(ways[:n], back)
+}
+
+// affix is the text that every match begins (or ends) with, and its last (first)
+// position; nil for none.
+func (p *parser) affix(back bool) (at int, text []byte) {
+	switch {
+	case back && int(p.run) < p.n:
+		return int(p.run), p.bytes[p.ends[p.run]:p.ends[p.n]]
+	case !back && p.opening > 0:
+		return int(p.opening) - 1, p.bytes[:p.ends[p.opening]]
+	}
+	return 0, nil
 }
 
 // cutAll returns the texts of edges, which are in one piece of memory.

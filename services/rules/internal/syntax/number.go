@@ -14,13 +14,14 @@ import (
 // money (500.00 CNY), durations (1h30m), times (2026-11-22T02:00+08:00) and
 // IPv4 addresses and prefixes (10.0.0.0/8).
 func (l *lexer) number(tok *token) {
-	n := l.common()
-	if n.end == 0 {
+	var value Fill
+	lit, end := l.common(&value)
+	if end == 0 {
 		*tok = l.rare()
 		return
 	}
-	*tok = token{kind: tokLiteral, lit: n.lit, num: n.num, float: n.float, text: n.text, span: Span{int32(l.pos), int32(n.end)}}
-	l.pos = n.end
+	*tok = token{kind: tokLiteral, lit: lit, num: value.Int, float: value.Float, text: value.Str, span: Span{int32(l.pos), int32(end)}}
+	l.pos = end
 }
 
 // rare lexes numbers of any form.
@@ -71,18 +72,9 @@ func (l *lexer) rare() token {
 	return tok
 }
 
-// plainNumber is a number as most are written, with what follows it.
-type plainNumber struct {
-	lit   LiteralKind
-	num   int64
-	float float64
-	text  string // its currency
-	end   int    // of the literal; 0: it is none of these
-}
-
 // common reads most numbers: few digits with or without decimals, a currency
-// or a unit, where what follows cannot make them more.
-func (l *lexer) common() (n plainNumber) {
+// or a unit, where what follows cannot make them more. For others end is 0.
+func (l *lexer) common(fill *Fill) (lit LiteralKind, end int) {
 	src, i, decimals := l.src, l.pos, -1
 	var value int64
 	for i < len(src) && i < l.pos+maxPlain && isDigit(src[i]) {
@@ -97,7 +89,7 @@ func (l *lexer) common() (n plainNumber) {
 		decimals = i - point - 1
 	}
 	if i+1 >= len(src) {
-		return n
+		return 0, 0
 	}
 	switch src[i] {
 	case ',', ')', ']', '\n', '}':
@@ -107,29 +99,32 @@ func (l *lexer) common() (n plainNumber) {
 			next++
 		}
 		if next < len(src) && src[next]-'A' < 26 {
-			n.lit, n.num = MoneyLit, value
-			n.text, n.end = l.amount(decimals, i, next)
-			return n
+			fill.Int = value
+			fill.Str, end = l.amount(decimals, i, next)
+			return MoneyLit, end
 		}
 	case '.':
 		if src[i+1] != '.' || decimals >= 0 {
-			return n
+			return 0, 0
 		}
 	default:
-		if micros := l.unit(i); decimals < 0 && micros > 0 && value <= math.MaxInt64/micros {
-			n.lit, n.num, n.end = DurationLit, value*micros, i+1
+		micros := l.unit(i)
+		if decimals >= 0 || micros == 0 || value > math.MaxInt64/micros {
+			return 0, 0
 		}
-		return n
+		fill.Int = value * micros
+		return DurationLit, i + 1
 	}
-	n.lit, n.num, n.end = IntLit, value, i
-	if decimals >= 0 {
-		float, err := strconv.ParseFloat(src[l.pos:i], 64)
-		if err != nil {
-			return plainNumber{}
-		}
-		n.lit, n.num, n.float = FloatLit, 0, float
+	if decimals < 0 {
+		fill.Int = value
+		return IntLit, i
 	}
-	return n
+	float, err := strconv.ParseFloat(src[l.pos:i], 64)
+	if err != nil {
+		return 0, 0
+	}
+	fill.Float = float
+	return FloatLit, i
 }
 
 // amount reads the currency that stands at a place, behind a number that ends

@@ -95,17 +95,52 @@ func Lists(src string) []*List {
 }
 
 // declarations are the places where a line begins like the declaration of a
-// list, in order.
+// list, in order. They are found by the '@' behind: most lines have none.
 func declarations(src string) []int {
 	var places []int
-	english, chinese := spelling[wordList][0], spelling[wordList][1]
+	for at := 0; ; at++ {
+		next := strings.IndexByte(src[at:], '@')
+		if next < 0 {
+			return places
+		}
+		at += next
+		end := blanksBefore(src, at)
+		if end == 0 || src[end-1] == '\n' {
+			return declaringLines(src) // the keyword may be on a line before
+		}
+		for _, word := range spelling[wordList] {
+			if !strings.HasSuffix(src[:end], word) {
+				continue
+			}
+			start := end - len(word)
+			if line := blanksBefore(src, start); line == 0 || src[line-1] == '\n' {
+				places = append(places, start)
+			}
+		}
+	}
+}
+
+// blanksBefore is where the blanks before a place begin.
+func blanksBefore(src string, at int) int {
+	for at > 0 && (src[at-1] == ' ' || src[at-1] == '\t' || src[at-1] == '\r') {
+		at--
+	}
+	return at
+}
+
+// declaringLines are the places where a line begins with the keyword of lists.
+func declaringLines(src string) []int {
+	var places []int
 	for at := 0; at < len(src); {
-		switch c := src[at]; {
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+		switch c := src[at]; c {
+		case ' ', '\t', '\r', '\n':
 			at++
 			continue
-		case c == english[0] && strings.HasPrefix(src[at:], english), c == chinese[0] && strings.HasPrefix(src[at:], chinese):
-			places = append(places, at)
+		}
+		for _, word := range spelling[wordList] {
+			if strings.HasPrefix(src[at:], word) {
+				places = append(places, at)
+			}
 		}
 		next := strings.IndexByte(src[at:], '\n')
 		if next < 0 {

@@ -228,14 +228,15 @@ func (l *lexer) fill(kind LiteralKind, fill *Fill) bool {
 		return l.fillBy(l.str(), kind, fill)
 	case kind == RegexLit && c == '/':
 		return l.fillBy(l.pattern(), kind, fill)
+	case kind == AddressLit && isDigit(c):
+		return l.fillBy(l.rare(), kind, fill)
 	case kind != StringLit && kind != RegexLit && isDigit(c):
-		n := l.common()
-		if n.end == 0 {
+		lit, end := l.common(fill)
+		if end == 0 {
 			return l.fillBy(l.rare(), kind, fill)
 		}
-		fill.Int, fill.Float, fill.Str = n.num, n.float, n.text
-		l.pos = n.end
-		return n.lit == kind
+		l.pos = end
+		return lit == kind
 	}
 	return false
 }
