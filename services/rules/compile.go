@@ -101,6 +101,7 @@ func (c *compiler) read() []syntax.Fault {
 	for more := true; more; {
 		items = c.parcel(items[:0])
 		more = len(items) > 0
+		c.checker.Patterns(c.reader.Patterns())
 		for _, item := range items {
 			c.item(item)
 		}

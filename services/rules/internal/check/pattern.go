@@ -2,7 +2,6 @@ package check
 
 import (
 	"github.com/backlot-video/backlot/services/rules/fact"
-	"github.com/backlot-video/backlot/services/rules/internal/pattern"
 	"github.com/backlot-video/backlot/services/rules/internal/syntax"
 )
 
@@ -13,7 +12,7 @@ func (c *checker) matches(x *syntax.Binary) *Node {
 		c.fault(x.Y.ExprSpan(), "a pattern must be a constant", "as in email matches /@example\\.com$/")
 		return unknowable
 	}
-	regex, err := c.pattern(literal.Str)
+	number, err := c.pattern(literal.Str)
 	if err != nil {
 		c.fault(literal.Span, err.Error(), "")
 		return unknowable
@@ -26,19 +25,20 @@ func (c *checker) matches(x *syntax.Binary) *Node {
 		return unknowable
 	}
 	node := c.node(Matches, boolean, x, left)
-	node.Regex, node.Literal = regex, regex.Literal()
+	node.Regex = c.compiled[number]
+	node.Literal = node.Regex.Literal()
 	return node
 }
 
-// pattern compiles a pattern, once for a set.
-func (c *checker) pattern(text string) (*pattern.Pattern, error) {
+// pattern compiles a pattern, once for a set, and returns where it is in compiled.
+func (c *checker) pattern(text string) (number int, err error) {
 	number, added := c.patterns.add(text)
 	if !added && c.compiled[number] != nil {
-		return c.compiled[number], nil
+		return number, nil
 	}
 	compiled, err := c.compiler.Compile(text)
 	if added {
 		c.compiled = append(c.compiled, compiled)
 	}
-	return compiled, err
+	return number, err
 }

@@ -70,6 +70,16 @@ func (c *Checker) Fill(term *syntax.Term) *Node {
 	return t.when
 }
 
+// Patterns compiles what fills holes, ahead of Fill, and notes where it is. One
+// that has a fault gets no number.
+func (c *Checker) Patterns(fills []*syntax.Fill) {
+	for _, fill := range fills {
+		if number, err := c.pattern(fill.Str); err == nil {
+			fill.Int = int64(number) + 1
+		}
+	}
+}
+
 func (c *Checker) fill(n *Node, fill *syntax.Fill) bool {
 	switch n.Op {
 	case InStrings:
@@ -81,11 +91,11 @@ func (c *Checker) fill(n *Node, fill *syntax.Fill) bool {
 		}
 		n.Nets = append(c.nets.Slice(1), prefix)
 	case Matches:
-		regex, err := c.pattern(fill.Str)
-		if err != nil {
+		if fill.Int == 0 {
 			return false
 		}
-		n.Regex, n.Literal = regex, regex.Literal()
+		n.Regex = c.compiled[fill.Int-1]
+		n.Literal = n.Regex.Literal()
 	default:
 		n.Value.N, n.Value.S = fill.Int, fill.Str
 		if n.Type.Kind == fact.Float {

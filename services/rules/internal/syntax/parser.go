@@ -35,6 +35,7 @@ type parser struct {
 	made   *nodes
 
 	stencils *Stencils // nil: trees only
+	patterns []*Fill   // of stencils, since the last Release
 	deepest  int       // of the expressions of the item
 	before   ending    // of a rule read before
 }

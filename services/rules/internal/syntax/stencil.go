@@ -13,6 +13,8 @@ type Stencil struct {
 	Number int     // in the order in which they were added, from 0
 	pieces []piece // what stands before each hole, and behind the last one
 	holes  []HoleKind
+
+	patterns bool // some of the holes are for patterns
 }
 
 // HoleKind is what fills a hole: a literal of its kind, or an array of strings.
@@ -39,7 +41,8 @@ type Hole struct {
 	Kind HoleKind
 }
 
-// Fill is what fills a hole, as in a Literal.
+// Fill is what fills a hole, as in a Literal. Who compiles a pattern may note a
+// number in Int.
 type Fill struct {
 	Int   int64
 	Float float64
@@ -92,6 +95,7 @@ func (s *Stencils) Add(src string, condition Span, holes []Hole) *Stencil {
 		from = hole.End
 	}
 	made.pieces = append(made.pieces, newPiece(src[from:condition.End]))
+	made.patterns = slices.Contains(made.holes, RegexHole)
 	bucket := s.bucket(made.pieces[0].word)
 	if len(made.pieces[0].text) < stencilBytes || len(*bucket) == maxAlike || slices.ContainsFunc(*bucket, made.same) {
 		return nil
@@ -184,10 +188,22 @@ func (p *parser) term(rule *Rule, at int) int {
 				rule.Terms = p.made.terms.Slice(4)
 			}
 			rule.Terms = append(rule.Terms, Term{s, fills})
+			if s.patterns {
+				p.notePatterns(s, fills)
+			}
 			return end
 		}
 	}
 	return 0
+}
+
+// notePatterns notes what fills the holes of patterns.
+func (p *parser) notePatterns(s *Stencil, fills []Fill) {
+	for i, kind := range s.holes {
+		if kind == RegexHole {
+			p.patterns = append(p.patterns, &fills[i])
+		}
+	}
 }
 
 // fill reads what fills the holes of a stencil at a place of the source, and
