@@ -142,22 +142,25 @@ func (b *Booking) book(
 	results := b.engine.Book(ctx, tenant, requests)
 	items := make([]*settlementv1.TransferResult, len(results))
 	var failures []error
-	for i, result := range results {
-		items[i] = &settlementv1.TransferResult{Repeated: result.Repeated}
+	memory := make([]settlementv1.TransferResult, len(results)) // in one piece: there are many
+	for i := range results {
+		result := &results[i]
+		items[i] = &memory[i]
+		items[i].Repeated = result.Repeated
 		if result.Err != nil {
 			items[i].Error = itemError(result.Err)
 			items[i].Error.Field = clientField(items[i].Error.GetField(), list)
 			failures = append(failures, result.Err)
 			continue
 		}
-		items[i].Transfer = clientTransfer(result.Transfer)
+		items[i].Transfer = clientTransfer(&result.Transfer)
 	}
 	return items, whole(failures, len(results))
 }
 
 // clientTransfer shows the key that the client chose.
-func clientTransfer(t ledger.Transfer) *settlementv1.Transfer {
-	message := transferMessage(&t)
+func clientTransfer(t *ledger.Transfer) *settlementv1.Transfer {
+	message := transferMessage(t)
 	message.IdempotencyKey = strings.TrimPrefix(message.GetIdempotencyKey(), clientKey(""))
 	return message
 }
@@ -198,7 +201,7 @@ func (b *Booking) LookupTransfers(
 		if err != nil {
 			return nil, coded(err)
 		}
-		response.Transfers = append(response.Transfers, clientTransfer(t))
+		response.Transfers = append(response.Transfers, clientTransfer(&t))
 	}
 	return response, nil
 }

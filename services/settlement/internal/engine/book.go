@@ -21,19 +21,46 @@ func (e *Engine) Book(ctx context.Context, tenantID string, requests []ledger.Re
 	if len(requests) == 1 && !requests[0].Linked {
 		return e.bookOne(ctx, tenantID, requests)
 	}
-	results := make([]ledger.Result, len(requests))
 	if len(requests) > ledger.MaxRequests {
 		err := &ledger.FieldError{Field: "transfers", Err: fmt.Errorf("%w: %d in one call, at most %d", ledger.ErrLimit, len(requests), ledger.MaxRequests)}
-		for i := range results {
-			results[i].Err = err
+		return failed(len(requests), err)
+	}
+	parts, refused := e.divide(ctx, tenantID, requests)
+	if len(parts) == 1 && len(refused) == 0 {
+		for _, p := range parts {
+			return e.bookAll(ctx, p)
 		}
-		return results
+	}
+	results := make([]ledger.Result, len(requests))
+	for i, err := range refused {
+		results[i].Err = err
 	}
 	var group sync.WaitGroup
-	for _, part := range e.divide(ctx, tenantID, requests, results) {
-		group.Go(func() { e.bookPart(ctx, part, results) })
+	for _, p := range parts {
+		group.Go(func() { e.bookPart(ctx, p, results) })
 	}
 	group.Wait()
+	return results
+}
+
+// failed is what comes of so many requests that were not done.
+func failed(n int, err error) []ledger.Result {
+	results := make([]ledger.Result, n)
+	for i := range results {
+		results[i].Err = err
+	}
+	return results
+}
+
+// bookAll does a call of Book that is of one ledger.
+func (e *Engine) bookAll(ctx context.Context, p *part) []ledger.Result {
+	results, err := e.Do(ctx, p.call)
+	if err != nil {
+		return failed(len(p.places), err)
+	}
+	for i := range results {
+		results[i].Err = at(i, results[i].Err)
+	}
 	return results
 }
 
@@ -94,9 +121,10 @@ type part struct {
 }
 
 // divide checks requests and sorts their chains by ledger. What is refused has
-// its error in results, and is in no part.
-func (e *Engine) divide(ctx context.Context, tenantID string, requests []ledger.Request, results []ledger.Result) map[string]*part {
-	parts, drafted := make(map[string]*part), make(map[string]string)
+// its error, by its place, and is in no part.
+func (e *Engine) divide(ctx context.Context, tenantID string, requests []ledger.Request) (parts map[string]*part, refused map[int]error) {
+	parts, refused = make(map[string]*part), make(map[int]error)
+	drafted := make(map[string]string, len(requests))
 	for i := range requests {
 		if key := requests[i].Draft.IdempotencyKey; key != "" {
 			drafted[key] = requests[i].Draft.Currency
@@ -110,13 +138,17 @@ func (e *Engine) divide(ctx context.Context, tenantID string, requests []ledger.
 		currency, bad, err := e.checkChain(ctx, tenantID, requests[first:next], drafted)
 		if err != nil {
 			for i := first; i < next; i++ {
-				results[i].Err = ledger.ErrLinked
+				refused[i] = ledger.ErrLinked
 			}
-			results[first+bad].Err = at(first+bad, err)
+			refused[first+bad] = at(first+bad, err)
 		} else {
 			p := parts[currency]
 			if p == nil {
-				p = &part{call: Call{TenantID: tenantID, Currency: currency}}
+				most := len(requests) - first
+				p = &part{
+					call:   Call{TenantID: tenantID, Currency: currency, Requests: make([]ledger.Request, 0, most)},
+					places: make([]int, 0, most),
+				}
 				parts[currency] = p
 			}
 			for i := first; i < next; i++ {
@@ -126,7 +158,7 @@ func (e *Engine) divide(ctx context.Context, tenantID string, requests []ledger.
 		}
 		first = next
 	}
-	return parts
+	return parts, refused
 }
 
 // checkChain is check of all of a chain, which must be of one ledger; bad is
