@@ -124,8 +124,8 @@ func either(a, b part) part {
 func (p *parser) sequence() part {
 	var whole part
 	for p.at < len(p.text) {
-		switch c := p.text[p.at]; {
-		case c == '|' || c == ')' || c == '$':
+		switch p.text[p.at] {
+		case '|', ')', '$':
 			return whole
 		default:
 			next, plain := p.characters()
