@@ -28,6 +28,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"github.com/backlot-video/backlot/kit/config"
 )
 
@@ -62,6 +64,7 @@ func Execute(program string, args []string, services ...Service) int {
 		<-ctx.Done()
 		stop()
 	}()
+	_ = boundMemory(memlimit.FromCgroup) // where there are no control groups, nothing is bounded
 	err := Run(ctx, program, args, os.Environ(), os.Stderr, services...)
 	var usage usageError
 	switch {

@@ -24,6 +24,8 @@ require (
 
 require (
 	cloud.google.com/go/compute/metadata v0.9.0 // indirect
+	github.com/KimMachineGun/automemlimit v0.7.5 // indirect
+	github.com/pbnjay/memory v0.0.0-20210728143218-7b4eea64cf58 // indirect
 	github.com/quic-go/qpack v0.6.0 // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect
 )
