@@ -12,6 +12,7 @@
 //	listen.go     listeners with errors that say what to change
 //	broker.go     the embedded message broker as a Service
 //	successor.go  a new process in place of one that runs
+//	memory.go     what the process may have of it
 //
 // A service runs alike alone and beside others: in one process, calls pass
 // the same chain without a network. It does not restart what fails: a
@@ -49,6 +50,14 @@ type Service interface {
 	Run(ctx context.Context, host *Host) error
 }
 
+// Tuner is a Service that knows what suits a process that has nothing else in it.
+type Tuner interface {
+	Service
+	// TuneProcess sets what is the process's, such as when garbage is collected. It
+	// leaves what the environment sets, and is called once, before Run.
+	TuneProcess()
+}
+
 // Main runs services until a signal ends the process. They start in order,
 // each when the former is ready, and stop in reverse.
 func Main(program string, services ...Service) {
@@ -65,6 +74,7 @@ func Execute(program string, args []string, services ...Service) int {
 		stop()
 	}()
 	_ = boundMemory(memlimit.FromCgroup) // where there are no control groups, nothing is bounded
+	tune(services)
 	err := Run(ctx, program, args, os.Environ(), os.Stderr, services...)
 	var usage usageError
 	switch {
@@ -76,6 +86,16 @@ func Execute(program string, args []string, services ...Service) int {
 	default:
 		_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", program, err)
 		return 1
+	}
+}
+
+// tune has a service that is alone set up its process.
+func tune(services []Service) {
+	if len(services) != 1 {
+		return
+	}
+	if tuner, is := services[0].(Tuner); is {
+		tuner.TuneProcess()
 	}
 }
 

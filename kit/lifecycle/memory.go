@@ -2,6 +2,8 @@ package lifecycle
 
 import (
 	"log/slog"
+	"os"
+	"runtime/debug"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -16,4 +18,12 @@ func boundMemory(limit memlimit.Provider) error {
 	_, err := memlimit.SetGoMemLimitWithOpts(
 		memlimit.WithRatio(heapShare), memlimit.WithProvider(limit), memlimit.WithLogger(slog.New(slog.DiscardHandler)))
 	return err
+}
+
+// GrowHeap has garbage collected when the heap has grown by so many percent of what
+// lives, as GOGC does, which goes before it.
+func GrowHeap(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
 }

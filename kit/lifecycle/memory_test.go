@@ -35,3 +35,37 @@ func TestContainersBoundTheHeap(t *testing.T) {
 		})
 	}
 }
+
+func TestTheHeapGrowsAsTheEnvironmentSays(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	t.Setenv("GOGC", "50")
+	GrowHeap(400)
+	if got := debug.SetGCPercent(100); got != 100 {
+		t.Errorf("with GOGC set the heap grows by %d%%", got)
+	}
+	t.Setenv("GOGC", "")
+	GrowHeap(400)
+	if got := debug.SetGCPercent(100); got != 400 {
+		t.Errorf("the heap grows by %d%%", got)
+	}
+}
+
+// tuning counts how often it was to tune its process.
+type tuning struct {
+	Service
+	times int
+}
+
+func (s *tuning) TuneProcess() { s.times++ }
+
+func TestOnlyAServiceThatIsAloneTunesItsProcess(t *testing.T) {
+	one, another := &tuning{}, &tuning{}
+	tune([]Service{one, another})
+	if one.times+another.times != 0 {
+		t.Error("one of two tuned the process of both")
+	}
+	tune([]Service{one})
+	if one.times != 1 {
+		t.Errorf("alone it tuned its process %d times", one.times)
+	}
+}
