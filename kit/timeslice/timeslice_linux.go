@@ -39,13 +39,19 @@ func Shorten(d time.Duration) error {
 			}
 		}
 	}
-	short.Store(int64(d))
+	attributes, err := unix.SchedGetAttr(self, 0)
+	if err != nil {
+		return os.NewSyscallError("sched_getattr", err)
+	}
+	if attributes.Runtime != 0 { // the system has such turns: Long is of use
+		short.Store(int64(d))
+	}
 	return nil
 }
 
 // Long gives the calling goroutine a thread of its own with turns of the usual length,
 // for work of milliseconds, behind which the others' need not wait. The goroutine
-// calls end when it is done. Without Shorten it does nothing.
+// calls end when it is done. Where turns are not shorter it does nothing.
 func Long() (end func()) {
 	d := time.Duration(short.Load())
 	if d == 0 {

@@ -13,7 +13,7 @@ import (
 // core where others wait. A ledger's writer computes for milliseconds on end, and
 // applies the next batch meanwhile. With a processor of Go's for each core, calls that
 // are to be refused waited for either to be preempted; with two more and the system's
-// turns 1% of them took 9 ms on two cores at 1.1 times the capacity, with these 4 ms,
+// turns 1% of them took 9 ms on two cores at 1.1 times the capacity, with these 3 to 5 ms,
 // and fewer calls were late. Where a quota gives fewer processors than there are, more
 // threads would only use it up sooner and wait for the next one.
 const (
